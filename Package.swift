@@ -1,0 +1,95 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every Swift target is held to the same rules: Swift 6 language mode, explicit `any`, imports that are
+// internal and visible per file, and warnings as errors.
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+// `make setup` puts the Arrow C++ libraries behind one stable folder; the run path points there, and costs
+// nothing on a system whose own packages provide them.
+let nativeLibraries = Context.packageDirectory + "/.native/lib"
+let runPath: [LinkerSetting] = [
+  .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", nativeLibraries])
+]
+
+let package = Package(
+  name: "StreamPulse",
+  platforms: [.macOS(.v26)],
+  products: [
+    .executable(name: "pulse", targets: ["pulse"]),
+    .library(name: "Detection", targets: ["Detection"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+  ],
+  targets: [
+    // Native libraries and their shims.
+    .systemLibrary(
+      name: "CSimdjsonLibrary", pkgConfig: "simdjson",
+      providers: [.apt(["libsimdjson-dev"]), .brew(["simdjson"])]),
+    .systemLibrary(
+      name: "CParquetLibrary", pkgConfig: "parquet", providers: [.brew(["apache-arrow"])]),
+    .target(
+      name: "CSimdjson", dependencies: ["CSimdjsonLibrary"],
+      cxxSettings: [.define("SIMDJSON_THREADS_ENABLED", to: "1")]),
+    .target(name: "CArrow", dependencies: ["CParquetLibrary"]),
+
+    // The product, from the core outwards.
+    .target(name: "Detection", dependencies: ["CSimdjson"], swiftSettings: strict),
+    .target(
+      name: "Pipeline",
+      dependencies: [
+        "Detection",
+        .product(name: "Yams", package: "Yams"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "Connectors",
+      dependencies: [
+        "Detection", "Pipeline", "CArrow",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "pulse",
+      dependencies: [
+        "Detection", "Pipeline", "Connectors",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict, linkerSettings: runPath),
+
+    // Tests.
+    .target(name: "TestKit", dependencies: ["Detection", "Pipeline"], path: "Tests/TestKit", swiftSettings: strict),
+    .testTarget(name: "DetectionTests", dependencies: ["Detection", "TestKit"], swiftSettings: strict),
+    .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "TestKit"], swiftSettings: strict),
+    .testTarget(
+      name: "ConnectorsTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
+      linkerSettings: runPath),
+    .testTarget(
+      name: "PulseTests", dependencies: ["pulse", "TestKit"], swiftSettings: strict, linkerSettings: runPath),
+    .testTarget(
+      name: "ScenarioTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
+      linkerSettings: runPath),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx20
+)

@@ -1,0 +1,69 @@
+// What a source hands over: records of one partition that are not yet decoded, with their positions.
+
+/// Undecoded records of one partition and segment, in order.
+public struct RawBatch: Sendable {
+  /// The records themselves.
+  public enum Payload: Sendable {
+    /// One JSON object per record.
+    case json(RecordBytes)
+    /// One CSV record per record; `header` names the columns in order.
+    case csv(RecordBytes, header: [String])
+    /// Columns of a columnar file, by name, not yet checked against the schema.
+    case columns([(name: String, column: Column)])
+  }
+
+  public let partition: PartitionID
+  public let positions: RecordPositions
+  public let payload: Payload
+  /// Records that were too large to be handed over, already reduced to what a dead letter keeps.
+  public let oversized: [DeadLetter]
+  /// Where to read on when everything up to and including this batch is done. Past the records, blank lines and
+  /// oversized records of the batch.
+  public let next: Position
+
+  public init(
+    partition: PartitionID, positions: RecordPositions, payload: Payload, oversized: [DeadLetter] = [], next: Position
+  ) {
+    self.partition = partition
+    self.positions = positions
+    self.payload = payload
+    self.oversized = oversized
+    self.next = next
+  }
+
+  public var count: Int { positions.count }
+}
+
+/// Records in one buffer. Invariant: at least `Limits.bytePadding` bytes follow the end of the last record, and
+/// `starts[i] <= ends[i] <= bytes.count - Limits.bytePadding`.
+public struct RecordBytes: Sendable {
+  public let bytes: [UInt8]
+  /// Record i is `bytes[starts[i] ..< ends[i]]`, without its line end.
+  public let starts: [UInt32]
+  public let ends: [UInt32]
+
+  public init(bytes: [UInt8], starts: [UInt32], ends: [UInt32]) {
+    precondition(starts.count == ends.count, "starts and ends differ in length")
+    precondition(bytes.count >= Int(ends.last ?? 0) + Limits.bytePadding, "the buffer lacks its padding")
+    self.bytes = bytes
+    self.starts = starts
+    self.ends = ends
+  }
+
+  /// A buffer holding the given records; for tests and small inputs.
+  public init(_ records: [[UInt8]]) {
+    var bytes: [UInt8] = []
+    var starts: [UInt32] = []
+    var ends: [UInt32] = []
+    for record in records {
+      starts.append(UInt32(bytes.count))
+      bytes.append(contentsOf: record)
+      ends.append(UInt32(bytes.count))
+      bytes.append(0x0A)
+    }
+    bytes.append(contentsOf: repeatElement(0, count: Limits.bytePadding))
+    self.init(bytes: bytes, starts: starts, ends: ends)
+  }
+
+  public var count: Int { starts.count }
+}

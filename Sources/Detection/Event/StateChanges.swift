@@ -1,0 +1,36 @@
+// How stateful parts (the watermark, windows, rules, per-entity detectors) survive a crash. Each keeps its state as
+// entries of a key-value space of its own and reports, at a checkpoint, the entries that changed since the last one: a
+// checkpoint costs what changed, not what is kept. Restoring from the entries must give a state that behaves bit for
+// bit like the one that wrote them.
+
+/// The entries of one stateful part that changed since its last checkpoint.
+public struct StateChanges: Sendable, Equatable {
+  /// Entries to insert or replace.
+  public var puts: [(key: [UInt8], value: [UInt8])]
+  /// Entries to remove.
+  public var deletes: [[UInt8]]
+
+  public init(puts: [(key: [UInt8], value: [UInt8])] = [], deletes: [[UInt8]] = []) {
+    self.puts = puts
+    self.deletes = deletes
+  }
+
+  public var isEmpty: Bool { puts.isEmpty && deletes.isEmpty }
+
+  public static func == (a: Self, b: Self) -> Bool {
+    a.deletes == b.deletes && a.puts.count == b.puts.count && zip(a.puts, b.puts).allSatisfy { $0 == $1 }
+  }
+}
+
+/// A part of a partition's processing that keeps state between batches.
+public protocol Stateful: AnyObject {
+  /// Name of the state space, unique in a use case: `rule/high_frequency_login`, `watermark`.
+  var stateName: String { get }
+  /// The definition the state belongs to, as text. State written under another fingerprint is discarded on restart.
+  var stateFingerprint: String { get }
+  /// The changes since the last call (or since `restore`), and forgets them.
+  func takeChanges() -> StateChanges
+  /// Replaces the state by the one the entries describe, in ascending order of keys (unsigned bytes).
+  /// - Throws: `CodingError` when an entry cannot be read.
+  func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws
+}

@@ -2,6 +2,9 @@
 //
 // Invariants: the file is read with pread, never mapped, so that a file cut short under us is an error and not a
 // signal; memory is one decoded batch plus one read buffer per column; `position` counts the rows returned or skipped.
+// First, because it says what to do where Arrow is missing.
+#include "Shared.h"
+
 #include <arrow/c/bridge.h>
 #include <arrow/io/file.h>
 #include <arrow/io/memory.h>
@@ -20,8 +23,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "Shared.h"
 
 using arrow::Result;
 using arrow::Status;

@@ -3,6 +3,10 @@
 #ifndef CARROW_SHARED_H
 #define CARROW_SHARED_H
 
+#if !__has_include(<arrow/api.h>)
+#error "Arrow's headers were not found. Run `make setup`, then build with `make build`, which sets PKG_CONFIG_PATH."
+#endif
+
 #include <arrow/memory_pool.h>
 #include <arrow/status.h>
 #include <arrow/util/io_util.h>

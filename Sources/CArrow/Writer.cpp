@@ -2,6 +2,9 @@
 //
 // Invariants: a file that is reported as written is on the disk (fsync) and closed without error; after a failure no
 // half-written regular file stays behind. Input structs are consumed on every path.
+// First, because it says what to do where Arrow is missing.
+#include "Shared.h"
+
 #include <arrow/buffer.h>
 #include <arrow/c/bridge.h>
 #include <arrow/io/buffered.h>
@@ -22,8 +25,6 @@
 
 #include <memory>
 #include <string>
-
-#include "Shared.h"
 
 using arrow::Result;
 using arrow::Status;

@@ -88,8 +88,6 @@ bool add_leaves(const std::vector<parquet::arrow::SchemaField>& fields, std::str
   return false;
 }
 
-Status no_such_column(const char* name) { return Status::KeyError("no column named '", name, "'"); }
-
 }  // namespace
 
 struct CArrowReader {
@@ -197,17 +195,22 @@ struct CArrowReader {
     return arrow::schema(std::move(fields), ipc_whole->metadata());
   }
 
-  Status select(const char* const* names, size_t count) {
-    if (count == 0) return Status::KeyError("no column was named");
+  // Where a name is unknown, `missing` is set to it and nothing has changed.
+  Status select(const char* const* names, size_t count, const char** missing) {
+    if (count == 0) return Status::UnknownError("no column was named");
     std::vector<int> chosen;
     for (size_t i = 0; i < count; ++i) {
       if (format == CARROW_FORMAT_PARQUET) {
-        if (!add_leaves(parquet->manifest().schema_fields, names[i], chosen)) return no_such_column(names[i]);
+        if (!add_leaves(parquet->manifest().schema_fields, names[i], chosen)) *missing = names[i];
       } else {
         const auto fields = ipc_whole->GetAllFieldIndices(names[i]);
-        if (fields.empty()) return no_such_column(names[i]);
-        chosen.push_back(fields.front());
+        if (fields.empty()) {
+          *missing = names[i];
+        } else {
+          chosen.push_back(fields.front());
+        }
       }
+      if (*missing != nullptr) return Status::OK();
     }
     std::sort(chosen.begin(), chosen.end());
     chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
@@ -354,7 +357,11 @@ CArrowCode carrow_reader_schema(const CArrowReader* reader, ArrowSchema* out, CA
 }
 
 CArrowCode carrow_reader_select(CArrowReader* reader, const char* const* names, size_t count, CArrowError* error) {
-  return carrow::guarded(error, [&] { return reader->select(names, count); });
+  // A code of its own and not a status: Arrow uses its KeyError for damaged files as well.
+  const char* missing = nullptr;
+  const CArrowCode code = carrow::guarded(error, [&] { return reader->select(names, count, &missing); });
+  if (missing == nullptr) return code;
+  return carrow::set_error(error, CARROW_NO_SUCH_COLUMN, 0, missing);
 }
 
 CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, ArrowArray* out, CArrowError* error) {

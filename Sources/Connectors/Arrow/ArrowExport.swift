@@ -3,8 +3,8 @@
 // types depend on the column's type alone, never on how strings happen to be encoded, so all shards have one schema:
 // int64, float64, bool, utf8 (32-bit offsets) and timestamp[us, UTC], all nullable.
 
-internal import CArrow
-internal import Detection
+import CArrow
+import Detection
 
 /// Lends columns to C code.
 struct ArrowExport {

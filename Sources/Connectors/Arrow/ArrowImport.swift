@@ -16,7 +16,7 @@
 // (an unsigned integer beyond 2^63 - 1, a second count that overflows as microseconds) becomes null and is counted,
 // like a failed cast of an expression.
 
-internal import Detection
+import Detection
 
 /// Imports arrays of one file or batch.
 struct ArrowImport {

@@ -2,7 +2,7 @@
 // values give equal text. Times are RFC 3339 in UTC with microseconds, decimals and floats are numbers (null where not
 // finite), binary is hexadecimal, a map is an object whose keys are the texts of its keys.
 
-internal import Detection
+import Detection
 
 /// Writes rows of Arrow arrays as JSON.
 struct ArrowJSON {

@@ -1,8 +1,8 @@
 // Read access to one array of the C Data Interface. Invariant: rows are numbered from the array's own start; every
 // accessor adds the array's `offset`, which is not 0 for slices.
 
-internal import CArrow
-internal import Detection
+import CArrow
+import Detection
 
 /// An array that the shim has exported, together with its type. Valid until the owner releases the exported struct.
 ///

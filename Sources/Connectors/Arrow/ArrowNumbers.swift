@@ -1,7 +1,7 @@
 // Numbers of every width and unit as Int64 or Double. Invariant: null rows are zero in what is returned by `doubles`
 // and after `zeroNulls`; a conversion never traps, whatever bits a null row holds.
 
-internal import Detection
+import Detection
 
 /// Conversions of whole arrays of numbers.
 enum ArrowNumbers {

@@ -1,8 +1,8 @@
 // Arrow's types and schemas as Swift values, parsed from the format strings of the C Data Interface
 // (arrow.apache.org/docs/format/CDataInterface.html#data-type-description-format-strings).
 
-internal import CArrow
-internal import Detection
+import CArrow
+import Detection
 
 /// The unit of a stored time.
 enum ArrowTimeUnit: Hashable, Sendable {

@@ -1,7 +1,7 @@
 // What can go wrong with a columnar file, as one error type. Invariant: messages name files, columns and types, never
 // values of events.
 
-internal import CArrow
+import CArrow
 
 /// Why a columnar file could not be read or written.
 public struct ColumnarFileError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -2,7 +2,7 @@
 // order of the file; `position` counts the rows returned or skipped, so a reader opened anew that skips as many goes
 // on with the same row; a batch depends on the file and the rows asked for, on nothing else.
 
-internal import CArrow
+import CArrow
 public import Detection
 
 /// A columnar file being read by one owner. Not for concurrent use.

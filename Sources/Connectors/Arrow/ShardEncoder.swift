@@ -2,7 +2,7 @@
 // shard that `write` has returned for is synced to the disk; its schema depends on names and column types alone; the
 // bytes depend on the columns' values, the codec and the metadata, so equal history gives equal files.
 
-internal import CArrow
+import CArrow
 public import Detection
 
 /// Encodes columns in the Arrow IPC formats (arrow.apache.org/docs/format/Columnar.html), readable by pyarrow, polars,

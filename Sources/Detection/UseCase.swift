@@ -60,13 +60,15 @@ public struct UseCase: Sendable, Hashable {
   public var classification: ClassificationDefinition?
   public var rules: [RuleDefinition]
   public var windows: [WindowDefinition]
-  /// Days of history kept, by event time; nil keeps everything.
+  /// How long history is kept behind the watermark, microseconds, by whole days; nil keeps everything.
   public var historyRetention: Int64?
+  /// How long anomalies and dead letters are kept behind the watermark, microseconds; nil keeps everything.
+  public var resultRetention: Int64?
 
   public init(
     name: String, event: EventDefinition, features: [FeatureDefinition] = [],
     classification: ClassificationDefinition? = nil, rules: [RuleDefinition] = [], windows: [WindowDefinition] = [],
-    historyRetention: Int64? = nil
+    historyRetention: Int64? = nil, resultRetention: Int64? = nil
   ) {
     self.name = name
     self.event = event
@@ -75,6 +77,7 @@ public struct UseCase: Sendable, Hashable {
     self.rules = rules
     self.windows = windows
     self.historyRetention = historyRetention
+    self.resultRetention = resultRetention
   }
 }
 

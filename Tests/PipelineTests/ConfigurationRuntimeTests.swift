@@ -28,7 +28,7 @@ import Testing
         """)
     #expect(configuration.source == .init(kind: .files, paths: ["a.ndjson", "b*.csv"], format: .csv))
     #expect(configuration.store.path == "/var/lib/pulse")
-    #expect(configuration.history == .init(codec: .zstd, retain: 30))
+    #expect(configuration.history == .init(codec: .zstd, retain: 30 * 86_400_000_000))
     #expect(configuration.checkpointInterval == 500_000 && configuration.workers == 3 && configuration.batchSize == 100)
     #expect(configuration.logLevel == .debug)
   }

@@ -28,7 +28,7 @@ public struct RuntimeConfiguration: Sendable, Hashable {
     public enum Codec: String, Sendable, Hashable, CaseIterable { case lz4, zstd, none }
 
     public var codec: Codec
-    /// Days kept, in place of what the use case says; nil leaves that as it is.
+    /// How long history is kept, microseconds by whole days, in place of what the use case says; nil leaves that.
     public var retain: Int64?
   }
 
@@ -201,7 +201,7 @@ private struct RuntimeReader {
     case ("history", "retain"):
       if let length = reader.duration(node, what: what, positive: true) {
         if length % 86_400_000_000 == 0 {
-          configuration.history.retain = length / 86_400_000_000
+          configuration.history.retain = length
         } else {
           reader.report(
             node.location, "history is kept by whole days", expected: "a duration such as 30d", found: node.description)

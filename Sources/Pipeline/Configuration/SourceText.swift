@@ -110,13 +110,13 @@ private struct ScalarWalk {
     lines.indices.contains(line) && lines[line].indices.contains(column) ? lines[line][column] : nil
   }
 
-  /// From the indicator `|` or `>` to the first character of the block.
+  /// From the indicator `|` or `>` to the first character of the block, which a blank line may be.
   mutating func enterBlock() {
     var next = line + 1
     while next < lines.count, lines[next].allSatisfy({ $0 == " " }) { next += 1 }
     guard next < lines.count else { return }
     indentation = lines[next].prefix { $0 == " " }.count
-    (line, column) = (next, indentation)
+    nextLine(.literal)
   }
 
   /// Moves over what stands in the file but not in the text, up to the character that gives `scalar`.

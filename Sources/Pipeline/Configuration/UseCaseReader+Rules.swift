@@ -56,25 +56,25 @@ extension UseCaseReader {
       having: having, coolDown: coolDown, reason: reason, location: keys.location)
   }
 
-  /// A rule is stateless, with `when` alone, or stateful, with `per`, `within` and `having`.
+  /// A rule looks at single events, by `when`, or at the recent events of an entity, by `per`, `within` and `having`.
   private mutating func checkKind(_ keys: Keys) {
-    let stateful = ["per", "within", "having"]
-    let present = stateful.filter { keys[$0] != nil }
-    if present.isEmpty {
-      if keys["cool_down"] != nil {
-        reader.report(
-          keys.location(of: "cool_down"), "`cool_down` needs a rule over recent events",
-          expected: "`per`, `within` and `having` in the rule")
-      } else if keys["when"] == nil, keys["over"] == nil {
+    let sliding = ["per", "within", "having"]
+    if keys["within"] == nil, keys["having"] == nil {
+      if keys["when"] == nil, keys["over"] == nil {
         reader.report(
           keys.location, "the rule has no condition", expected: "`when`, or `per`, `within` and `having`, or both")
-      }
-    } else {
-      for key in stateful where keys[key] == nil {
+      } else if keys["per"] != nil, keys["cool_down"] == nil, keys["over"] == nil {
         reader.report(
-          keys.location, "the rule has no `\(key)`", expected: "`per`, `within` and `having` together",
-          found: "only \(present.map { "`\($0)`" }.joined(separator: " and "))")
+          keys.location(of: "per"), "`per` has no effect in a rule over single events",
+          expected: "`cool_down`, or `within` and `having`, along with it")
       }
+      return
+    }
+    let present = sliding.filter { keys[$0] != nil }.map { "`\($0)`" }.joined(separator: " and ")
+    for key in sliding where keys[key] == nil {
+      reader.report(
+        keys.location, "the rule has no `\(key)`", expected: "`per`, `within` and `having` together",
+        found: "only \(present)")
     }
   }
 

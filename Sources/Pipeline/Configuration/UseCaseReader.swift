@@ -29,7 +29,8 @@ public struct UseCaseReader {
 
   /// The keys of the document.
   static let sections = [
-    "name", "event", "features", "classify", "detectors", "rules", "windows", "history", "training", "metrics",
+    "name", "event", "features", "classify", "detectors", "rules", "windows", "history", "results", "training",
+    "metrics",
   ]
 
   private mutating func useCase(_ root: YAMLNode) -> UseCase? {
@@ -49,12 +50,13 @@ public struct UseCaseReader {
     keys["detectors"].map { refuseDetectors($0) }
     let rules = keys["rules"].map { ruleDefinitions($0) } ?? []
     let windows = keys["windows"].map { windowDefinitions($0) } ?? []
-    let retention = keys["history"].flatMap { historyRetention($0) }
+    let history = keys["history"].flatMap { retention($0, of: "history", wholeDays: true) }
+    let results = keys["results"].flatMap { retention($0, of: "results", wholeDays: false) }
     guard let event else { return nil }
     checkCollisions(event: event, features: features, classification: keys["classify"], rules: rules)
     return UseCase(
       name: name, event: event, features: features.map(\.definition), classification: classification, rules: rules,
-      windows: windows, historyRetention: retention)
+      windows: windows, historyRetention: history, resultRetention: results)
   }
 
   /// Reports something that a later version brings.
@@ -147,18 +149,18 @@ public struct UseCaseReader {
     }
   }
 
-  private mutating func historyRetention(_ node: YAMLNode) -> Int64? {
-    guard let keys = reader.keys(of: node, in: "`history`", known: ["retain"]), let retain = keys["retain"],
+  private mutating func retention(_ node: YAMLNode, of section: String, wholeDays: Bool) -> Int64? {
+    guard let keys = reader.keys(of: node, in: "`\(section)`", known: ["retain"]), let retain = keys["retain"],
       let length = reader.duration(retain, what: "`retain`", positive: true)
     else { return nil }
     let day = Duration.units[0].microseconds
-    guard length % day == 0 else {
+    if wholeDays, length % day != 0 {
       reader.report(
         retain.location, "history is kept by whole days", expected: "a duration such as 30d", found: retain.description,
         suggestion: "\(length / day + 1)d")
       return nil
     }
-    return length / day
+    return length
   }
 
   // MARK: Names across sections

@@ -151,14 +151,13 @@ struct YAMLLoader {
       if key.anchor != nil { report(location(key.mark), "anchors and aliases are not supported") }
       let place = location(key.mark)
       if let original = mangled[scalar.string] {
-        // The first of two: keep its place for the message at the second, and let the second stand for both.
+        // One of several: keep the first's place for the message at the others, and let the last stand for all.
+        if let first = places[original] { reportDuplicate(original, at: place, first: first) }
         places[original] = places[original] ?? place
         _ = convert(value, depth: depth + 1)
         continue
       }
-      if let first = places[scalar.string] {
-        report(place, "the key `\(scalar.string)` is there more than once", found: "the first in line \(first.line)")
-      }
+      if let first = places[scalar.string] { reportDuplicate(scalar.string, at: place, first: first) }
       places[scalar.string] = places[scalar.string] ?? place
       guard !entries.contains(where: { $0.key.text == scalar.string }) else { continue }
       let text = source.locate(scalar.string, style: scalar.style, at: place)
@@ -177,6 +176,10 @@ struct YAMLLoader {
     _ place: SourceLocation, _ message: String, expected: String? = nil, found: String? = nil
   ) {
     diagnostics.append(Diagnostic(location: place, message: message, expected: expected, found: found))
+  }
+
+  private mutating func reportDuplicate(_ key: String, at place: SourceLocation, first: SourceLocation) {
+    report(place, "the key \(excerpt(key)) is there more than once", found: "the first in line \(first.line)")
   }
 
   private mutating func report(_ error: any Error) {

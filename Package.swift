@@ -64,6 +64,7 @@ let package = Package(
       dependencies: [
         "Detection", "Pipeline", "CArrow",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Yams", package: "Yams"),

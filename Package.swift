@@ -89,7 +89,7 @@ let package = Package(
       linkerSettings: runPath),
     .target(
       name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
-      swiftSettings: strict),
+      exclude: ["UseCase"], swiftSettings: strict),
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .testTarget(
       name: "PulseTests", dependencies: ["pulse", "CrashKit", "TestKit"], swiftSettings: strict,

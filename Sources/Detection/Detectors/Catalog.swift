@@ -47,7 +47,7 @@ public struct DetectorDescriptor: Sendable, Hashable {
 /// All types of detectors.
 public enum DetectorCatalog {
   /// Sorted by type.
-  public static let all: [DetectorDescriptor] = [
+  public static let entries: [DetectorDescriptor] = [
     DetectorDescriptor(
       type: "expected_value", summary: "Learns the value a field should have and finds events far from it.",
       isStateful: false, isAvailable: false),
@@ -82,5 +82,5 @@ public enum DetectorCatalog {
   ]
 
   /// The detector type of this name.
-  public static func descriptor(of type: String) -> DetectorDescriptor? { all.first { $0.type == type } }
+  public static func descriptor(of type: String) -> DetectorDescriptor? { entries.first { $0.type == type } }
 }

@@ -61,13 +61,26 @@ public struct Scenario: Sendable {
     self.name = name
     let given = try (root["given"] ?? Node([])).members(allowed: ["defaults", "events"], in: "`given`")
     let defaults = given["defaults"]
-    records = try (given["events"]?.array() ?? []).map { try Self.record($0, defaults: defaults) }
+    records = try (given["events"]?.array() ?? []).flatMap { node in
+      let (event, count) = try Self.repeated(node)
+      return [[UInt8]](repeating: try Self.record(event, defaults: defaults), count: count)
+    }
     let expect = try (root["expect"] ?? Node([])).members(
       allowed: ["classes", "anomalies", "windows", "dead_letters"], in: "`expect`")
     expectations = Expectations(
       classes: expect["classes"]?.array().map { $0.string ?? "" },
       anomalies: try expect["anomalies"].map(Self.list), windows: try expect["windows"].map(Self.list),
       deadLetters: try expect["dead_letters"].map(Self.list))
+  }
+
+  /// An event and how often it occurs: `{repeat: N, event: {…}}`, or the event alone.
+  private static func repeated(_ node: Node) throws -> (event: Node, count: Int) {
+    guard let mapping = node.mapping, mapping.count == 2, let event = mapping["event"], let times = mapping["repeat"]
+    else { return (node, 1) }
+    guard let count = times.int, (1...100_000).contains(count) else {
+      throw ScenarioError("`repeat` must be a number from 1 to 100000", times)
+    }
+    return (event, count)
   }
 
   /// The bytes of an event: its fields over the defaults as a JSON object, or what `raw` says.

@@ -18,7 +18,9 @@ public struct UseCaseCheck: Sendable {
   public var rendered: String { DiagnosticRenderer.render(diagnostics, path: path, source: source) }
 
   /// The version of the configuration for the activation log.
-  public func version(of plan: Plan) -> ConfigurationVersion { ConfigurationVersion(plan.useCase) }
+  public func version(of plan: Plan) -> ConfigurationVersion {
+    ConfigurationVersion(plan.useCase, text: source)
+  }
 }
 
 /// Checks use cases.

@@ -78,6 +78,9 @@ public final class Pipeline: Sendable {
     }
   }
 
+  /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
+  public func stop() { source.stop() }
+
   /// Worker: decode, features, checks, classification and stateless rules.
   private func transform(_ work: WorkQueue<Work>) async {
     let decoder = Decoder(schema: plan.schema)

@@ -87,9 +87,9 @@ struct HistoryBuffer {
   mutating func append(_ columns: [Column], eventTimes: [Int64], now: ContinuousClock.Instant) {
     var start = 0
     while start < eventTimes.count {
-      let dayNumber = Timestamp.dayNumber(of: eventTimes[start])
+      let dayNumber = Self.dayNumber(of: eventTimes[start])
       var end = start + 1
-      while end < eventTimes.count, Timestamp.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
+      while end < eventTimes.count, Self.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
       append(Slice(columns: columns, rows: start..<end), times: eventTimes[start..<end], now: now)
       start = end
     }
@@ -169,6 +169,11 @@ struct HistoryBuffer {
     return HistoryShard(
       day: day, number: number, rows: rows.count, bytes: 0, firstTime: times.min() ?? 0, lastTime: times.max() ?? 0,
       temporaryPath: "\(folder)/.\(name).tmp", path: "\(folder)/\(name)")
+  }
+
+  private static func dayNumber(of time: Int64) -> Int64 {
+    let day = Timestamp.microsecondsPerDay
+    return time >= 0 ? time / day : (time + 1) / day - 1
   }
 
   private static func concatenate(

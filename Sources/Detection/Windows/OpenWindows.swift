@@ -104,13 +104,7 @@ struct OpenWindows {
 extension OpenWindows {
   private mutating func assign(_ work: WindowWork) throws(WindowError) -> Bitmap? {
     if keys.areWords { return try assignWords(work) }
-    if work.by.count == 1, case .string(let strings) = work.by[0].values, strings.codes != nil {
-      return try assignDictionary(work, strings)
-    }
-    return try Self.assignEach(work, &self) { windows, row, start throws(WindowError) in
-      WindowKeys.write(work.by, row, into: &windows.scratch)
-      return try windows.slot(start, windows.scratch, row, work)
-    }
+    return try assignGroups(work)
   }
 
   private mutating func assignWords(_ work: WindowWork) throws(WindowError) -> Bitmap? {
@@ -135,23 +129,20 @@ extension OpenWindows {
     }
   }
 
-  /// One dictionary-encoded string: the slot is remembered for each string of the dictionary.
-  private mutating func assignDictionary(_ work: WindowWork, _ strings: StringColumn) throws(WindowError) -> Bitmap? {
-    let validity = work.by[0].validity
-    let nullEntry = strings.entryCount
-    var known = [(start: Int64, slot: Int32)](repeating: (0, -1), count: nullEntry + 1)
+  /// Keys of bytes: the slot is remembered for each group of equal values in the batch.
+  private mutating func assignGroups(_ work: WindowWork) throws(WindowError) -> Bitmap? {
+    let groups = WindowGroups(work.by)
+    var known = [(start: Int64, slot: Int32)](repeating: (0, -1), count: groups.count)
     return try Self.assignEach(work, &self) { windows, row, start throws(WindowError) in
-      let isNull = if let validity { !validity[row] } else { false }
-      let entry = isNull ? nullEntry : strings.entry(of: row)
-      if known[entry].start == start, known[entry].slot >= 0 { return Int(known[entry].slot) }
-      WindowKeys.write(work.by, row, into: &windows.scratch)
-      let open = windows.closed.count
-      let slot = try windows.slot(start, windows.scratch, row, work)
-      if windows.closed.count != open {
+      let group = Int(groups.codes[row])
+      if known[group].start == start, known[group].slot >= 0 { return Int(known[group].slot) }
+      let closed = windows.closed.count
+      let slot = try windows.slot(start, row, work)
+      if windows.closed.count != closed {
         // Making room closed windows: what is remembered may be gone.
         for index in known.indices { known[index].slot = -1 }
       }
-      known[entry] = (start, Int32(slot))
+      known[group] = (start, Int32(slot))
       return slot
     }
   }
@@ -193,13 +184,13 @@ extension OpenWindows {
     return late
   }
 
-  /// The slot of a window with a key of bytes, opened if need be.
-  private mutating func slot(_ start: Int64, _ key: [UInt8], _ row: Int, _ work: WindowWork) throws(WindowError) -> Int
-  {
-    let hash = hash(start, word: 0, isNull: false, key)
-    if let known = table.find(start, key, hash) { return known }
+  /// The slot of a row's window with a key of bytes, opened if need be.
+  private mutating func slot(_ start: Int64, _ row: Int, _ work: WindowWork) throws(WindowError) -> Int {
+    WindowKeys.write(work.by, row, into: &scratch)
+    let hash = hash(start, word: 0, isNull: false, scratch)
+    if let known = table.find(start, scratch, hash) { return known }
     try makeRoom(row, work)
-    return insert(start, word: 0, isNull: false, key, hash)
+    return insert(start, word: 0, isNull: false, scratch, hash)
   }
 
   @inline(__always)

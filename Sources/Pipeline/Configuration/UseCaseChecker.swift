@@ -16,11 +16,6 @@ public struct UseCaseCheck: Sendable {
 
   /// The diagnostics as text for a person.
   public var rendered: String { DiagnosticRenderer.render(diagnostics, path: path, source: source) }
-
-  /// The version of the configuration for the activation log.
-  public func version(of plan: Plan) -> ConfigurationVersion {
-    ConfigurationVersion(plan.useCase, text: source)
-  }
 }
 
 /// Checks use cases.

@@ -65,7 +65,7 @@ final class CommitSchedule {
   private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
     try await checkpoint?.value
     let tails = processor.takeTailJobs()
-    var next = processor.takeCheckpoint(sourceState: source.checkpointState(of: processor.partition))
+    var next = try processor.takeCheckpoint(sourceState: source.checkpointState(of: processor.partition))
     next.history.droppedTails = tails.dropped
     let (committer, content, shards) = (committer, next, shards)
     checkpoint = Task { try await committer.commit(content, shards: shards, tails: tails.added) }

@@ -32,7 +32,7 @@ struct PartitionProcessor {
     self.partition = partition
     self.plan = plan
     renderer = EventRenderer(schema: plan.schema)
-    watermark = Watermark(outOfOrder: plan.useCase.event.outOfOrder, maxAhead: plan.useCase.event.maxAhead)
+    watermark = Watermark(plan.useCase.event)
     detectors = try plan.makeStatefulDetectors()
     windows = plan.windows.map { WindowOperator($0) }
     history = HistoryBuffer(
@@ -100,12 +100,12 @@ struct PartitionProcessor {
   }
 
   /// What changed since the last checkpoint, except history, whose encoding is the caller's work.
-  mutating func takeCheckpoint(sourceState: [UInt8]) -> Checkpoint {
+  mutating func takeCheckpoint(sourceState: [UInt8]) throws -> Checkpoint {
     Checkpoint(
       useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
-      watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows),
+      watermark: watermarkTime, totals: totals, windows: try windows.flatMap(rows),
       windowRetention: windows.compactMap { window in
-        window.window.definition.expiry(watermark: watermarkTime)
+        window.window.expired(before: watermarkTime)
           .map { (window: window.window.definition.name, startsBefore: $0) }
       },
       resultsKeepFrom: bound(plan.useCase.resultRetention),
@@ -136,12 +136,12 @@ struct PartitionProcessor {
     return watermarkTime.subtractingSaturated(retention)
   }
 
-  private func rows(of window: WindowOperator) -> [Checkpoint.WindowRow] {
+  private func rows(of window: WindowOperator) throws -> [Checkpoint.WindowRow] {
     let definition = window.window
-    return window.takeChanges().map { change in
+    let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
+    return try window.takeChanges().map { part in
       Checkpoint.WindowRow(
-        part: change.part, result: change.result, byNames: definition.by.map(\.name),
-        definition: definition.fingerprint)
+        part: part, result: try WindowResult.merge([part], of: definition), byNames: names, definition: fingerprint)
     }
   }
 

@@ -71,8 +71,8 @@ struct SQLiteCheckpoint {
         [
           part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
           JSONText.object(zip(row.byNames, part.by).map { ($0, $1) }),
-          JSONText.object(row.result.aggregates.map { ($0.0, $0.1) }),
-          JSONText.object(row.result.classCounts.map { ($0.0, .int($0.1)) }), row.definition, Data(part.state),
+          JSONText.object(row.result.aggregates.map { ($0.name, $0.value) }),
+          JSONText.object(row.result.classCounts.map { ($0.name, .int($0.count)) }), row.definition, Data(part.state),
         ])
     }
   }

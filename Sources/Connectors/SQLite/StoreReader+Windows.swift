@@ -73,9 +73,9 @@ extension StoreReader {
       by: first["by_values"], aggregates: first["aggregates"], classes: first["classes"],
       classification: plan.useCase.classification?.into)
     if parts.count > 1, let compiled = plan.windows.first(where: { $0.definition.name == window.window }) {
-      let merged = try WindowResult.merge(try parts.map(SQLiteCheckpoint.windowPart), window: compiled)
-      window.aggregates = JSONText.object(merged.aggregates.map { ($0.0, $0.1) })
-      window.classes = JSONText.object(merged.classCounts.map { ($0.0, .int($0.1)) })
+      let merged = try WindowResult.merge(try parts.map(SQLiteCheckpoint.windowPart), of: compiled)
+      window.aggregates = JSONText.object(merged.aggregates.map { ($0.name, $0.value) })
+      window.classes = JSONText.object(merged.classCounts.map { ($0.name, .int($0.count)) })
     }
     return window
   }
@@ -87,7 +87,11 @@ extension StoreReader {
         SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
         WHERE a.use_case = ? AND a.kind = 'configuration' ORDER BY a.sequence DESC LIMIT 1
         """, arguments: [useCase])
-    return try UseCaseChecker.plan(fromStored: text ?? "")
+    let check = UseCaseChecker.check(text: text ?? "", path: "the stored use case \(useCase)")
+    guard let plan = check.plan else {
+      throw OperatingError(.store, "the stored use case \(useCase) cannot be read:\n\(check.rendered)")
+    }
+    return plan
   }
 
   /// The entities of a window definition with the highest value of an aggregate over all stored windows together.
@@ -107,8 +111,8 @@ extension StoreReader {
         parts[by, default: []].append(try SQLiteCheckpoint.windowPart(row))
       }
       return try parts.compactMap { by, parts -> (by: String, events: Int64, value: Double)? in
-        let merged = try WindowResult.merge(parts, window: compiled)
-        let value = merged.aggregates.first { $0.0 == aggregate }?.1
+        let merged = try WindowResult.merge(parts, of: compiled)
+        let value = merged.aggregates.first { $0.name == aggregate }?.value
         switch value {
         case .double(let value): return (by, parts.reduce(0) { $0 + $1.events }, value)
         case .int(let value): return (by, parts.reduce(0) { $0 + $1.events }, Double(value))

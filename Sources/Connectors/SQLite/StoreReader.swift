@@ -30,18 +30,6 @@ public final class StoreReader: Sendable {
     try SQLiteStore.reportingTrouble(in: directory) { try queue.read(body) }
   }
 
-  /// The text of the configuration that a use case ran with last; nil if it never ran.
-  public func configuration(of useCase: String) throws -> String? {
-    try read { database in
-      try String.fetchOne(
-        database,
-        sql: """
-          SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
-          WHERE a.use_case = ? AND a.kind = 'configuration' ORDER BY a.sequence DESC LIMIT 1
-          """, arguments: [useCase])
-    }
-  }
-
   /// The use cases that have run here, by name.
   public func useCases() throws -> [String] {
     try read { try String.fetchAll($0, sql: "SELECT DISTINCT use_case FROM partitions ORDER BY use_case") }

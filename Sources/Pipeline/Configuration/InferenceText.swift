@@ -43,7 +43,8 @@ struct InferredText {
     }
     if let key {
       let seen = fields[key].observed
-      lines.append("  # The likeliest entity: \(Self.count(seen.distinct.count, "value")) in \(Self.count(seen.count, "event")).")
+      lines.append(
+        "  # The likeliest entity: \(Self.count(seen.distinct.count, "value")) in \(Self.count(seen.count, "event")).")
       lines.append("  key: \(Self.quoted(fields[key].name))")
     } else {
       lines.append("  # No field looks like an identifier that comes back; set `key` if events belong to an entity.")
@@ -84,9 +85,11 @@ struct InferredText {
     guard seen.count > 0 else { return "never anything but null; the type is a guess" }
     var parts = [kinds(seen)]
     let missing = sample.events - seen.count
-    parts.append(missing == 0 ? "never null" : "null or missing in \(Self.percent(Double(missing) / Double(sample.events)))")
+    parts.append(
+      missing == 0 ? "never null" : "null or missing in \(Self.percent(Double(missing) / Double(sample.events)))")
     if seen.jsons == 0 {
-      parts.append(seen.hasMoreDistinct ? "more than \(FieldObserver.distinctLimit) distinct" : "\(seen.distinct.count) distinct")
+      parts.append(
+        seen.hasMoreDistinct ? "more than \(FieldObserver.distinctLimit) distinct" : "\(seen.distinct.count) distinct")
     }
     if ["int", "double"].contains(field.type), seen.minimum.isFinite {
       parts.append("from \(Self.number(seen.minimum)) to \(Self.number(seen.maximum))")

@@ -37,6 +37,16 @@ extension UseCaseReader {
     }
     let outOfOrder = keys["out_of_order"].flatMap { reader.duration($0, what: "`out_of_order`") }
     let maxAhead = keys["max_ahead"].flatMap { reader.duration($0, what: "`max_ahead`", positive: true) }
+    if let ahead = keys["max_ahead"], (outOfOrder ?? 0) > 0, maxAhead.map({ $0 <= outOfOrder ?? 0 }) ?? false {
+      reader.report(
+        ahead.location, "`max_ahead` is not longer than `out_of_order`",
+        expected: "more than \(DurationText.format(outOfOrder ?? 0))",
+        found: ahead.description)
+    } else if let outOfOrder, keys["max_ahead"] == nil, outOfOrder >= 86_400_000_000, let node = keys["out_of_order"] {
+      reader.report(
+        node.location, "`out_of_order` is not shorter than `max_ahead`, which is one day unless set",
+        expected: "a longer `max_ahead`, or less than 1d", found: node.description)
+    }
     let checks = keys["checks"].map { namedExpressions($0, what: "`checks`", each: "the check") } ?? []
     guard let time else { return nil }
     let schema = Schema(
@@ -199,7 +209,8 @@ extension UseCaseReader {
     }
     if text.text != "timestamp", keys["format"] != nil {
       reader.report(
-        keys.location(of: "format"), "`format` does not apply to type \(text.text)", expected: "a field of type timestamp")
+        keys.location(of: "format"), "`format` does not apply to type \(text.text)",
+        expected: "a field of type timestamp")
     }
     switch text.text {
     case "int": return .int
@@ -225,7 +236,8 @@ extension UseCaseReader {
     }
     guard !parts.isEmpty, parts.count <= Limits.maxNesting, parts.allSatisfy({ !$0.isEmpty }) else {
       reader.report(
-        node.location, "`path` has an empty part or none", expected: "keys from the outside in, such as `payload.amount`",
+        node.location, "`path` has an empty part or none",
+        expected: "keys from the outside in, such as `payload.amount`",
         found: node.description)
       return nil
     }
@@ -294,7 +306,8 @@ extension UseCaseReader {
   private mutating func checkBounds(_ field: Field, _ keys: Keys) {
     if let minimum = field.minimum, let maximum = field.maximum, Self.isLess(maximum, minimum) {
       reader.report(
-        keys["min"]?.location ?? keys.location, "`min` is above `max`", expected: "at most \(keys["max"]?.description ?? "")",
+        keys["min"]?.location ?? keys.location, "`min` is above `max`",
+        expected: "at most \(keys["max"]?.description ?? "")",
         found: keys["min"]?.description)
     }
     let named = [("default", field.defaultValue.map { [$0] } ?? []), ("allowed", field.allowed ?? [])]

@@ -26,12 +26,7 @@ struct YAMLReading {
       report("expected \(what), a mapping, found \(Self.describe(node))", at: node)
       return []
     }
-    var seen: Set<String> = []
-    return mapping.map { key, value in
-      let name = key.string ?? ""
-      if !seen.insert(name).inserted { report("'\(name)' stands here twice", at: key) }
-      return (key, name, value)
-    }
+    return mapping.map { key, value in (key, key.string ?? "", value) }
   }
 
   /// A mapping of which the keys are known. Unknown keys, and required ones that are missing, are reported.

@@ -100,8 +100,10 @@ private struct AggregateCollector {
     }
     var descriptor = descriptor
     if distinct {
-      guard function == .count, syntax.children.count == 1, let other = FunctionCatalog.function(named: "distinct") else {
-        throw ExpressionError(syntax.span, expected: "count(DISTINCT x) with one value", found: "another use of DISTINCT")
+      guard function == .count, syntax.children.count == 1, let other = FunctionCatalog.function(named: "distinct")
+      else {
+        throw ExpressionError(
+          syntax.span, expected: "count(DISTINCT x) with one value", found: "another use of DISTINCT")
       }
       function = .distinct
       descriptor = other

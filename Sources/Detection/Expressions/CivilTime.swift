@@ -165,7 +165,7 @@ enum TimestampText {
   static func format(_ microseconds: Int64) -> String {
     let days = CivilTime.floorDivide(microseconds, CivilTime.day)
     let date = CivilTime.date(ofDay: days)
-    let time = microseconds - days * CivilTime.day
+    let time = CivilTime.floorRemainder(microseconds, CivilTime.day)
     let year = date.year > 0 ? date.year : 1 - date.year
     var text = "\(padded(year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))\(date.year > 0 ? "" : " (BC)")"
     let clock = [time / CivilTime.hour, time / CivilTime.minute % 60, time / CivilTime.second % 60]

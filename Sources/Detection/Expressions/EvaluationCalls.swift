@@ -239,7 +239,8 @@ extension Evaluation {
           StringKernels.build(rows, count) { row, output in
             let start = output.count
             Self.replace(
-              StringKernels.entry(text, columns[0].range(of: row)), StringKernels.entry(from, columns[1].range(of: row)),
+              StringKernels.entry(text, columns[0].range(of: row)),
+              StringKernels.entry(from, columns[1].range(of: row)),
               StringKernels.entry(to, columns[2].range(of: row)), into: &output)
             if output.count - start > Limits.maxComputedStringBytes {
               output.removeLast(output.count - start)

@@ -99,7 +99,8 @@ public enum FunctionCatalog {
     "log": "ln, log10 or log2 (the base of log differs between systems)", "iif": "if", "ifnull": "coalesce",
     "nvl": "coalesce", "len": "length", "char_length": "length", "ceiling": "ceil", "power": "pow",
     "substr": "substring", "lcase": "lower", "ucase": "upper", "instr": "strpos", "position": "strpos",
-    "startswith": "starts_with", "endswith": "ends_with", "datediff": "date_diff", "dateadd": "make_timestamp(epoch_us(t) + n)",
+    "startswith": "starts_with", "endswith": "ends_with", "datediff": "date_diff",
+    "dateadd": "make_timestamp(epoch_us(t) + n)",
     "extract": "date_part('hour', t)", "to_timestamp": "make_timestamp", "median": "quantile(x, 0.5)",
     "approx_count_distinct": "distinct", "mean": "avg", "stddev_samp": "stddev", "average": "avg",
     "percentile": "quantile", "now": "the event time (results depend on the input alone)",
@@ -259,7 +260,8 @@ public enum FunctionCatalog {
     FunctionDescriptor(
       "greatest", special(.greatest, [.any], variadic: true), "The greatest argument; NULL ones are skipped"),
     FunctionDescriptor(
-      "if", special(.conditional, [.value(.bool), .any, .any]), "The second argument where the first is TRUE, else the third"),
+      "if", special(.conditional, [.value(.bool), .any, .any]),
+      "The second argument where the first is TRUE, else the third"),
     FunctionDescriptor("least", special(.least, [.any], variadic: true), "The least argument; NULL ones are skipped"),
     FunctionDescriptor(
       "nullif", special(.nullIf, [.any, .any]), "NULL where the arguments are equal, else the first"),
@@ -278,15 +280,18 @@ public enum FunctionCatalog {
 
   private static let aggregates: [FunctionDescriptor] = [
     aggregate(.avg, [[.value(.double)]], .double, "Mean of the values that are not NULL"),
-    aggregate(.count, [[], [.any]], .int, "Number of events: count(*); of values that are not NULL: count(x)",
+    aggregate(
+      .count, [[], [.any]], .int, "Number of events: count(*); of values that are not NULL: count(x)",
       notes: "count(DISTINCT x) is distinct(x)."),
-    aggregate(.distinct, [[.any]], .int, "Number of different values that are not NULL",
+    aggregate(
+      .distinct, [[.any]], .int, "Number of different values that are not NULL",
       notes: "Exact in rules, HyperLogLog in windows."),
     aggregate(.first, [[.any]], nil, "Value of the first event by event time, then position"),
     aggregate(.last, [[.any]], nil, "Value of the last event by event time, then position"),
     aggregate(.max, [[.any]], nil, "The greatest value"),
     aggregate(.min, [[.any]], nil, "The least value"),
-    aggregate(.quantile, [[.value(.double), .constant(.double)]], .double,
+    aggregate(
+      .quantile, [[.value(.double), .constant(.double)]], .double,
       "Value below which that fraction of the values lies", notes: "DDSketch. The fraction is from 0 to 1."),
     aggregate(.rate, [[], [.any]], .double, "Events per second: rate(*); of those whose value is not NULL: rate(x)"),
     aggregate(.stddev, [[.value(.double)]], .double, "Sample standard deviation"),

@@ -100,7 +100,8 @@ struct LikePattern: Sendable {
     switch shape {
     case .equal(let bytes): return bytes.withUnsafeBufferPointer { TextOrder.equal($0, text) }
     case .prefix(let bytes): return text.starts(with: bytes)
-    case .suffix(let bytes): return text.count >= bytes.count && text[(text.count - bytes.count)...].elementsEqual(bytes)
+    case .suffix(let bytes):
+      return text.count >= bytes.count && text[(text.count - bytes.count)...].elementsEqual(bytes)
     case .contains(let bytes): return bytes.withUnsafeBufferPointer { TextOrder.find($0, in: text) != nil }
     case .general(let pieces): return Self.matches(text, pieces)
     }

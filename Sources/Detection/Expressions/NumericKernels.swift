@@ -158,7 +158,8 @@ enum ComparisonKernels {
   }
 
   /// With a constant that is not NaN one machine comparison does: negated ones are true of NaN, as they must be.
-  private static func compare(_ comparison: Comparison, _ a: Lane<Double>, below bound: Double, _ count: Int) -> Bitmap {
+  private static func compare(_ comparison: Comparison, _ a: Lane<Double>, below bound: Double, _ count: Int) -> Bitmap
+  {
     switch comparison {
     case .equal: NumericKernels.rows(a, count) { $0 == bound }
     case .notEqual: NumericKernels.rows(a, count) { $0 != bound }

@@ -4,7 +4,7 @@ extension Parser {
   /// Words that cannot be a column unless quoted.
   private static let reserved: Set<String> = [
     "AND", "OR", "NOT", "IS", "IN", "BETWEEN", "LIKE", "ILIKE", "ESCAPE", "CASE", "WHEN", "THEN", "ELSE", "END", "AS",
-    "DISTINCT", "FROM", "SELECT", "WHERE", "CAST", "TRY_CAST",
+    "FROM", "SELECT", "WHERE", "CAST", "TRY_CAST",
   ]
 
   /// A literal, name, call, CASE, CAST or parenthesised expression.

@@ -195,7 +195,9 @@ struct SQLPrinter {
   private func cases(_ operands: ArraySlice<String>, start: String) -> String {
     var text = "(" + start
     let parts = Array(operands)
-    for index in stride(from: 0, to: parts.count - 1, by: 2) { text += " WHEN \(parts[index]) THEN \(parts[index + 1])" }
+    for index in stride(from: 0, to: parts.count - 1, by: 2) {
+      text += " WHEN \(parts[index]) THEN \(parts[index + 1])"
+    }
     return text + " ELSE \(parts[parts.count - 1]) END)"
   }
 
@@ -213,7 +215,9 @@ struct SQLPrinter {
   static func name(of function: ScalarFunction) -> String {
     for entry in FunctionCatalog.all {
       for signature in entry.signatures {
-        if case .function(function) = signature.implementation, entry.name != "epoch_ms" || function == .epochMilliseconds {
+        if case .function(function) = signature.implementation,
+          entry.name != "epoch_ms" || function == .epochMilliseconds
+        {
           return entry.name
         }
       }

@@ -31,7 +31,8 @@ extension SQLPrinter {
       // Dividing by -1 is the only division that overflows.
       return "(CASE WHEN \(b) = -1L THEN try_subtract(0L, \(a)) ELSE \(a) div nullif(\(b), 0L) END)"
     case (.remainder, .int):
-      return "(CASE WHEN \(b) = -1L THEN nullif(\(a), \(literal(.int(.min), .int))) * 0L ELSE \(a) % nullif(\(b), 0L) END)"
+      return
+        "(CASE WHEN \(b) = -1L THEN nullif(\(a), \(literal(.int(.min), .int))) * 0L ELSE \(a) % nullif(\(b), 0L) END)"
     case (.divide, _):
       // Spark gives NULL for a divisor of zero; the product with ±infinity is what IEEE 754 division gives.
       return "coalesce(try_divide(\(a), \(b)), \(a) * pow(\(b), -1.0e0D))"
@@ -61,7 +62,8 @@ extension SQLPrinter {
   private func sparkCall(_ function: ScalarFunction, _ node: Node, _ operands: [String]) throws -> String? {
     let first = operands.first ?? ""
     switch function {
-    case .abs where node.type == .int: return "(CASE WHEN \(first) < 0L THEN try_subtract(0L, \(first)) ELSE \(first) END)"
+    case .abs where node.type == .int:
+      return "(CASE WHEN \(first) < 0L THEN try_subtract(0L, \(first)) ELSE \(first) END)"
     case .ceil, .floor: return sparkWhole(function, first)
     case .round where node.type == .int, .trunc where node.type == .int: return first
     case .round, .trunc: return sparkWhole(function, first)
@@ -70,7 +72,8 @@ extension SQLPrinter {
     case .isInfinite: return "(abs(\(first)) = double('Infinity'))"
     case .isNaN: return "(CASE WHEN \(first) IS NOT NULL THEN isnan(\(first)) END)"
     case .asin: return "(CASE WHEN isnan(\(first)) OR \(first) BETWEEN -1.0e0D AND 1.0e0D THEN asin(\(first)) END)"
-    case .sin, .cos: return "(CASE WHEN abs(\(first)) <> double('Infinity') THEN \(Self.name(of: function))(\(first)) END)"
+    case .sin, .cos:
+      return "(CASE WHEN abs(\(first)) <> double('Infinity') THEN \(Self.name(of: function))(\(first)) END)"
     case .sqrt: return "(CASE WHEN \(first) >= 0.0e0D THEN sqrt(\(first)) END)"
     case .ln, .log10, .log2: return "(CASE WHEN \(first) > 0.0e0D THEN \(Self.name(of: function))(\(first)) END)"
     case .concat: return "concat_ws('', \(operands.joined(separator: ", ")))"
@@ -116,7 +119,8 @@ extension SQLPrinter {
   private func sparkTrim(_ function: ScalarFunction, _ node: Node, _ operands: [String]) throws -> String {
     let side = function == .trim ? "BOTH" : function == .leftTrim ? "LEADING" : "TRAILING"
     // Without characters ours takes every Unicode space separator.
-    let spaces = "\u{20}\u{A0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}\u{2008}\u{2009}"
+    let spaces =
+      "\u{20}\u{A0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}\u{2008}\u{2009}"
       + "\u{200A}\u{202F}\u{205F}\u{3000}"
     return "trim(\(side) \(operands.count > 1 ? operands[1] : quoted(spaces)) FROM \(operands[0]))"
   }

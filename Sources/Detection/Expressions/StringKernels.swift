@@ -165,7 +165,9 @@ enum TextOrder {
     guard needle.count <= text.count else { return nil }
     var at = start
     while at <= text.count - needle.count {
-      if text[at] == first, commonPrefix(Text(rebasing: text[at...]), needle, needle.count) == needle.count { return at }
+      if text[at] == first, commonPrefix(Text(rebasing: text[at...]), needle, needle.count) == needle.count {
+        return at
+      }
       at += 1
     }
     return nil
@@ -221,7 +223,11 @@ enum SetKernels {
     var high = items.count
     while low < high {
       let middle = (low + high) / 2
-      if items[middle].withUnsafeBufferPointer({ TextOrder.less($0, value) }) { low = middle + 1 } else { high = middle }
+      if items[middle].withUnsafeBufferPointer({ TextOrder.less($0, value) }) {
+        low = middle + 1
+      } else {
+        high = middle
+      }
     }
     return low < items.count && items[low].withUnsafeBufferPointer { TextOrder.equal($0, value) }
   }

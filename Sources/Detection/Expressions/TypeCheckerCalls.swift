@@ -52,13 +52,11 @@ extension TypeChecker {
       }
     }
     var place = syntax.span
-    if let only = fitting.first, fitting.count == 1,
-      let wrong = arguments.indices.first(where: {
-        !Self.fits(arguments[$0], Self.parameter(only, $0), allowsWidening: true)
+    let wrong = Set(
+      fitting.map { signature in
+        arguments.indices.first { !Self.fits(arguments[$0], Self.parameter(signature, $0), allowsWidening: true) }
       })
-    {
-      place = syntax.children[wrong].span
-    }
+    if wrong.count == 1, case .some(.some(let index)) = wrong.first { place = syntax.children[index].span }
     throw ExpressionError(place, expected: expected, found: found)
   }
 

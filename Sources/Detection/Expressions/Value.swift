@@ -111,7 +111,8 @@ enum Value {
     case .int: return Column(.int(filled(0, \.integer)), validity: valid)
     case .timestamp: return Column(.timestamp(filled(0, \.integer)), validity: valid)
     case .double: return Column(.double(filled(0, \.number)), validity: valid)
-    case .bool: return Column(.bool(scalar == .bool(true) ? rows : Bitmap(repeating: false, count: count)), validity: valid)
+    case .bool:
+      return Column(.bool(scalar == .bool(true) ? rows : Bitmap(repeating: false, count: count)), validity: valid)
     case .string:
       let bytes = scalar == .null ? [] : Array(scalar.text.utf8)
       var codes = [UInt32](repeating: 1, count: count)

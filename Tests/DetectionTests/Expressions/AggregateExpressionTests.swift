@@ -21,7 +21,9 @@ struct AggregateExpressionTests {
     #expect(having.aggregates[0].argument == nil)
     #expect(having.aggregates[2].argument?.type == .double)
     var failures = 0
-    let results = [Column(.int, [.int(11), .int(1)]), Column(.int, [.int(40), .int(5)]), Column(.double, [.double(50), .double(4)])]
+    let results = [
+      Column(.int, [.int(11), .int(1)]), Column(.int, [.int(40), .int(5)]), Column(.double, [.double(50), .double(4)]),
+    ]
     let rows = having.expression.matches(results, count: 2, failures: &failures)
     #expect(ExpressionFixture.rows(rows) == [0, 1])
   }
@@ -45,7 +47,9 @@ struct AggregateExpressionTests {
 
   @Test("The canonical text is a text with the same meaning")
   func canonical() throws {
-    for text in ["sum(i+j*2)", "min(CASE WHEN b THEN x END)", "first(s || 'a''b')", "avg(\"payload.amount\" - 1)", "count(at)"] {
+    for text in [
+      "sum(i+j*2)", "min(CASE WHEN b THEN x END)", "first(s || 'a''b')", "avg(\"payload.amount\" - 1)", "count(at)",
+    ] {
       let first = try #require(try make(text).singleCall)
       let second = try #require(try make(first.text).singleCall)
       #expect(first.text == second.text)

@@ -15,7 +15,8 @@ struct ExpressionErrorTests {
       ("at - at", 0, "a number for -", "TIMESTAMP"), ("at = '2024-01-01'", 5, "TIMESTAMP", "VARCHAR"),
       ("s LIKE 'a!' ESCAPE '!'", 7, nil, nil), ("9223372036854775808", 0, nil, "9223372036854775808"),
       ("i + 99999999999999999999999", 4, nil, nil), ("CASE i WHEN 1 THEN 2", 20, "WHEN, ELSE or END", nil),
-      ("CASE END", 5, "WHEN", nil), ("i IN ()", 6, "a value", ")"), ("i NOT 1", 6, "IN, BETWEEN, LIKE or ILIKE", "1"),
+      ("CASE END", 5, "a value", "END"), ("i IN ()", 6, "a value", ")"),
+      ("i NOT 1", 6, "IN, BETWEEN, LIKE or ILIKE", "1"),
       ("i IS 5", 5, "NULL, TRUE, FALSE or DISTINCT FROM", "5"), ("CAST(i AS INT)", 10, nil, "INT"),
       ("CAST(at AS BIGINT)", 5, nil, "TIMESTAMP"), ("x // 2", 0, "BIGINT operands for //", "DOUBLE"),
       ("i -- 1", 2, nil, nil), ("i & 1", 2, nil, "&"), ("12abc", 2, nil, "a"), ("1e", 1, nil, nil),
@@ -37,7 +38,8 @@ struct ExpressionErrorTests {
     arguments: [
       ("payload.amnt > 1", "payload.amount"), ("lenght(s)", "length"), ("Payload.amount > 1", "payload.amount"),
       ("date_trunc('dya', at)", "day"), ("log(x)", "ln, log10 or log2 (the base of log differs between systems)"),
-      ("CAST(i AS DUOBLE)", "DOUBLE"), ("CAST(i AS INTEGER)", "BIGINT"), ("at - at", "date_diff('second', a, b), or epoch_us(…)"),
+      ("CAST(i AS DUOBLE)", "DOUBLE"), ("CAST(i AS INTEGER)", "BIGINT"),
+      ("at - at", "date_diff('second', a, b), or epoch_us(…)"),
       ("substr(s, 1)", "substring"),
     ])
   func suggestions(text: String, suggestion: String) {
@@ -59,7 +61,8 @@ struct ExpressionErrorTests {
   func nesting() throws {
     let deep = 10_000
     for text in [
-      String(repeating: "(", count: deep), String(repeating: "(", count: deep) + "1" + String(repeating: ")", count: deep),
+      String(repeating: "(", count: deep),
+      String(repeating: "(", count: deep) + "1" + String(repeating: ")", count: deep),
       String(repeating: "NOT ", count: deep) + "b", String(repeating: "- ", count: deep) + "i",
       "1" + String(repeating: " + 1", count: deep), "s" + String(repeating: " || s", count: deep),
       String(repeating: "abs(", count: deep) + "1", String(repeating: "CASE WHEN ", count: deep / 2),

@@ -18,7 +18,8 @@ struct ExpressionEvaluationTests {
       ("'12'::BIGINT + 1", .int(13)), ("NULL IS DISTINCT FROM 1", .bool(true)), ("- 5 % 3", .int(-2)),
       ("CASE 2 WHEN 1 THEN 'a' WHEN 2 THEN 'b' END", .string("b")), ("CASE WHEN NULL THEN 1 END", .null),
       ("-9223372036854775808", .int(.min)), (".5 + 1.", .double(1.5)), ("1e3", .double(1000)),
-      ("'it''s'", .string("it's")), ("if(NULL, 1, 2)", .int(2)), ("1 IN (2, NULL)", .null), ("1 IN (1, NULL)", .bool(true)),
+      ("'it''s'", .string("it's")), ("if(NULL, 1, 2)", .int(2)), ("1 IN (2, NULL)", .null),
+      ("1 IN (1, NULL)", .bool(true)),
     ])
   func precedence(text: String, expected: Scalar) throws {
     #expect(try ExpressionFixture.value(text) == expected)
@@ -35,7 +36,9 @@ struct ExpressionEvaluationTests {
         #expect(try ExpressionFixture.value("\(a) AND \(b)") == and.map { .bool($0) } ?? .null)
         #expect(try ExpressionFixture.value("\(a) OR \(b)") == or.map { .bool($0) } ?? .null)
         // The same over columns, where no constant is folded.
-        let columns = [Column(.bool, [left.map { .bool($0) } ?? .null]), Column(.bool, [right.map { .bool($0) } ?? .null])]
+        let columns = [
+          Column(.bool, [left.map { .bool($0) } ?? .null]), Column(.bool, [right.map { .bool($0) } ?? .null]),
+        ]
         let scope = Scope([("a", .bool), ("b", .bool)])
         var failures = 0
         let both = try Expression("a AND b", scope: scope).evaluate(columns, count: 1, failures: &failures)
@@ -71,9 +74,12 @@ struct ExpressionEvaluationTests {
       ("coalesce(CAST(s AS BIGINT), i)", 1), ("s IN ('x', CAST(CAST(s AS BIGINT) AS VARCHAR))", 0),
     ])
   func unevaluated(text: String, expected: Int) throws {
-    let columns = [Column(.int, [.int(1), .int(2), .null]), Column(.string, [.string("x"), .string("7"), .string("8")])]
+    let columns = [
+      Column(.int, [.int(1), .int(2), .null]), Column(.string, [.string("x"), .string("7"), .string("8")]),
+    ]
     var failures = 0
-    _ = try Expression(text, scope: Scope([("i", .int), ("s", .string)])).evaluate(columns, count: 3, failures: &failures)
+    _ = try Expression(text, scope: Scope([("i", .int), ("s", .string)])).evaluate(
+      columns, count: 3, failures: &failures)
     #expect(failures == expected)
   }
 
@@ -85,7 +91,9 @@ struct ExpressionEvaluationTests {
     #expect(ExpressionFixture.rows(expression.matches(columns, count: 5, failures: &failures)) == [2, 3, 4])
     let selection = Bitmap(count: 5) { $0 != 3 }
     #expect(
-      ExpressionFixture.rows(expression.matches(columns, count: 5, selection: selection, failures: &failures)) == [2, 4])
+      ExpressionFixture.rows(expression.matches(columns, count: 5, selection: selection, failures: &failures)) == [
+        2, 4,
+      ])
   }
 
   @Test("An empty batch")
@@ -141,11 +149,15 @@ struct ExpressionEvaluationTests {
   @Test("Timestamps at the ends of the range do not trap")
   func extremeTimestamps() throws {
     let ends: [Int64] = [.min, .min + 1, .max, .max - 1, 0, -1, -9_223_372_022_400_000_000]
-    let columns = [Column(.timestamp, ends.map { .timestamp($0) }), Column(.timestamp, ends.reversed().map { .timestamp($0) })]
+    let columns = [
+      Column(.timestamp, ends.map { .timestamp($0) }), Column(.timestamp, ends.reversed().map { .timestamp($0) }),
+    ]
     let scope = Scope([("a", .timestamp), ("b", .timestamp)])
     var failures = 0
     for unit in ["second", "minute", "hour", "day", "week", "month", "quarter", "year"] {
-      for text in ["date_part('\(unit)', a)", "date_trunc('\(unit)', a)", "date_diff('\(unit)', a, b)", "CAST(a AS VARCHAR)"] {
+      for text in [
+        "date_part('\(unit)', a)", "date_trunc('\(unit)', a)", "date_diff('\(unit)', a, b)", "CAST(a AS VARCHAR)",
+      ] {
         _ = try Expression(text, scope: scope).evaluate(columns, count: ends.count, failures: &failures)
       }
     }

@@ -87,8 +87,13 @@ let package = Package(
     .testTarget(
       name: "ConnectorsTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),
+    .target(
+      name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
+      exclude: ["UseCase"], swiftSettings: strict),
+    .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .testTarget(
-      name: "PulseTests", dependencies: ["pulse", "TestKit"], swiftSettings: strict, linkerSettings: runPath),
+      name: "PulseTests", dependencies: ["pulse", "CrashKit", "TestKit"], swiftSettings: strict,
+      linkerSettings: runPath),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),

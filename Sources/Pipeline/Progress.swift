@@ -1,6 +1,6 @@
 // What a run has done so far, for the progress line, the summary and metrics. Updated once per batch.
 
-public import Detection
+import Detection
 import Metrics
 import Synchronization
 

@@ -17,7 +17,7 @@ enum UseCaseArgument {
       throw OperatingError(
         .configuration, "the use case \(argument) has \(check.diagnostics.count) error(s)\n\(check.rendered)")
     }
-    return LoadedUseCase(location: location, plan: plan, version: check.version(of: plan))
+    return LoadedUseCase(location: location, plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source))
   }
 }
 
@@ -63,7 +63,7 @@ struct ListOptions: ParsableArguments {
   var reader: StoreReader { get throws { try StoreReader(DataDirectory(path: data)) } }
 
   static func time(_ text: String) throws -> Int64 {
-    guard let time = Timestamp.parse(Array(text.utf8), format: .rfc3339) else {
+    guard let time = Timestamp.parse(text, format: .rfc3339) else {
       throw ValidationError("`\(text)` is not a time: expected RFC 3339, such as 2024-03-01T12:00:00Z or 2024-03-01")
     }
     return time

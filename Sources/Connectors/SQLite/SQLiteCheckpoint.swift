@@ -81,7 +81,7 @@ struct SQLiteCheckpoint {
     let stored = try Row.fetchAll(
       database,
       sql: "SELECT space, definition FROM state_spaces WHERE use_case = ? AND source = ? AND partition = ?",
-      arguments: StatementArguments(identity)
+      arguments: [checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number]
     ).reduce(into: [String: String]()) { $0[$1[0]] = $1[1] }
     let current = Set(checkpoint.states.map(\.name))
     for space in stored.keys where !current.contains(space) { try removeSpace(space) }
@@ -138,7 +138,9 @@ struct SQLiteCheckpoint {
     }
     guard let keepFrom = changes.keepFrom else { return [] }
     let expired = "FROM history_shards WHERE use_case = ? AND source = ? AND partition = ? AND day < ?"
-    let arguments = StatementArguments(identity + [keepFrom])
+    let arguments: StatementArguments = [
+      checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number, keepFrom,
+    ]
     let paths = try String.fetchAll(database, sql: "SELECT path " + expired, arguments: arguments)
     if !paths.isEmpty { try database.execute(sql: "DELETE " + expired, arguments: arguments) }
     return paths

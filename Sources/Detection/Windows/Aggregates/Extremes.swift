@@ -58,6 +58,10 @@ struct Extreme<Value: KeptValue, Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = Value.values(of: column)
     var states = slots.mutableSpan
@@ -99,6 +103,10 @@ struct Kept<Value: KeptValue, Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = Value.values(of: column)
     var states = slots.mutableSpan
@@ -145,6 +153,8 @@ struct StringExtreme<Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Side == Lower)
+  @specialized(where Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = column.strings
     for index in entries.rows.indices {
@@ -189,6 +199,8 @@ struct StringKept<Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Side == Lower)
+  @specialized(where Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = column.strings
     for index in entries.rows.indices {

@@ -1,7 +1,7 @@
 // Lengths of time as people write them: `500ms`, `10m`, `1h30m`, `8d`. Stored as microseconds.
 
 /// Reads and writes durations.
-enum Duration {
+enum DurationText {
   /// Unit names by falling length, with their microseconds.
   static let units: [(name: String, microseconds: Int64)] = [
     ("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000),

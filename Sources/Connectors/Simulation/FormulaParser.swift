@@ -60,13 +60,16 @@ struct FormulaParser<Scope: FormulaScope> {
         continue
       }
       if isDigit(byte) || byte == 0x2E {
-        while at < bytes.count, isDigit(bytes[at]) || bytes[at] == 0x2E || bytes[at] | 0x20 == 0x65
-          || (bytes[at] == 0x2B || bytes[at] == 0x2D) && bytes[at - 1] | 0x20 == 0x65
+        while at < bytes.count,
+          isDigit(bytes[at]) || bytes[at] == 0x2E || bytes[at] | 0x20 == 0x65
+            || (bytes[at] == 0x2B || bytes[at] == 0x2D) && bytes[at - 1] | 0x20 == 0x65
         {
           at += 1
         }
         let literal = String(decoding: bytes[start..<at], as: UTF8.self)
-        guard let value = Double(literal) else { throw FormulaError(message: "'\(literal)' is not a number", offset: start) }
+        guard let value = Double(literal) else {
+          throw FormulaError(message: "'\(literal)' is not a number", offset: start)
+        }
         tokens.append((.number(value), start))
       } else if isLetter(byte) {
         while at < bytes.count, isLetter(bytes[at]) || isDigit(bytes[at]) { at += 1 }
@@ -137,7 +140,9 @@ struct FormulaParser<Scope: FormulaScope> {
     }
   }
 
-  private func error(_ message: String) -> FormulaError { FormulaError(message: message, offset: tokens[position].offset) }
+  private func error(_ message: String) -> FormulaError {
+    FormulaError(message: message, offset: tokens[position].offset)
+  }
 
   // MARK: Grammar, loosest binding first
 

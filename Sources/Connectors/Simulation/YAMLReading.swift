@@ -72,7 +72,9 @@ struct YAMLReading {
   }
 
   mutating func whole(_ node: Node, as what: String, in range: ClosedRange<Int>) -> Int? {
-    guard let value = number(node, as: what, in: Double(range.lowerBound)...Double(range.upperBound)) else { return nil }
+    guard let value = number(node, as: what, in: Double(range.lowerBound)...Double(range.upperBound)) else {
+      return nil
+    }
     guard value == value.rounded() else {
       report("expected \(what), a whole number, found \(Self.describe(node))", at: node)
       return nil

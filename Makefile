@@ -1,0 +1,43 @@
+# Entry points of the project; `make` alone lists them. The work is done by scripts/ and by swift itself: this file
+# only puts the libraries that `make setup` installs on the search path and keeps the flags of all builds equal, so
+# that build, test and demo share one build folder.
+
+SHELL := /bin/bash
+
+# The Arrow and Parquet .pc files that scripts/setup writes; whatever the caller has set still applies after them.
+export PKG_CONFIG_PATH := $(CURDIR)/.native/pkgconfig$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
+
+# Release builds keep @testable imports working, so that `make build` and `make test` compile everything once.
+RELEASE := -c release -Xswiftc -enable-testing
+LINTED := $(wildcard Sources Tests Benchmarks Package.swift)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test bench demo lint crash-test clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup:  ## install what the build needs (nothing to do: milliseconds)
+	@scripts/setup
+
+build: setup  ## build the pulse command, optimised: .build/release/pulse
+	swift build $(RELEASE) --product pulse
+
+test: setup  ## run all tests optimised, then the core's again with debug checks
+	swift test $(RELEASE)
+	swift test --filter DetectionTests --scratch-path .build-debug
+
+bench: setup  ## run the benchmarks against their peers and budgets
+	@scripts/bench
+
+demo: setup  ## show the product on sample data, from nothing to the first anomaly
+	@scripts/demo
+
+lint:  ## check the format of every Swift file
+	swift format lint --strict --recursive $(LINTED)
+
+crash-test: setup  ## kill a running pipeline again and again and compare its results with an uninterrupted run
+	@scripts/crash-test
+
+clean:  ## remove build folders (.native/ stays: delete it to set up anew)
+	rm -rf .build .build-debug Benchmarks/.build

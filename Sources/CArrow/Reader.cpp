@@ -1,0 +1,383 @@
+// Reading Parquet, Arrow IPC files (Feather V2) and Arrow IPC streams, batch by batch.
+//
+// Invariants: the file is read with pread, never mapped, so that a file cut short under us is an error and not a
+// signal; memory is one decoded batch plus one read buffer per column; `position` counts the rows returned or skipped.
+
+// First, because it says what to do where Arrow is missing.
+#include "Shared.h"
+
+#include <arrow/c/bridge.h>
+#include <arrow/io/file.h>
+#include <arrow/ipc/reader.h>
+#include <arrow/record_batch.h>
+#include <arrow/result.h>
+#include <arrow/type.h>
+#include <parquet/arrow/reader.h>
+#include <parquet/arrow/schema.h>
+#include <parquet/file_reader.h>
+#include <parquet/properties.h>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using arrow::Result;
+using arrow::Status;
+
+namespace {
+
+// Bytes of one column chunk that are read ahead. Without a buffered stream Parquet loads a row group's whole column.
+constexpr int64_t kParquetReadBuffer = int64_t{256} << 10;
+
+arrow::ipc::IpcReadOptions ipc_options() {
+  auto options = arrow::ipc::IpcReadOptions::Defaults();
+  options.memory_pool = carrow::pool();
+  options.use_threads = false;
+  // Swift binds buffers to their element type; a file may hold them at any address.
+  options.ensure_alignment = arrow::ipc::Alignment::kDataTypeSpecificAlignment;
+  return options;
+}
+
+parquet::ArrowReaderProperties parquet_options(int64_t batch_rows) {
+  parquet::ArrowReaderProperties options(/*use_threads=*/false);
+  options.set_pre_buffer(false);
+  options.set_batch_size(batch_rows);
+  // INT96 as nanoseconds ends in 2262; microseconds are what the caller wants anyway.
+  options.set_coerce_int96_timestamp_unit(arrow::TimeUnit::MICRO);
+  return options;
+}
+
+// Older versions of Arrow have an out parameter where newer ones return a result; both forms are served.
+template <typename Reader>
+Result<std::unique_ptr<arrow::RecordBatchReader>> batches_of(Reader& reader, const std::vector<int>& groups,
+                                                             const std::vector<int>& leaves) {
+  if constexpr (requires { reader.GetRecordBatchReader(groups, leaves).ValueOrDie(); }) {
+    return reader.GetRecordBatchReader(groups, leaves);
+  } else {
+    std::unique_ptr<arrow::RecordBatchReader> batches;
+    ARROW_RETURN_NOT_OK(reader.GetRecordBatchReader(groups, leaves, &batches));
+    return batches;
+  }
+}
+
+void add_leaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) {
+  if (field.is_leaf()) leaves.push_back(field.column_index);
+  for (const auto& child : field.children) add_leaves(child, leaves);
+}
+
+// Adds the leaves of the column or dotted path `name`; a column whose own name holds dots wins over a path.
+bool add_leaves(const std::vector<parquet::arrow::SchemaField>& fields, std::string_view name,
+                std::vector<int>& leaves) {
+  for (const auto& field : fields) {
+    if (field.field->name() == name) {
+      add_leaves(field, leaves);
+      return true;
+    }
+  }
+  for (const auto& field : fields) {
+    const std::string& head = field.field->name();
+    if (field.field->type()->id() == arrow::Type::STRUCT && name.size() > head.size() + 1 &&
+        name.substr(0, head.size()) == head && name[head.size()] == '.' &&
+        add_leaves(field.children, name.substr(head.size() + 1), leaves)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+struct CArrowReader {
+  CArrowFormat format = CARROW_FORMAT_PARQUET;
+  int64_t batch_rows = 0;
+  int64_t row_count = -1;
+  std::shared_ptr<arrow::io::ReadableFile> file;
+  std::shared_ptr<arrow::Schema> schema;
+
+  // Parquet: `batches` reads row groups from `parquet`, which must outlive it.
+  std::unique_ptr<parquet::arrow::FileReader> parquet;
+  std::vector<int> leaves;
+  // Parquet and IPC stream.
+  std::shared_ptr<arrow::RecordBatchReader> batches;
+  // IPC file and stream: the schema of the whole file, and the numbers of the selected columns in it (none: all).
+  std::shared_ptr<arrow::Schema> ipc_whole;
+  std::vector<int> ipc_columns;
+  // IPC file.
+  std::shared_ptr<arrow::ipc::RecordBatchFileReader> ipc;
+  std::vector<int64_t> ipc_batch_rows;
+  int ipc_next = 0;
+
+  int64_t position = 0;
+  // What is left of the batch that was decoded last.
+  std::shared_ptr<arrow::RecordBatch> current;
+  int64_t current_used = 0;
+
+  int64_t buffered() const { return current == nullptr ? 0 : current->num_rows() - current_used; }
+
+  Status open(const char* path) {
+    ARROW_ASSIGN_OR_RAISE(file, arrow::io::ReadableFile::Open(path, carrow::pool()));
+    ARROW_ASSIGN_OR_RAISE(const auto magic, file->ReadAt(0, 6));
+    const std::string_view start(reinterpret_cast<const char*>(magic->data()), static_cast<size_t>(magic->size()));
+    if (start.empty()) return Status::Invalid("the file is empty");
+    if (start == "ARROW1") {
+      format = CARROW_FORMAT_IPC_FILE;
+      return open_ipc_file();
+    }
+    if (start.starts_with("PAR1")) {
+      format = CARROW_FORMAT_PARQUET;
+      return open_parquet();
+    }
+    if (start.starts_with("PARE")) return Status::NotImplemented("an encrypted Parquet file");
+    if (start.starts_with("FEA1")) return Status::NotImplemented("Feather V1; write it again as Feather V2");
+    if (start.starts_with("\xff\xff\xff\xff")) {
+      format = CARROW_FORMAT_IPC_STREAM;
+      return open_ipc_stream();
+    }
+    return Status::Invalid("neither Parquet nor Arrow IPC by its first bytes");
+  }
+
+  Status open_parquet() {
+    parquet::ReaderProperties properties(carrow::pool());
+    properties.enable_buffered_stream();
+    properties.set_buffer_size(kParquetReadBuffer);
+    properties.set_page_checksum_verification(true);
+    parquet::arrow::FileReaderBuilder builder;
+    ARROW_RETURN_NOT_OK(builder.Open(file, properties));
+    builder.memory_pool(carrow::pool())->properties(parquet_options(batch_rows));
+    ARROW_RETURN_NOT_OK(builder.Build(&parquet));
+    row_count = parquet->parquet_reader()->metadata()->num_rows();
+    if (row_count < 0) return Status::Invalid("a negative number of rows");
+    leaves.resize(static_cast<size_t>(parquet->parquet_reader()->metadata()->num_columns()));
+    std::iota(leaves.begin(), leaves.end(), 0);
+    return start_parquet(0);
+  }
+
+  int64_t rows_of_group(int group) const {
+    return parquet->parquet_reader()->metadata()->RowGroup(group)->num_rows();
+  }
+
+  Status start_parquet(int first_group) {
+    std::vector<int> groups(static_cast<size_t>(parquet->num_row_groups() - first_group));
+    std::iota(groups.begin(), groups.end(), first_group);
+    ARROW_ASSIGN_OR_RAISE(batches, batches_of(*parquet, groups, leaves));
+    schema = batches->schema();
+    return Status::OK();
+  }
+
+  Status open_ipc_file() {
+    auto options = ipc_options();
+    options.included_fields = ipc_columns;
+    ARROW_ASSIGN_OR_RAISE(ipc, arrow::ipc::RecordBatchFileReader::Open(file, options));
+    ARROW_ASSIGN_OR_RAISE(row_count, ipc->CountRows());
+    schema = restricted(ipc->schema());
+    return Status::OK();
+  }
+
+  Status open_ipc_stream() {
+    auto options = ipc_options();
+    options.included_fields = ipc_columns;
+    ARROW_RETURN_NOT_OK(file->Seek(0));
+    ARROW_ASSIGN_OR_RAISE(const auto stream, arrow::ipc::RecordBatchStreamReader::Open(file, options));
+    batches = stream;
+    schema = restricted(stream->schema());
+    return Status::OK();
+  }
+
+  // The part of the file's schema that is selected. The first call has nothing selected and sees the whole.
+  std::shared_ptr<arrow::Schema> restricted(const std::shared_ptr<arrow::Schema>& reported) {
+    if (ipc_whole == nullptr) ipc_whole = reported;
+    if (ipc_columns.empty()) return ipc_whole;
+    arrow::FieldVector fields;
+    for (const int column : ipc_columns) fields.push_back(ipc_whole->field(column));
+    return arrow::schema(std::move(fields), ipc_whole->metadata());
+  }
+
+  // Where a name is unknown, `missing` is set to it and nothing has changed.
+  Status select(const char* const* names, size_t count, const char** missing) {
+    if (count == 0) return Status::UnknownError("no column was named");
+    std::vector<int> chosen;
+    for (size_t i = 0; i < count; ++i) {
+      if (format == CARROW_FORMAT_PARQUET) {
+        if (!add_leaves(parquet->manifest().schema_fields, names[i], chosen)) *missing = names[i];
+      } else {
+        const auto fields = ipc_whole->GetAllFieldIndices(names[i]);
+        if (fields.empty()) {
+          *missing = names[i];
+        } else {
+          chosen.push_back(fields.front());
+        }
+      }
+      if (*missing != nullptr) return Status::OK();
+    }
+    std::sort(chosen.begin(), chosen.end());
+    chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
+    (format == CARROW_FORMAT_PARQUET ? leaves : ipc_columns) = std::move(chosen);
+    current = nullptr;
+    current_used = 0;
+    position = 0;
+    ipc_next = 0;
+    switch (format) {
+      case CARROW_FORMAT_PARQUET:
+        return start_parquet(0);
+      case CARROW_FORMAT_IPC_FILE:
+        return open_ipc_file();
+      default:
+        return open_ipc_stream();
+    }
+  }
+
+  // Decodes the next batch that has rows into `current`, which is null at the end.
+  Status load() {
+    do {
+      current = nullptr;
+      current_used = 0;
+      if (format == CARROW_FORMAT_IPC_FILE) {
+        if (ipc_next >= ipc->num_record_batches()) return Status::OK();
+        ARROW_ASSIGN_OR_RAISE(current, ipc->ReadRecordBatch(ipc_next));
+        ++ipc_next;
+      } else {
+        ARROW_RETURN_NOT_OK(batches->ReadNext(&current));
+        if (current == nullptr) return Status::OK();
+      }
+    } while (current->num_rows() == 0);
+    const Status valid = current->ValidateFull();
+    if (!valid.ok()) current = nullptr;
+    return valid;
+  }
+
+  Status next(int64_t max_rows, ArrowArray* out) {
+    if (buffered() == 0) ARROW_RETURN_NOT_OK(load());
+    if (current == nullptr) return Status::OK();
+    const int64_t rows = std::min(max_rows, buffered());
+    const auto part = rows == current->num_rows() ? current : current->Slice(current_used, rows);
+    current_used += rows;
+    position += rows;
+    // The exported array keeps the buffers alive; holding the batch as well would hold two of them in memory.
+    if (buffered() == 0) current = nullptr;
+    return arrow::ExportRecordBatch(*part, out);
+  }
+
+  Status skip(int64_t rows, int64_t* skipped) {
+    const int64_t start = position;
+    const int64_t target = rows > INT64_MAX - position ? INT64_MAX : position + rows;
+    drop_buffered(target - position);
+    if (position < target && format == CARROW_FORMAT_PARQUET) ARROW_RETURN_NOT_OK(skip_row_groups(target));
+    if (position < target && format == CARROW_FORMAT_IPC_FILE) ARROW_RETURN_NOT_OK(skip_record_batches(target));
+    while (position < target) {
+      ARROW_RETURN_NOT_OK(load());
+      if (current == nullptr) break;
+      drop_buffered(target - position);
+    }
+    *skipped = position - start;
+    return Status::OK();
+  }
+
+  void drop_buffered(int64_t rows) {
+    const int64_t dropped = std::min(rows, buffered());
+    current_used += dropped;
+    position += dropped;
+    if (buffered() == 0) current = nullptr;
+  }
+
+  // Called with nothing buffered. Starts again at the row group that holds row `target`, unless we are in it already.
+  Status skip_row_groups(int64_t target) {
+    int64_t first = 0;
+    int group = 0;
+    const int groups = parquet->num_row_groups();
+    while (group < groups && first + rows_of_group(group) <= target) first += rows_of_group(group++);
+    if (first <= position) return Status::OK();
+    ARROW_RETURN_NOT_OK(start_parquet(group));
+    position = first;
+    return Status::OK();
+  }
+
+  // Called with nothing buffered, so `ipc_next` is the batch that holds row `position`.
+  Status skip_record_batches(int64_t target) {
+    ARROW_RETURN_NOT_OK(count_record_batches());
+    while (ipc_next < ipc->num_record_batches()) {
+      const int64_t rows = ipc_batch_rows[static_cast<size_t>(ipc_next)];
+      if (rows > target - position) break;
+      position += rows;
+      ++ipc_next;
+    }
+    return Status::OK();
+  }
+
+  // Arrow tells the rows of a single batch only by reading it; reading its narrowest column is the cheapest way.
+  Status count_record_batches() {
+    if (!ipc_batch_rows.empty() || ipc->num_record_batches() == 0) return Status::OK();
+    auto options = ipc_options();
+    int narrowest = 0;
+    int best = INT32_MAX;
+    for (int i = 0; i < ipc_whole->num_fields(); ++i) {
+      const auto& type = *ipc_whole->field(i)->type();
+      const int width = type.num_fields() == 0 && arrow::is_fixed_width(type.id()) ? type.bit_width() : INT32_MAX - 1;
+      if (width < best) {
+        best = width;
+        narrowest = i;
+      }
+    }
+    if (ipc_whole->num_fields() > 0) options.included_fields = {narrowest};
+    ARROW_ASSIGN_OR_RAISE(const auto counter, arrow::ipc::RecordBatchFileReader::Open(file, options));
+    std::vector<int64_t> counts;
+    for (int i = 0; i < counter->num_record_batches(); ++i) {
+      ARROW_ASSIGN_OR_RAISE(const auto batch, counter->ReadRecordBatch(i));
+      if (batch->num_rows() < 0) return Status::Invalid("a negative number of rows");
+      counts.push_back(batch->num_rows());
+    }
+    ipc_batch_rows = std::move(counts);
+    return Status::OK();
+  }
+};
+
+const char* carrow_error_message(const CArrowError* error) { return error->message; }
+
+CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, CArrowReader** out, CArrowError* error) {
+  *out = nullptr;
+  return carrow::guarded(error, [&]() -> Status {
+    if (batch_rows < 1) return Status::UnknownError("batch_rows must be 1 or more");
+    auto reader = std::make_unique<CArrowReader>();
+    reader->batch_rows = batch_rows;
+    ARROW_RETURN_NOT_OK(reader->open(path));
+    *out = reader.release();
+    return Status::OK();
+  });
+}
+
+CArrowFormat carrow_reader_format(const CArrowReader* reader) { return reader->format; }
+
+int64_t carrow_reader_row_count(const CArrowReader* reader) { return reader->row_count; }
+
+CArrowCode carrow_reader_schema(const CArrowReader* reader, ArrowSchema* out, CArrowError* error) {
+  *out = ArrowSchema{};
+  return carrow::guarded(error, [&] { return arrow::ExportSchema(*reader->schema, out); });
+}
+
+CArrowCode carrow_reader_select(CArrowReader* reader, const char* const* names, size_t count, CArrowError* error) {
+  // A code of its own and not a status: Arrow uses its KeyError for damaged files as well.
+  const char* missing = nullptr;
+  const CArrowCode code = carrow::guarded(error, [&] { return reader->select(names, count, &missing); });
+  if (missing == nullptr) return code;
+  return carrow::set_error(error, CARROW_NO_SUCH_COLUMN, 0, missing);
+}
+
+CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, ArrowArray* out, CArrowError* error) {
+  *out = ArrowArray{};
+  return carrow::guarded(error, [&]() -> Status {
+    if (max_rows < 1) return Status::UnknownError("max_rows must be 1 or more");
+    return reader->next(max_rows, out);
+  });
+}
+
+CArrowCode carrow_reader_skip(CArrowReader* reader, int64_t rows, int64_t* skipped, CArrowError* error) {
+  *skipped = 0;
+  return carrow::guarded(error, [&]() -> Status {
+    if (rows < 0) return Status::UnknownError("rows must not be negative");
+    return reader->skip(rows, skipped);
+  });
+}
+
+void carrow_reader_close(CArrowReader* reader) { delete reader; }

@@ -1,0 +1,54 @@
+// Where batches come from. A source knows partitions and positions; it neither decodes nor decides what is kept.
+
+public import Detection
+
+/// What a source hands to the pipeline.
+public enum SourceOutput: Sendable {
+  /// The next records of a partition.
+  case batch(RawBatch)
+  /// Nothing more will come.
+  case end
+}
+
+/// Where to continue a partition, as the last checkpoint recorded it.
+public struct ResumePoint: Sendable, Hashable {
+  public var position: Position
+  /// What the source reported with `checkpointState(of:)` when the checkpoint was taken.
+  public var sourceState: [UInt8]
+
+  public init(position: Position, sourceState: [UInt8]) {
+    self.position = position
+    self.sourceState = sourceState
+  }
+}
+
+/// A supplier of raw batches. Calls are serial: the pipeline has one reader. What blocks (files, C clients) blocks on a
+/// thread of the source's own, never on the cooperative pool.
+public protocol Source: AnyObject, Sendable {
+  /// Name of the source in positions and identities.
+  var name: String { get }
+
+  /// Prepares to continue behind the given points; a partition without one starts at its beginning. Called once,
+  /// before `next`.
+  /// - Throws: `OperatingError` when the input is not the one the points belong to.
+  func open(resumingAt points: [PartitionID: ResumePoint]) async throws
+
+  /// The next batch, waiting as long as there is none. Records of a partition come in order, each exactly once.
+  /// After `stop()` it returns `.end` soon.
+  /// - Throws: `OperatingError` when the input cannot be read further.
+  func next() async throws -> SourceOutput
+
+  /// What the source must know to continue this partition, beside the position: a file's manifest. Asked when a
+  /// checkpoint is taken; it may know more than the position has reached, never less.
+  func checkpointState(of partition: PartitionID) -> [UInt8]
+
+  /// Called after a checkpoint that contains everything before `position` is durable.
+  func acknowledge(_ partition: PartitionID, upTo position: Position) async throws
+
+  /// Ends the input early: `next` returns `.end` once it is called or wakes. Callable from any thread.
+  func stop()
+}
+
+extension Source {
+  public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {}
+}

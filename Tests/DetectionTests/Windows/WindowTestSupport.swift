@@ -45,14 +45,15 @@ enum WindowTestColumn: Int, CaseIterable {
   }
 }
 
-/// A call such as `sum(value)`, named by its text.
+/// A call such as `sum(value)`, named so.
 func windowTestCall(_ function: AggregateFunction, _ column: WindowTestColumn? = nil, _ fraction: Double? = nil)
   -> (name: String, call: AggregateCall)
 {
   let text = "\(function)(\(column.map { "\($0)" } ?? "*")\(fraction.map { ", \($0)" } ?? ""))"
+  let written = if function == .distinct, let column { "count(DISTINCT \(column))" } else { text }
   do {
     let expression = try AggregateExpression(
-      text, scope: WindowTestColumn.scope, allowed: Set(AggregateFunction.allCases))
+      written, scope: WindowTestColumn.scope, allowed: Set(AggregateFunction.allCases))
     guard let call = expression.singleCall else { preconditionFailure("\(text) is more than one call") }
     return (text, call)
   } catch {

@@ -139,9 +139,10 @@ struct PartitionProcessor {
   private func rows(of window: WindowOperator) throws -> [Checkpoint.WindowRow] {
     let definition = window.window
     let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
+    let merger = WindowMerger(definition)
     return try window.takeChanges().map { part in
       Checkpoint.WindowRow(
-        part: part, result: try WindowResult.merge([part], of: definition), byNames: names, definition: fingerprint)
+        part: part, result: try merger.merge([part]), byNames: names, definition: fingerprint)
     }
   }
 

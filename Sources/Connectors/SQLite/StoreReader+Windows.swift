@@ -106,8 +106,9 @@ extension StoreReader {
         let by: String = row["by_values"]
         parts[by, default: []].append(try SQLiteCheckpoint.windowPart(row))
       }
+      let merger = WindowMerger(compiled)
       return try parts.compactMap { by, parts -> (by: String, events: Int64, value: Double)? in
-        let merged = try WindowResult.merge(parts, of: compiled)
+        let merged = try merger.merge(parts)
         let value = merged.aggregates.first { $0.name == aggregate }?.value
         switch value {
         case .double(let value): return (by, parts.reduce(0) { $0 + $1.events }, value)

@@ -39,7 +39,7 @@ struct YAMLReading {
       if known.contains(name) {
         result[name] = value
       } else {
-        let near = nearestName(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
         report("\(what) has no '\(name)'; expected one of \(known.joined(separator: ", "))\(near)", at: key)
       }
     }

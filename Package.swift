@@ -32,6 +32,7 @@ let package = Package(
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
     // Native libraries and their shims.
@@ -55,6 +56,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
     .target(
@@ -62,7 +64,9 @@ let package = Package(
       dependencies: [
         "Detection", "Pipeline", "CArrow",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -73,6 +77,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict, linkerSettings: runPath),
 
@@ -83,8 +88,13 @@ let package = Package(
     .testTarget(
       name: "ConnectorsTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),
+    .target(
+      name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
+      exclude: ["UseCase"], swiftSettings: strict),
+    .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .testTarget(
-      name: "PulseTests", dependencies: ["pulse", "TestKit"], swiftSettings: strict, linkerSettings: runPath),
+      name: "PulseTests", dependencies: ["pulse", "CrashKit", "TestKit"], swiftSettings: strict,
+      linkerSettings: runPath),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),

@@ -2,12 +2,12 @@
 //
 // Invariants: the file is read with pread, never mapped, so that a file cut short under us is an error and not a
 // signal; memory is one decoded batch plus one read buffer per column; `position` counts the rows returned or skipped.
+
 // First, because it says what to do where Arrow is missing.
 #include "Shared.h"
 
 #include <arrow/c/bridge.h>
 #include <arrow/io/file.h>
-#include <arrow/io/memory.h>
 #include <arrow/ipc/reader.h>
 #include <arrow/record_batch.h>
 #include <arrow/result.h>
@@ -50,7 +50,7 @@ parquet::ArrowReaderProperties parquet_options(int64_t batch_rows) {
   return options;
 }
 
-// Arrow 21 changed these two from an out parameter to a result; both forms are served.
+// Older versions of Arrow have an out parameter where newer ones return a result; both forms are served.
 template <typename Reader>
 Result<std::unique_ptr<arrow::RecordBatchReader>> batches_of(Reader& reader, const std::vector<int>& groups,
                                                              const std::vector<int>& leaves) {
@@ -88,8 +88,6 @@ bool add_leaves(const std::vector<parquet::arrow::SchemaField>& fields, std::str
   return false;
 }
 
-Status no_such_column(const char* name) { return Status::KeyError("no column named '", name, "'"); }
-
 }  // namespace
 
 struct CArrowReader {
@@ -104,8 +102,10 @@ struct CArrowReader {
   std::vector<int> leaves;
   // Parquet and IPC stream.
   std::shared_ptr<arrow::RecordBatchReader> batches;
-  // IPC file.
+  // IPC file and stream: the schema of the whole file, and the numbers of the selected columns in it (none: all).
+  std::shared_ptr<arrow::Schema> ipc_whole;
   std::vector<int> ipc_columns;
+  // IPC file.
   std::shared_ptr<arrow::ipc::RecordBatchFileReader> ipc;
   std::vector<int64_t> ipc_batch_rows;
   int ipc_next = 0;
@@ -182,51 +182,51 @@ struct CArrowReader {
     ARROW_RETURN_NOT_OK(file->Seek(0));
     ARROW_ASSIGN_OR_RAISE(const auto stream, arrow::ipc::RecordBatchStreamReader::Open(file, options));
     batches = stream;
-    schema = stream->schema();
+    schema = restricted(stream->schema());
     return Status::OK();
   }
 
-  // RecordBatchFileReader reports the whole schema even where it reads a part of it.
-  std::shared_ptr<arrow::Schema> restricted(const std::shared_ptr<arrow::Schema>& whole) const {
-    if (ipc_columns.empty()) return whole;
+  // The part of the file's schema that is selected. The first call has nothing selected and sees the whole.
+  std::shared_ptr<arrow::Schema> restricted(const std::shared_ptr<arrow::Schema>& reported) {
+    if (ipc_whole == nullptr) ipc_whole = reported;
+    if (ipc_columns.empty()) return ipc_whole;
     arrow::FieldVector fields;
-    for (const int column : ipc_columns) fields.push_back(whole->field(column));
-    return arrow::schema(std::move(fields), whole->metadata());
+    for (const int column : ipc_columns) fields.push_back(ipc_whole->field(column));
+    return arrow::schema(std::move(fields), ipc_whole->metadata());
   }
 
-  Status select(const char* const* names, size_t count) {
-    if (count == 0) return Status::KeyError("no column was named");
-    current = nullptr;
-    current_used = 0;
-    position = 0;
-    if (format == CARROW_FORMAT_PARQUET) {
-      std::vector<int> chosen;
-      for (size_t i = 0; i < count; ++i) {
-        if (!add_leaves(parquet->manifest().schema_fields, names[i], chosen)) return no_such_column(names[i]);
-      }
-      std::sort(chosen.begin(), chosen.end());
-      chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
-      leaves = std::move(chosen);
-      return start_parquet(0);
-    }
-    // Column numbers count in the whole file, whatever is selected now.
-    ipc_columns.clear();
-    ARROW_RETURN_NOT_OK(reopen_ipc());
+  // Where a name is unknown, `missing` is set to it and nothing has changed.
+  Status select(const char* const* names, size_t count, const char** missing) {
+    if (count == 0) return Status::UnknownError("no column was named");
     std::vector<int> chosen;
     for (size_t i = 0; i < count; ++i) {
-      const auto fields = schema->GetAllFieldIndices(names[i]);
-      if (fields.empty()) return no_such_column(names[i]);
-      chosen.push_back(fields.front());
+      if (format == CARROW_FORMAT_PARQUET) {
+        if (!add_leaves(parquet->manifest().schema_fields, names[i], chosen)) *missing = names[i];
+      } else {
+        const auto fields = ipc_whole->GetAllFieldIndices(names[i]);
+        if (fields.empty()) {
+          *missing = names[i];
+        } else {
+          chosen.push_back(fields.front());
+        }
+      }
+      if (*missing != nullptr) return Status::OK();
     }
     std::sort(chosen.begin(), chosen.end());
     chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
-    ipc_columns = std::move(chosen);
-    return reopen_ipc();
-  }
-
-  Status reopen_ipc() {
+    (format == CARROW_FORMAT_PARQUET ? leaves : ipc_columns) = std::move(chosen);
+    current = nullptr;
+    current_used = 0;
+    position = 0;
     ipc_next = 0;
-    return format == CARROW_FORMAT_IPC_FILE ? open_ipc_file() : open_ipc_stream();
+    switch (format) {
+      case CARROW_FORMAT_PARQUET:
+        return start_parquet(0);
+      case CARROW_FORMAT_IPC_FILE:
+        return open_ipc_file();
+      default:
+        return open_ipc_stream();
+    }
   }
 
   // Decodes the next batch that has rows into `current`, which is null at the end.
@@ -310,18 +310,17 @@ struct CArrowReader {
   Status count_record_batches() {
     if (!ipc_batch_rows.empty() || ipc->num_record_batches() == 0) return Status::OK();
     auto options = ipc_options();
-    const auto whole = ipc->schema();
     int narrowest = 0;
     int best = INT32_MAX;
-    for (int i = 0; i < whole->num_fields(); ++i) {
-      const auto& type = *whole->field(i)->type();
+    for (int i = 0; i < ipc_whole->num_fields(); ++i) {
+      const auto& type = *ipc_whole->field(i)->type();
       const int width = type.num_fields() == 0 && arrow::is_fixed_width(type.id()) ? type.bit_width() : INT32_MAX - 1;
       if (width < best) {
         best = width;
         narrowest = i;
       }
     }
-    if (whole->num_fields() > 0) options.included_fields = {narrowest};
+    if (ipc_whole->num_fields() > 0) options.included_fields = {narrowest};
     ARROW_ASSIGN_OR_RAISE(const auto counter, arrow::ipc::RecordBatchFileReader::Open(file, options));
     std::vector<int64_t> counts;
     for (int i = 0; i < counter->num_record_batches(); ++i) {
@@ -358,7 +357,11 @@ CArrowCode carrow_reader_schema(const CArrowReader* reader, ArrowSchema* out, CA
 }
 
 CArrowCode carrow_reader_select(CArrowReader* reader, const char* const* names, size_t count, CArrowError* error) {
-  return carrow::guarded(error, [&] { return reader->select(names, count); });
+  // A code of its own and not a status: Arrow uses its KeyError for damaged files as well.
+  const char* missing = nullptr;
+  const CArrowCode code = carrow::guarded(error, [&] { return reader->select(names, count, &missing); });
+  if (missing == nullptr) return code;
+  return carrow::set_error(error, CARROW_NO_SUCH_COLUMN, 0, missing);
 }
 
 CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, ArrowArray* out, CArrowError* error) {

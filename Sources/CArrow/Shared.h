@@ -59,12 +59,10 @@ inline CArrowCode set_error(CArrowError* error, const arrow::Status& status) {
     case arrow::StatusCode::Invalid:
     case arrow::StatusCode::SerializationError:
     case arrow::StatusCode::IndexError:
+    case arrow::StatusCode::KeyError:
     case arrow::StatusCode::TypeError:
     case arrow::StatusCode::CapacityError:
       code = CARROW_CORRUPT;
-      break;
-    case arrow::StatusCode::KeyError:
-      code = CARROW_NO_SUCH_COLUMN;
       break;
     case arrow::StatusCode::NotImplemented:
       code = CARROW_UNSUPPORTED;

@@ -16,12 +16,38 @@ public struct SourceLocation: Sendable, Hashable, Comparable {
 
 /// Text with the place where it stands: an expression's first character.
 public struct LocatedText: Sendable, Hashable {
+  /// From this byte of the text on, the characters stand from this location on: behind an escape, a line end or the
+  /// indentation of a block, where the text and the file part ways.
+  public struct Jump: Sendable, Hashable {
+    public var offset: Int
+    public var location: SourceLocation
+
+    public init(offset: Int, location: SourceLocation) {
+      self.offset = offset
+      self.location = location
+    }
+  }
+
   public var text: String
   public var location: SourceLocation
+  /// Ascending by offset; empty for text that stands in one line as it is.
+  public var jumps: [Jump]
 
-  public init(_ text: String, at location: SourceLocation = SourceLocation(line: 1, column: 1)) {
+  public init(
+    _ text: String, at location: SourceLocation = SourceLocation(line: 1, column: 1), jumps: [Jump] = []
+  ) {
     self.text = text
     self.location = location
+    self.jumps = jumps
+  }
+
+  /// Where the character at a byte of the text's UTF-8 stands. Columns count Unicode scalars, as YAML does.
+  public func location(ofOffset offset: Int) -> SourceLocation {
+    var from = 0
+    var start = location
+    for jump in jumps where jump.offset <= offset { (from, start) = (jump.offset, jump.location) }
+    let leading = text.utf8.dropFirst(from).prefix(max(0, offset - from)).count { $0 & 0xC0 != 0x80 }
+    return SourceLocation(line: start.line, column: start.column + leading)
   }
 }
 
@@ -34,13 +60,15 @@ public struct UseCase: Sendable, Hashable {
   public var classification: ClassificationDefinition?
   public var rules: [RuleDefinition]
   public var windows: [WindowDefinition]
-  /// Days of history kept, by event time; nil keeps everything.
+  /// How long history is kept behind the watermark, microseconds, by whole days; nil keeps everything.
   public var historyRetention: Int64?
+  /// How long anomalies and dead letters are kept behind the watermark, microseconds; nil keeps everything.
+  public var resultRetention: Int64?
 
   public init(
     name: String, event: EventDefinition, features: [FeatureDefinition] = [],
     classification: ClassificationDefinition? = nil, rules: [RuleDefinition] = [], windows: [WindowDefinition] = [],
-    historyRetention: Int64? = nil
+    historyRetention: Int64? = nil, resultRetention: Int64? = nil
   ) {
     self.name = name
     self.event = event
@@ -49,6 +77,7 @@ public struct UseCase: Sendable, Hashable {
     self.rules = rules
     self.windows = windows
     self.historyRetention = historyRetention
+    self.resultRetention = resultRetention
   }
 }
 

@@ -60,7 +60,7 @@ typedef enum CArrowCode : int32_t {
   CARROW_IO = 1,
   /// The bytes are not what their format says: truncated, damaged or of another format.
   CARROW_CORRUPT = 2,
-  /// A column was asked for that the file does not have.
+  /// A column was asked for that the file does not have; the message is its name.
   CARROW_NO_SUCH_COLUMN = 3,
   /// Memory ran out, or the file asks for more than the limit of this shim (8 GiB in use at once).
   CARROW_MEMORY = 4,

@@ -1,0 +1,170 @@
+// Our columns as an Arrow struct array of the C Data Interface. Invariants: numbers, bitmaps and bytes are lent, not
+// copied; the structs are valid only inside the closure, and nothing the callee does can free what is Swift's. The
+// types depend on the column's type alone, never on how strings happen to be encoded, so all shards have one schema:
+// int64, float64, bool, utf8 (32-bit offsets) and timestamp[us, UTC], all nullable.
+
+import CArrow
+import Detection
+
+/// Lends columns to C code.
+struct ArrowExport {
+  /// A column holds more text than 32-bit offsets can reach.
+  struct TooLarge: Error {
+    let column: String
+  }
+
+  private let names: [String]
+  /// The columns, dictionary-encoded strings expanded.
+  private let columns: [Column]
+  private let rows: Int
+
+  /// - Precondition: as many names as columns, at least one, all of one length.
+  init(names: [String], columns: [Column]) throws(TooLarge) {
+    precondition(names.count == columns.count && !columns.isEmpty, "every column needs a name")
+    rows = columns[0].count
+    self.names = names
+    var expanded: [Column] = []
+    for (name, column) in zip(names, columns) {
+      precondition(column.count == columns[0].count, "columns of different lengths")
+      guard let plain = Self.plain(column) else { throw TooLarge(column: name) }
+      expanded.append(plain)
+    }
+    self.columns = expanded
+  }
+
+  /// The column with its strings one entry a row; nil where they exceed 2^31 - 1 bytes.
+  private static func plain(_ column: Column) -> Column? {
+    guard case .string(let strings) = column.values else { return column }
+    guard let codes = strings.codes else { return Int32(exactly: strings.bytes.count) == nil ? nil : column }
+    var total = 0
+    var offsets: [UInt32] = [0]
+    offsets.reserveCapacity(codes.count + 1)
+    for row in codes.indices {
+      total += strings.range(of: row).count
+      guard Int32(exactly: total) != nil else { return nil }
+      offsets.append(UInt32(total))
+    }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(total)
+    for row in codes.indices { bytes.append(contentsOf: strings.bytes[strings.range(of: row)]) }
+    return Column(.string(StringColumn(offsets: offsets, bytes: bytes)), validity: column.validity)
+  }
+
+  /// Calls `body` with the columns as structs, which it may release but not keep.
+  func lend<Result>(
+    _ body: (UnsafeMutablePointer<ArrowSchema>, UnsafeMutablePointer<ArrowArray>) -> Result
+  ) -> Result {
+    withBuffers(of: columns[...], lent: []) { withStructs($0, body) }
+  }
+
+  // MARK: - Buffers
+
+  private struct Lent {
+    let format: StaticString
+    let nullCount: Int
+    let buffers: [UnsafeRawPointer?]
+  }
+
+  /// Opens the storage of one column after another, so that all of it is lent while `body` runs.
+  private func withBuffers<Result>(of rest: ArraySlice<Column>, lent: [Lent], _ body: ([Lent]) -> Result) -> Result {
+    guard let column = rest.first else { return body(lent) }
+    func next(_ format: StaticString, _ validity: UnsafeRawPointer?, _ buffers: UnsafeRawPointer?...) -> Result {
+      let nullCount = column.validity.map { rows - $0.setCount } ?? 0
+      let this = Lent(format: format, nullCount: nullCount, buffers: [validity] + buffers)
+      return withBuffers(of: rest.dropFirst(), lent: lent + [this], body)
+    }
+    return Self.withWords(column.validity) { validity in
+      switch column.values {
+      case .int(let values): values.withUnsafeBytes { next("l", validity, $0.baseAddress) }
+      case .timestamp(let values): values.withUnsafeBytes { next("tsu:UTC", validity, $0.baseAddress) }
+      case .double(let values): values.withUnsafeBytes { next("g", validity, $0.baseAddress) }
+      case .bool(let values): Self.withWords(values) { next("b", validity, $0) }
+      case .string(let strings):
+        // Offsets are at most 2^31 - 1, so their bits read the same as signed integers.
+        strings.offsets.withUnsafeBytes { offsets in
+          strings.bytes.withUnsafeBytes { next("u", validity, offsets.baseAddress, $0.baseAddress) }
+        }
+      }
+    }
+  }
+
+  private static func withWords<Result>(_ bitmap: Bitmap?, _ body: (UnsafeRawPointer?) -> Result) -> Result {
+    guard let bitmap else { return body(nil) }
+    return bitmap.words.withUnsafeBytes { body($0.baseAddress) }
+  }
+
+  // MARK: - Structs
+
+  private func withStructs<Result>(
+    _ lent: [Lent], _ body: (UnsafeMutablePointer<ArrowSchema>, UnsafeMutablePointer<ArrowArray>) -> Result
+  ) -> Result {
+    // SAFETY: everything allocated here is freed after `body`, which is the contract of the shim: structs passed in
+    // are consumed when the call returns, and their release callbacks below free nothing.
+    let schemas = UnsafeMutablePointer<ArrowSchema>.allocate(capacity: lent.count + 1)
+    let arrays = UnsafeMutablePointer<ArrowArray>.allocate(capacity: lent.count + 1)
+    let schemaTable = UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>.allocate(capacity: lent.count)
+    let arrayTable = UnsafeMutablePointer<UnsafeMutablePointer<ArrowArray>?>.allocate(capacity: lent.count)
+    let bufferTable = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(capacity: 3 * lent.count + 1)
+    let nameBytes = names.map { name in Self.cString(name) }
+    defer {
+      for name in nameBytes { name.deallocate() }
+      bufferTable.deallocate()
+      arrayTable.deallocate()
+      schemaTable.deallocate()
+      arrays.deallocate()
+      schemas.deallocate()
+    }
+    for (index, column) in lent.enumerated() {
+      let buffers = bufferTable + 3 * index
+      for (number, buffer) in column.buffers.enumerated() { (buffers + number).initialize(to: buffer) }
+      (schemas + index).initialize(to: Self.schema(column.format, name: nameBytes[index]))
+      (arrays + index).initialize(
+        to: Self.array(rows: rows, nulls: column.nullCount, buffers: buffers, bufferCount: column.buffers.count))
+      (schemaTable + index).initialize(to: schemas + index)
+      (arrayTable + index).initialize(to: arrays + index)
+    }
+    // The batch is a struct without nulls: one buffer, its absent bitmap.
+    let noBitmap = bufferTable + 3 * lent.count
+    noBitmap.initialize(to: nil)
+    var schema = Self.schema("+s", name: nil)
+    schema.n_children = Int64(lent.count)
+    schema.children = schemaTable
+    var array = Self.array(rows: rows, nulls: 0, buffers: noBitmap, bufferCount: 1)
+    array.n_children = Int64(lent.count)
+    array.children = arrayTable
+    (schemas + lent.count).initialize(to: schema)
+    (arrays + lent.count).initialize(to: array)
+    return body(schemas + lent.count, arrays + lent.count)
+  }
+
+  private static func schema(_ format: StaticString, name: UnsafePointer<CChar>?) -> ArrowSchema {
+    // SAFETY: a literal's bytes live as long as the program and end with a zero.
+    let format = UnsafeRawPointer(format.utf8Start).assumingMemoryBound(to: CChar.self)
+    var schema = ArrowSchema()
+    schema.format = format
+    schema.name = name
+    schema.flags = Int64(ARROW_FLAG_NULLABLE)
+    // The specification asks for nothing but clearing the field of a struct that owns nothing.
+    schema.release = { $0?.pointee.release = nil }
+    return schema
+  }
+
+  private static func array(
+    rows: Int, nulls: Int, buffers: UnsafeMutablePointer<UnsafeRawPointer?>, bufferCount: Int
+  ) -> ArrowArray {
+    var array = ArrowArray()
+    array.length = Int64(rows)
+    array.null_count = Int64(nulls)
+    array.n_buffers = Int64(bufferCount)
+    array.buffers = buffers
+    array.release = { $0?.pointee.release = nil }
+    return array
+  }
+
+  private static func cString(_ text: String) -> UnsafeMutablePointer<CChar> {
+    let bytes = text.utf8CString
+    let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
+    for (index, byte) in bytes.enumerated() { (copy + index).initialize(to: byte) }
+    return copy
+  }
+}

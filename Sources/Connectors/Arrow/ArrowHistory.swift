@@ -1,0 +1,63 @@
+// History as Arrow IPC files by day, which other tools read without asking us. The format is described in
+// docs/history.md; its version stands in the metadata of every file.
+
+import Detection
+import Foundation
+public import Pipeline
+
+/// Writes shards below a data directory.
+public struct ArrowHistory: HistoryEncoder {
+  /// Version of the layout of shards and tails.
+  public static let formatVersion = 1
+
+  private let directory: DataDirectory
+  private let useCase: String
+  private let codec: ShardEncoder.Codec
+
+  public init(in directory: DataDirectory, useCase: String, codec: ShardEncoder.Codec = .lz4) {
+    self.directory = directory
+    self.useCase = useCase
+    self.codec = codec
+  }
+
+  private func encoder(for layout: HistoryLayout) -> ShardEncoder {
+    ShardEncoder(
+      names: layout.columns.map(\.name), codec: codec,
+      metadata: [("pulse.format", String(Self.formatVersion)), ("pulse.use_case", useCase)])
+  }
+
+  public func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 {
+    let path = directory.path + "/" + path
+    let folder = (path as NSString).deletingLastPathComponent
+    do {
+      try Self.create(folder: folder)
+      try encoder(for: rows.layout).write(rows.columns, to: path)
+    } catch { throw OperatingError(.store, "history cannot be written to \(path): \(error)") }
+    try DataDirectory.sync(folder: folder)
+    let attributes = try FileManager.default.attributesOfItem(atPath: path)
+    return (attributes[.size] as? NSNumber)?.int64Value ?? 0
+  }
+
+  /// Creates a folder and the missing ones above it. A new folder survives a power failure only when the folder that
+  /// holds it has been synced.
+  private static func create(folder: String) throws {
+    if access(folder, F_OK) == 0 { return }
+    let above = (folder as NSString).deletingLastPathComponent
+    if !above.isEmpty && above != folder { try create(folder: above) }
+    if mkdir(folder, 0o755) != 0 && errno != EEXIST { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+    try DataDirectory.sync(folder: above.isEmpty ? "." : above)
+  }
+
+  public func encodeTail(_ rows: HistoryRows) throws -> [UInt8] {
+    try encoder(for: rows.layout).encodeTail(rows.columns)
+  }
+
+  public func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows {
+    do {
+      let columns = try ShardEncoder.decodeTail(bytes)
+      return HistoryRows(
+        layout: HistoryLayout(columns: columns.map { HistoryLayout.Column(name: $0.name, type: $0.column.type) }),
+        columns: columns.map(\.column))
+    } catch { throw CodingError("a history tail: \(error)") }
+  }
+}

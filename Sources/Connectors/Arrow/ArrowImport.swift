@@ -1,0 +1,205 @@
+// From Arrow arrays to our columns. What the types become:
+//
+// | Arrow | column |
+// |---|---|
+// | integers, signed and unsigned | int; unsigned 64-bit also string, where that is asked for |
+// | float16/32/64, decimals | double (decimals: the nearest double of integer / 10^scale) |
+// | bool | bool |
+// | text; binary; fixed-size binary | string; binary that is not UTF-8 is repaired with U+FFFD; fixed-size as hexadecimal |
+// | date, timestamp with or without zone | timestamp, microseconds UTC; nanoseconds are rounded down |
+// | time of day, duration | int, microseconds |
+// | struct, list, map | JSON text, with nested times as RFC 3339; any other type too where json is asked for |
+// | null | a column of the type asked for, string otherwise, all null |
+// | dictionary | as its values; strings stay dictionary-encoded where that is smaller |
+//
+// Invariants: those of Column and StringColumn (a null row holds the type's zero). A value that its column cannot hold
+// (an unsigned integer beyond 2^63 - 1, a second count that overflows as microseconds) becomes null and is counted,
+// like a failed cast of an expression.
+
+import Detection
+
+/// Imports arrays of one file or batch.
+struct ArrowImport {
+  /// Why a column cannot be imported.
+  enum Failure: Error {
+    /// A type without counterpart among our columns.
+    case unsupported
+    /// More text than a column can hold, 4 GiB.
+    case tooLarge
+  }
+
+  /// Values that became null because no column can hold them.
+  private(set) var outOfRange = 0
+
+  /// Rows `rows` of an array as a column of its own type, or of `requested` where the array leaves a choice.
+  /// `present` marks the rows whose enclosing structs are not null; nil stands for all.
+  mutating func column(
+    _ node: ArrowNode, rows: Range<Int>, as requested: FieldType? = nil, present: Bitmap? = nil
+  ) throws(Failure) -> Column {
+    let valid = intersection(node.validity(rows), present)
+    if let dictionary = node.dictionary {
+      return try decoded(node, dictionary, rows: rows, as: requested, valid: valid)
+    }
+    if requested == .json, node.field.fieldType != .string { return try Self.json(node, rows, valid) }
+    switch node.field.type {
+    case .null:
+      return Self.nulls(requested?.valueType ?? .string, count: rows.count)
+    case .bool:
+      let bits = node.booleans(rows)
+      return Column(.bool(valid.map { bits & $0 } ?? bits), validity: valid)
+    case .integer(bytes: 8, signed: false) where requested?.valueType == .string:
+      let numbers = node.values(UInt64.self, rows)
+      return Column(.string(try Self.strings(rows.count, valid) { String(numbers[$0]).utf8 }), validity: valid)
+    case .integer, .timeOfDay, .duration:
+      let (values, kept) = integers(node, rows, valid)
+      return Column(.int(values), validity: kept)
+    case .date32, .date64, .timestamp:
+      let (values, kept) = integers(node, rows, valid)
+      return Column(.timestamp(values), validity: kept)
+    case .float, .decimal:
+      return Column(.double(ArrowNumbers.doubles(node, rows, valid)), validity: valid)
+    case .text:
+      return Column(.string(try text(node, rows, valid)), validity: valid)
+    case .binary:
+      // Files written before Parquet had a string type mark text as binary.
+      let strings = try Self.strings(rows.count, valid) { row in
+        String(decoding: node.bytes(rows.lowerBound + row), as: UTF8.self).utf8
+      }
+      return Column(.string(strings), validity: valid)
+    case .fixedBinary:
+      let strings = try Self.strings(rows.count, valid) { ArrowJSON.hexadecimal(node.bytes(rows.lowerBound + $0)) }
+      return Column(.string(strings), validity: valid)
+    case .structure, .list, .fixedList, .map:
+      return try Self.json(node, rows, valid)
+    case .unsupported:
+      throw .unsupported
+    }
+  }
+
+  /// The rows as JSON text. A text column is not rendered: asked for as json, its text is JSON already.
+  private static func json(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> Column {
+    guard node.field.fieldType != nil else { throw .unsupported }
+    var json = ArrowJSON()
+    let strings = try strings(rows.count, valid) { json.text(node, rows.lowerBound + $0) }
+    return Column(.string(strings), validity: valid)
+  }
+
+  /// A column without any value.
+  static func nulls(_ type: ValueType, count: Int) -> Column {
+    let values: Column.Values =
+      switch type {
+      case .int: .int([Int64](repeating: 0, count: count))
+      case .double: .double([Double](repeating: 0, count: count))
+      case .bool: .bool(Bitmap(repeating: false, count: count))
+      case .timestamp: .timestamp([Int64](repeating: 0, count: count))
+      case .string: .string(StringColumn(offsets: [UInt32](repeating: 0, count: count + 1), bytes: []))
+      }
+    return Column(values, validity: Bitmap(repeating: false, count: count))
+  }
+
+  // MARK: - Integers and times
+
+  private mutating func integers(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) -> ([Int64], Bitmap?) {
+    var (values, misfits) = ArrowNumbers.integers(node, rows)
+    guard !misfits.isEmpty else {
+      ArrowNumbers.zeroNulls(&values, valid)
+      return (values, valid)
+    }
+    var kept = valid ?? Bitmap(repeating: true, count: rows.count)
+    for row in misfits where kept[row] {
+      kept[row] = false
+      outOfRange += 1
+    }
+    ArrowNumbers.zeroNulls(&values, kept)
+    return (values, kept)
+  }
+
+  // MARK: - Strings
+
+  /// Builds a plain column by asking for the bytes of every row that is not null.
+  private static func strings(
+    _ count: Int, _ valid: Bitmap?, _ bytesOfRow: (Int) -> some Collection<UInt8>
+  ) throws(Failure) -> StringColumn {
+    var offsets: [UInt32] = [0]
+    offsets.reserveCapacity(count + 1)
+    var bytes: [UInt8] = []
+    for row in 0..<count {
+      if valid?[row] ?? true { bytes.append(contentsOf: bytesOfRow(row)) }
+      guard let end = UInt32(exactly: bytes.count) else { throw .tooLarge }
+      offsets.append(end)
+    }
+    return StringColumn(offsets: offsets, bytes: bytes)
+  }
+
+  private func text(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> StringColumn {
+    if node.field.type == .text(.small), let copied = try Self.copy(node, Int32.self, rows, valid) { return copied }
+    if node.field.type == .text(.large), let copied = try Self.copy(node, Int64.self, rows, valid) { return copied }
+    return try Self.strings(rows.count, valid) { node.bytes(rows.lowerBound + $0) }
+  }
+
+  /// Copies offsets and bytes as they are; nil where null rows hold bytes, which have to be left out.
+  private static func copy<Offset: FixedWidthInteger & BitwiseCopyable>(
+    _ node: ArrowNode, _: Offset.Type, _ rows: Range<Int>, _ valid: Bitmap?
+  ) throws(Failure) -> StringColumn? {
+    guard !rows.isEmpty else { return StringColumn(offsets: [0], bytes: []) }
+    let bounds = node.values(Offset.self, rows.lowerBound..<rows.upperBound + 1)
+    let first = bounds[0]
+    let end = bounds[rows.count]
+    guard UInt32(exactly: end - first) != nil else { throw .tooLarge }
+    if let valid {
+      for (index, word) in (~valid).words.enumerated() where word != 0 {
+        var nulls = word
+        while nulls != 0 {
+          let row = index << 6 + nulls.trailingZeroBitCount
+          if bounds[row] != bounds[row + 1] { return nil }
+          nulls &= nulls &- 1
+        }
+      }
+    }
+    let offsets = [UInt32](unsafeUninitializedCapacity: rows.count + 1) { buffer, count in
+      for row in 0...rows.count { buffer[row] = UInt32(truncatingIfNeeded: bounds[row] &- first) }
+      count = rows.count + 1
+    }
+    // SAFETY: the shim has checked that offsets ascend and end within the data buffer.
+    let bytes = UnsafeRawBufferPointer(start: node.buffer(2).map { $0 + Int(first) }, count: Int(end - first))
+    return StringColumn(offsets: offsets, bytes: [UInt8](bytes))
+  }
+
+  // MARK: - Dictionaries
+
+  private mutating func decoded(
+    _ node: ArrowNode, _ dictionary: ArrowNode, rows: Range<Int>, as requested: FieldType?, valid: Bitmap?
+  ) throws(Failure) -> Column {
+    let values = try column(dictionary, rows: 0..<dictionary.length, as: requested)
+    // A row is null by its own bitmap or because its entry is.
+    let kept = Bitmap(count: rows.count) { row in
+      (valid?[row] ?? true) && !values.isNull(node.dictionaryIndex(rows.lowerBound + row))
+    }
+    func gather<Value>(_ from: [Value], _ zero: Value) -> [Value] {
+      (0..<rows.count).map { kept[$0] ? from[node.dictionaryIndex(rows.lowerBound + $0)] : zero }
+    }
+    switch values.values {
+    case .int(let from): return Column(.int(gather(from, 0)), validity: kept)
+    case .timestamp(let from): return Column(.timestamp(gather(from, 0)), validity: kept)
+    case .double(let from): return Column(.double(gather(from, 0)), validity: kept)
+    case .bool(let from):
+      let bits = Bitmap(count: rows.count) { kept[$0] && from[node.dictionaryIndex(rows.lowerBound + $0)] }
+      return Column(.bool(bits), validity: kept)
+    case .string(let entries):
+      // A dictionary larger than the batch (a slice of a large one) would be dragged along for nothing.
+      if entries.entryCount > max(rows.count, 256) {
+        let strings = try Self.strings(rows.count, kept) { row in
+          entries.bytes[entries.range(of: node.dictionaryIndex(rows.lowerBound + row))]
+        }
+        return Column(.string(strings), validity: kept)
+      }
+      // Null rows need an empty entry; one more at the end serves them all.
+      let empty = UInt32(entries.entryCount)
+      let codes = (0..<rows.count).map { row in
+        kept[row] ? UInt32(entries.entry(of: node.dictionaryIndex(rows.lowerBound + row))) : empty
+      }
+      let offsets = entries.offsets + [UInt32(entries.bytes.count)]
+      return Column(.string(StringColumn(offsets: offsets, bytes: entries.bytes, codes: codes)), validity: kept)
+    }
+  }
+}

@@ -1,0 +1,142 @@
+// Nested values as JSON text (RFC 8259), for fields of type json. Invariant: the text is one valid JSON value; equal
+// values give equal text. Times are RFC 3339 in UTC with microseconds, decimals and floats are numbers (null where not
+// finite), binary is hexadecimal, a map is an object whose keys are the texts of its keys.
+
+import Detection
+
+/// Writes rows of Arrow arrays as JSON.
+struct ArrowJSON {
+  private var output: [UInt8] = []
+
+  /// The JSON text of one row.
+  mutating func text(_ node: ArrowNode, _ row: Int) -> [UInt8] {
+    output.removeAll(keepingCapacity: true)
+    append(node, row)
+    return output
+  }
+
+  /// Lowercase hexadecimal digits of bytes.
+  static func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+    let digits = Array("0123456789abcdef".utf8)
+    return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+  }
+
+  private mutating func append(_ node: ArrowNode, _ row: Int) {
+    guard node.isValid(row) else { return append("null") }
+    if let dictionary = node.dictionary { return append(dictionary, node.dictionaryIndex(row)) }
+    let one = row..<row + 1
+    switch node.field.type {
+    case .null, .unsupported:
+      append("null")
+    case .bool:
+      append(node.boolean(row) ? "true" : "false")
+    case .integer(bytes: 8, signed: false):
+      append("\(node.values(UInt64.self, one)[0])")
+    case .integer, .timeOfDay, .duration:
+      let (values, misfits) = ArrowNumbers.integers(node, one)
+      append(misfits.isEmpty ? "\(values[0])" : "null")
+    case .date32, .date64, .timestamp:
+      let (values, misfits) = ArrowNumbers.integers(node, one)
+      append(misfits.isEmpty ? "\"\(Self.time(values[0]))\"" : "null")
+    case .float, .decimal:
+      let value = ArrowNumbers.doubles(node, one, nil)[0]
+      append(value.isFinite ? "\(value)" : "null")
+    case .text:
+      append(quoted: node.bytes(row))
+    case .binary, .fixedBinary:
+      append("\"")
+      output.append(contentsOf: Self.hexadecimal(node.bytes(row)))
+      append("\"")
+    case .structure:
+      appendObject(node, row)
+    case .list, .fixedList:
+      appendSequence("[", node.elements(row), "]") { json, element in json.append(node.child(0), element) }
+    case .map:
+      let entries = node.child(0)
+      appendSequence("{", node.elements(row), "}") { json, entry in
+        json.append(key: entries.child(0), entry + entries.offset)
+        json.append(":")
+        json.append(entries.child(1), entry + entries.offset)
+      }
+    }
+  }
+
+  private mutating func appendObject(_ node: ArrowNode, _ row: Int) {
+    appendSequence("{", 0..<node.field.children.count, "}") { json, index in
+      json.append(quoted: node.field.children[index].name)
+      json.append(":")
+      json.append(node.child(index), row + node.offset)
+    }
+  }
+
+  private mutating func appendSequence(
+    _ open: String, _ indices: Range<Int>, _ close: String, _ element: (inout ArrowJSON, Int) -> Void
+  ) {
+    append(open)
+    for index in indices {
+      if index > indices.lowerBound { append(",") }
+      element(&self, index)
+    }
+    append(close)
+  }
+
+  /// A map's key: JSON allows only strings there.
+  private mutating func append(key node: ArrowNode, _ row: Int) {
+    var rendered = ArrowJSON()
+    let text = rendered.text(node, row)
+    if text.first == UInt8(ascii: "\"") { return output.append(contentsOf: text) }
+    text.withUnsafeBytes { append(quoted: $0) }
+  }
+
+  private mutating func append(_ text: String) { output.append(contentsOf: text.utf8) }
+
+  private mutating func append(quoted text: String) {
+    var text = text
+    text.withUTF8 { append(quoted: UnsafeRawBufferPointer($0)) }
+  }
+
+  private mutating func append(quoted bytes: UnsafeRawBufferPointer) {
+    output.append(UInt8(ascii: "\""))
+    for byte in bytes {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        output.append(UInt8(ascii: "\\"))
+        output.append(byte)
+      case 0x0A: append("\\n")
+      case 0x0D: append("\\r")
+      case 0x09: append("\\t")
+      case 0..<0x20:
+        append("\\u00")
+        withUnsafeBytes(of: byte) { output.append(contentsOf: Self.hexadecimal($0)) }
+      default: output.append(byte)
+      }
+    }
+    output.append(UInt8(ascii: "\""))
+  }
+
+  /// Microseconds since 1970 as RFC 3339. The civil date follows Howard Hinnant, "chrono-compatible low-level date
+  /// algorithms", with years beginning in March so that the leap day comes last.
+  private static func time(_ microseconds: Int64) -> String {
+    func digits(_ value: Int64, _ width: Int) -> String {
+      let text = String(value)
+      return String(repeating: "0", count: max(0, width - text.count)) + text
+    }
+    func split(_ value: Int64, _ by: Int64) -> (Int64, Int64) {
+      let (quotient, remainder) = value.quotientAndRemainder(dividingBy: by)
+      return remainder < 0 ? (quotient - 1, remainder + by) : (quotient, remainder)
+    }
+    let (seconds, fraction) = split(microseconds, 1_000_000)
+    let (days, secondOfDay) = split(seconds, 86_400)
+    let (era, dayOfEra) = split(days + 719_468, 146_097)
+    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    let yearText = year < 0 ? "-" + digits(-year, 4) : digits(year, 4)
+    let date = "\(yearText)-\(digits(month, 2))-\(digits(day, 2))"
+    let time = [secondOfDay / 3_600, secondOfDay / 60 % 60, secondOfDay % 60].map { digits($0, 2) }
+    return "\(date)T\(time.joined(separator: ":")).\(digits(fraction, 6))Z"
+  }
+}

@@ -1,0 +1,215 @@
+// Reads Parquet files, Arrow IPC files (Feather V2) and Arrow IPC streams into columns. Invariants: rows come in the
+// order of the file; `position` counts the rows returned or skipped, so a reader opened anew that skips as many goes
+// on with the same row; a batch depends on the file and the rows asked for, on nothing else.
+
+import CArrow
+public import Detection
+
+/// A columnar file being read by one owner. Not for concurrent use.
+public final class ColumnarFileReader {
+  /// The formats that are told apart by a file's first bytes.
+  public enum Format: String, Sendable, Hashable {
+    case parquet
+    /// The Arrow IPC file format, also called Feather V2.
+    case arrowFile = "arrow_file"
+    case arrowStream = "arrow_stream"
+  }
+
+  /// A column that the file offers.
+  public struct ColumnDescription: Sendable, Hashable {
+    /// The column's name, or the dotted path of a struct's field.
+    public let name: String
+    /// The type its values are imported as.
+    public let type: FieldType
+  }
+
+  /// A column to read.
+  public struct Request: Sendable, Hashable {
+    /// A column's name or the dotted path of a struct's field. A struct may also be asked for whole, as json.
+    public let name: String
+    /// The type it will be used as; decides only where the file leaves a choice (json for nested values, string for
+    /// unsigned 64-bit integers, any type for a column of type null). The caller converts what still differs.
+    public let type: FieldType?
+
+    public init(_ name: String, as type: FieldType? = nil) {
+      self.name = name
+      self.type = type
+    }
+  }
+
+  public let path: String
+  public let format: Format
+  /// Rows in the file; nil where only reading it would tell (an Arrow stream).
+  public let rowCount: Int?
+  /// Every column that can be read, structs taken apart into dotted paths, in the order of the file.
+  public let columns: [ColumnDescription]
+  /// Names of columns whose type has no counterpart (unions, run-end encoding, calendar intervals).
+  public let unsupportedColumns: [String]
+  /// Rows returned or skipped so far.
+  public private(set) var position = 0
+  /// Values that became null because a column cannot hold them (an unsigned integer beyond 2^63 - 1, a time that
+  /// overflows as microseconds).
+  public private(set) var valuesOutOfRange = 0
+
+  private let handle: OpaquePointer
+  private let wholeSchema: ArrowField
+  /// What `nextBatch` returns: the name, where it lies in the shim's batches, and the type asked for.
+  private var selection: [(name: String, path: [Int], type: FieldType?)]
+  /// The schema of the shim's batches: the file's, or the part of it that was selected.
+  private var schema: ArrowField
+
+  /// Opens a file and reads its schema. At most `batchRows` rows are decoded at once where the format allows that
+  /// (Parquet); an Arrow file is decoded in the batches it was written in.
+  public init(path: String, batchRows: Int = Limits.maxBatchRows) throws(ColumnarFileError) {
+    precondition(batchRows > 0, "a batch has at least one row")
+    var error = CArrowError()
+    var opened: OpaquePointer?
+    guard carrow_reader_open(path, Int64(batchRows), &opened, &error) == CARROW_OK, let opened else {
+      throw ColumnarFileError(error, path: path)
+    }
+    let schema: ArrowField
+    do throws(ColumnarFileError) {
+      schema = try Self.schema(of: opened, path: path)
+    } catch {
+      // The object is not complete yet, so its deinitializer would not run.
+      carrow_reader_close(opened)
+      throw error
+    }
+    handle = opened
+    self.path = path
+    self.schema = schema
+    wholeSchema = schema
+    format =
+      switch carrow_reader_format(opened) {
+      case CARROW_FORMAT_PARQUET: .parquet
+      case CARROW_FORMAT_IPC_FILE: .arrowFile
+      default: .arrowStream
+      }
+    let rows = carrow_reader_row_count(opened)
+    rowCount = rows < 0 ? nil : Int(rows)
+    let leaves = schema.leaves
+    // Two columns may have one name; a name can mean only the first.
+    var seen: Set<String> = []
+    let named = leaves.filter { seen.insert($0.name).inserted }
+    columns = named.compactMap { leaf in leaf.field.fieldType.map { ColumnDescription(name: leaf.name, type: $0) } }
+    unsupportedColumns = named.filter { $0.field.fieldType == nil }.map(\.name)
+    selection = columns.compactMap { column in schema.path(to: column.name).map { (column.name, $0, nil) } }
+  }
+
+  deinit { carrow_reader_close(handle) }
+
+  /// Restricts reading to these columns and starts again at the first row. Only they are decoded.
+  /// - Throws: `noSuchColumn` where the file has no column of that name; `columns` tells which there are.
+  public func select(_ requests: [Request]) throws(ColumnarFileError) {
+    precondition(!requests.isEmpty, "at least one column must be read")
+    var names: [String] = []
+    for request in requests {
+      guard let found = wholeSchema.path(to: request.name) else { throw noSuchColumn(request.name) }
+      // Parquet reads a single field of a struct; the Arrow formats hold a struct's fields together.
+      names.append(format == .parquet ? request.name : wholeSchema.children[found[0]].name)
+    }
+    var error = CArrowError()
+    let code = withCStrings(names) { carrow_reader_select(handle, $0, names.count, &error) }
+    guard code == CARROW_OK else { throw ColumnarFileError(error, path: path) }
+    position = 0
+    schema = try Self.schema(of: handle, path: path)
+    selection = []
+    for request in requests {
+      guard let found = schema.path(to: request.name) else { throw noSuchColumn(request.name) }
+      selection.append((request.name, found, request.type))
+    }
+  }
+
+  /// The next rows, at most `maxRows` of them, as the selected columns in the order of the selection (all columns
+  /// where nothing was selected); nil at the end of the file. Fewer rows than asked for do not mean the end.
+  public func nextBatch(maxRows: Int) throws(ColumnarFileError) -> [(name: String, column: Column)]? {
+    precondition(maxRows > 0, "a batch has at least one row")
+    var error = CArrowError()
+    var array = ArrowArray()
+    guard carrow_reader_next(handle, Int64(maxRows), &array, &error) == CARROW_OK else {
+      throw ColumnarFileError(error, path: path)
+    }
+    guard let release = array.release else { return nil }
+    defer { release(&array) }
+    let rows = Int(array.length)
+    let imported = try ArrowBatch.columns(&array, schema: schema, selection, path: path)
+    valuesOutOfRange += imported.outOfRange
+    position += rows
+    return imported.columns
+  }
+
+  /// Moves forward by `rows` rows, or to the end of the file, without decoding whole row groups and record batches
+  /// that are passed over. Returns how many rows were skipped.
+  @discardableResult
+  public func skip(rows: Int) throws(ColumnarFileError) -> Int {
+    precondition(rows >= 0, "a reader moves only forward")
+    var error = CArrowError()
+    var skipped: Int64 = 0
+    guard carrow_reader_skip(handle, Int64(rows), &skipped, &error) == CARROW_OK else {
+      throw ColumnarFileError(error, path: path)
+    }
+    position += Int(skipped)
+    return Int(skipped)
+  }
+
+  private static func schema(of handle: OpaquePointer, path: String) throws(ColumnarFileError) -> ArrowField {
+    var error = CArrowError()
+    var schema = ArrowSchema()
+    guard carrow_reader_schema(handle, &schema, &error) == CARROW_OK else {
+      throw ColumnarFileError(error, path: path)
+    }
+    defer { schema.release(&schema) }
+    return ArrowField(schema)
+  }
+
+  private func noSuchColumn(_ name: String) -> ColumnarFileError {
+    let known = columns.map(\.name).joined(separator: ", ")
+    return ColumnarFileError(.noSuchColumn, path: path, message: "no column '\(name)'; the file has: \(known)")
+  }
+}
+
+/// Takes apart one exported batch.
+enum ArrowBatch {
+  /// The selected columns of a batch, and how many values no column could hold.
+  static func columns(
+    _ batch: UnsafePointer<ArrowArray>, schema: ArrowField,
+    _ selection: [(name: String, path: [Int], type: FieldType?)], path: String
+  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], outOfRange: Int) {
+    let root = ArrowNode(batch, schema)
+    var importer = ArrowImport()
+    var columns: [(name: String, column: Column)] = []
+    for selected in selection {
+      var node = root
+      var rows = 0..<root.length
+      var present: Bitmap?
+      for index in selected.path {
+        // A null struct makes its fields null, whatever they hold.
+        present = intersection(present, node.validity(rows))
+        rows = node.childRows(rows)
+        node = node.child(index)
+      }
+      do throws(ArrowImport.Failure) {
+        columns.append((selected.name, try importer.column(node, rows: rows, as: selected.type, present: present)))
+      } catch {
+        switch error {
+        case .unsupported:
+          let message = "column '\(selected.name)' has a type that is not supported: \(node.field.type)"
+          throw ColumnarFileError(.unsupported, path: path, message: message)
+        case .tooLarge:
+          let message = "column '\(selected.name)' holds more than 4 GiB of text in one batch; read fewer rows at once"
+          throw ColumnarFileError(.tooLarge, path: path, message: message)
+        }
+      }
+    }
+    return (columns, importer.outOfRange)
+  }
+}
+
+/// Calls `body` with the strings as C strings.
+func withCStrings<Result>(_ strings: [String], _ body: ([UnsafePointer<CChar>?]) -> Result) -> Result {
+  func open(_ rest: ArraySlice<String>, _ pointers: [UnsafePointer<CChar>?]) -> Result {
+    guard let first = rest.first else { return body(pointers) }
+    return first.withCString { open(rest.dropFirst(), pointers + [$0]) }
+  }
+  return open(strings[...], [])
+}

@@ -1,0 +1,114 @@
+// The data directory: where the store, the history and the models of a run lie, and the lock that keeps a second writer
+// out. Invariant: a file under a shard's final name belongs to a committed checkpoint.
+
+import Foundation
+import Pipeline
+
+/// Paths below `--data` and the operations on them.
+public struct DataDirectory: Sendable, Hashable {
+  public let path: String
+
+  public init(path: String) { self.path = path }
+
+  public var databasePath: String { path + "/pulse.sqlite" }
+  var lockPath: String { path + "/pulse.lock" }
+  /// Where the shards of a use case lie.
+  public func historyPath(of useCase: String) -> String { path + "/history/" + useCase }
+
+  /// Whether a store is there.
+  public var exists: Bool { FileManager.default.fileExists(atPath: databasePath) }
+
+  func create() throws {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw OperatingError(
+        .store, "the data directory \(path) cannot be created: \(Self.reason(error)). Choose another --data")
+    }
+    guard access(path, W_OK) == 0 else {
+      throw OperatingError(
+        .store, "the data directory \(path) is not writable. Give this user the right to write, or choose another --data")
+    }
+  }
+
+  /// Gives shards of a committed checkpoint their final names. Repeating it is harmless.
+  func publish(_ shards: [HistoryShard]) throws {
+    var folders: Set<String> = []
+    for shard in shards {
+      let (temporary, final) = (path + "/" + shard.temporaryPath, path + "/" + shard.path)
+      if rename(temporary, final) == 0 {
+        folders.insert((final as NSString).deletingLastPathComponent)
+      } else if errno != ENOENT || access(final, F_OK) != 0 {
+        throw OperatingError(
+          .store,
+          "the history shard \(final) is listed in the store but is not there (\(String(cString: strerror(errno)))): "
+            + "restore the file, or start over with --reset")
+      }
+    }
+    for folder in folders { try Self.sync(folder: folder) }
+  }
+
+  /// Removes files by their paths relative to the directory, and day folders that are empty then. Missing ones are fine.
+  func remove(_ paths: [String]) throws {
+    for relative in paths {
+      unlink(path + "/" + relative)
+      rmdir((path + "/" + relative as NSString).deletingLastPathComponent)
+    }
+  }
+
+  /// Removes shards of a source that no checkpoint lists: a crash left them between writing and committing.
+  func removeUnlisted(useCase: String, source: String, listed: Set<String>) throws {
+    let root = "history/" + useCase
+    for day in (try? FileManager.default.contentsOfDirectory(atPath: path + "/" + root)) ?? [] {
+      for file in (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(root)/\(day)")) ?? [] {
+        let isOurs = file.hasPrefix(source + "-") || file.hasPrefix("." + source + "-")
+        let relative = "\(root)/\(day)/\(file)"
+        if isOurs && !listed.contains(relative) { try remove([relative]) }
+      }
+    }
+  }
+
+  /// Makes renames in a folder durable.
+  static func sync(folder: String) throws {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else {
+      throw OperatingError(.store, "syncing the folder \(folder) failed: \(String(cString: strerror(errno)))")
+    }
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    ((error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error).map { "\(($0 as NSError).localizedDescription)" }
+      ?? (error as NSError).localizedDescription
+  }
+}
+
+/// An advisory lock on a data directory, held until it is released or the process ends, however it ends.
+final class DirectoryLock: Sendable {
+  private let descriptor: Int32
+
+  /// - Throws: `OperatingError` naming the process that has it.
+  init(_ directory: DataDirectory) throws {
+    descriptor = open(directory.lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw OperatingError(
+        .store, "the lock \(directory.lockPath) cannot be opened: \(String(cString: strerror(errno)))")
+    }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      var buffer = [UInt8](repeating: 0, count: 20)
+      let count = max(0, read(descriptor, &buffer, buffer.count))
+      let holder = String(decoding: buffer.prefix(count), as: UTF8.self)
+      close(descriptor)
+      throw OperatingError(
+        .store,
+        "the data directory \(directory.path) is in use by process \(holder.isEmpty ? "?" : holder). Stop it, or choose "
+          + "another --data")
+    }
+    let text = Array(String(getpid()).utf8)
+    ftruncate(descriptor, 0)
+    _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+  }
+
+  deinit { close(descriptor) }
+}

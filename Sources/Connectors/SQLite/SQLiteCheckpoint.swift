@@ -1,0 +1,261 @@
+// Writing a checkpoint into the store and reading back what a restart needs. Everything here runs inside one
+// transaction of the caller.
+
+import Detection
+import Foundation
+import GRDB
+import Pipeline
+
+/// One checkpoint on its way into the database.
+struct SQLiteCheckpoint {
+  /// Tables that hold rows of a use case.
+  static let tables = [
+    "partitions", "anomalies", "dead_letters", "window_parts", "state_spaces", "state", "history_shards",
+    "history_tails", "activations", "configurations",
+  ]
+
+  private let checkpoint: Checkpoint
+  private let database: Database
+  /// Use case, source and partition: the beginning of every key.
+  private let identity: [any DatabaseValueConvertible]
+
+  init(_ checkpoint: Checkpoint, in database: Database) {
+    self.checkpoint = checkpoint
+    self.database = database
+    identity = [checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number]
+  }
+
+  /// - Returns: paths of history files that no longer belong to the store.
+  func write() throws -> [String] {
+    try writePosition()
+    try writeWindows()
+    try writeStates()
+    let removed = try writeHistory()
+    try removeExpired()
+    return removed
+  }
+
+  private func execute(_ sql: String, _ values: [(any DatabaseValueConvertible)?]) throws {
+    try database.cachedStatement(sql: sql).execute(arguments: StatementArguments(identity + values))
+  }
+
+  private func writePosition() throws {
+    let totals = String(decoding: try Self.encoder.encode(checkpoint.totals), as: UTF8.self)
+    try execute(
+      """
+      INSERT INTO partitions (use_case, source, partition, segment, offset, row, watermark, source_state, totals)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET segment = excluded.segment, offset = excluded.offset, row = excluded.row,
+        watermark = excluded.watermark, source_state = excluded.source_state, totals = excluded.totals
+      """,
+      [
+        checkpoint.position.segment, checkpoint.position.offset, checkpoint.position.row,
+        checkpoint.watermark == .min ? nil : checkpoint.watermark, Data(checkpoint.sourceState), totals,
+      ])
+  }
+
+  private func writeWindows() throws {
+    var definitions: [String: Int64] = [:]
+    for row in checkpoint.windows {
+      let definition = try definitions[row.definition] ?? self.definition(row.definition)
+      definitions[row.definition] = definition
+      let part = row.part
+      var key = ByteWriter()
+      for value in part.by { key.write(scalar: value) }
+      try execute(
+        """
+        INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
+          aggregates, classes, definition, state)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
+          by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
+          definition = excluded.definition, state = excluded.state
+        """,
+        [
+          part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
+          JSONText.object(zip(row.byNames, part.by).map { ($0, $1) }),
+          JSONText.object(row.result.aggregates.map { ($0.name, $0.value) }),
+          JSONText.object(row.result.classCounts.map { ($0.name, .int($0.count)) }), definition, Data(part.state),
+        ])
+    }
+  }
+
+  /// The number of a definition, which keeps its long text out of every row.
+  private func definition(_ text: String) throws -> Int64 {
+    try database.execute(sql: "INSERT OR IGNORE INTO window_definitions (text) VALUES (?)", arguments: [text])
+    return try Int64.fetchOne(database, sql: "SELECT id FROM window_definitions WHERE text = ?", arguments: [text]) ?? 0
+  }
+
+  private func writeStates() throws {
+    let stored = try Row.fetchAll(
+      database,
+      sql: "SELECT space, definition FROM state_spaces WHERE use_case = ? AND source = ? AND partition = ?",
+      arguments: [checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number]
+    ).reduce(into: [String: String]()) { $0[$1[0]] = $1[1] }
+    let current = Set(checkpoint.states.map(\.name))
+    for space in stored.keys where !current.contains(space) { try removeSpace(space) }
+    for space in checkpoint.states {
+      if stored[space.name] != space.fingerprint {
+        try removeSpace(space.name)
+        try execute(
+          "INSERT INTO state_spaces (use_case, source, partition, space, definition) VALUES (?, ?, ?, ?, ?)",
+          [space.name, space.fingerprint])
+      }
+      for key in space.changes.deletes {
+        try execute(
+          "DELETE FROM state WHERE use_case = ? AND source = ? AND partition = ? AND space = ? AND key = ?",
+          [space.name, Data(key)])
+      }
+      for (key, value) in space.changes.puts {
+        try execute(
+          """
+          INSERT INTO state (use_case, source, partition, space, key, value) VALUES (?, ?, ?, ?, ?, ?)
+          ON CONFLICT DO UPDATE SET value = excluded.value
+          """, [space.name, Data(key), Data(value)])
+      }
+    }
+  }
+
+  private func removeSpace(_ space: String) throws {
+    for table in ["state", "state_spaces"] {
+      try execute("DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND space = ?", [space])
+    }
+  }
+
+  private func writeHistory() throws -> [String] {
+    let changes = checkpoint.history
+    for (day, below) in changes.droppedTails {
+      try execute(
+        "DELETE FROM history_tails WHERE use_case = ? AND source = ? AND partition = ? AND day = ? AND number < ?",
+        [day, below])
+    }
+    for tail in changes.addedTails {
+      try execute(
+        "INSERT INTO history_tails (use_case, source, partition, day, number, rows, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [tail.day, tail.number, tail.rows, Data(tail.bytes)])
+    }
+    for shard in changes.sealed {
+      try execute(
+        """
+        INSERT INTO history_shards (use_case, source, partition, day, number, path, temporary_path, rows, bytes,
+          first_time, last_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        [
+          shard.day, shard.number, shard.path, shard.temporaryPath, shard.rows, shard.bytes, shard.firstTime,
+          shard.lastTime,
+        ])
+    }
+    guard let keepFrom = changes.keepFrom else { return [] }
+    let expired = "FROM history_shards WHERE use_case = ? AND source = ? AND partition = ? AND day < ?"
+    let arguments: StatementArguments = [
+      checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number, keepFrom,
+    ]
+    let paths = try String.fetchAll(database, sql: "SELECT path " + expired, arguments: arguments)
+    if !paths.isEmpty { try database.execute(sql: "DELETE " + expired, arguments: arguments) }
+    return paths
+  }
+
+  private func removeExpired() throws {
+    for (window, startsBefore) in checkpoint.windowRetention {
+      try execute(
+        """
+        DELETE FROM window_parts WHERE use_case = ?1 AND source = ?2 AND partition = ?3 AND window = ?4 AND start < ?5
+        """, [window, startsBefore])
+    }
+    guard let keepFrom = checkpoint.resultsKeepFrom else { return }
+    for (table, time) in [("anomalies", "event_time"), ("dead_letters", "watermark")] {
+      try execute(
+        "DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND \(time) < ?", [keepFrom])
+    }
+  }
+
+  private static var encoder: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return encoder
+  }
+}
+
+// MARK: - Restoring
+
+extension SQLiteCheckpoint {
+  /// What is stored of every partition of a source, and all shards the store lists for them.
+  static func restore(
+    useCase: String, source: String, from database: Database
+  ) throws -> ([PartitionID: PartitionSnapshot], [HistoryShard]) {
+    var snapshots: [PartitionID: PartitionSnapshot] = [:]
+    var shards: [HistoryShard] = []
+    let rows = try Row.fetchAll(
+      database, sql: "SELECT * FROM partitions WHERE use_case = ? AND source = ?", arguments: [useCase, source])
+    for row in rows {
+      let partition = PartitionID(source: source, number: row["partition"])
+      let identity: StatementArguments = [useCase, source, partition.number]
+      let listed = try restoreShards(identity, from: database)
+      shards += listed
+      var nextShard: [String: Int] = [:]
+      for shard in listed { nextShard[shard.day] = max(nextShard[shard.day] ?? 0, shard.number + 1) }
+      snapshots[partition] = PartitionSnapshot(
+        position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
+        sourceState: [UInt8](row["source_state"] as Data),
+        totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
+        openWindows: try restoreWindows(identity, from: database),
+        states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
+        nextShard: nextShard)
+    }
+    return (snapshots, shards)
+  }
+
+  private static let ofPartition = "WHERE use_case = ? AND source = ? AND partition = ?"
+
+  private static func restoreShards(_ identity: StatementArguments, from database: Database) throws -> [HistoryShard] {
+    try Row.fetchAll(
+      database, sql: "SELECT * FROM history_shards \(ofPartition) ORDER BY day, number", arguments: identity
+    ).map { row in
+      HistoryShard(
+        day: row["day"], number: row["number"], rows: row["rows"], bytes: row["bytes"], firstTime: row["first_time"],
+        lastTime: row["last_time"], temporaryPath: row["temporary_path"], path: row["path"])
+    }
+  }
+
+  private static func restoreWindows(
+    _ identity: StatementArguments, from database: Database
+  ) throws -> [(definition: String, part: WindowPart)] {
+    try Row.fetchAll(
+      database,
+      sql: """
+        SELECT p.*, d.text AS definition_text FROM window_parts p JOIN window_definitions d ON d.id = p.definition
+        \(ofPartition) AND closed = 0 ORDER BY window, start, by_key
+        """, arguments: identity
+    ).map { row in (row["definition_text"], try windowPart(row)) }
+  }
+
+  /// The part a row of `window_parts` holds.
+  static func windowPart(_ row: Row) throws -> WindowPart {
+    var by: [Scalar] = []
+    var reader = ByteReader([UInt8](row["by_key"] as Data))
+    while !reader.isAtEnd { by.append(try reader.readScalar()) }
+    return WindowPart(
+      window: row["window"], start: row["start"], end: row["end"], by: by, closed: row["closed"],
+      state: [UInt8](row["state"] as Data), events: row["events"])
+  }
+
+  private static func restoreStates(
+    _ identity: StatementArguments, from database: Database
+  ) throws -> [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] {
+    var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] = [:]
+    for row in try Row.fetchAll(
+      database, sql: "SELECT space, definition FROM state_spaces \(ofPartition)", arguments: identity)
+    { states[row[0]] = (row[1], []) }
+    for row in try Row.fetchAll(
+      database, sql: "SELECT space, key, value FROM state \(ofPartition) ORDER BY space, key", arguments: identity)
+    { states[row[0]]?.entries.append(([UInt8](row[1] as Data), [UInt8](row[2] as Data))) }
+    return states
+  }
+
+  private static func restoreTails(_ identity: StatementArguments, from database: Database) throws -> [HistoryTail] {
+    try Row.fetchAll(
+      database, sql: "SELECT day, number, rows, bytes FROM history_tails \(ofPartition) ORDER BY day, number",
+      arguments: identity
+    ).map { HistoryTail(day: $0[0], number: $0[1], rows: $0[2], bytes: [UInt8]($0[3] as Data)) }
+  }
+}

@@ -1,0 +1,217 @@
+// The embedded store: one SQLite file in WAL mode with one writer. Results and checkpoints share it, so one transaction
+// covers both. A commit of results need not survive a power cut (the position has not moved, they would be computed
+// again), a checkpoint must: it alone pays for a sync.
+
+public import Detection
+import Foundation
+import GRDB
+public import Pipeline
+
+/// The store in `<data>/pulse.sqlite` with the history beside it. Holds a lock on the data directory while it lives.
+public final class SQLiteStore: Store {
+  public let directory: DataDirectory
+  private let queue: DatabaseQueue
+  private let lock: DirectoryLock
+
+  /// Opens or creates the store.
+  /// - Throws: `OperatingError` when the directory cannot be written or another process has it.
+  public init(in directory: DataDirectory) throws {
+    self.directory = directory
+    try directory.create()
+    lock = try DirectoryLock(directory)
+    queue = try Self.reportingTrouble(in: directory) {
+      var configuration = Configuration()
+      configuration.journalMode = .wal
+      configuration.label = "pulse-store"
+      configuration.busyMode = .timeout(10)
+      configuration.prepareDatabase { database in
+        try database.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY")
+      }
+      let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      try SQLiteSchema.migrator.migrate(queue)
+      return queue
+    }
+  }
+
+  public func commit(_ results: [Results]) async throws {
+    try await write(durably: false) { database in
+      for batch in results { try Self.upsert(batch, in: database) }
+    }
+  }
+
+  public func commit(_ checkpoint: Checkpoint) async throws {
+    let directory = directory
+    let removed = try await write(durably: true) { database in
+      try SQLiteCheckpoint(checkpoint, in: database).write()
+    }
+    try Self.reportingTrouble(in: directory) {
+      try directory.publish(checkpoint.history.sealed)
+      try directory.remove(removed)
+    }
+  }
+
+  public func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
+    let (snapshots, shards) = try await write(durably: false) { database in
+      try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database)
+    }
+    try Self.reportingTrouble(in: directory) {
+      try directory.publish(shards)
+      try directory.removeUnlisted(useCase: useCase, source: source, listed: Set(shards.map(\.path)))
+    }
+    return snapshots
+  }
+
+  public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
+    try await write(durably: false) { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT segment, offset, row, kind, version FROM activations
+          WHERE use_case = ? AND source = ? AND partition = ? ORDER BY sequence
+          """, arguments: [useCase, partition.source, partition.number]
+      ).map { row in
+        Activation(
+          partition: partition, from: Position(segment: row[0], offset: row[1], row: row[2]),
+          kind: Activation.Kind(rawValue: row[3]) ?? .configuration, version: row[4])
+      }
+    }
+  }
+
+  public func activate(_ activation: Activation, useCase: String, text: String) async throws {
+    try await write(durably: true) { database in
+      let (partition, from) = (activation.partition, activation.from)
+      try database.execute(
+        sql: "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
+        arguments: [useCase, activation.version, text])
+      for table in ["anomalies", "dead_letters"] {
+        try database.execute(
+          sql: """
+            DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)
+            """, arguments: [useCase, partition.source, partition.number, from.segment, from.offset])
+      }
+      try database.execute(
+        sql: """
+          INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, version)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          useCase, partition.source, partition.number, from.segment, from.offset, from.row, activation.kind.rawValue,
+          activation.version,
+        ])
+    }
+  }
+
+  /// Removes everything stored of a use case: results, state, positions, history.
+  public func reset(useCase: String) async throws {
+    let directory = directory
+    let paths = try await write(durably: true) { database in
+      let paths = try String.fetchAll(
+        database, sql: "SELECT path FROM history_shards WHERE use_case = ?", arguments: [useCase])
+      for table in SQLiteCheckpoint.tables {
+        try database.execute(sql: "DELETE FROM \(table) WHERE use_case = ?", arguments: [useCase])
+      }
+      return paths
+    }
+    try Self.reportingTrouble(in: directory) { try directory.remove(paths) }
+  }
+
+  /// The next number of a counter that outlives runs: names the runs over unnamed standard input.
+  public func nextRun(named name: String) async throws -> Int {
+    try await write(durably: true) { database in
+      try Int.fetchOne(
+        database,
+        sql: """
+          INSERT INTO runs (name, count) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1
+          RETURNING count
+          """, arguments: [name]) ?? 1
+    }
+  }
+
+  /// One transaction on the writer's queue; durable ones are synced before this returns.
+  private func write<Value: Sendable>(
+    durably: Bool, _ updates: @escaping @Sendable (Database) throws -> Value
+  ) async throws -> Value {
+    do {
+      return try await queue.writeWithoutTransaction { database in
+        try database.execute(sql: "PRAGMA synchronous = \(durably ? "FULL" : "NORMAL")")
+        var value: Value?
+        try database.inTransaction(.immediate) {
+          value = try updates(database)
+          return .commit
+        }
+        guard let value else { throw DatabaseError(message: "the transaction gave no value") }
+        return value
+      }
+    } catch { throw Self.operatingError(error, in: directory) }
+  }
+}
+
+// MARK: - Results
+
+extension SQLiteStore {
+  private static func upsert(_ results: Results, in database: Database) throws {
+    let (useCase, partition) = (results.useCase, results.partition)
+    if !results.anomalies.isEmpty {
+      let insert = try database.cachedStatement(
+        sql: """
+          INSERT INTO anomalies (use_case, source, partition, segment, offset, detector, row, event_time, key, score,
+            severity, reason, model, explanation, event)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ON CONFLICT DO UPDATE SET row = excluded.row, event_time = excluded.event_time, key = excluded.key,
+            score = excluded.score, severity = excluded.severity, reason = excluded.reason, model = excluded.model,
+            explanation = excluded.explanation, event = excluded.event
+          """)
+      for anomaly in results.anomalies {
+        try insert.execute(arguments: [
+          useCase, partition.source, partition.number, anomaly.position.segment, anomaly.position.offset,
+          anomaly.detector, anomaly.position.row, anomaly.eventTime, anomaly.key, anomaly.score,
+          anomaly.severity.rawValue, anomaly.reason, anomaly.model, anomaly.explanation.json, anomaly.event,
+        ])
+      }
+    }
+    if !results.deadLetters.isEmpty {
+      let insert = try database.cachedStatement(
+        sql: """
+          INSERT INTO dead_letters (use_case, source, partition, segment, offset, row, watermark, stage, reason, field,
+            message, raw, length, sha256)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ON CONFLICT DO UPDATE SET row = excluded.row, watermark = excluded.watermark, stage = excluded.stage,
+            reason = excluded.reason, field = excluded.field, message = excluded.message, raw = excluded.raw,
+            length = excluded.length, sha256 = excluded.sha256
+          """)
+      for (letter, watermark) in results.deadLetters {
+        try insert.execute(arguments: [
+          useCase, partition.source, partition.number, letter.position.segment, letter.position.offset,
+          letter.position.row, watermark == .min ? nil : watermark, letter.stage.rawValue, letter.reason.rawValue,
+          letter.field, letter.message, Data(letter.raw), letter.length, letter.sha256.map { Data($0) },
+        ])
+      }
+    }
+  }
+}
+
+// MARK: - Errors
+
+extension SQLiteStore {
+  /// Runs something that touches the disk and says what went wrong in the words of the product.
+  static func reportingTrouble<Value>(in directory: DataDirectory, _ body: () throws -> Value) throws -> Value {
+    do { return try body() } catch { throw operatingError(error, in: directory) }
+  }
+
+  static func operatingError(_ error: any Error, in directory: DataDirectory) -> any Error {
+    guard let error = error as? DatabaseError else { return error }
+    let what =
+      switch error.resultCode {
+      case .SQLITE_FULL: "the disk is full. Free some space and run again: nothing that was committed is lost"
+      case .SQLITE_READONLY: "it is read-only. Give this user the right to write, or choose another --data"
+      case .SQLITE_CANTOPEN: "it cannot be opened. Check that the folder exists and that this user may write to it"
+      case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+        "it is damaged or not a SQLite file (\(error.message ?? "no details")). Restore it from a backup or start over "
+          + "with another --data"
+      case .SQLITE_BUSY: "another process keeps it locked. Wait for it to end and run again"
+      case .SQLITE_IOERR: "reading or writing it failed (\(error.message ?? "no details")): check the disk"
+      default: "\(error.message ?? "unknown trouble") (SQLite code \(error.extendedResultCode.rawValue))"
+      }
+    return OperatingError(.store, "the store \(directory.databasePath): \(what)")
+  }
+}

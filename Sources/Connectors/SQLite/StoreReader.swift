@@ -1,0 +1,211 @@
+// Reading what runs have stored, from another process than the one that writes. Lists are newest first. Each row renders
+// itself as the JSON object that `--json` and the API promise.
+
+public import Detection
+import Foundation
+import GRDB
+import Pipeline
+
+/// A read-only view of a data directory.
+public final class StoreReader: Sendable {
+  let queue: DatabaseQueue
+  let directory: DataDirectory
+
+  /// - Throws: `OperatingError` when there is no store or it cannot be read.
+  public init(_ directory: DataDirectory) throws {
+    self.directory = directory
+    guard directory.exists else {
+      throw OperatingError(
+        .store, "there is no store at \(directory.databasePath). Check --data, or create one with `pulse run`")
+    }
+    queue = try SQLiteStore.reportingTrouble(in: directory) {
+      var configuration = Configuration()
+      configuration.readonly = true
+      configuration.busyMode = .timeout(10)
+      return try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+    }
+  }
+
+  func read<Value>(_ body: (Database) throws -> Value) throws -> Value {
+    try SQLiteStore.reportingTrouble(in: directory) { try queue.read(body) }
+  }
+
+  /// The use cases that have run here, by name.
+  public func useCases() throws -> [String] {
+    try read { try String.fetchAll($0, sql: "SELECT DISTINCT use_case FROM partitions ORDER BY use_case") }
+  }
+}
+
+// MARK: - Filters
+
+/// What to list. Absent conditions match everything.
+public struct ResultFilter: Sendable {
+  public var useCase: String?
+  /// Detector of anomalies, name of windows, reason of dead letters.
+  public var name: String?
+  public var key: String?
+  public var severity: Severity?
+  /// Bounds of the event time (of a window: its start), microseconds: from inclusive, to exclusive.
+  public var from: Int64?
+  public var to: Int64?
+  /// Rows at most; 0 for all.
+  public var limit = 50
+
+  public init() {}
+
+  /// The conditions as SQL over the given columns; a column that a table lacks is nil and must not be filtered on.
+  func sql(time: String, name: String, key: String? = nil, severity: String? = nil) -> (String, StatementArguments) {
+    var conditions: [String] = []
+    var arguments: [(any DatabaseValueConvertible)?] = []
+    func add(_ condition: String, _ value: (any DatabaseValueConvertible)?) {
+      guard let value else { return }
+      conditions.append(condition)
+      arguments.append(value)
+    }
+    add("use_case = ?", useCase)
+    add("\(name) = ?", self.name)
+    if let key { add("\(key) = ?", self.key) }
+    add("\(time) >= ?", from)
+    add("\(time) < ?", to)
+    if let severity, let least = self.severity {
+      let names = Severity.allCases.filter { $0 >= least }.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+      conditions.append("\(severity) IN (\(names))")
+    }
+    let text = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+    return (text, StatementArguments(arguments))
+  }
+
+  var limitSQL: String { limit == 0 ? "" : "LIMIT \(limit)" }
+}
+
+// MARK: - Anomalies
+
+/// A stored anomaly.
+public struct StoredAnomaly: Sendable {
+  public var id: String
+  public var useCase: String
+  public var detector: String
+  public var eventTime: Int64
+  public var key: String
+  public var score: Double
+  public var severity: String
+  public var reason: String
+  public var model: String?
+  /// JSON objects.
+  public var position: String
+  public var explanation: String
+  public var event: String
+
+  /// The anomaly as a JSON object.
+  public var json: String {
+    JSONText.object([
+      ("id", JSONText.string(id)), ("use_case", JSONText.string(useCase)), ("detector", JSONText.string(detector)),
+      ("event_time", JSONText.string(Timestamp.format(eventTime))), ("key", JSONText.string(key)),
+      ("score", JSONText.number(score)), ("severity", JSONText.string(severity)), ("reason", JSONText.string(reason)),
+      ("position", position), ("model", JSONText.optional(model)), ("explanation", explanation), ("event", event),
+    ])
+  }
+}
+
+extension StoreReader {
+  /// Anomalies, newest event time first.
+  public func anomalies(_ filter: ResultFilter) throws -> [StoredAnomaly] {
+    let (condition, arguments) = filter.sql(time: "event_time", name: "detector", key: "key", severity: "severity")
+    return try read { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT * FROM anomalies \(condition)
+          ORDER BY event_time DESC, use_case, source, partition, segment DESC, offset DESC, detector \(filter.limitSQL)
+          """, arguments: arguments
+      ).map { row in
+        let partition = PartitionID(source: row["source"], number: row["partition"])
+        let position = Position(segment: row["segment"], offset: row["offset"], row: row["row"])
+        let anomaly = Anomaly(
+          useCase: row["use_case"], partition: partition, position: position, detector: row["detector"], eventTime: 0,
+          key: "", score: 0, severity: .info, reason: "", explanation: Explanation(), event: "")
+        return StoredAnomaly(
+          id: anomaly.id, useCase: anomaly.useCase, detector: anomaly.detector, eventTime: row["event_time"],
+          key: row["key"], score: row["score"], severity: row["severity"], reason: row["reason"], model: row["model"],
+          position: position.json(in: partition), explanation: row["explanation"], event: row["event"])
+      }
+    }
+  }
+
+  /// Number of anomalies of a use case by detector, most first.
+  public func anomalyCounts(of useCase: String) throws -> [(detector: String, count: Int)] {
+    try read { database in
+      try Row.fetchAll(
+        database,
+        sql: "SELECT detector, count(*) FROM anomalies WHERE use_case = ? GROUP BY 1 ORDER BY 2 DESC, 1",
+        arguments: [useCase]
+      ).map { ($0[0], $0[1]) }
+    }
+  }
+}
+
+// MARK: - Dead letters
+
+/// A stored dead letter.
+public struct StoredDeadLetter: Sendable {
+  public var useCase: String
+  public var position: String
+  public var row: Int64
+  /// The watermark before it, microseconds; nil before the first.
+  public var watermark: Int64?
+  public var stage: String
+  public var reason: String
+  public var field: String?
+  public var message: String
+  public var raw: [UInt8]
+  public var length: Int
+  public var sha256: [UInt8]?
+
+  /// The dead letter as a JSON object. `raw` is text where the bytes are UTF-8, else `raw_base64` holds them.
+  public var json: String {
+    let text = String(validating: raw, as: UTF8.self)
+    return JSONText.object([
+      ("use_case", JSONText.string(useCase)), ("position", position), ("stage", JSONText.string(stage)),
+      ("reason", JSONText.string(reason)), ("field", JSONText.optional(field)),
+      ("message", JSONText.string(message)),
+      ("watermark", watermark.map { JSONText.string(Timestamp.format($0)) } ?? "null"), ("length", String(length)),
+      ("sha256", JSONText.optional(sha256.map { $0.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() })),
+      ("raw", JSONText.optional(text)),
+      ("raw_base64", JSONText.optional(text == nil ? Data(raw).base64EncodedString() : nil)),
+    ])
+  }
+}
+
+extension StoreReader {
+  /// Dead letters, last read first.
+  public func deadLetters(_ filter: ResultFilter) throws -> [StoredDeadLetter] {
+    let (condition, arguments) = filter.sql(time: "watermark", name: "reason")
+    return try read { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT * FROM dead_letters \(condition)
+          ORDER BY watermark DESC, use_case, source, partition, segment DESC, offset DESC \(filter.limitSQL)
+          """, arguments: arguments
+      ).map { row in
+        let partition = PartitionID(source: row["source"], number: row["partition"])
+        let position = Position(segment: row["segment"], offset: row["offset"], row: row["row"])
+        return StoredDeadLetter(
+          useCase: row["use_case"], position: position.json(in: partition), row: position.row,
+          watermark: row["watermark"], stage: row["stage"], reason: row["reason"], field: row["field"],
+          message: row["message"], raw: [UInt8](row["raw"] as Data), length: row["length"],
+          sha256: (row["sha256"] as Data?).map { [UInt8]($0) })
+      }
+    }
+  }
+}
+
+extension Position {
+  /// The position as a JSON object.
+  func json(in partition: PartitionID) -> String {
+    JSONText.object([
+      ("source", JSONText.string(partition.source)), ("partition", String(partition.number)),
+      ("segment", String(segment)), ("offset", String(offset)), ("row", String(row)),
+    ])
+  }
+}

@@ -1,0 +1,204 @@
+// All aggregates of one window definition for many windows: slot i of every state belongs to window i. Calls that can
+// share a state do: sum and avg, and all quantiles of the same argument; count(*) and rate(*) are the number of events.
+//
+// Encoding of a slot (`WindowPart.state`), little-endian as in `ByteWriter`:
+//   version 1 · number of classes · count per class · number of states · tag and state of each, in the order in which
+//   the definition first needs them
+// Invariant: equal states have equal bytes.
+
+/// The states of the aggregates of one definition, a slot per window.
+final class AggregateSet {
+  private static let version: UInt8 = 1
+
+  /// The distinct arguments, evaluated once per batch.
+  let arguments: [Expression]
+
+  private struct Member {
+    let states: any AggregateStates
+    let argument: Int
+  }
+
+  private let members: [Member]
+  private let calls: [(name: String, call: AggregateCall, member: Int?)]
+  private let classes: [String]
+  private let seconds: Double
+  private var classCounts: [Int64] = []
+  private var events: [Int64] = []
+
+  init(_ window: CompiledWindow) {
+    var arguments: [Expression] = []
+    var argumentIndex: [String: Int] = [:]
+    var members: [Member] = []
+    var memberIndex: [[Int]: Int] = [:]
+    calls = window.aggregates.map { name, call in
+      guard let argument = call.argument else { return (name, call, nil) }
+      // sum(x) and avg(x) may see the same text as different types.
+      let text = "\(argument.type.rawValue) \(argument.text)"
+      let index = argumentIndex[text] ?? arguments.count
+      if index == arguments.count {
+        argumentIndex[text] = index
+        arguments.append(argument)
+      }
+      let states = Self.states(for: call.function, argument.type)
+      let member = memberIndex[[Int(states.tag), index]] ?? members.count
+      if member == members.count {
+        memberIndex[[Int(states.tag), index]] = member
+        members.append(Member(states: states, argument: index))
+      }
+      return (name, call, member)
+    }
+    self.arguments = arguments
+    self.members = members
+    classes = window.classColumn == nil ? [] : window.classes
+    seconds = Double(window.definition.size) / 1e6
+  }
+
+  private static func states(for function: AggregateFunction, _ type: ValueType) -> any AggregateStates {
+    func pick(_ words: any AggregateStates, _ doubles: any AggregateStates, _ strings: any AggregateStates)
+      -> any AggregateStates
+    {
+      switch type {
+      case .int, .timestamp, .bool: words
+      case .double: doubles
+      case .string: strings
+      }
+    }
+    switch function {
+    case .count, .rate: return StateColumn(CountState.self)
+    case .sum, .avg: return type == .double ? StateColumn(DoubleSum.self) : StateColumn(IntegerSum.self)
+    case .stddev: return StateColumn(Moments.self)
+    case .min:
+      return pick(
+        StateColumn(Extreme<Int64, Lower>.self), StateColumn(Extreme<Double, Lower>.self),
+        StateColumn(StringExtreme<Lower>.self))
+    case .max:
+      return pick(
+        StateColumn(Extreme<Int64, Upper>.self), StateColumn(Extreme<Double, Upper>.self),
+        StateColumn(StringExtreme<Upper>.self))
+    case .first:
+      return pick(
+        StateColumn(Kept<Int64, Lower>.self), StateColumn(Kept<Double, Lower>.self),
+        StateColumn(StringKept<Lower>.self))
+    case .last:
+      return pick(
+        StateColumn(Kept<Int64, Upper>.self), StateColumn(Kept<Double, Upper>.self),
+        StateColumn(StringKept<Upper>.self))
+    case .quantile: return StateColumn(DDSketch.self)
+    case .distinct: return StateColumn(HyperLogLog.self)
+    }
+  }
+
+  /// Makes room for `slots` slots, the new ones empty.
+  func grow(to slots: Int) {
+    while events.count < slots {
+      events.append(0)
+      classCounts.append(contentsOf: repeatElement(0, count: classes.count))
+    }
+    for member in members { member.states.grow(to: slots) }
+  }
+
+  /// Folds events into the slots of their windows.
+  /// - Parameters:
+  ///   - values: the evaluated `arguments`.
+  ///   - classColumn: the class of each row as an index.
+  func fold(_ values: [Column], classColumn: Column?, times: [Int64], _ entries: WindowEntries) {
+    if entries.count == 0 { return }
+    Self.count(entries, into: &events)
+    if !classes.isEmpty, let classColumn {
+      Self.count(classColumn, entries, classes: classes.count, into: &classCounts)
+    }
+    for (argument, column) in values.enumerated() {
+      let valid = column.validity.map { entries.filtered(by: $0) } ?? entries
+      for member in members where member.argument == argument {
+        member.states.fold(column, times: times, valid)
+      }
+    }
+  }
+
+  private static func count(_ entries: WindowEntries, into events: inout [Int64]) {
+    var events = events.mutableSpan
+    for slot in entries.slots { events[Int(slot)] += 1 }
+  }
+
+  private static func count(
+    _ classColumn: Column, _ entries: WindowEntries, classes: Int, into counts: inout [Int64]
+  ) {
+    let values = classColumn.words
+    var counts = counts.mutableSpan
+    for index in entries.rows.indices {
+      let value = Int(truncatingIfNeeded: values[Int(entries.rows[index])])
+      precondition(value >= 0 && value < classes, "a class index lies outside the classes")
+      counts[Int(entries.slots[index]) * classes + value] += 1
+    }
+  }
+
+  /// Adds the source slot, of a later partition, to the target.
+  func merge(_ source: Int, into target: Int) {
+    events[target] = events[target].addingSaturated(events[source])
+    for index in classes.indices {
+      let at = target * classes.count + index
+      classCounts[at] = classCounts[at].addingSaturated(classCounts[source * classes.count + index])
+    }
+    for member in members { member.states.merge(source, into: target) }
+  }
+
+  func reset(_ slot: Int) {
+    events[slot] = 0
+    for index in classes.indices { classCounts[slot * classes.count + index] = 0 }
+    for member in members { member.states.reset(slot) }
+  }
+
+  /// Number of events of a slot.
+  func eventCount(_ slot: Int) -> Int64 { events[slot] }
+
+  func result(_ slot: Int) -> WindowResult {
+    let values = calls.map { name, call, member -> (String, Scalar) in
+      if let member { return (name, members[member].states.result(slot, of: call, seconds: seconds)) }
+      return (name, call.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot]))
+    }
+    let counts = classes.enumerated().map { ($1, classCounts[slot * classes.count + $0]) }
+    return WindowResult(events: events[slot], aggregates: values, classCounts: counts)
+  }
+
+  func encode(_ slot: Int) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(byte: Self.version)
+    writer.write(unsigned: UInt64(classes.count))
+    for index in classes.indices { writer.write(unsigned: UInt64(classCounts[slot * classes.count + index])) }
+    writer.write(unsigned: UInt64(members.count))
+    for member in members {
+      writer.write(byte: member.states.tag)
+      member.states.encode(slot, into: &writer)
+    }
+    return writer.bytes
+  }
+
+  /// Fills a slot from stored bytes.
+  /// - Throws: `CodingError` on bytes that are not a state of this definition.
+  func decode(_ slot: Int, _ state: [UInt8], events count: Int64) throws(CodingError) {
+    var reader = ByteReader(state)
+    let version = try reader.readByte()
+    guard version == Self.version else { throw CodingError("window state of version \(version), expected 1") }
+    let classCount = try reader.readCount(upTo: reader.remaining)
+    guard classCount == classes.count else {
+      throw CodingError("window state with \(classCount) classes, expected \(classes.count)")
+    }
+    for index in classes.indices {
+      classCounts[slot * classes.count + index] = try reader.readTally()
+    }
+    let memberCount = try reader.readCount(upTo: reader.remaining)
+    guard memberCount == members.count else {
+      throw CodingError("window state with \(memberCount) aggregates, expected \(members.count)")
+    }
+    for member in members {
+      let tag = try reader.readByte()
+      guard tag == member.states.tag else {
+        throw CodingError("window state with an aggregate of kind \(tag), expected \(member.states.tag)")
+      }
+      try member.states.decode(slot, from: &reader)
+    }
+    guard reader.isAtEnd else { throw CodingError("window state with \(reader.remaining) bytes too many") }
+    guard count >= 0, count <= .max >> 1 else { throw CodingError("window state of \(count) events") }
+    events[slot] = count
+  }
+}

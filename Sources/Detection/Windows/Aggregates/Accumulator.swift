@@ -1,0 +1,138 @@
+// What every aggregate of a window is made of. An accumulator is the state of one aggregate in one window and partition;
+// a `StateColumn` holds the accumulators of all open windows, so that a batch is folded in one typed loop per aggregate.
+// Invariants: values are folded in partition order, one at a time, so results do not depend on how events are cut into
+// batches; NULL arguments never reach an accumulator; equal accumulators have equal bytes.
+
+/// The events of a batch that belong to open windows: row and slot of the window, in the order of rows. An event of
+/// overlapping windows occurs once for each.
+struct WindowEntries {
+  var rows: [Int32] = []
+  var slots: [Int32] = []
+
+  var count: Int { rows.count }
+
+  mutating func removeAll() {
+    rows.removeAll(keepingCapacity: true)
+    slots.removeAll(keepingCapacity: true)
+  }
+
+  @inline(__always)
+  mutating func append(row: Int, slot: Int) {
+    rows.append(Int32(truncatingIfNeeded: row))
+    slots.append(Int32(truncatingIfNeeded: slot))
+  }
+
+  /// The entries whose row is valid.
+  func filtered(by validity: Bitmap) -> WindowEntries {
+    var result = WindowEntries()
+    result.rows.reserveCapacity(count)
+    result.slots.reserveCapacity(count)
+    for index in rows.indices where validity[Int(rows[index])] {
+      result.rows.append(rows[index])
+      result.slots.append(slots[index])
+    }
+    return result
+  }
+}
+
+/// The state of one aggregate in one window.
+protocol Accumulator: Sendable {
+  /// Names the kind of state in stored bytes; a change of its encoding takes a new one.
+  static var tag: UInt8 { get }
+  init()
+  /// Folds the values of the entries' rows, in order. None of the rows is null.
+  static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self])
+  /// Adds the state of the same window in a later partition.
+  mutating func merge(_ later: Self)
+  /// Back to the beginning; may keep memory.
+  mutating func reset()
+  mutating func encode(into writer: inout ByteWriter)
+  init(from reader: inout ByteReader) throws(CodingError)
+  /// The value of one of the calls that share this state.
+  func result(of call: AggregateCall, seconds: Double) -> Scalar
+}
+
+extension Accumulator {
+  mutating func reset() { self = Self() }
+}
+
+/// The accumulators of one aggregate for all slots, without their type: dispatched once per batch.
+protocol AggregateStates: AnyObject {
+  var tag: UInt8 { get }
+  func grow(to slots: Int)
+  func fold(_ column: Column, times: [Int64], _ entries: WindowEntries)
+  func merge(_ source: Int, into target: Int)
+  func reset(_ slot: Int)
+  func encode(_ slot: Int, into writer: inout ByteWriter)
+  func decode(_ slot: Int, from reader: inout ByteReader) throws(CodingError)
+  func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar
+}
+
+/// The accumulators of one type for all slots.
+final class StateColumn<State: Accumulator>: AggregateStates {
+  private var slots: [State] = []
+
+  init(_: State.Type) {}
+
+  var tag: UInt8 { State.tag }
+
+  func grow(to count: Int) {
+    while slots.count < count { slots.append(State()) }
+  }
+
+  func fold(_ column: Column, times: [Int64], _ entries: WindowEntries) {
+    State.fold(column, times: times, entries, into: &slots)
+  }
+
+  func merge(_ source: Int, into target: Int) { slots[target].merge(slots[source]) }
+  func reset(_ slot: Int) { slots[slot].reset() }
+  func encode(_ slot: Int, into writer: inout ByteWriter) { slots[slot].encode(into: &writer) }
+  func decode(_ slot: Int, from reader: inout ByteReader) throws(CodingError) { slots[slot] = try State(from: &reader) }
+  func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar {
+    slots[slot].result(of: call, seconds: seconds)
+  }
+}
+
+extension Column {
+  /// The values of an int, timestamp or bool column as words.
+  var words: [Int64] {
+    switch values {
+    case .int(let values), .timestamp(let values): values
+    case .bool(let values): (0..<values.count).map { values[$0] ? 1 : 0 }
+    case .double, .string: preconditionFailure("a \(type.rawValue) column has no words")
+    }
+  }
+
+  /// The values of a double column.
+  var doubles: [Double] {
+    guard case .double(let values) = values else {
+      preconditionFailure("expected a double column, found \(type.rawValue)")
+    }
+    return values
+  }
+
+  /// The values of a string column.
+  var strings: StringColumn {
+    guard case .string(let values) = values else {
+      preconditionFailure("expected a string column, found \(type.rawValue)")
+    }
+    return values
+  }
+}
+
+extension Scalar {
+  /// A word of a column of `type`: int, timestamp or bool.
+  init(word: Int64, _ type: ValueType) {
+    switch type {
+    case .int: self = .int(word)
+    case .timestamp: self = .timestamp(word)
+    case .bool: self = .bool(word != 0)
+    case .double, .string: preconditionFailure("a \(type.rawValue) is not a word")
+    }
+  }
+}
+
+extension ByteReader {
+  /// A number of events: at most half of what the counter holds, so that counting on cannot overflow.
+  mutating func readTally() throws(CodingError) -> Int64 { Int64(try readCount(upTo: .max >> 1)) }
+}

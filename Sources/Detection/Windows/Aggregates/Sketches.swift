@@ -1,0 +1,55 @@
+// The sketches as accumulators: all quantiles of one argument share a DDSketch.
+
+extension DDSketch: Accumulator {
+  static var tag: UInt8 { 32 }
+
+  static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
+    var states = slots.mutableSpan
+    if case .double(let values) = column.values {
+      for index in entries.rows.indices {
+        states[Int(entries.slots[index])].add(values[Int(entries.rows[index])])
+      }
+    } else {
+      let values = column.words
+      for index in entries.rows.indices {
+        states[Int(entries.slots[index])].add(Double(values[Int(entries.rows[index])]))
+      }
+    }
+  }
+
+  mutating func reset() { removeAll() }
+
+  func result(of call: AggregateCall, seconds: Double) -> Scalar {
+    guard let fraction = call.fraction else { preconditionFailure("a quantile needs a fraction") }
+    return quantile(fraction).map { .double($0) } ?? .null
+  }
+}
+
+extension HyperLogLog: Accumulator {
+  static var tag: UInt8 { 33 }
+
+  static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
+    var states = slots.mutableSpan
+    switch column.values {
+    case .double(let values):
+      for index in entries.rows.indices {
+        states[Int(entries.slots[index])].add(values[Int(entries.rows[index])])
+      }
+    case .int, .timestamp, .bool:
+      let values = column.words
+      for index in entries.rows.indices {
+        states[Int(entries.slots[index])].add(values[Int(entries.rows[index])])
+      }
+    case .string(let values):
+      // Each stored string is hashed once, however many rows of the batch hold it.
+      let hashes = (0..<values.entryCount).map { ValueHash.hash(values.bytes, values.range(ofEntry: $0)) }
+      for index in entries.rows.indices {
+        states[Int(entries.slots[index])].add(hash: hashes[values.entry(of: Int(entries.rows[index]))])
+      }
+    }
+  }
+
+  mutating func reset() { removeAll() }
+
+  func result(of call: AggregateCall, seconds: Double) -> Scalar { .int(estimate) }
+}

@@ -1,0 +1,38 @@
+// The open windows by start, the earliest first: a binary heap, so that closing costs what closes and not what is open.
+
+/// A priority queue of slots by the start of their window.
+struct ClosingQueue {
+  private var heap: [(start: Int64, slot: Int32)] = []
+
+  /// The earliest start; nil when no window is open.
+  var earliest: Int64? { heap.first?.start }
+
+  mutating func insert(_ start: Int64, slot: Int) {
+    var at = heap.count
+    heap.append((start, Int32(slot)))
+    while at > 0 {
+      let parent = (at - 1) / 2
+      if heap[parent].start <= start { break }
+      heap.swapAt(parent, at)
+      at = parent
+    }
+  }
+
+  /// Removes a window with the earliest start and returns its slot. The queue must not be empty.
+  mutating func removeEarliest() -> Int {
+    let slot = Int(heap[0].slot)
+    let last = heap.removeLast()
+    guard !heap.isEmpty else { return slot }
+    heap[0] = last
+    var at = 0
+    while true {
+      var least = at
+      for child in [2 * at + 1, 2 * at + 2] where child < heap.count && heap[child].start < heap[least].start {
+        least = child
+      }
+      if least == at { return slot }
+      heap.swapAt(least, at)
+      at = least
+    }
+  }
+}

@@ -1,0 +1,310 @@
+// DDSketch: quantiles with a relative error bound. Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile
+// sketch with relative-error guarantees", PVLDB 12 (12), 2019.
+//
+// Each octave [2^e, 2^(e+1)) is cut into 35 bins by the cubic 35·P(s) = 6s³ − 21s² + 50s of s = x/2^e − 1, an
+// interpolation of log2 (the paper, section 2.2, trades bins for speed this way). With it d(ln x)/dP = 1/((1+s)P'(s)),
+// which is largest, 7/10, at s = 0 and s = 2/3, so the ends of a bin differ at most by the factor exp(0.7/35) = exp(0.02)
+// and the point 2·lo·hi/(lo+hi) is at most tanh(0.01) < 0.01 away from every value of the bin, relatively. Only
+// additions, multiplications and comparisons are used, so the bin of a value is the same on every machine.
+//
+// Guarantee: a quantile is within 1 % of the value at the 0-based rank floor(q·(n − 1)) of the sorted input, for
+// values that occupy at most `maxBins` bins of each sign, so in any case for those whose largest and smallest magnitude
+// differ by less than 2^58; beyond, the smallest magnitudes are counted in the lowest of the `maxBins` highest occupied
+// bins. Values below the smallest normal double count as zero, an infinity is a bin, NaN is counted apart and takes no
+// part.
+//
+// Invariant: the content is a function of the multiset of values, whatever their order and however sketches were
+// merged, and equal contents have equal bytes.
+
+/// A mergeable sketch of a distribution that answers quantiles with a relative error of at most 1 %.
+public struct DDSketch: Sendable, Equatable {
+  /// Occupied bins kept per sign; 58 octaves.
+  public static let maxBins = 2048
+  /// Bound of the relative error.
+  public static let relativeAccuracy = 0.01
+  /// Bins per octave.
+  static let octaveBins = 35
+  /// Indexes that a bin can have: of the smallest normal double, of infinity.
+  static let indexes = -1022 * octaveBins...1024 * octaveBins
+
+  private var positive = DDSketchBins()
+  private var negative = DDSketchBins()
+  private var zeros: UInt64 = 0
+  /// NaN values seen, which take no part in quantiles.
+  public private(set) var notNumbers: UInt64 = 0
+
+  public init() {}
+
+  /// Values that take part in quantiles.
+  public var count: UInt64 { positive.total + negative.total + zeros }
+
+  /// Adds a value.
+  @inline(__always)
+  public mutating func add(_ value: Double) {
+    let magnitude = value.magnitude
+    if magnitude >= .leastNormalMagnitude {
+      if value > 0 { positive.add(Self.index(of: magnitude)) } else { negative.add(Self.index(of: magnitude)) }
+    } else if value.isNaN {
+      notNumbers = min(notNumbers + 1, DDSketchBins.maxCount)
+    } else {
+      zeros = min(zeros + 1, DDSketchBins.maxCount)
+    }
+  }
+
+  /// Adds everything that `other` holds.
+  public mutating func merge(_ other: DDSketch) {
+    positive.merge(other.positive)
+    negative.merge(other.negative)
+    zeros = min(zeros + other.zeros, DDSketchBins.maxCount)
+    notNumbers = min(notNumbers + other.notNumbers, DDSketchBins.maxCount)
+  }
+
+  /// The value at a fraction (0...1) of the sorted input; nil for an empty sketch.
+  public func quantile(_ fraction: Double) -> Double? {
+    precondition(fraction >= 0 && fraction <= 1, "the fraction of a quantile lies between 0 and 1")
+    let count = count
+    guard count > 0 else { return nil }
+    let rank = fraction * Double(count - 1)
+    var passed: UInt64 = 0
+    var last = 0.0
+    for (index, count) in negative.ascending().reversed() {
+      passed += count
+      last = -Self.value(of: index)
+      if Double(passed) > rank { return last }
+    }
+    if zeros > 0 {
+      passed += zeros
+      last = 0
+      if Double(passed) > rank { return 0 }
+    }
+    for (index, count) in positive.ascending() {
+      passed += count
+      last = Self.value(of: index)
+      if Double(passed) > rank { return last }
+    }
+    return last  // beyond 2^53 values the comparison of doubles may miss the last one
+  }
+
+  /// Whether both hold the same.
+  public static func == (a: DDSketch, b: DDSketch) -> Bool {
+    a.zeros == b.zeros && a.notNumbers == b.notNumbers
+      && a.positive.ascending().elementsEqual(b.positive.ascending(), by: ==)
+      && a.negative.ascending().elementsEqual(b.negative.ascending(), by: ==)
+  }
+}
+
+// MARK: - Mapping
+
+extension DDSketch {
+  /// The bin of a positive value that is not below the smallest normal double.
+  @inline(__always)
+  static func index(of magnitude: Double) -> Int {
+    let bits = magnitude.bitPattern
+    let exponent = Int(bits >> 52) - 1023
+    let s = Double(bitPattern: bits & 0x000F_FFFF_FFFF_FFFF | 0x3FF0_0000_0000_0000) - 1
+    // Just below the end of an octave the polynomial may round up to 35.
+    return exponent * octaveBins + min(Int(cubic(s)), octaveBins - 1)
+  }
+
+  @inline(__always)
+  private static func cubic(_ s: Double) -> Double { s * (50 + s * (6 * s - 21)) }
+
+  /// The lower ends of the bins of an octave, as significands in 1...2, and the upper end of the last one.
+  private static let significands: [Double] = (0...octaveBins).map { bin in
+    // Bisection over all doubles in 1...2 by their bit patterns: the smallest that lies in the bin.
+    var low = (1.0).bitPattern
+    var high = (2.0).bitPattern
+    while low < high {
+      let middle = low + (high - low) / 2
+      if cubic(Double(bitPattern: middle) - 1) >= Double(bin) { high = middle } else { low = middle + 1 }
+    }
+    return bin == octaveBins ? 2 : Double(bitPattern: low)
+  }
+
+  /// The value that stands for a bin.
+  static func value(of index: Int) -> Double {
+    let bin = (index % octaveBins + octaveBins) % octaveBins
+    let exponent = (index - bin) / octaveBins
+    let low = significands[bin]
+    let high = significands[bin + 1]
+    return Double(sign: .plus, exponent: exponent, significand: 2 * low * high / (low + high))
+  }
+}
+
+// MARK: - Encoding
+
+extension DDSketch {
+  /// Appends the sketch. Equal sketches give equal bytes.
+  public mutating func encode(into writer: inout ByteWriter) {
+    writer.write(unsigned: zeros)
+    writer.write(unsigned: notNumbers)
+    positive.encode(into: &writer)
+    negative.encode(into: &writer)
+  }
+
+  /// Reads what `encode` wrote.
+  /// - Throws: `CodingError` on bytes that are not a sketch.
+  public init(from reader: inout ByteReader) throws(CodingError) {
+    zeros = UInt64(try reader.readCount(upTo: Int(DDSketchBins.maxCount)))
+    notNumbers = UInt64(try reader.readCount(upTo: Int(DDSketchBins.maxCount)))
+    positive = try DDSketchBins(from: &reader)
+    negative = try DDSketchBins(from: &reader)
+  }
+}
+
+extension DDSketch {
+  /// Forgets everything and keeps the memory.
+  mutating func removeAll() {
+    positive.removeAll()
+    negative.removeAll()
+    zeros = 0
+    notNumbers = 0
+  }
+}
+
+// MARK: - Bins
+
+/// The bins of one sign: sorted ones, then values that came since and are not yet sorted in. An entry is a word,
+/// index above and count below, so an addition is one append and most of a sketch is one allocation.
+struct DDSketchBins: Sendable {
+  /// The first `sorted` have ascending, distinct indexes; the others have a count of one.
+  private var entries: [UInt64] = []
+  private var sorted = 0
+
+  private static let countBits: UInt64 = 44
+  /// Largest count of a bin; more are not counted.
+  static let maxCount: UInt64 = 1 << countBits - 1
+  private static let bias = -DDSketch.indexes.lowerBound
+  /// Fewest unsorted entries worth sorting in.
+  private static let minPending = 32
+
+  init() {}
+
+  /// At most 3 · `maxBins` entries of `maxCount` each: far from an overflow.
+  var total: UInt64 { entries.reduce(0) { $0 + $1 & Self.maxCount } }
+
+  @inline(__always)
+  mutating func add(_ index: Int) {
+    entries.append(UInt64(truncatingIfNeeded: index &+ Self.bias) << Self.countBits | 1)
+    let pending = entries.count - sorted
+    if pending >= Self.minPending && pending * 2 >= sorted { sortIn() }
+  }
+
+  mutating func merge(_ other: DDSketchBins) {
+    guard !other.entries.isEmpty else { return }
+    entries.append(contentsOf: other.entries)
+    sortIn()
+  }
+
+  mutating func removeAll() {
+    entries.removeAll(keepingCapacity: true)
+    sorted = 0
+  }
+
+  /// The bins in ascending order.
+  func ascending() -> [(index: Int, count: UInt64)] {
+    var copy = self
+    copy.sortIn()
+    return copy.entries.map { (Int($0 >> Self.countBits) - Self.bias, $0 & Self.maxCount) }
+  }
+
+  /// Widest range of indexes over which entries are counted rather than sorted, and the fewest for which that pays.
+  private static let maxSpan = 4096
+  private static let minCounted = 17
+
+  /// Sorts all entries, adds up those of one bin and collapses the lowest bins beyond `maxBins`. What is kept does not
+  /// depend on when this happens: a bin among the highest of all is never collapsed, and every other ends in the lowest
+  /// of them.
+  private mutating func sortIn() {
+    guard sorted < entries.count else { return }
+    var low = UInt64.max
+    var high: UInt64 = 0
+    for entry in entries {
+      low = min(low, entry >> Self.countBits)
+      high = max(high, entry >> Self.countBits)
+    }
+    if entries.count >= Self.minCounted, high - low < UInt64(Self.maxSpan) {
+      countSort(low, high)
+    } else {
+      entries.sort()
+      addUp()
+    }
+    collapse()
+    sorted = entries.count
+  }
+
+  private mutating func countSort(_ low: UInt64, _ high: UInt64) {
+    var counts = [UInt64](repeating: 0, count: Int(high - low) + 1)
+    for entry in entries {
+      let bin = Int(truncatingIfNeeded: entry >> Self.countBits - low)
+      counts[bin] = min(counts[bin] + entry & Self.maxCount, Self.maxCount)
+    }
+    entries.removeAll(keepingCapacity: true)
+    for (bin, count) in counts.enumerated() where count > 0 {
+      entries.append((low + UInt64(bin)) << Self.countBits | count)
+    }
+  }
+
+  /// Makes one entry of neighbours of the same bin.
+  private mutating func addUp() {
+    var last = 0
+    for entry in entries[1...] {
+      if entry >> Self.countBits == entries[last] >> Self.countBits {
+        entries[last] = Self.sum(entries[last], entry)
+      } else {
+        last += 1
+        entries[last] = entry
+      }
+    }
+    entries.removeSubrange((last + 1)...)
+  }
+
+  private mutating func collapse() {
+    let excess = entries.count - DDSketch.maxBins
+    guard excess > 0 else { return }
+    for entry in entries[..<excess] { entries[excess] = Self.sum(entries[excess], entry) }
+    entries.removeSubrange(..<excess)
+  }
+
+  /// The bin of the first entry with the counts of both.
+  private static func sum(_ entry: UInt64, _ other: UInt64) -> UInt64 {
+    entry & ~maxCount | min(entry & maxCount + other & maxCount, maxCount)
+  }
+
+  /// Number of bins; then index (the first as it is, the others as distance to the one before) and count of each.
+  mutating func encode(into writer: inout ByteWriter) {
+    sortIn()
+    writer.write(unsigned: UInt64(entries.count))
+    var previous = 0
+    for (position, entry) in entries.enumerated() {
+      let index = Int(entry >> Self.countBits) - Self.bias
+      if position == 0 {
+        writer.write(signed: Int64(index))
+      } else {
+        writer.write(unsigned: UInt64(index - previous))
+      }
+      writer.write(unsigned: entry & Self.maxCount)
+      previous = index
+    }
+  }
+
+  init(from reader: inout ByteReader) throws(CodingError) {
+    let count = try reader.readCount(upTo: DDSketch.maxBins)
+    entries.reserveCapacity(count)
+    var index = 0
+    for position in 0..<count {
+      if position == 0 {
+        index = Int(try reader.readSigned())
+      } else {
+        let distance = try reader.readCount(upTo: DDSketch.indexes.count)
+        guard distance > 0 else { throw CodingError("a sketch has bin \(index) twice") }
+        index += distance
+      }
+      guard DDSketch.indexes.contains(index) else { throw CodingError("a sketch cannot have bin \(index)") }
+      let number = try reader.readUnsigned()
+      guard number > 0, number <= Self.maxCount else { throw CodingError("a bin of a sketch counts \(number)") }
+      entries.append(UInt64(index + Self.bias) << Self.countBits | number)
+    }
+    sorted = count
+  }
+}

@@ -1,0 +1,56 @@
+// Tumbling and sliding windows of one definition in one partition: what the pipeline calls. Invariants:
+// - what is emitted is a function of the events and of the watermark before and after each, not of batches: an event is
+//   late for a window when end + allowed lateness ≤ the watermark before it, and a window closes when that is so after
+//   an event; the watermark never goes back, so a closed window takes no more events and is not opened again;
+// - an event ahead of the watermark is added to its own window like any other;
+// - restored from the open parts it emitted, an operator emits the same bytes as one that never stopped.
+// Session windows will be an operator of their own with the same parts and aggregates.
+
+/// The windows of one definition in one partition.
+public final class WindowOperator {
+  public let window: CompiledWindow
+  /// Events that were late for every window they belong to, since this operator was made.
+  public private(set) var lateEvents: Int64 = 0
+  private var open: OpenWindows
+
+  /// - Parameter maxOpen: bound of open windows.
+  public init(_ window: CompiledWindow, maxOpen: Int = Limits.maxOpenWindows) {
+    self.window = window
+    open = OpenWindows(window, maxOpen: maxOpen)
+  }
+
+  /// Number of open windows.
+  public var openCount: Int { open.count }
+
+  /// Adds the next events of the partition.
+  /// - Parameters:
+  ///   - batch: the events with all columns the definition uses.
+  ///   - marks: what the partition's watermark says about them.
+  ///   - failures: is increased by the values that an expression could not compute and made NULL.
+  /// - Returns: the rows that were late for every window they belong to; nil when there are none.
+  /// - Throws: `WindowError` when more than `maxOpen` windows would be open. The operator is then of no further use.
+  public func add(_ batch: EventBatch, marks: EventTimeMarks, failures: inout Int) throws(WindowError) -> Bitmap? {
+    precondition(marks.watermarks.count == batch.count, "marks of another batch")
+    var late: Bitmap?
+    if batch.count > 0 {
+      func evaluate(_ expression: Expression) -> Column {
+        expression.evaluate(batch.columns, count: batch.count, selection: nil, failures: &failures)
+      }
+      let work = WindowWork(
+        times: batch.eventTimes, watermarks: marks.watermarks, by: window.by.map { evaluate($0.expression) },
+        values: open.arguments.map { evaluate($0) }, classColumn: window.classColumn.map { batch.columns[$0] })
+      late = try open.add(work)
+      lateEvents += Int64(late?.setCount ?? 0)
+    }
+    open.close(upTo: marks.watermarkAfter)
+    return late
+  }
+
+  /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
+  public func takeChanges() -> [WindowPart] { open.takeChanges() }
+
+  /// Replaces the open windows by stored ones, in any order.
+  /// - Throws: `CodingError` when a part cannot be read, is closed or is none of this definition; the operator is then of
+  ///   no further use.
+  public func restore(_ openParts: [WindowPart]) throws(CodingError) { try open.restore(openParts) }
+}

@@ -1,0 +1,81 @@
+// What leaves a window operator: the parts of windows, one per partition, and how they are read: merged in the order of
+// partitions and finalised.
+
+/// The state of one window in one partition.
+public struct WindowPart: Sendable, Equatable {
+  /// Name of the definition.
+  public var window: String
+  /// Start, microseconds since 1970-01-01 00:00 UTC.
+  public var start: Int64
+  /// End, exclusive.
+  public var end: Int64
+  /// The values of `by`, in the order of the definition.
+  public var by: [Scalar]
+  /// Whether the watermark has passed the end and the allowed lateness: the part will not change again.
+  public var closed: Bool
+  /// All aggregates and class counts, encoded. Equal states have equal bytes.
+  public var state: [UInt8]
+  /// Number of events.
+  public var events: Int64
+
+  public init(window: String, start: Int64, end: Int64, by: [Scalar], closed: Bool, state: [UInt8], events: Int64) {
+    self.window = window
+    self.start = start
+    self.end = end
+    self.by = by
+    self.closed = closed
+    self.state = state
+    self.events = events
+  }
+}
+
+/// The values of one window over all its partitions.
+public struct WindowResult: Sendable {
+  public let events: Int64
+  /// Name and value of each aggregate, in the order of the definition.
+  public let aggregates: [(name: String, value: Scalar)]
+  /// Events per class, in the order of the classes; empty where the use case does not classify.
+  public let classCounts: [(name: String, count: Int64)]
+
+  init(events: Int64, aggregates: [(String, Scalar)], classCounts: [(String, Int64)]) {
+    self.events = events
+    self.aggregates = aggregates.map { (name: $0, value: $1) }
+    self.classCounts = classCounts.map { (name: $0, count: $1) }
+  }
+
+  /// Merges the parts of one window and finalises its aggregates; for many windows see `WindowMerger`.
+  /// - Parameter parts: parts with the same start and `by`, in the order of their partitions. No part: no events.
+  /// - Throws: `CodingError` when a part's state cannot be read or belongs to another definition.
+  public static func merge(_ parts: [WindowPart], of window: CompiledWindow) throws(CodingError) -> WindowResult {
+    try WindowMerger(window).merge(parts)
+  }
+}
+
+/// Merges and finalises the parts of many windows of one definition, one window after another.
+public final class WindowMerger {
+  /// Slot 0 holds the result, slot 1 the part that is added.
+  private let set: AggregateSet
+
+  public init(_ window: CompiledWindow) {
+    set = AggregateSet(window)
+    set.grow(to: 2)
+  }
+
+  /// Merges the parts of one window and finalises its aggregates.
+  /// - Parameter parts: parts with the same start and `by`, in the order of their partitions. No part: no events.
+  /// - Throws: `CodingError` when a part's state cannot be read or belongs to another definition.
+  public func merge(_ parts: [WindowPart]) throws(CodingError) -> WindowResult {
+    set.reset(0)
+    for (index, part) in parts.enumerated() {
+      try set.decode(index == 0 ? 0 : 1, part.state, events: part.events)
+      if index > 0 { set.merge(1, into: 0) }
+    }
+    return set.result(0)
+  }
+}
+
+/// An operating error of windows.
+public struct WindowError: Error, Hashable, CustomStringConvertible {
+  /// Which window, what was expected and what was found.
+  public let description: String
+}

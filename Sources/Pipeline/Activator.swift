@@ -1,0 +1,54 @@
+// The activation log at work: before a partition's first event is scored, the version that scores it is on record.
+
+import Detection
+import Logging
+
+/// A configuration and the name its content gives it.
+public struct ConfigurationVersion: Sendable, Hashable {
+  /// SHA-256 of what the configuration means, in hexadecimal.
+  public let identifier: String
+  /// The text it was read from, kept so that results can be read and replayed without the file.
+  public let text: String
+
+  public init(identifier: String, text: String) {
+    self.identifier = identifier
+    self.text = text
+  }
+}
+
+/// Prepares partitions: records the activation of the running version and restores the state that belongs to it.
+struct Activator: Sendable {
+  let plan: Plan
+  let version: ConfigurationVersion
+  let store: any Store
+  let encoder: any HistoryEncoder
+  let logger: Logger
+
+  /// The partition's processor behind its last checkpoint, with the running version on record from there on.
+  /// - Throws: `OperatingError` when stored state cannot be read.
+  func prepare(_ partition: PartitionID, _ snapshot: PartitionSnapshot?) async throws -> PartitionProcessor {
+    let name = "\(partition.source)/\(partition.number)"
+    let log = try await store.activations(useCase: plan.useCase.name, partition: partition)
+    if log.last?.version != version.identifier {
+      if snapshot != nil {
+        logger.notice(
+          "the use case has changed; the new one applies from the last checkpoint on",
+          metadata: ["partition": "\(name)", "version": "\(version.identifier.prefix(12))"])
+      }
+      try await store.activate(
+        Activation(
+          partition: partition, from: snapshot?.position ?? .start, kind: .configuration, version: version.identifier),
+        useCase: plan.useCase.name, text: version.text)
+    }
+    var processor = try PartitionProcessor(plan: plan, partition: partition)
+    guard let snapshot else { return processor }
+    do {
+      for part in try processor.restore(snapshot, decoding: { try encoder.decodeTail($0.bytes) }) {
+        logger.notice("state of an earlier definition is left behind", metadata: ["state": "\(part)"])
+      }
+    } catch let error as CodingError {
+      throw OperatingError(.store, "the checkpoint of \(name) cannot be read: \(error). Start over with --reset")
+    }
+    return processor
+  }
+}

@@ -1,0 +1,190 @@
+// A checkpoint: positions and state that belong together, committed as one transaction. It carries what changed since
+// the last one, and what a restart needs is what all of them together left behind.
+
+public import Detection
+
+/// Everything of one partition that one transaction commits.
+public struct Checkpoint: Sendable {
+  public var useCase: String
+  public var partition: PartitionID
+  /// Where to read on.
+  public var position: Position
+  /// What the source needs to continue there.
+  public var sourceState: [UInt8]
+  /// Microseconds; `Int64.min` while unknown.
+  public var watermark: Int64
+  public var totals: Totals
+  public var windows: [WindowRow]
+  /// Stored windows of a definition that start before the bound are removed.
+  public var windowRetention: [(window: String, startsBefore: Int64)]
+  /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
+  public var resultsKeepFrom: Int64?
+  public var states: [StateSpace]
+  public var history: HistoryChanges
+
+  /// A part of a window with what it says so far.
+  public struct WindowRow: Sendable {
+    public var part: WindowPart
+    public var result: WindowResult
+    /// Names of the values the window is grouped by.
+    public var byNames: [String]
+    /// Fingerprint of the definition the part belongs to.
+    public var definition: String
+
+    public init(part: WindowPart, result: WindowResult, byNames: [String], definition: String) {
+      self.part = part
+      self.result = result
+      self.byNames = byNames
+      self.definition = definition
+    }
+  }
+
+  /// The changes of one stateful part.
+  public struct StateSpace: Sendable {
+    public var name: String
+    public var fingerprint: String
+    public var changes: StateChanges
+
+    public init(name: String, fingerprint: String, changes: StateChanges) {
+      self.name = name
+      self.fingerprint = fingerprint
+      self.changes = changes
+    }
+  }
+
+  public init(
+    useCase: String, partition: PartitionID, position: Position, sourceState: [UInt8], watermark: Int64,
+    totals: Totals, windows: [WindowRow], windowRetention: [(window: String, startsBefore: Int64)],
+    resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges
+  ) {
+    self.useCase = useCase
+    self.partition = partition
+    self.position = position
+    self.sourceState = sourceState
+    self.watermark = watermark
+    self.totals = totals
+    self.windows = windows
+    self.windowRetention = windowRetention
+    self.resultsKeepFrom = resultsKeepFrom
+    self.states = states
+    self.history = history
+  }
+}
+
+/// Counts of a partition since its beginning. Part of the checkpoint, so they are as exact as the results.
+public struct Totals: Sendable, Hashable, Codable {
+  /// Events that were decoded and valid.
+  public var events = 0
+  /// Records read, dead letters included.
+  public var records = 0
+  /// Events late for every window they belong to, by window definition.
+  public var lateEvents: [String: Int] = [:]
+  /// Events implausibly far ahead of the watermark.
+  public var aheadEvents = 0
+  /// Values that became NULL because an expression overflowed or a cast failed.
+  public var expressionFailures = 0
+  public var classes: [String: Int] = [:]
+  public var anomalies: [String: Int] = [:]
+  /// By `stage/reason`.
+  public var deadLetters: [String: Int] = [:]
+
+  public init() {}
+
+  /// Adds the counts of another partition.
+  public static func + (a: Totals, b: Totals) -> Totals {
+    var sum = a
+    sum.events += b.events
+    sum.records += b.records
+    sum.aheadEvents += b.aheadEvents
+    sum.expressionFailures += b.expressionFailures
+    sum.lateEvents.merge(b.lateEvents, uniquingKeysWith: +)
+    sum.classes.merge(b.classes, uniquingKeysWith: +)
+    sum.anomalies.merge(b.anomalies, uniquingKeysWith: +)
+    sum.deadLetters.merge(b.deadLetters, uniquingKeysWith: +)
+    return sum
+  }
+
+  /// The counts since an earlier moment of the same partition.
+  public static func - (a: Totals, b: Totals) -> Totals {
+    func negated(_ counts: [String: Int]) -> [String: Int] { counts.mapValues { -$0 } }
+    var minus = Totals()
+    minus.events = -b.events
+    minus.records = -b.records
+    minus.aheadEvents = -b.aheadEvents
+    minus.expressionFailures = -b.expressionFailures
+    minus.lateEvents = negated(b.lateEvents)
+    minus.classes = negated(b.classes)
+    minus.anomalies = negated(b.anomalies)
+    minus.deadLetters = negated(b.deadLetters)
+    return a + minus
+  }
+}
+
+/// What a restart finds of one partition.
+public struct PartitionSnapshot: Sendable {
+  public var position: Position
+  public var sourceState: [UInt8]
+  public var totals: Totals
+  /// Windows that are not closed, with the fingerprint of the definition they belong to.
+  public var openWindows: [(definition: String, part: WindowPart)]
+  /// Entries of every state space, by name, with the fingerprint they were written under; keys ascending.
+  public var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])]
+  /// History rows that are not yet in a shard, in order.
+  public var tails: [HistoryTail]
+  /// Number of the next shard of each day.
+  public var nextShard: [String: Int]
+
+  public init(
+    position: Position, sourceState: [UInt8], totals: Totals, openWindows: [(definition: String, part: WindowPart)],
+    states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])], tails: [HistoryTail],
+    nextShard: [String: Int]
+  ) {
+    self.position = position
+    self.sourceState = sourceState
+    self.totals = totals
+    self.openWindows = openWindows
+    self.states = states
+    self.tails = tails
+    self.nextShard = nextShard
+  }
+}
+
+/// The recorded decision that a version of the configuration (later: of a model) applies from a position on. Together
+/// with the input, the activation log determines all results.
+public struct Activation: Sendable, Hashable {
+  public enum Kind: String, Sendable, Hashable { case configuration, model }
+
+  public var partition: PartitionID
+  /// First position it applies to.
+  public var from: Position
+  public var kind: Kind
+  /// For a configuration the SHA-256 of its canonical text, in hexadecimal.
+  public var version: String
+
+  public init(partition: PartitionID, from: Position, kind: Kind, version: String) {
+    self.partition = partition
+    self.from = from
+    self.kind = kind
+    self.version = version
+  }
+}
+
+/// Where results and checkpoints are kept, together, so that one transaction covers both. One writer; calls are serial
+/// and durable when they return.
+public protocol Store: Sendable {
+  /// What is stored of every partition of a source, after finishing what a crash left half done.
+  func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot]
+
+  /// The activations of a partition, oldest first.
+  func activations(useCase: String, partition: PartitionID) async throws -> [Activation]
+
+  /// Records an activation before the first event scored by it, keeps the text of the version, and removes anomalies
+  /// and dead letters at or behind its position: they were scored under another version and will be scored again.
+  func activate(_ activation: Activation, useCase: String, text: String) async throws
+
+  /// Commits results at once; the position stays. Upserts: writing again changes nothing.
+  func commit(_ results: [Results]) async throws
+
+  /// Commits a checkpoint in one transaction, then gives new shards their final names.
+  func commit(_ checkpoint: Checkpoint) async throws
+}

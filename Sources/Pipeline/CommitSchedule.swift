@@ -1,0 +1,76 @@
+// When a lane commits what: results after every batch, shards as they fill, a checkpoint whenever the interval has
+// passed, and everything at the end. The lane waits only when a checkpoint is due and the last one is not done, or when
+// the disk cannot keep up with shards.
+
+import Detection
+
+/// The commits of one lane, in order. Used by the lane's task alone.
+final class CommitSchedule {
+  private let committer: Committer
+  private let source: any Source
+  private let history: HistoryWriter
+  private let interval: Duration
+  private var lastCheckpoint = ContinuousClock.now
+  private var lastPosition: Position?
+  private var checkpoint: Task<Void, any Error>?
+  private var shards: [Task<HistoryShard, any Error>] = []
+  /// The newest shard task: waiting for it means the disk has caught up.
+  private var shardsUnderWay: [Task<HistoryShard, any Error>] = []
+
+  /// Full shards in memory at a time: one being written and one waiting.
+  private static let maxShardsUnderWay = 2
+
+  init(committer: Committer, source: any Source, history: HistoryWriter, interval: Duration) {
+    self.committer = committer
+    self.source = source
+    self.history = history
+    self.interval = interval
+  }
+
+  /// Hands over the results of a batch and whatever has become due.
+  func write(_ results: Results, of processor: inout PartitionProcessor) async throws {
+    if !results.isEmpty { try await committer.commit(results) }
+    try await startShards(of: &processor)
+    try await checkpointIfDue(&processor)
+  }
+
+  /// Takes a checkpoint if the interval has passed and anything has changed.
+  func checkpointIfDue(_ processor: inout PartitionProcessor) async throws {
+    let now = ContinuousClock.now
+    guard now - lastCheckpoint >= interval else { return }
+    processor.sealHistory(all: false, now: now)
+    try await startShards(of: &processor)
+    guard processor.position != lastPosition || !shards.isEmpty else { return }
+    try await takeCheckpoint(of: &processor)
+  }
+
+  /// Seals what waits in history and takes the last checkpoint; returns when everything is durable.
+  func finish(_ processor: inout PartitionProcessor) async throws {
+    processor.sealHistory(all: true, now: .now)
+    try await startShards(of: &processor)
+    try await takeCheckpoint(of: &processor)
+    try await checkpoint?.value
+  }
+
+  private func startShards(of processor: inout PartitionProcessor) async throws {
+    for job in processor.takeShardJobs() {
+      if shardsUnderWay.count >= Self.maxShardsUnderWay { _ = try await shardsUnderWay.removeFirst().value }
+      let history = history
+      let task = Task { try await history.write(job) }
+      shards.append(task)
+      shardsUnderWay.append(task)
+    }
+  }
+
+  private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
+    try await checkpoint?.value
+    let tails = processor.takeTailJobs()
+    var next = try processor.takeCheckpoint(sourceState: source.checkpointState(of: processor.partition))
+    next.history.droppedTails = tails.dropped
+    let (committer, content, shards) = (committer, next, shards)
+    checkpoint = Task { try await committer.commit(content, shards: shards, tails: tails.added) }
+    self.shards = []
+    lastCheckpoint = .now
+    lastPosition = processor.position
+  }
+}

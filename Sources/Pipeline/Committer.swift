@@ -1,0 +1,74 @@
+// The writing half of a lane: commits results soon after their batch, and checkpoints behind everything that was handed
+// over before them. It runs beside the lane, which goes on with the next batch; at most one checkpoint is under way.
+
+import Detection
+
+/// Commits the results and checkpoints of one partition, in order.
+actor Committer {
+  private let store: any Store
+  private let source: any Source
+  private let history: HistoryWriter
+  private var waiting: [Results] = []
+  private var writing: Task<Void, any Error>?
+
+  /// Results that may wait before the lane does: at hundreds of anomalies a batch some megabytes.
+  private static let maxWaiting = 64
+
+  init(store: any Store, source: any Source, history: HistoryWriter) {
+    self.store = store
+    self.source = source
+    self.history = history
+  }
+
+  /// Commits results soon, together with whatever else is waiting by then.
+  func commit(_ results: Results) async throws {
+    waiting.append(results)
+    if writing == nil { writing = Task { try await self.writeWaiting() } }
+    if waiting.count > Self.maxWaiting { try await drain() }
+  }
+
+  /// Commits everything handed over before, then the checkpoint with its history, then tells the source.
+  func commit(
+    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tails: [TailJob]
+  ) async throws {
+    var checkpoint = checkpoint
+    try await drain()
+    for job in tails { checkpoint.history.addedTails.append(try await history.encode(job)) }
+    for shard in shards { checkpoint.history.sealed.append(try await shard.value) }
+    try await store.commit(checkpoint)
+    try await source.acknowledge(checkpoint.partition, upTo: checkpoint.position)
+  }
+
+  private func drain() async throws {
+    while let writing { try await writing.value }
+  }
+
+  private func writeWaiting() async throws {
+    while !waiting.isEmpty {
+      let results = waiting
+      waiting = []
+      try await store.commit(results)
+    }
+    writing = nil
+  }
+}
+
+/// Encodes shards and tails on a thread of its own: they are long pieces of work that end in a sync of the disk.
+actor HistoryWriter {
+  private let encoder: any HistoryEncoder
+  private let thread = DedicatedThread(name: "pulse-history")
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+  init(encoder: any HistoryEncoder) { self.encoder = encoder }
+
+  func write(_ job: ShardJob) throws -> HistoryShard {
+    var shard = job.shard
+    shard.bytes = try encoder.writeShard(job.rows, to: shard.temporaryPath)
+    return shard
+  }
+
+  func encode(_ job: TailJob) throws -> HistoryTail {
+    HistoryTail(day: job.day, number: job.number, rows: job.rows.count, bytes: try encoder.encodeTail(job.rows))
+  }
+}

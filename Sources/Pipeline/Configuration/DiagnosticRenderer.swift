@@ -1,0 +1,61 @@
+// Diagnostics as a person reads them: where, what, what would be right, and the line with a caret. The first line has
+// the form `path:line:column: error: …`, which editors and terminals turn into links.
+
+public import Detection
+
+/// Writes diagnostics as text.
+public enum DiagnosticRenderer {
+  /// One diagnostic, with the line of `source` it is about where there is one. Ends without a line end.
+  public static func render(_ diagnostic: Diagnostic, path: String, source: String) -> String {
+    render(diagnostic, path: path, lines: lines(of: source))
+  }
+
+  /// All diagnostics, each followed by a blank line, and how many they are.
+  public static func render(_ diagnostics: [Diagnostic], path: String, source: String) -> String {
+    let lines = lines(of: source)
+    var text = ""
+    for diagnostic in diagnostics { text += render(diagnostic, path: path, lines: lines) + "\n\n" }
+    return text + (diagnostics.count == 1 ? "1 error" : "\(diagnostics.count) errors")
+  }
+
+  private static func lines(of source: String) -> [Substring] {
+    source.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+  }
+
+  private static func render(_ diagnostic: Diagnostic, path: String, lines: [Substring]) -> String {
+    let place = diagnostic.location
+    var text = "\(path):\(place.line):\(place.column): error: \(diagnostic.message)"
+    let comparison = [diagnostic.expected.map { "expected \($0)" }, diagnostic.found.map { "found \($0)" }]
+      .compactMap(\.self)
+    if !comparison.isEmpty { text += "\n  " + comparison.joined(separator: ", ") }
+    if let suggestion = diagnostic.suggestion { text += "\n  did you mean `\(suggestion)`?" }
+    guard lines.indices.contains(place.line - 1) else { return text }
+    let line = lines[place.line - 1]
+    guard !line.allSatisfy(\.isWhitespace) else { return text }
+    let (shown, caret) = window(of: line, around: place.column - 1)
+    let number = String(place.line)
+    let margin = String(repeating: " ", count: number.count)
+    return text + "\n  \(number) | \(shown)\n  \(margin) | \(caret)^"
+  }
+
+  /// The part of a line that fits a terminal, and the blanks that put a caret under the column.
+  private static func window(of line: Substring, around column: Int) -> (String, String) {
+    let width = 160
+    let scalars = Array(line.unicodeScalars)
+    let start = column < width - 20 ? 0 : column - width / 2
+    let end = min(scalars.count, start + width)
+    guard start < end else { return (String(line.prefix(width)), String(repeating: " ", count: min(column, width))) }
+    func text(_ range: Range<Int>) -> String {
+      var view = String.UnicodeScalarView()
+      for scalar in scalars[range] {
+        // Nothing that a configuration file holds may steer the terminal.
+        view.append(scalar.properties.generalCategory == .control && scalar != "\t" ? "\u{FFFD}" : scalar)
+      }
+      return String(view)
+    }
+    let before = text(start..<min(max(column, start), end))
+    let blanks = String(before.map { $0 == "\t" ? "\t" : " " })
+    let missing = String(repeating: " ", count: max(0, column - end))
+    return (text(start..<end), blanks + missing)
+  }
+}

@@ -1,0 +1,135 @@
+// Files to samples: NDJSON, CSV and columns. Not on the path of an event: clarity goes before speed.
+
+public import Detection
+internal import Foundation
+
+extension EventSample {
+  /// The sample of NDJSON text: one object a line, blank lines skipped, at most `limit` events. A line that is not an
+  /// object is counted.
+  public init(ndjson text: String, limit: Int = 10_000) {
+    self.init(origin: .json)
+    for line in text.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" }) where !line.allSatisfy(\.isWhitespace) {
+      guard events < limit else { break }
+      let parsed = try? JSONSerialization.jsonObject(with: Data(line.utf8))
+      guard let object = parsed as? [String: Any] else {
+        skipRecord()
+        continue
+      }
+      beginEvent()
+      observe(object, under: [], text: String(line))
+    }
+  }
+
+  /// Takes an object apart. Keys come in the order in which the text names them.
+  private mutating func observe(_ object: [String: Any], under path: [String], text: String) {
+    let places = object.keys.map { key in
+      (key, text.range(of: "\"\(key)\"").map { text.distance(from: text.startIndex, to: $0.lowerBound) } ?? .max)
+    }
+    for (key, _) in places.sorted(by: { ($0.1, $0.0) < ($1.1, $1.0) }) {
+      guard let value = object[key] else { continue }
+      let inner = path + [key]
+      if let nested = value as? [String: Any], !nested.isEmpty, inner.count < 8 {
+        observe(nested, under: inner, text: text)
+      } else {
+        observe(inner, Self.value(of: value))
+      }
+    }
+  }
+
+  private static func value(of value: Any) -> ObservedValue {
+    switch value {
+    case is NSNull: .null
+    case let text as String: .string(text)
+    case let number as NSNumber:
+      switch UInt8(bitPattern: number.objCType.pointee) {
+      case UInt8(ascii: "c"), UInt8(ascii: "B"): .bool(number.boolValue)
+      case UInt8(ascii: "d"), UInt8(ascii: "f"): .double(number.doubleValue)
+      case UInt8(ascii: "Q"): Int64(exactly: number.uint64Value).map { .int($0) } ?? .double(number.doubleValue)
+      default: .int(number.int64Value)
+      }
+    default: .json
+    }
+  }
+
+  /// The sample of CSV text (RFC 4180) whose first record names the columns. An empty value is null. A record with
+  /// another number of values is counted as unreadable.
+  public init(csv text: String, limit: Int = 10_000) {
+    self.init(origin: .csv)
+    var records = CSVRecords(text)
+    guard let header = records.next() else { return }
+    while events < limit, let record = records.next() {
+      guard record.count == header.count else {
+        if record != [""] { skipRecord() }
+        continue
+      }
+      beginEvent()
+      var names: Set<String> = []
+      // Of columns with equal names the first counts.
+      for (name, value) in zip(header, record) where names.insert(name).inserted {
+        observe([name], value.isEmpty ? .null : .string(value))
+      }
+    }
+  }
+
+  /// The sample of columns of a columnar file.
+  public init(columns: [(name: String, column: Column)], limit: Int = 10_000) {
+    self.init(origin: .columns)
+    let rows = min(limit, columns.first?.column.count ?? 0)
+    for row in 0..<rows {
+      beginEvent()
+      for (name, column) in columns { observe([name], Self.value(of: column[row])) }
+    }
+  }
+
+  private static func value(of scalar: Scalar) -> ObservedValue {
+    switch scalar {
+    case .null: .null
+    case .int(let value): .int(value)
+    case .double(let value): .double(value)
+    case .bool(let value): .bool(value)
+    case .string(let value): .string(value)
+    case .timestamp(let value): .timestamp(value)
+    }
+  }
+}
+
+/// The records of CSV text by RFC 4180: quotes around values that hold commas, quotes or line ends, quotes doubled.
+private struct CSVRecords {
+  private let bytes: [UInt8]
+  private var offset = 0
+
+  init(_ text: String) { bytes = Array(text.utf8) }
+
+  mutating func next() -> [String]? {
+    guard offset < bytes.count else { return nil }
+    var record: [String] = []
+    var value: [UInt8] = []
+    var quoted = false
+    while offset < bytes.count {
+      let byte = bytes[offset]
+      offset += 1
+      if quoted {
+        if byte != UInt8(ascii: "\"") {
+          value.append(byte)
+        } else if offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") {
+          value.append(byte)
+          offset += 1
+        } else {
+          quoted = false
+        }
+      } else if byte == UInt8(ascii: "\""), value.isEmpty {
+        quoted = true
+      } else if byte == UInt8(ascii: ",") {
+        record.append(String(decoding: value, as: UTF8.self))
+        value = []
+      } else if byte == UInt8(ascii: "\n") {
+        break
+      } else {
+        value.append(byte)
+      }
+    }
+    if value.last == UInt8(ascii: "\r") { value.removeLast() }
+    record.append(String(decoding: value, as: UTF8.self))
+    return record
+  }
+}

@@ -1,0 +1,244 @@
+// `pulse.yaml`: where a use case runs. What runs is in `pipeline.yaml`. Every key can be set from the environment as
+// `PULSE__SECTION__KEY`, which goes before the file; the command line goes before both. No secret is ever read from here.
+
+internal import Detection
+
+/// Source, store, history and the knobs of a run.
+public struct RuntimeConfiguration: Sendable, Hashable {
+  /// Where events come from.
+  public struct Source: Sendable, Hashable {
+    public enum Kind: String, Sendable, Hashable, CaseIterable { case files, stdin }
+    /// How files are written; `automatic` goes by the name of the file.
+    public enum Format: String, Sendable, Hashable, CaseIterable { case automatic, ndjson, csv, parquet, arrow }
+
+    public var kind: Kind
+    /// Files or globs in the order of reading; empty for standard input.
+    public var paths: [String]
+    public var format: Format
+  }
+
+  /// Where results go.
+  public struct Store: Sendable, Hashable {
+    /// The data directory; the store is `pulse.sqlite` in it.
+    public var path: String
+  }
+
+  /// How history shards are written.
+  public struct History: Sendable, Hashable {
+    public enum Codec: String, Sendable, Hashable, CaseIterable { case lz4, zstd, none }
+
+    public var codec: Codec
+    /// How long history is kept, microseconds by whole days, in place of what the use case says; nil leaves that.
+    public var retain: Int64?
+  }
+
+  /// How much is logged.
+  public enum LogLevel: String, Sendable, Hashable, CaseIterable {
+    case trace, debug, info, notice, warning, error, critical
+  }
+
+  public var source = Source(kind: .files, paths: [], format: .automatic)
+  public var store = Store(path: "pulse-data")
+  public var history = History(codec: .lz4, retain: nil)
+  /// Time between checkpoints, microseconds.
+  public var checkpointInterval: Int64 = 1_000_000
+  /// Batches decoded at a time; nil takes one per processor.
+  public var workers: Int?
+  /// Most events in a batch.
+  public var batchSize = Limits.defaultBatchRows
+  public var logLevel = LogLevel.info
+
+  /// The defaults: everything embedded.
+  public init() {}
+
+  /// The configuration of the file at `path` (none: the defaults), changed by the variables of `environment` that begin
+  /// with `PULSE__`. Throws everything that is wrong with the file; only when the file is right, with the variables.
+  public static func load(
+    path: String?, environment: [String: String]
+  ) throws(ConfigurationErrors) -> RuntimeConfiguration {
+    guard let path else { return try load(text: nil, environment: environment) }
+    return try load(text: ConfigurationFile.read(path).get(), environment: environment)
+  }
+
+  /// The same from the text of a file.
+  public static func load(
+    text: String?, environment: [String: String] = [:]
+  ) throws(ConfigurationErrors) -> RuntimeConfiguration {
+    var reader = RuntimeReader()
+    if let text { reader.read(text) }
+    guard reader.reader.diagnostics.isEmpty else { throw ConfigurationErrors(reader.reader.diagnostics) }
+    reader.apply(environment)
+    guard reader.reader.diagnostics.isEmpty else { throw ConfigurationErrors(reader.reader.diagnostics) }
+    return reader.configuration
+  }
+}
+
+/// Reads `pulse.yaml` and the environment.
+private struct RuntimeReader {
+  var reader = NodeReader()
+  var configuration = RuntimeConfiguration()
+
+  /// The keys by section; a key without a section stands under "".
+  private static let sections: [(name: String, keys: [String])] = [
+    ("source", ["type", "paths", "format"]), ("store", ["type", "path"]), ("history", ["codec", "retain"]),
+    ("checkpoint", ["interval"]), ("log", ["level"]), ("", ["workers", "batch_size"]),
+  ]
+  private static let later = ["http", "kafka", "postgresql"]
+  private static let secrets = ["password", "secret", "token", "credentials", "api_key"]
+
+  // MARK: File
+
+  mutating func read(_ text: String) {
+    let hasContent = text.split(whereSeparator: \.isNewline).contains {
+      let line = $0.drop { $0 == " " || $0 == "\t" }
+      return !line.isEmpty && line.first != "#"
+    }
+    // A file of comments alone means the defaults.
+    guard hasContent, let root = YAMLLoader.load(text, diagnostics: &reader.diagnostics) else { return }
+    guard let entries = reader.mapping(root, what: "pulse.yaml") else { return }
+    for entry in entries { read(entry) }
+  }
+
+  private mutating func read(_ entry: YAMLEntry) {
+    let key = entry.key.text
+    if Self.later.contains(key) {
+      reader.report(entry.key.location, "`\(key)` is not available yet")
+    } else if Self.sections.last?.keys.contains(key) == true {
+      set("", key, entry.value)
+    } else if let section = Self.sections.first(where: { $0.name == key }) {
+      if case .null = entry.value.content { return }
+      for member in reader.mapping(entry.value, what: "`\(key)`") ?? [] {
+        if section.keys.contains(member.key.text) {
+          set(section.name, member.key.text, member.value)
+        } else {
+          unknown(member.key, in: "`\(key)`", known: section.keys)
+        }
+      }
+    } else {
+      unknown(entry.key, in: "pulse.yaml", known: Self.topKeys)
+    }
+  }
+
+  private static var topKeys: [String] { sections.map(\.name).filter { !$0.isEmpty } + (sections.last?.keys ?? []) }
+
+  private mutating func unknown(_ key: LocatedText, in place: String, known: [String]) {
+    if Self.secrets.contains(key.text) {
+      reader.report(
+        key.location, "pulse.yaml holds no secrets", expected: "the environment or a file of its own",
+        found: excerpt(key.text))
+      return
+    }
+    let near = nearest(to: key.text, among: known)
+    reader.report(
+      key.location, "unknown key \(excerpt(key.text)) in \(place)",
+      expected: near == nil ? "one of \(known.joined(separator: ", "))" : nil, suggestion: near)
+  }
+
+  // MARK: Environment
+
+  mutating func apply(_ environment: [String: String]) {
+    let prefix = "PULSE__"
+    let names = Self.sections.flatMap { section in
+      section.keys.map { (section.name, $0, Self.variable(section.name, $0)) }
+    }
+    let start = SourceLocation(line: 1, column: 1)
+    for (variable, value) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix(prefix) {
+      let section = variable.dropFirst(prefix.count).prefix { $0 != "_" }.lowercased()
+      if let (section, key, _) = names.first(where: { $0.2 == variable }) {
+        let before = reader.diagnostics.count
+        set(section, key, node(of: value, isList: key == "paths"))
+        for index in before..<reader.diagnostics.count {
+          reader.diagnostics[index].message = "\(variable): \(reader.diagnostics[index].message)"
+        }
+      } else if Self.later.contains(section) {
+        reader.report(start, "\(variable): `\(section)` is not available yet")
+      } else {
+        let known = names.map(\.2)
+        let near = nearest(to: variable, among: known)
+        reader.report(
+          start, "unknown variable \(variable)",
+          expected: near == nil ? "one of \(known.joined(separator: ", "))" : nil,
+          suggestion: near)
+      }
+    }
+  }
+
+  private static func variable(_ section: String, _ key: String) -> String {
+    "PULSE__" + (section.isEmpty ? "" : section.uppercased() + "__") + key.uppercased()
+  }
+
+  /// A variable's value as a node; lists are separated by commas.
+  private func node(of value: String, isList: Bool) -> YAMLNode {
+    let start = SourceLocation(line: 1, column: 1)
+    func scalar(_ text: String) -> YAMLNode {
+      YAMLNode(content: .scalar(LocatedText(text, at: start), quoted: false), location: start)
+    }
+    guard isList else { return scalar(value) }
+    let items = value.split(separator: ",").map { scalar(String($0)) }
+    return YAMLNode(content: .sequence(items), location: start)
+  }
+
+  // MARK: Values
+
+  private mutating func set(_ section: String, _ key: String, _ node: YAMLNode) {
+    if case .null = node.content { return }
+    let what = "`\(section.isEmpty ? key : "\(section).\(key)")`"
+    switch (section, key) {
+    case ("source", "type"):
+      guard !refuseLater(node) else { return }
+      if let kind = choice(node, what, RuntimeConfiguration.Source.Kind.self) { configuration.source.kind = kind }
+    case ("source", "paths"):
+      var nodes = [node]
+      if case .sequence(let items) = node.content { nodes = items }
+      configuration.source.paths = nodes.compactMap {
+        reader.text($0, what: "a path", expected: "a file or glob")?.text
+      }
+    case ("source", "format"):
+      if let format = choice(node, what, RuntimeConfiguration.Source.Format.self) {
+        configuration.source.format = format
+      }
+    case ("store", "type"):
+      guard !refuseLater(node) else { return }
+      _ = reader.word(node, what: what, of: ["sqlite"])
+    case ("store", "path"):
+      if let path = reader.text(node, what: what, expected: "a directory")?.text, !path.isEmpty {
+        configuration.store.path = path
+      }
+    case ("history", "codec"):
+      if let codec = choice(node, what, RuntimeConfiguration.History.Codec.self) { configuration.history.codec = codec }
+    case ("history", "retain"):
+      if let length = reader.duration(node, what: what, positive: true) {
+        if length % 86_400_000_000 == 0 {
+          configuration.history.retain = length
+        } else {
+          reader.report(
+            node.location, "history is kept by whole days", expected: "a duration such as 30d", found: node.description)
+        }
+      }
+    case ("checkpoint", "interval"):
+      if let interval = reader.duration(node, what: what, positive: true) {
+        configuration.checkpointInterval = interval
+      }
+    case ("log", "level"):
+      if let level = choice(node, what, RuntimeConfiguration.LogLevel.self) { configuration.logLevel = level }
+    case (_, "workers"):
+      if let count = reader.integer(node, what: what, in: 1...1024) { configuration.workers = count }
+    case (_, "batch_size"):
+      if let rows = reader.integer(node, what: what, in: 1...Limits.maxBatchRows) { configuration.batchSize = rows }
+    default: preconditionFailure("the key \(what) is listed but not read")
+    }
+  }
+
+  /// Refuses a kind of source or store that a later version brings.
+  private mutating func refuseLater(_ node: YAMLNode) -> Bool {
+    guard case .scalar(let text, _) = node.content, Self.later.contains(text.text) else { return false }
+    reader.report(node.location, "`\(text.text)` is not available yet")
+    return true
+  }
+
+  private mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    _ node: YAMLNode, _ what: String, _ type: Choice.Type
+  ) -> Choice? {
+    reader.word(node, what: what, of: Choice.allCases.map(\.rawValue)).flatMap(Choice.init)
+  }
+}

@@ -1,0 +1,200 @@
+// `pipeline.yaml` to `UseCase`. Checks the form: keys, types of values, names, ranges. What expressions mean is checked by
+// `Plan`. All errors are collected; a use case is returned only when there are none.
+
+public import Detection
+
+/// Reads the text of a `pipeline.yaml`.
+public struct UseCaseReader {
+  var reader = NodeReader()
+  /// What the names of detectors and rules are taken by, with their lines.
+  var detectorNames: [String: Int] = [:]
+
+  /// The use case that `text` describes, or everything that is wrong with it, by location.
+  public static func read(_ text: String) -> Result<UseCase, ConfigurationErrors> {
+    let (useCase, diagnostics) = readPartially(text)
+    if diagnostics.isEmpty, let useCase { return .success(useCase) }
+    return .failure(ConfigurationErrors(diagnostics))
+  }
+
+  /// The use case as far as it could be read, so that its expressions can be checked along with its form. Without an
+  /// event definition there is none.
+  static func readPartially(_ text: String) -> (useCase: UseCase?, diagnostics: [Diagnostic]) {
+    var useCaseReader = UseCaseReader()
+    guard let root = YAMLLoader.load(text, diagnostics: &useCaseReader.reader.diagnostics) else {
+      return (nil, useCaseReader.reader.diagnostics.sorted { $0.location < $1.location })
+    }
+    let useCase = useCaseReader.useCase(root)
+    return (useCase, useCaseReader.reader.diagnostics.sorted { $0.location < $1.location })
+  }
+
+  /// The keys of the document.
+  static let sections = [
+    "name", "event", "features", "classify", "detectors", "rules", "windows", "history", "results", "training",
+    "metrics",
+  ]
+
+  private mutating func useCase(_ root: YAMLNode) -> UseCase? {
+    guard let keys = reader.keys(of: root, in: "the use case", known: Self.sections) else { return nil }
+    for later in ["training", "metrics"] where keys[later] != nil {
+      unavailable("`\(later)`", at: keys.location(of: later))
+    }
+    var name = ""
+    if let node = keys.required("name", "a_name", &reader),
+      let text = reader.text(node, what: "`name`", expected: "a name")
+    {
+      name = reader.name(text, what: "the name of the use case", dashes: true) ?? ""
+    }
+    let event = keys.required("event", "…", &reader).flatMap { eventDefinition($0) }
+    let features = keys["features"].map { featureDefinitions($0) } ?? []
+    let classification = keys["classify"].flatMap { classificationDefinition($0) }
+    keys["detectors"].map { refuseDetectors($0) }
+    let rules = keys["rules"].map { ruleDefinitions($0) } ?? []
+    let windows = keys["windows"].map { windowDefinitions($0) } ?? []
+    let history = keys["history"].flatMap { retention($0, of: "history", wholeDays: true) }
+    let results = keys["results"].flatMap { retention($0, of: "results", wholeDays: false) }
+    guard let event else { return nil }
+    checkCollisions(event: event, features: features, classification: keys["classify"], rules: rules)
+    return UseCase(
+      name: name, event: event, features: features.map(\.definition), classification: classification, rules: rules,
+      windows: windows, historyRetention: history, resultRetention: results)
+  }
+
+  /// Reports something that a later version brings.
+  mutating func unavailable(_ what: String, at location: SourceLocation) {
+    reader.report(location, "\(what) is not available yet")
+  }
+
+  // MARK: Features
+
+  /// A feature and the place of its name.
+  struct NamedFeature {
+    var definition: FeatureDefinition
+    var location: SourceLocation
+  }
+
+  private mutating func featureDefinitions(_ node: YAMLNode) -> [NamedFeature] {
+    var features: [NamedFeature] = []
+    for entry in reader.mapping(node, what: "`features`") ?? [] {
+      let name = reader.name(entry.key, what: "the feature")
+      if case .mapping(let members) = entry.value.content {
+        let encoder = members.first { $0.key.text == "encoder" }
+        if encoder != nil {
+          unavailable("an encoder in a feature", at: entry.value.location)
+        } else {
+          reader.report(
+            entry.value.location, "the feature \(excerpt(entry.key.text)) is not an expression",
+            expected: "an expression", found: "a mapping")
+        }
+        continue
+      }
+      let expression = reader.expression(entry.value, what: "the feature \(excerpt(entry.key.text))")
+      guard let name, let expression else { continue }
+      features.append(
+        NamedFeature(
+          definition: FeatureDefinition(name: name, expression: expression), location: entry.key.location))
+    }
+    return features
+  }
+
+  // MARK: Classes
+
+  private mutating func classificationDefinition(_ node: YAMLNode) -> ClassificationDefinition? {
+    guard let keys = reader.keys(of: node, in: "`classify`", known: ["into", "cases", "else"]) else { return nil }
+    let into = keys.required("into", "name_of_the_column", &reader).flatMap { className($0, what: "`into`") }
+    let otherwise = keys.required("else", "name_of_the_default", &reader).flatMap { className($0, what: "`else`") }
+    guard let casesNode = keys.required("cases", "[…]", &reader),
+      let items = reader.list(casesNode, what: "`cases`")
+    else { return nil }
+    if items.isEmpty {
+      reader.report(casesNode.location, "`cases` is empty", expected: "at least one `- class: condition`")
+    }
+    var cases: [NamedExpression] = []
+    for item in items {
+      guard case .mapping(let entries) = item.content, entries.count == 1, let entry = entries.first else {
+        reader.report(
+          item.location, "a case is not a class with its condition", expected: "`- class: condition`",
+          found: item.description)
+        continue
+      }
+      let name = reader.name(entry.key, what: "the class")
+      let expression = reader.expression(entry.value, what: "the condition of \(excerpt(entry.key.text))")
+      if let name, name == otherwise || cases.contains(where: { $0.name == name }) {
+        reader.report(
+          entry.key.location, "the class `\(name)` is there more than once",
+          expected: "one case for each class, joined with OR")
+      } else if let name, let expression {
+        cases.append(NamedExpression(name: name, expression: expression))
+      }
+    }
+    guard let into, let otherwise, !cases.isEmpty else { return nil }
+    return ClassificationDefinition(into: into, cases: cases, otherwise: otherwise)
+  }
+
+  private mutating func className(_ node: YAMLNode, what: String) -> String? {
+    reader.text(node, what: what, expected: "a name").flatMap { reader.name($0, what: what) }
+  }
+
+  // MARK: Detectors and history
+
+  private mutating func refuseDetectors(_ node: YAMLNode) {
+    for item in reader.list(node, what: "`detectors`") ?? [] {
+      guard case .mapping(let entries) = item.content else {
+        reader.report(
+          item.location, "a detector is not a mapping", expected: "{name: …, type: …}", found: item.description)
+        continue
+      }
+      let type = entries.first { $0.key.text == "type" }
+      guard let type, case .scalar(let text, _) = type.value.content else {
+        reader.report(item.location, "the detector has no `type`", expected: "`type: …`")
+        continue
+      }
+      unavailable("a detector of type \(excerpt(text.text))", at: text.location)
+    }
+  }
+
+  private mutating func retention(_ node: YAMLNode, of section: String, wholeDays: Bool) -> Int64? {
+    guard let keys = reader.keys(of: node, in: "`\(section)`", known: ["retain"]), let retain = keys["retain"],
+      let length = reader.duration(retain, what: "`retain`", positive: true)
+    else { return nil }
+    let day = DurationText.units[0].microseconds
+    if wholeDays, length % day != 0 {
+      reader.report(
+        retain.location, "history is kept by whole days", expected: "a duration such as 30d", found: retain.description,
+        suggestion: "\(length / day + 1)d")
+      return nil
+    }
+    return length
+  }
+
+  // MARK: Names across sections
+
+  private mutating func checkCollisions(
+    event: EventDefinition, features: [NamedFeature], classification: YAMLNode?, rules: [RuleDefinition]
+  ) {
+    for feature in features where event.schema.index(of: feature.definition.name) != nil {
+      reader.report(
+        feature.location, "the feature `\(feature.definition.name)` has the name of a field",
+        expected: "a name of its own")
+    }
+    guard let classification, case .mapping(let entries) = classification.content,
+      let into = entries.first(where: { $0.key.text == "into" }), case .scalar(let text, _) = into.value.content
+    else { return }
+    let isFeature = features.contains { $0.definition.name == text.text }
+    if isFeature || event.schema.index(of: text.text) != nil {
+      reader.report(
+        text.location, "the class column `\(text.text)` has the name of a \(isFeature ? "feature" : "field")",
+        expected: "a name of its own")
+    }
+  }
+}
+
+/// Everything that is wrong with a configuration, by location.
+public struct ConfigurationErrors: Error, Sendable, Hashable, CustomStringConvertible {
+  public let diagnostics: [Diagnostic]
+
+  public init(_ diagnostics: [Diagnostic]) { self.diagnostics = diagnostics.sorted { $0.location < $1.location } }
+
+  public var description: String {
+    diagnostics.map { "\($0.location.line):\($0.location.column): \($0.message)" }.joined(separator: "\n")
+  }
+}

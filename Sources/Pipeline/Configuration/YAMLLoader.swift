@@ -1,0 +1,204 @@
+// Text to `YAMLNode`s by way of Yams. Everything that is wrong with a document as YAML ends here: encoding, size,
+// syntax, duplicate keys, anchors, nesting.
+
+internal import Detection
+internal import Yams
+
+/// Loads one YAML document.
+struct YAMLLoader {
+  /// Largest configuration file, in bytes: a thousand times the size of a long one.
+  static let maxBytes = 1 << 20
+  /// Deepest nesting of collections. The grammar needs six.
+  static let maxDepth = 32
+  /// Duplicate keys reported before giving up.
+  static let maxDuplicates = 50
+
+  private(set) var diagnostics: [Diagnostic] = []
+  private let source: SourceText
+  /// Scalars that stand in for a key that occurs twice, to let the parser go on; by mangled text.
+  private var mangled: [String: String] = [:]
+
+  /// The document in `text`; nil when it has none. Problems are appended to `diagnostics`.
+  static func load(_ text: String, diagnostics: inout [Diagnostic]) -> YAMLNode? {
+    var loader = YAMLLoader(source: SourceText(text))
+    let node = loader.load()
+    diagnostics += loader.diagnostics
+    return node
+  }
+
+  private init(source: SourceText) { self.source = source }
+
+  private mutating func load() -> YAMLNode? {
+    guard source.text.utf8.count <= Self.maxBytes else {
+      report(
+        SourceLocation(line: 1, column: 1), "the file is too large", expected: "at most \(Self.maxBytes) bytes",
+        found: "\(source.text.utf8.count) bytes")
+      return nil
+    }
+    guard checkShape() else { return nil }
+    var lines = source
+    for attempt in 0...Self.maxDuplicates {
+      do {
+        // The parser must outlive the nodes: they hold its anchors weakly, and only by them aliases can be refused.
+        let parser = try Parser(yaml: lines.text, encoding: .utf8)
+        return try withExtendedLifetime(parser) {
+          guard let root = try parser.singleRoot() else { return emptyDocument() }
+          return convert(root, depth: 0)
+        }
+      } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
+        guard attempt < Self.maxDuplicates, let key = keys.first, mangle(key, at: context.mark, in: &lines) else {
+          report(location(context.mark), "the key \(excerpt(keys.first ?? "")) is there more than once")
+          return nil
+        }
+      } catch {
+        report(error)
+        return nil
+      }
+    }
+    return nil
+  }
+
+  private mutating func emptyDocument() -> YAMLNode? {
+    report(SourceLocation(line: 1, column: 1), "the file is empty", expected: "a mapping that begins with `name:`")
+    return nil
+  }
+
+  /// Replaces the first of two equal keys by private-use characters of the same number, so that every location stays
+  /// right, and remembers it. False when the key does not stand there as it is.
+  private mutating func mangle(_ key: String, at mark: Mark, in lines: inout SourceText) -> Bool {
+    var stand = ""
+    for (index, scalar) in key.unicodeScalars.enumerated() {
+      // Which duplicate it is goes into the first character; the others stay ASCII-free so that no style changes.
+      let offset = index == 0 ? mangled.count : Int(scalar.value) % 0x100
+      guard let replacement = Unicode.Scalar(0xE100 + UInt32(offset)) else { return false }
+      stand.unicodeScalars.append(replacement)
+    }
+    guard !stand.isEmpty, lines.replace(key, with: stand, line: mark.line, column: mark.column) else { return false }
+    mangled[stand] = key
+    return true
+  }
+
+  // MARK: Shape
+
+  /// Refuses what would cost the parser far more than its length: deep nesting, which it recurses over, and many
+  /// aliases, which multiply.
+  private mutating func checkShape() -> Bool {
+    var aliases = 0
+    for (index, line) in source.lines.enumerated() {
+      let indent = line.prefix { $0 == " " || $0 == "-" || $0 == "?" || $0 == "\t" }
+      var depth = indent.count { $0 == "-" || $0 == "?" }
+      var deepest = depth
+      var atStart = true
+      for (position, character) in line.enumerated() {
+        switch character {
+        case "[", "{": depth += 1
+        case "]", "}": depth = max(0, depth - 1)
+        case "*" where atStart && position + 1 < line.count && line[position + 1] != " ": aliases += 1
+        default: break
+        }
+        deepest = max(deepest, depth)
+        if character != " " { atStart = ":-[{,?".unicodeScalars.contains(character) }
+      }
+      let tooDeep = deepest > 2 * Self.maxDepth || indent.count > 16 * Self.maxDepth
+      if tooDeep || aliases > Self.maxDepth {
+        let what = tooDeep ? "the file is nested too deeply" : "the file has too many aliases"
+        report(SourceLocation(line: index + 1, column: 1), what)
+        return false
+      }
+    }
+    return true
+  }
+
+  // MARK: Conversion
+
+  private mutating func convert(_ node: Node, depth: Int) -> YAMLNode {
+    let place = location(node.mark)
+    if node.anchor != nil {
+      report(place, "anchors and aliases are not supported", expected: "the value itself")
+      return YAMLNode(content: .null, location: place)
+    }
+    if depth > Self.maxDepth {
+      report(place, "the file is nested too deeply", expected: "at most \(Self.maxDepth) levels")
+      return YAMLNode(content: .null, location: place)
+    }
+    switch node {
+    case .scalar(let scalar):
+      return YAMLNode(content: content(of: scalar, at: place), location: place)
+    case .sequence(let sequence):
+      return YAMLNode(content: .sequence(sequence.map { convert($0, depth: depth + 1) }), location: place)
+    case .mapping(let mapping):
+      return YAMLNode(content: .mapping(entries(of: mapping, depth: depth)), location: place)
+    case .alias:
+      report(place, "anchors and aliases are not supported", expected: "the value itself")
+      return YAMLNode(content: .null, location: place)
+    }
+  }
+
+  private func content(of scalar: Node.Scalar, at place: SourceLocation) -> YAMLNode.Content {
+    let plain = scalar.style == .plain || scalar.style == .any
+    if plain, ["", "~", "null", "Null", "NULL"].contains(scalar.string) { return .null }
+    return .scalar(source.locate(scalar.string, style: scalar.style, at: place), quoted: !plain)
+  }
+
+  private mutating func entries(of mapping: Node.Mapping, depth: Int) -> [YAMLEntry] {
+    var entries: [YAMLEntry] = []
+    var places: [String: SourceLocation] = [:]
+    for (key, value) in mapping {
+      guard case .scalar(let scalar) = key else {
+        report(location(key.mark), "a key must be a name", found: key.sequence == nil ? "a mapping" : "a list")
+        continue
+      }
+      if key.anchor != nil { report(location(key.mark), "anchors and aliases are not supported") }
+      let place = location(key.mark)
+      if let original = mangled[scalar.string] {
+        // One of several: keep the first's place for the message at the others, and let the last stand for all.
+        if let first = places[original] { reportDuplicate(original, at: place, first: first) }
+        places[original] = places[original] ?? place
+        _ = convert(value, depth: depth + 1)
+        continue
+      }
+      if let first = places[scalar.string] { reportDuplicate(scalar.string, at: place, first: first) }
+      places[scalar.string] = places[scalar.string] ?? place
+      guard !entries.contains(where: { $0.key.text == scalar.string }) else { continue }
+      let text = source.locate(scalar.string, style: scalar.style, at: place)
+      entries.append(YAMLEntry(key: text, value: convert(value, depth: depth + 1)))
+    }
+    return entries
+  }
+
+  // MARK: Reporting
+
+  private func location(_ mark: Mark?) -> SourceLocation {
+    SourceLocation(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1))
+  }
+
+  private mutating func report(
+    _ place: SourceLocation, _ message: String, expected: String? = nil, found: String? = nil
+  ) {
+    diagnostics.append(Diagnostic(location: place, message: message, expected: expected, found: found))
+  }
+
+  private mutating func reportDuplicate(_ key: String, at place: SourceLocation, first: SourceLocation) {
+    report(place, "the key \(excerpt(key)) is there more than once", found: "the first in line \(first.line)")
+  }
+
+  private mutating func report(_ error: any Error) {
+    switch error {
+    case YamlError.scanner(let context, let problem, let mark, _),
+      YamlError.parser(let context, let problem, let mark, _),
+      YamlError.composer(let context, let problem, let mark, _):
+      if let tab = source.tabInIndentation(upTo: mark.line) {
+        report(tab, "a tab cannot indent YAML", expected: "spaces", found: "a tab")
+      } else if problem.contains("another document") {
+        report(location(mark), "the file holds more than one document", expected: "one document")
+      } else {
+        let place = context.map { ", \($0.text) in line \($0.mark.line)" } ?? ""
+        report(location(mark), "this is not YAML: \(problem)\(place)")
+      }
+    case YamlError.reader(let problem, let offset, _, _):
+      report(source.location(ofUTF8Offset: offset ?? 0), "this is not YAML: \(problem)")
+    default:
+      report(SourceLocation(line: 1, column: 1), "this is not YAML: \(error)")
+    }
+  }
+}

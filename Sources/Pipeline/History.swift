@@ -1,0 +1,106 @@
+// History: every event with its class, as columns, by day of event time. Rows wait in memory until they fill a shard;
+// what waits travels in the checkpoint, so nothing depends on when a shard was full. Sealing at an exact number of rows
+// makes the shards, like the rows, a function of the input, whatever the batch size.
+
+public import Detection
+
+/// Names and types of the columns of history rows.
+public struct HistoryLayout: Sendable, Hashable {
+  public var columns: [Column]
+
+  public struct Column: Sendable, Hashable {
+    public var name: String
+    public var type: ValueType
+    public init(name: String, type: ValueType) {
+      self.name = name
+      self.type = type
+    }
+  }
+
+  public init(columns: [Column]) { self.columns = columns }
+}
+
+/// Rows on their way to a shard.
+public struct HistoryRows: Sendable {
+  public var layout: HistoryLayout
+  public var columns: [Column]
+
+  public init(layout: HistoryLayout, columns: [Column]) {
+    self.layout = layout
+    self.columns = columns
+  }
+
+  public var count: Int { columns.first?.count ?? 0 }
+}
+
+/// Rows of one day that were added since the last checkpoint and are not in a shard, encoded.
+public struct HistoryTail: Sendable, Hashable {
+  /// `YYYY-MM-DD`.
+  public var day: String
+  /// Ascending within the partition, from 0.
+  public var number: Int
+  public var rows: Int
+  /// Self-describing bytes in the format of the encoder.
+  public var bytes: [UInt8]
+
+  public init(day: String, number: Int, rows: Int, bytes: [UInt8]) {
+    self.day = day
+    self.number = number
+    self.rows = rows
+    self.bytes = bytes
+  }
+}
+
+/// A shard that is written and synced under a temporary name and becomes visible by the checkpoint that lists it.
+public struct HistoryShard: Sendable, Hashable {
+  public var day: String
+  /// Ascending within partition and day, from 0.
+  public var number: Int
+  public var rows: Int
+  public var bytes: Int64
+  /// Least and greatest event time, microseconds.
+  public var firstTime: Int64
+  public var lastTime: Int64
+  /// Paths relative to the data directory.
+  public var temporaryPath: String
+  public var path: String
+
+  public init(
+    day: String, number: Int, rows: Int, bytes: Int64, firstTime: Int64, lastTime: Int64, temporaryPath: String,
+    path: String
+  ) {
+    self.day = day
+    self.number = number
+    self.rows = rows
+    self.bytes = bytes
+    self.firstTime = firstTime
+    self.lastTime = lastTime
+    self.temporaryPath = temporaryPath
+    self.path = path
+  }
+}
+
+/// The part of a checkpoint that concerns history.
+public struct HistoryChanges: Sendable {
+  public var sealed: [HistoryShard] = []
+  public var addedTails: [HistoryTail] = []
+  /// Tails whose rows are all in shards now: those of the day with a number below the bound.
+  public var droppedTails: [(day: String, below: Int)] = []
+  /// Days before this one are removed; nil keeps everything.
+  public var keepFrom: String?
+
+  public init() {}
+}
+
+/// Writes history rows in some columnar format.
+public protocol HistoryEncoder: Sendable {
+  /// Writes a complete shard and syncs it and its directory.
+  /// - Parameters:
+  ///   - path: relative to the data directory.
+  /// - Returns: the size of the file in bytes.
+  func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64
+  /// Rows as self-describing bytes for a checkpoint.
+  func encodeTail(_ rows: HistoryRows) throws -> [UInt8]
+  /// The inverse.
+  func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows
+}

@@ -1,0 +1,56 @@
+// One partition on its way through a run: the queue that restores its order, and the tickets that define it.
+
+import Detection
+import Synchronization
+
+/// The ordered end of the hand-over for one partition.
+final class Lane: Sendable {
+  let partition: PartitionID
+  let queue = OrderedQueue<StagedWork>()
+  private let tickets = Atomic<UInt64>(0)
+
+  init(partition: PartitionID) { self.partition = partition }
+
+  /// The place of the next batch in the partition. Only the reader takes tickets.
+  func nextTicket() -> UInt64 { tickets.add(1, ordering: .relaxed).oldValue }
+
+  /// No more tickets will be taken.
+  func finish() { queue.finish(after: tickets.load(ordering: .relaxed)) }
+}
+
+/// The lanes of a run. Only the reader adds; lanes report their end.
+final class Lanes: Sendable {
+  private struct State: Sendable {
+    var lanes: [PartitionID: Lane] = [:]
+    var running = 0
+    var haveFailed = false
+  }
+
+  private let state = Mutex(State())
+
+  subscript(partition: PartitionID) -> Lane? { state.withLock { $0.lanes[partition] } }
+
+  func add(_ lane: Lane) {
+    state.withLock {
+      $0.lanes[lane.partition] = lane
+      $0.running += 1
+    }
+  }
+
+  /// A lane has ended; if it failed, the others are given up: the last checkpoints stand.
+  func end(failed: Bool) {
+    let all = state.withLock { state -> [Lane] in
+      state.running -= 1
+      guard failed else { return [] }
+      state.haveFailed = true
+      return Array(state.lanes.values)
+    }
+    for lane in all { lane.queue.abort() }
+  }
+
+  var haveFailed: Bool { state.withLock { $0.haveFailed } }
+  var areDone: Bool { state.withLock { $0.running == 0 } }
+
+  func finish() { for lane in state.withLock({ Array($0.lanes.values) }) { lane.finish() } }
+  func tick() { for lane in state.withLock({ Array($0.lanes.values) }) { lane.queue.tick() } }
+}

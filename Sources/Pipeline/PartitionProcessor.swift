@@ -1,0 +1,232 @@
+// The stateful half of the pipeline for one partition: event time, rules, windows, history, counts. It belongs to one
+// task, so it takes no lock. Everything it does is a function of the batches it is given, in order, and independent of
+// where one batch ends and the next begins.
+
+import Detection
+
+/// A batch after the stateless stages, with where its partition stands behind it.
+struct StagedWork: Sendable {
+  var staged: StagedBatch
+  /// Records it was made of, dead letters included.
+  var records: Int
+  /// Where to read on.
+  var next: Position
+}
+
+/// The state of one partition and the steps that advance it.
+struct PartitionProcessor {
+  let partition: PartitionID
+  private let plan: Plan
+  private let renderer: EventRenderer
+  private let watermark: Watermark
+  private let detectors: [any StatefulDetector]
+  private let windows: [WindowOperator]
+  private(set) var history: HistoryBuffer
+  private(set) var totals = Totals()
+  private(set) var position = Position.start
+  private(set) var watermarkTime = Int64.min
+  /// Highest event time seen, for progress.
+  private(set) var latestEventTime = Int64.min
+
+  init(plan: Plan, partition: PartitionID) throws {
+    self.partition = partition
+    self.plan = plan
+    renderer = EventRenderer(schema: plan.schema)
+    watermark = Watermark(plan.useCase.event)
+    detectors = try plan.makeStatefulDetectors()
+    windows = plan.windows.map { WindowOperator($0) }
+    history = HistoryBuffer(
+      layout: Self.layout(of: plan), timeColumn: plan.schema.timeField, folder: "history/\(plan.useCase.name)",
+      partition: partition)
+  }
+
+  private var stateful: [any Stateful] { [watermark] + detectors }
+
+  /// Takes up what the last checkpoint left. State written under another definition is discarded.
+  /// - Returns: what was discarded, for the log.
+  /// - Throws: `CodingError` when stored state cannot be read.
+  mutating func restore(_ snapshot: PartitionSnapshot, decoding decode: (HistoryTail) throws -> HistoryRows) throws
+    -> [String]
+  {
+    position = snapshot.position
+    totals = snapshot.totals
+    var discarded: [String] = []
+    for part in stateful {
+      guard let stored = snapshot.states[part.stateName] else { continue }
+      if stored.fingerprint == part.stateFingerprint {
+        try part.restore(from: stored.entries)
+      } else {
+        discarded.append(part.stateName)
+      }
+    }
+    let names = Set(stateful.map(\.stateName))
+    discarded += snapshot.states.keys.filter { !names.contains($0) }.sorted()
+    for window in windows {
+      let parts = snapshot.openWindows.filter { $0.part.window == window.window.definition.name }
+      try window.restore(parts.filter { $0.definition == window.window.fingerprint }.map(\.part))
+      if parts.contains(where: { $0.definition != window.window.fingerprint }) {
+        discarded.append("window/\(window.window.definition.name)")
+      }
+    }
+    history.restore(try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard)
+    watermarkTime = watermark.current
+    return discarded
+  }
+
+  /// Advances by one batch.
+  /// - Returns: what is to be committed at once.
+  mutating func process(_ work: StagedWork, now: ContinuousClock.Instant) throws -> Results {
+    let batch = work.staged.events
+    let marks = watermark.mark(batch.eventTimes)
+    var findings = work.staged.findings
+    for detector in detectors { try detector.detect(in: batch, marks: marks, into: &findings) }
+    var failures = work.staged.failures
+    var late: Bitmap?
+    for window in windows {
+      guard let rows = try window.add(batch, marks: marks, failures: &failures) else { continue }
+      totals.lateEvents[window.window.definition.name, default: 0] += rows.setCount
+      late = late.map { $0 | rows } ?? rows
+    }
+    if batch.count > 0 {
+      history.append(historyColumns(of: batch, late: late), eventTimes: batch.eventTimes, now: now)
+      latestEventTime = max(latestEventTime, batch.eventTimes.max()!)
+    }
+    watermarkTime = marks.watermarkAfter
+    position = work.next
+    count(work, marks: marks, failures: failures, findings: findings)
+    return Results(
+      useCase: plan.useCase.name, partition: partition, anomalies: anomalies(findings, in: batch),
+      deadLetters: dated(work.staged.deadLetters, marks: marks, positions: batch.positions))
+  }
+
+  /// What changed since the last checkpoint, except history, whose encoding is the caller's work.
+  mutating func takeCheckpoint(sourceState: [UInt8]) throws -> Checkpoint {
+    Checkpoint(
+      useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
+      watermark: watermarkTime, totals: totals, windows: try windows.flatMap(rows),
+      windowRetention: windows.compactMap { window in
+        window.window.expired(before: watermarkTime)
+          .map { (window: window.window.definition.name, startsBefore: $0) }
+      },
+      resultsKeepFrom: bound(plan.useCase.resultRetention),
+      states: stateful.map {
+        Checkpoint.StateSpace(name: $0.stateName, fingerprint: $0.stateFingerprint, changes: $0.takeChanges())
+      },
+      history: historyChanges())
+  }
+
+  /// Cuts shards from what waits in history: what has waited too long, or at the end everything.
+  mutating func sealHistory(all: Bool, now: ContinuousClock.Instant) {
+    history.seal(olderThan: now - HistoryBuffer.maxAge, all: all, now: now)
+  }
+
+  mutating func takeShardJobs() -> [ShardJob] { history.takeJobs() }
+
+  mutating func takeTailJobs() -> (added: [TailJob], dropped: [(day: String, below: Int)]) { history.takeTails() }
+
+  private func historyChanges() -> HistoryChanges {
+    var changes = HistoryChanges()
+    changes.keepFrom = bound(plan.useCase.historyRetention).map { Timestamp.day(of: $0) }
+    return changes
+  }
+
+  /// The time before which something kept for `retention` is removed.
+  private func bound(_ retention: Int64?) -> Int64? {
+    guard let retention, watermarkTime != .min else { return nil }
+    return max(watermarkTime.subtractingSaturated(retention), Timestamp.range.lowerBound)
+  }
+
+  private func rows(of window: WindowOperator) throws -> [Checkpoint.WindowRow] {
+    let definition = window.window
+    let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
+    let merger = WindowMerger(definition)
+    return try window.takeChanges().map { part in
+      Checkpoint.WindowRow(
+        part: part, result: try merger.merge([part]), byNames: names, definition: fingerprint)
+    }
+  }
+
+  /// Dead letters with the watermark before the first event behind each.
+  private func dated(
+    _ letters: [DeadLetter], marks: EventTimeMarks, positions: RecordPositions
+  ) -> [(letter: DeadLetter, watermark: Int64)] {
+    var row = 0
+    return letters.map { letter in
+      while row < positions.count, positions[row] < letter.position { row += 1 }
+      return (letter, row < positions.count ? marks.watermarks[row] : marks.watermarkAfter)
+    }
+  }
+
+  private mutating func count(_ work: StagedWork, marks: EventTimeMarks, failures: Int, findings: [Finding]) {
+    let batch = work.staged.events
+    totals.records += work.records
+    totals.events += batch.count
+    totals.aheadEvents += marks.ahead.setCount
+    totals.expressionFailures += failures
+    for finding in findings { totals.anomalies[finding.detector, default: 0] += 1 }
+    for letter in work.staged.deadLetters {
+      totals.deadLetters["\(letter.stage.rawValue)/\(letter.reason.rawValue)", default: 0] += 1
+    }
+    if let classification = plan.useCase.classification, let column = plan.classColumn,
+      case .int(let classes) = batch.columns[column].values
+    {
+      var counts = [Int](repeating: 0, count: classification.classes.count)
+      for index in classes { counts[Int(index)] += 1 }
+      for (name, count) in zip(classification.classes, counts) where count > 0 {
+        totals.classes[name, default: 0] += count
+      }
+    }
+  }
+
+  private func anomalies(_ findings: [Finding], in batch: EventBatch) -> [Anomaly] {
+    findings.map { finding in
+      Anomaly(
+        useCase: plan.useCase.name, partition: partition, position: batch.positions[finding.row],
+        detector: finding.detector, eventTime: batch.eventTimes[finding.row],
+        key: plan.schema.keyField.map { batch.columns[$0][finding.row].plainText } ?? "",
+        score: finding.score, severity: finding.severity, reason: finding.reason, explanation: finding.explanation,
+        model: finding.model, event: renderer.json(of: batch, row: finding.row))
+    }
+  }
+}
+
+// MARK: - History rows
+
+extension PartitionProcessor {
+  /// Columns of history: the event's fields, its class, whether it was late, and where it came from.
+  static func layout(of plan: Plan) -> HistoryLayout {
+    var columns = plan.schema.fields.map { HistoryLayout.Column(name: $0.name, type: $0.type.valueType) }
+    if let classification = plan.useCase.classification {
+      columns.append(HistoryLayout.Column(name: classification.into, type: .string))
+    }
+    columns.append(HistoryLayout.Column(name: "_late", type: .bool))
+    for name in ["_segment", "_offset", "_row"] { columns.append(HistoryLayout.Column(name: name, type: .int)) }
+    return HistoryLayout(columns: columns)
+  }
+
+  private func historyColumns(of batch: EventBatch, late: Bitmap?) -> [Column] {
+    var columns = Array(batch.columns.prefix(plan.schema.fields.count))
+    if let classification = plan.useCase.classification, let index = plan.classColumn,
+      case .int(let classes) = batch.columns[index].values
+    {
+      let names = StringColumn(classification.classes)
+      columns.append(
+        Column(
+          .string(
+            StringColumn(offsets: names.offsets, bytes: names.bytes, codes: classes.map { UInt32(truncatingIfNeeded: $0) })
+          )))
+    }
+    columns.append(Column(.bool(late ?? Bitmap(repeating: false, count: batch.count))))
+    columns.append(Column(.int([Int64](repeating: Int64(batch.positions.segment), count: batch.count))))
+    columns.append(Column(.int(batch.positions.offsets)))
+    columns.append(Column(.int(batch.positions.rows)))
+    return columns
+  }
+}
+
+extension Int64 {
+  fileprivate func subtractingSaturated(_ other: Int64) -> Int64 {
+    let (difference, overflow) = subtractingReportingOverflow(other)
+    return overflow ? .min : difference
+  }
+}

@@ -1,0 +1,143 @@
+// The life of a batch, from a source to the store: poll, decode, features, detect, windows, write, checkpoint,
+// acknowledge. The stateless stages run on any worker; tickets put their results back in the order of the partition;
+// one lane per partition does the stateful rest. See ARCHITECTURE.md, "The life of a batch".
+
+public import Detection
+public import Logging
+
+/// One use case running over one source into one store.
+public final class Pipeline: Sendable {
+  /// How a run works; none of it changes its results.
+  public struct Options: Sendable {
+    /// Batches that are decoded and classified at the same time.
+    public var workers: Int
+    /// Time between checkpoints.
+    public var checkpointInterval: Duration
+
+    public init(workers: Int, checkpointInterval: Duration = .seconds(1)) {
+      precondition(workers > 0, "a pipeline needs a worker")
+      self.workers = workers
+      self.checkpointInterval = checkpointInterval
+    }
+  }
+
+  /// A batch on its way to a worker.
+  private struct Work: Sendable {
+    var raw: RawBatch
+    var ticket: UInt64
+    var lane: Lane
+  }
+
+  private let activator: Activator
+  private let plan: Plan
+  private let source: any Source
+  private let store: any Store
+  private let history: HistoryWriter
+  private let options: Options
+  /// What the run has done so far.
+  public let progress: RunProgress
+
+  /// - Parameter version: identifies the plan's configuration in the activation log.
+  public init(
+    plan: Plan, version: ConfigurationVersion, source: any Source, store: any Store, encoder: any HistoryEncoder,
+    options: Options, logger: Logger
+  ) {
+    activator = Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger)
+    self.plan = plan
+    self.source = source
+    self.store = store
+    history = HistoryWriter(encoder: encoder)
+    self.options = options
+    progress = RunProgress(useCase: plan.useCase.name)
+  }
+
+  /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws
+  /// the source's error. If results cannot be stored, the last checkpoint stands and the next run continues there.
+  /// - Throws: `OperatingError`.
+  public func run() async throws {
+    let snapshots = try await store.restore(useCase: plan.useCase.name, source: source.name)
+    try await source.open(
+      resumingAt: snapshots.mapValues { ResumePoint(position: $0.position, sourceState: $0.sourceState) })
+    let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
+    let lanes = Lanes()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
+      group.addTask { await self.tick(lanes) }
+      var failure: (any Error)?
+      do {
+        while case .batch(let raw) = try await source.next(), !lanes.haveFailed {
+          let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
+          await work.send(Work(raw: raw, ticket: lane.nextTicket(), lane: lane))
+        }
+      } catch { failure = error }
+      work.finish()
+      lanes.finish()
+      while !lanes.areDone { try await group.next() }
+      group.cancelAll()
+      if let failure { throw failure }
+    }
+  }
+
+  /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
+  public func stop() { source.stop() }
+
+  /// Worker: decode, features, checks, classification and stateless rules.
+  private func transform(_ work: WorkQueue<Work>) async {
+    let decoder = Decoder(schema: plan.schema)
+    while let item = await work.receive() {
+      let staged = plan.derive(decoder.decode(item.raw), from: item.raw)
+      let records = item.raw.count + item.raw.oversized.count
+      item.lane.queue.submit(StagedWork(staged: staged, records: records, next: item.raw.next), ticket: item.ticket)
+    }
+  }
+
+  /// Opens the lane of a partition that was not seen before in this run.
+  private func start(
+    _ partition: PartitionID, _ snapshot: PartitionSnapshot?, _ lanes: Lanes, _ work: WorkQueue<Work>,
+    _ group: inout ThrowingTaskGroup<Void, any Error>
+  ) -> Lane {
+    let lane = Lane(partition: partition)
+    lanes.add(lane)
+    group.addTask {
+      do {
+        try await self.advance(lane, from: snapshot, releasing: work)
+        lanes.end(failed: false)
+      } catch {
+        lanes.end(failed: true)
+        work.finish(discarding: true)
+        self.source.stop()
+        throw error
+      }
+    }
+    return lane
+  }
+
+  /// Lane: rules, windows and history of one partition, in order; results at once, checkpoints by the clock.
+  private func advance(_ lane: Lane, from snapshot: PartitionSnapshot?, releasing work: WorkQueue<Work>) async throws {
+    var processor = try await activator.prepare(lane.partition, snapshot)
+    progress.start(lane.partition, from: processor.totals)
+    let commits = CommitSchedule(
+      committer: Committer(store: store, source: source, history: history), source: source, history: history,
+      interval: options.checkpointInterval)
+    while true {
+      switch await lane.queue.next() {
+      case .element(let item):
+        let results = try processor.process(item, now: .now)
+        work.release()
+        progress.update(
+          lane.partition, totals: processor.totals, eventTime: processor.latestEventTime, results: results,
+          events: item.staged.events.count)
+        try await commits.write(results, of: &processor)
+      case .tick:
+        try await commits.checkpointIfDue(&processor)
+      case .end:
+        return try await commits.finish(&processor)
+      }
+    }
+  }
+
+  /// Wakes quiet lanes, so that a checkpoint is not late because nothing arrives.
+  private func tick(_ lanes: Lanes) async {
+    while (try? await Task.sleep(for: options.checkpointInterval)) != nil { lanes.tick() }
+  }
+}

@@ -1,0 +1,69 @@
+// What a run stores: anomalies and dead letters with identities that come from the input, so that writing one again is
+// an upsert of the same value.
+
+public import Detection
+
+/// A finding with its identity and everything a reader needs to judge it.
+public struct Anomaly: Sendable, Hashable {
+  public var useCase: String
+  public var partition: PartitionID
+  public var position: Position
+  /// Name of the detector or rule. Together with the above it identifies the anomaly.
+  public var detector: String
+  /// Microseconds since 1970-01-01 00:00 UTC.
+  public var eventTime: Int64
+  /// The entity key as text; empty when the use case has none.
+  public var key: String
+  /// Calibrated: 1 is the threshold.
+  public var score: Double
+  public var severity: Severity
+  public var reason: String
+  public var explanation: Explanation
+  /// Version of the model that scored it; nil for rules.
+  public var model: String?
+  /// The event's fields as a JSON object.
+  public var event: String
+
+  public init(
+    useCase: String, partition: PartitionID, position: Position, detector: String, eventTime: Int64, key: String,
+    score: Double, severity: Severity, reason: String, explanation: Explanation, model: String? = nil, event: String
+  ) {
+    self.useCase = useCase
+    self.partition = partition
+    self.position = position
+    self.detector = detector
+    self.eventTime = eventTime
+    self.key = key
+    self.score = score
+    self.severity = severity
+    self.reason = reason
+    self.explanation = explanation
+    self.model = model
+    self.event = event
+  }
+
+  /// The identity as one word: use case, source, partition, position (segment-offset), detector.
+  public var id: String {
+    "\(useCase).\(partition.source).\(partition.number).\(position.segment)-\(position.offset).\(detector)"
+  }
+}
+
+/// Results of one batch that are committed at once, without moving the position.
+public struct Results: Sendable {
+  public var useCase: String
+  public var partition: PartitionID
+  public var anomalies: [Anomaly]
+  /// With the watermark before them: the nearest thing to an event time that a broken event has.
+  public var deadLetters: [(letter: DeadLetter, watermark: Int64)]
+
+  public init(
+    useCase: String, partition: PartitionID, anomalies: [Anomaly], deadLetters: [(letter: DeadLetter, watermark: Int64)]
+  ) {
+    self.useCase = useCase
+    self.partition = partition
+    self.anomalies = anomalies
+    self.deadLetters = deadLetters
+  }
+
+  public var isEmpty: Bool { anomalies.isEmpty && deadLetters.isEmpty }
+}

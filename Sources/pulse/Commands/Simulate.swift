@@ -1,0 +1,117 @@
+// `pulse simulate`: the deterministic generator of a use case.
+
+import ArgumentParser
+import Connectors
+import Detection
+import Foundation
+import Pipeline
+
+/// What the simulator needs, as a command and as a source.
+struct SimulationOptions: ParsableArguments {
+  @Option(help: "Events to generate.")
+  var events = 1_000_000
+
+  @Option(help: "The same seed gives the same events.")
+  var seed: UInt64 = 1
+
+  @Option(help: "Simulated seconds a second: 600 plays an hour in six seconds. 0 is as fast as possible.")
+  var speedup = 0.0
+
+  func validate() throws {
+    guard events >= 0 else { throw ValidationError("--events must be 0 or more, found \(events)") }
+    guard speedup >= 0, speedup.isFinite else { throw ValidationError("--speedup must be 0 or more, found \(speedup)") }
+  }
+
+  var pace: SimulatorSource.Pace { speedup == 0 ? .asFastAsPossible : .speedup(speedup) }
+
+  /// The use case's generator and its text.
+  func definition(of location: UseCaseLocation) throws -> (SimulationDefinition, text: String) {
+    let path = location.directory + "/simulation.yaml"
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw OperatingError(
+        .configuration,
+        "the use case \(location.directory) cannot be simulated: it has no simulation.yaml (docs/simulation.md says how "
+          + "to write one)")
+    }
+    let text = String(decoding: data, as: UTF8.self)
+    do { return (try SimulationDefinition(yaml: text, file: path), text) } catch {
+      throw OperatingError(.configuration, "\(error)")
+    }
+  }
+}
+
+struct Simulate: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Generate simulated events of a use case, in arrival order, as NDJSON.",
+    discussion: """
+      The events are simulated: a use case's simulation.yaml says what they look like. Injected anomalies are labelled \
+      in the file given by --labels, never in the events.
+
+        pulse simulate redset --events 100000 --seed 7 --to events.ndjson --labels labels.ndjson
+        pulse simulate redset --events 100000 --speedup 600 --to - | pulse run --use-case redset --source - --data data
+      """)
+
+  @Argument(help: "The use case: a directory, or the name of one under UseCases/.")
+  var useCase: String
+
+  @OptionGroup var options: SimulationOptions
+
+  @Option(help: ArgumentHelp("Where to write the events; - for standard output.", valueName: "file|-"))
+  var to: String
+
+  @Option(help: ArgumentHelp("Where to write the labels.", valueName: "file"))
+  var labels: String?
+
+  func run() async throws {
+    let location = try UseCaseLocator().locate(useCase)
+    let (definition, _) = try options.definition(of: location)
+    let output = try ByteOutput(path: to)
+    let labelOutput = try labels.map { try ByteOutput(path: $0) }
+    var simulator = Simulator(definition, seed: options.seed)
+    var origin: (instant: ContinuousClock.Instant, arrival: Int64)?
+    // A paced stream is written in small pieces, so that events arrive when they are due.
+    let piece = options.speedup == 0 ? 8192 : 32
+    while simulator.row < options.events {
+      let events = simulator.next(min(piece, options.events - simulator.row))
+      if options.speedup > 0, let last = events.arrivals.last {
+        let from = origin ?? (.now, events.arrivals[0])
+        origin = from
+        let due = from.instant + .microseconds(Int64(Double(last - from.arrival) / options.speedup))
+        try await Task.sleep(until: due, clock: .continuous)
+      }
+      guard try output.write(events.bytes) else { return }
+      for label in events.labels { _ = try labelOutput?.write(label.line) }
+    }
+  }
+}
+
+/// A file or standard output that bytes are written to.
+private final class ByteOutput {
+  private let descriptor: Int32
+  private let path: String
+
+  init(path: String) throws {
+    self.path = path
+    descriptor = path == "-" ? STDOUT_FILENO : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw OperatingError(.store, "\(path) cannot be written: \(String(cString: strerror(errno)))")
+    }
+  }
+
+  deinit { if descriptor != STDOUT_FILENO { close(descriptor) } }
+
+  /// - Returns: false when the reader of a pipe has gone.
+  func write(_ bytes: [UInt8]) throws -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0 {
+        if errno == EINTR { continue }
+        if errno == EPIPE { return false }
+        throw OperatingError(.store, "\(path) cannot be written: \(String(cString: strerror(errno)))")
+      }
+      rest = rest.dropFirst(count)
+    }
+    return true
+  }
+}

@@ -1,0 +1,60 @@
+// `pulse status`: where the runs on a data directory stand.
+
+import ArgumentParser
+import Connectors
+import Detection
+import Pipeline
+
+struct Status: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show how far each use case has come and what is stored.",
+    discussion: "Example: pulse status --data data")
+
+  @Option(help: "The data directory that `pulse run` wrote.")
+  var data: String
+
+  @Option(help: "Only this use case.")
+  var useCase: String?
+
+  @Flag(help: "Print one JSON array.")
+  var json = false
+
+  func run() throws {
+    let partitions = try StoreReader(DataDirectory(path: data)).status(of: useCase)
+    if json {
+      return Terminal.print("[\n  " + partitions.map(\.json).joined(separator: ",\n  ") + "\n]")
+    }
+    if partitions.isEmpty { return Terminal.print("Nothing has run on \(data) yet.") }
+    for partition in partitions { Terminal.print(Self.text(partition)) }
+  }
+
+  private static func text(_ status: PartitionStatus) -> String {
+    let totals = status.totals
+    var lines = [
+      "\(status.useCase)  \(status.partition.source)/\(status.partition.number)",
+      "  position      file \(status.position.segment), offset \(status.position.offset), record \(status.position.row)",
+      "  watermark     \(status.watermark.map { Timestamp.format($0) } ?? "not known yet")",
+      "  events        \(totals.events.grouped) of \(totals.records.grouped) records",
+      "  dead letters  \(list(totals.deadLetters))",
+      "  anomalies     \(list(totals.anomalies))",
+    ]
+    if !totals.classes.isEmpty { lines.append("  classes       \(list(totals.classes))") }
+    if !totals.lateEvents.isEmpty { lines.append("  late events   \(list(totals.lateEvents))") }
+    if totals.aheadEvents > 0 { lines.append("  far ahead     \(totals.aheadEvents.grouped)") }
+    if totals.expressionFailures > 0 {
+      lines.append("  failed casts and overflows  \(totals.expressionFailures.grouped)")
+    }
+    lines.append("  windows       \(status.windows.grouped), \(status.openWindows.grouped) open")
+    lines.append(
+      "  history       \((status.shardRows + status.waitingRows).grouped) rows, \(status.shards.grouped) shards, "
+        + "\((Double(status.shardBytes) / 1e6).fixed(1)) MB")
+    if let version = status.version { lines.append("  configuration \(version.prefix(12))") }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func list(_ counts: [String: Int]) -> String {
+    if counts.isEmpty { return "none" }
+    return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      .map { "\($0.key) \($0.value.grouped)" }.joined(separator: ", ")
+  }
+}

@@ -1,0 +1,49 @@
+// The command: the composition root. Each verb is a file in Commands/; what they share (options, errors, printing) is
+// beside this file. Results go to standard output, logs to standard error.
+
+import ArgumentParser
+import Foundation
+import Pipeline
+
+@main
+struct Pulse: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pulse",
+    abstract: "Real-time anomaly detection over event streams.",
+    discussion: """
+      A use case is a folder with a pipeline.yaml: what the events are and what to look for.
+
+        pulse check redset                                     is it right?
+        pulse simulate redset --events 100000 --to events.ndjson   make some events
+        pulse run --use-case redset --source events.ndjson --data data
+        pulse anomalies --data data                            what was found?
+
+      Exit codes: 0 success; 1 a check or test failed; 2 the use case or configuration is wrong; 3 the input cannot be \
+      read or is not the one read before; 4 the store or data directory cannot be used; 5 a bound was reached; \
+      6 an optional native part is missing; 64 wrong usage.
+      """,
+    version: "0.1.0",
+    subcommands: [
+      Check.self, Infer.self, Run.self, Simulate.self, Test.self, Status.self, Anomalies.self, Windows.self,
+      DeadLetters.self, List.self,
+    ])
+
+  static func main() async {
+    // A reader that goes away (`pulse anomalies | head`) ends the command quietly instead of killing it.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch let error as OperatingError {
+      Terminal.printError("pulse: error: \(error)")
+      Foundation.exit(error.kind.rawValue)
+    } catch let error as UseCaseNotFound {
+      Terminal.printError("pulse: error: \(error)")
+      Foundation.exit(OperatingError.Kind.configuration.rawValue)
+    } catch { exit(withError: error) }
+  }
+}

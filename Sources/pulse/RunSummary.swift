@@ -1,0 +1,116 @@
+// What a person wants to know when a run has ended: how fast, what was in the stream, what was found, what could not be
+// read, where the results are, and what to do next.
+
+import Connectors
+import Detection
+import Foundation
+import Pipeline
+
+struct RunSummary {
+  private let progress: RunProgress.Snapshot
+  private let seconds: Double
+  private let plan: Plan
+  private let data: String
+  private let useCaseArgument: String
+  /// Slowest (or otherwise highest) entities by the last quantile of the first grouped window that has one.
+  private let top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)])?
+
+  init(progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, useCaseArgument: String) throws {
+    self.progress = progress
+    seconds = max(duration.seconds, 1e-9)
+    self.plan = plan
+    self.data = data
+    self.useCaseArgument = useCaseArgument
+    let candidate = plan.windows.lazy.compactMap { window -> (String, String)? in
+      guard !window.by.isEmpty, let quantile = window.aggregates.last(where: { $0.call.function == .quantile }) else {
+        return nil
+      }
+      return (window.definition.name, quantile.name)
+    }.first
+    top = try candidate.map { window, aggregate in
+      let reader = try StoreReader(DataDirectory(path: data))
+      return (
+        window, aggregate,
+        try reader.topEntities(of: plan.useCase.name, window: window, by: aggregate, limit: 5)
+      )
+    }
+  }
+
+  var text: String {
+    var sections = [throughput]
+    if !progress.all.classes.isEmpty { sections.append(classes) }
+    if let top, !top.entities.isEmpty { sections.append(entities(top)) }
+    sections.append(
+      table("Anomalies by rule", progress.all.anomalies, empty: "No anomalies.", first: "rule"))
+    sections.append(
+      table("Dead letters by reason", progress.all.deadLetters, empty: "No dead letters.", first: "stage/reason"))
+    if !progress.all.lateEvents.isEmpty {
+      sections.append(table("Late events by window", progress.all.lateEvents, empty: "", first: "window"))
+    }
+    sections.append(
+      """
+      Results are in \(data): pulse.sqlite, and history/\(plan.useCase.name)/ as Arrow files by day.
+      Next: pulse anomalies --data \(data) --limit 10
+      """)
+    return sections.joined(separator: "\n\n")
+  }
+
+  private var throughput: String {
+    let run = progress.run
+    var line =
+      "\(run.events.grouped) events in \(seconds.fixed(seconds < 10 ? 2 : 1)) s: "
+      + "\(Int(Double(run.records) / seconds).grouped) records/s"
+    if progress.resumedRecords > 0 {
+      line += " (resumed behind \(progress.resumedRecords.grouped) records; the tables count all)"
+    }
+    if progress.eventTime != .min { line += "\nEvent time reached: \(Timestamp.format(progress.eventTime))" }
+    return line
+  }
+
+  private var classes: String {
+    let counts = progress.all.classes
+    let total = max(1, counts.values.reduce(0, +))
+    var table = TextTable([("class", .left), ("events", .right), ("share", .right)])
+    for (name, count) in counts.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+      table.add([name, count.grouped, (100 * Double(count) / Double(total)).fixed(2) + " %"])
+    }
+    return "Classes\n" + table.text
+  }
+
+  private func entities(
+    _ top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)])
+  ) -> String {
+    var table = TextTable([("entity", .left), ("events", .right), (top.aggregate, .right)])
+    for entity in top.entities {
+      let name = entity.by.dropFirst().dropLast().replacing("\"", with: "").replacing(":", with: " ")
+      table.add([String(name), Int(entity.events).grouped, entity.value.fixed(1)])
+    }
+    return "Highest \(top.aggregate) by entity, over all \(top.window) windows\n" + table.text
+  }
+
+  private func table(_ title: String, _ counts: [String: Int], empty: String, first: String) -> String {
+    if counts.isEmpty { return empty }
+    var table = TextTable([(first, .left), ("count", .right)])
+    for (name, count) in counts.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+      table.add([name, count.grouped])
+    }
+    return title + "\n" + table.text
+  }
+
+  var json: String {
+    let object: [String: Any] = [
+      "use_case": plan.useCase.name, "seconds": seconds, "records": progress.run.records,
+      "events": progress.run.events, "records_per_second": Double(progress.run.records) / seconds,
+      "resumed_records": progress.resumedRecords, "data": data,
+      "event_time": progress.eventTime == .min ? NSNull() : Timestamp.format(progress.eventTime) as Any,
+      "totals": [
+        "records": progress.all.records, "events": progress.all.events, "classes": progress.all.classes,
+        "anomalies": progress.all.anomalies, "dead_letters": progress.all.deadLetters,
+        "late_events": progress.all.lateEvents, "ahead_events": progress.all.aheadEvents,
+        "expression_failures": progress.all.expressionFailures,
+      ] as [String: Any],
+    ]
+    let bytes = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .prettyPrinted])
+    return String(decoding: bytes ?? Data("{}".utf8), as: UTF8.self)
+  }
+}

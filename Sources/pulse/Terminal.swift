@@ -1,0 +1,76 @@
+// Printing: results to standard output, messages to standard error, and whether a person is watching.
+
+import Foundation
+
+enum Terminal {
+  static let isInteractive = isatty(STDERR_FILENO) == 1
+
+  /// Writes a line of results. A closed pipe ends the process quietly.
+  static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+
+  static func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+
+  /// Replaces the current line of a terminal.
+  static func replaceLine(_ text: String) { write("\r\u{1B}[K" + text, to: STDERR_FILENO) }
+
+  private static func write(_ text: String, to descriptor: Int32) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0 {
+        if errno == EINTR || errno == EAGAIN { continue }
+        Foundation.exit(descriptor == STDOUT_FILENO && errno == EPIPE ? 0 : 1)
+      }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+}
+
+/// A table of text with aligned columns.
+struct TextTable {
+  enum Alignment { case left, right }
+
+  private var rows: [[String]]
+  private let alignments: [Alignment]
+
+  init(_ header: [(String, Alignment)]) {
+    rows = [header.map(\.0)]
+    alignments = header.map(\.1)
+  }
+
+  mutating func add(_ row: [String]) { rows.append(row) }
+
+  var isEmpty: Bool { rows.count == 1 }
+
+  /// The lines, indented by two spaces; the last column is not padded when it is left-aligned.
+  var text: String {
+    let widths = alignments.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    return rows.map { row in
+      var line = " "
+      for (column, cell) in row.enumerated() {
+        let padding = String(repeating: " ", count: widths[column] - cell.count)
+        line += " " + (alignments[column] == .right ? padding + cell : cell + padding) + " "
+      }
+      while line.last == " " { line.removeLast() }
+      return line
+    }.joined(separator: "\n")
+  }
+}
+
+extension Int {
+  /// With thousands separators: `1,234,567`.
+  var grouped: String {
+    var text = String(magnitude)
+    var index = text.index(text.endIndex, offsetBy: -3, limitedBy: text.startIndex)
+    while let at = index, at > text.startIndex {
+      text.insert(",", at: at)
+      index = text.index(at, offsetBy: -3, limitedBy: text.startIndex)
+    }
+    return (self < 0 ? "-" : "") + text
+  }
+}
+
+extension Double {
+  /// With the given number of decimals.
+  func fixed(_ decimals: Int) -> String { String(format: "%.\(decimals)f", self) }
+}

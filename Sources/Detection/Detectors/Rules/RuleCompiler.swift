@@ -22,17 +22,15 @@ public enum CompiledRule: Sendable {
 
   /// Compiles a rule.
   /// - Parameters:
-  ///   - columns: names and types of the columns of batches, in their order.
-  ///   - key: the entity key of the schema: the default of `per` for `cool_down`.
-  ///   - partitionedBy: the field by which the source is partitioned, where there may be several partitions; a rule with
-  ///     state must have it in `per`, else an entity's events may lie in several partitions.
+  ///   - scope: the columns of batches.
+  ///   - event: its key is the default of `per` for `cool_down`. If it says by which field the source is partitioned, a
+  ///     rule with state must have that in `per`, else the events of an entity may lie in several partitions.
   /// - Throws: everything that is wrong.
   public init(
-    _ definition: RuleDefinition, columns: [(name: String, type: ValueType)], key: String? = nil,
-    partitionedBy: String? = nil
+    _ definition: RuleDefinition, scope: Scope, event: EventDefinition
   ) throws(Diagnostics) {
-    var compiler = RuleCompiler(definition, columns: columns)
-    let rule = compiler.compile(key: key, partitionedBy: partitionedBy)
+    var compiler = RuleCompiler(definition, scope: scope, event: event)
+    let rule = compiler.compile()
     guard let rule, compiler.diagnostics.isEmpty else { throw Diagnostics(compiler.diagnostics) }
     self = rule
   }
@@ -49,30 +47,32 @@ public enum CompiledRule: Sendable {
 /// The state of one compilation.
 private struct RuleCompiler {
   let definition: RuleDefinition
-  let columns: [(name: String, type: ValueType)]
+  let event: EventDefinition
   let scope: Scope
   let aggregateParser: AggregateParser
   var diagnostics: [Diagnostic] = []
   var aggregates = AggregateTable()
 
-  init(_ definition: RuleDefinition, columns: [(name: String, type: ValueType)]) {
+  private var columns: [(name: String, type: ValueType)] { scope.columns }
+
+  init(_ definition: RuleDefinition, scope: Scope, event: EventDefinition) {
     self.definition = definition
-    self.columns = columns
-    scope = Scope(columns)
+    self.scope = scope
+    self.event = event
     aggregateParser = AggregateParser(scope: scope)
   }
 
-  mutating func compile(key: String?, partitionedBy: String?) -> CompiledRule? {
+  mutating func compile() -> CompiledRule? {
     checkForm()
     let when = definition.when.flatMap { expression($0) }
     let having = definition.having.flatMap { condition($0) }
     let conditionAggregates = aggregates.plans.count
-    if having != nil, conditionAggregates == 0, let text = definition.having {
+    if let having, having.aggregates.isEmpty, let text = definition.having {
       report("`having` has no aggregate", at: text.location, expected: "a condition such as count(*) > 10")
     }
     let isSliding = definition.within != nil || definition.having != nil
     let coolsDown = (definition.coolDown ?? 0) > 0
-    let per = isSliding || coolsDown ? entity(key: key, partitionedBy: partitionedBy) : []
+    let per = isSliding || coolsDown ? entity() : []
     let template = template(per: per, isSliding: isSliding)
     aggregates.layOut()
     guard diagnostics.isEmpty else { return nil }
@@ -86,7 +86,7 @@ private struct RuleCompiler {
     return .stateful(
       SlidingRulePlan(
         rule: head, when: when, per: per, within: definition.within ?? coolDown, coolDown: coolDown,
-        having: having?.expression, aggregates: aggregates.plans, conditionAggregates: conditionAggregates,
+        believed: max(event.maxAhead, event.outOfOrder), having: having?.expression, aggregates: aggregates.plans, conditionAggregates: conditionAggregates,
         arguments: aggregates.arguments, argumentPlans: aggregates.argumentPlans,
         bound: definition.having.flatMap { HavingBound($0, calls: aggregateParser) }, fingerprint: fingerprint(per)))
   }
@@ -119,7 +119,8 @@ private struct RuleCompiler {
   }
 
   /// The columns that make an entity.
-  private mutating func entity(key: String?, partitionedBy: String?) -> [Int] {
+  private mutating func entity() -> [Int] {
+    let key = event.schema.keyField.map { event.schema.fields[$0].name }
     var names = definition.per
     if names.isEmpty, definition.within == nil, let key { names = [LocatedText(key, at: definition.location)] }
     if names.isEmpty, definition.within == nil {
@@ -136,7 +137,7 @@ private struct RuleCompiler {
       if indexes.contains(index) { report("`per` names `\(name.text)` twice", at: name.location) }
       indexes.append(index)
     }
-    if let field = partitionedBy, let first = names.first, !names.contains(where: { $0.text == field }) {
+    if let field = event.partitionedBy, let first = names.first, !names.contains(where: { $0.text == field }) {
       report(
         "the events of one entity may lie in several partitions", at: first.location,
         expected: "`\(field)`, by which the source is partitioned, in `per`",

@@ -30,7 +30,8 @@ import Testing
           time: ahead ? time + 100_000 : time, user: random.chance(0.03) ? nil : user,
           kind: random.chance(0.03) ? nil : kind,
           x: random.chance(0.1) ? nil : ExactSumsTests.random(&random, kind: sizes),
-          n: random.chance(0.1) ? nil : random.chance(0.05) ? .max - 3 : Int64.random(in: -9...9, using: &random))
+          n: random.chance(0.1)
+            ? nil : random.chance(0.05) ? .max - 3 : Int64.random(in: -9...9, using: &random))
       }
       return RuleStream(marking: events, outOfOrder: random.chance(0.5) ? 0 : disorder / 2, maxAhead: Self.maxAhead)
     }
@@ -45,7 +46,10 @@ import Testing
         name: "busy", severity: .high, when: LocatedText("kind <> 'other'"),
         per: [LocatedText(random.chance(0.5) ? "user" : "account")], within: within, having: LocatedText(having),
         coolDown: coolDown, reason: LocatedText("{user} did {count(*)}, {sum(x)} within {within}"))
-      return (definition, RuleReference(within: within, coolDown: coolDown ?? within, believed: Self.maxAhead) { $0.count >= limit })
+      let reference = RuleReference(within: within, coolDown: coolDown ?? within, believed: Self.maxAhead) {
+        $0.count >= limit
+      }
+      return (definition, reference)
     }
   }
 

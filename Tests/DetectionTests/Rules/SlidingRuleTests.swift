@@ -84,7 +84,8 @@ import Testing
 
   @Test func `a finding tells the numbers`() throws {
     var definition = Self.logins
-    definition.reason = LocatedText("{count(*)} logins of {user} within {within}, {{mean {avg(x)}, {distinct(kind)} kind}}")
+    definition.reason = LocatedText(
+      "{count(*)} logins of {user} within {within}, {{mean {avg(x)}, {distinct(kind)} kind}}")
     var events = at(0, 0, 0, 0, 0)
     for index in events.indices { events[index].x = Double(index) }
     let stream = RuleStream(events)

@@ -67,9 +67,6 @@ private struct RuleCompiler {
     let when = definition.when.flatMap { expression($0) }
     let having = definition.having.flatMap { condition($0) }
     let conditionAggregates = aggregates.plans.count
-    if let having, having.aggregates.isEmpty, let text = definition.having {
-      report("`having` has no aggregate", at: text.location, expected: "a condition such as count(*) > 10")
-    }
     let isSliding = definition.within != nil || definition.having != nil
     let coolsDown = (definition.coolDown ?? 0) > 0
     let per = isSliding || coolsDown ? entity() : []
@@ -86,8 +83,8 @@ private struct RuleCompiler {
     return .stateful(
       SlidingRulePlan(
         rule: head, when: when, per: per, within: definition.within ?? coolDown, coolDown: coolDown,
-        believed: max(event.maxAhead, event.outOfOrder), having: having?.expression, aggregates: aggregates.plans, conditionAggregates: conditionAggregates,
-        arguments: aggregates.arguments, argumentPlans: aggregates.argumentPlans,
+        believed: max(event.maxAhead, event.outOfOrder), having: having?.expression, aggregates: aggregates.plans,
+        conditionAggregates: conditionAggregates, arguments: aggregates.arguments, argumentPlans: aggregates.argumentPlans,
         bound: definition.having.flatMap { HavingBound($0, calls: aggregateParser) }, fingerprint: fingerprint(per)))
   }
 
@@ -177,7 +174,7 @@ private struct RuleCompiler {
         found: "a string")
       return nil
     }
-    let number = aggregates.add(call)
+    let number = aggregates.add(call, scope: scope)
     if aggregates.argumentPlans.count == Limits.maxRuleArguments + 1 {
       report("the rule's aggregates have more than \(Limits.maxRuleArguments) different arguments", at: location)
     }
@@ -207,9 +204,7 @@ private struct RuleCompiler {
     return ReasonTemplate(pieces: pieces)
   }
 
-  private mutating func piece(
-    _ name: String, at location: SourceLocation, isSliding: Bool
-  ) -> ReasonTemplate.Piece? {
+  private mutating func piece(_ name: String, at location: SourceLocation, isSliding: Bool) -> ReasonTemplate.Piece? {
     if let index = scope.index(of: name) { return .column(index) }
     if name == "within", let within = definition.within { return .text(RuleText.duration(within)) }
     if name == "cool_down", let coolDown = definition.coolDown ?? definition.within {
@@ -283,8 +278,9 @@ private struct RuleCompiler {
     let arguments = zip(aggregates.arguments, aggregates.argumentPlans).map {
       "\($0.text) \($1.type.rawValue) \($1.words)"
     }
+    let entity = per.map { "\(columns[$0].name) \(columns[$0].type.rawValue)" }
     return """
-      rule 1: when \(definition.when?.text ?? "true"), per \(per.map { "\(columns[$0].name) \(columns[$0].type.rawValue)" }), \
+      rule 1: when \(definition.when?.text ?? "true"), per \(entity), \
       within \(definition.within ?? 0), having \(definition.having?.text ?? "true"), \
       cool down \(definition.coolDown ?? definition.within ?? 0), arguments \(arguments)
       """
@@ -321,8 +317,9 @@ struct AggregateTable: Sendable {
   private(set) var argumentPlans: [ArgumentPlan] = []
 
   /// The number of an aggregate, new or known.
-  mutating func add(_ call: AggregateCall) -> Int {
-    let plan = AggregatePlan(function: call.function, argument: call.argument.map { add($0) }, type: call.type)
+  mutating func add(_ call: AggregateCall, scope: Scope) -> Int {
+    let argument = call.argument.map { add(call.function == .avg ? Self.unwidened($0, scope) : $0) }
+    let plan = AggregatePlan(function: call.function, argument: argument, type: call.type)
     if let argument = plan.argument { argumentPlans[argument].uses.formUnion(Self.uses(of: call.function)) }
     if let known = plans.firstIndex(of: plan) { return known }
     plans.append(plan)
@@ -331,10 +328,18 @@ struct AggregateTable: Sendable {
   }
 
   private mutating func add(_ argument: Expression) -> Int {
-    if let known = arguments.firstIndex(where: { $0.text == argument.text }) { return known }
+    let known = arguments.firstIndex { $0.text == argument.text && $0.type == argument.type }
+    if let known { return known }
     arguments.append(argument)
     argumentPlans.append(ArgumentPlan(type: argument.type))
     return arguments.count - 1
+  }
+
+  /// The argument of an average as it is before integers are widened to doubles, so that their sum is exact in 128 bits
+  /// and shared with `sum`.
+  private static func unwidened(_ argument: Expression, _ scope: Scope) -> Expression {
+    guard let plain = try? Expression(argument.text, scope: scope), plain.type == .int else { return argument }
+    return plain
   }
 
   private static func uses(of function: AggregateFunction) -> ArgumentPlan.Uses {

@@ -69,7 +69,8 @@ struct SlidingEntities: Sendable {
   /// `width` words a node.
   private(set) var words: [UInt64] = []
   private(set) var arguments: [ArgumentWindows]
-  private var slots: [EntityKey: UInt32] = [:]
+  private var slots = EntityTable()
+  private let sumsDoubles: Bool
   private var freeSlots: [UInt32] = []
   private var freeNode = PairingHeap.none
   private var disorder = DisorderedEntries()
@@ -93,10 +94,16 @@ struct SlidingEntities: Sendable {
     self.plans = plans
     width = plans.reduce(0) { $0 + $1.words }
     arguments = plans.map(ArgumentWindows.init)
+    sumsDoubles = plans.contains { $0.type == .double && $0.uses.contains(.sum) }
   }
 
   /// What is held, in units of about 32 bytes: an entry is one, an entity four, a full-width sum seventeen.
-  var units: Int { entryCount + 4 * slots.count + 17 * arguments.reduce(0) { $0 + $1.wideSums } }
+  @inline(__always)
+  var units: Int {
+    var units = entryCount + 4 * slots.count
+    if sumsDoubles { for index in arguments.indices { units += 17 * arguments[index].wideSums } }
+    return units
+  }
 
   // MARK: Events
 
@@ -124,7 +131,7 @@ struct SlidingEntities: Sendable {
     _ key: EntityKey, time: Int64, watermark: Int64, staged: StagedArguments, ordinal: Int
   ) -> UInt32? {
     let slot: UInt32
-    if let known = plausible(slots[key], watermark) {
+    if let known = plausible(slots.find(key) { entities[Int($0)].key }, watermark) {
       slot = known
       let clock = entities[Int(slot)].clock
       if time <= clock.subtractingSaturated(within) { return nil }
@@ -203,7 +210,7 @@ struct SlidingEntities: Sendable {
       entities.append(entity)
       for index in arguments.indices { arguments[index].growSlots(to: entities.count) }
     }
-    slots[entity.key] = slot
+    slots.insert(entity.key, slot: slot) { entities[Int($0)].key }
     return slot
   }
 
@@ -220,7 +227,7 @@ struct SlidingEntities: Sendable {
   private mutating func retire(_ slot: UInt32) {
     while entities[Int(slot)].head != PairingHeap.none { release(popInOrder(slot), slot) }
     while entities[Int(slot)].disordered != PairingHeap.none { release(popDisordered(slot), slot) }
-    slots[entities[Int(slot)].key] = nil
+    slots.remove(entities[Int(slot)].key) { entities[Int($0)].key }
     ledger.lose(entities[Int(slot)].segment)
     entities[Int(slot)].segment = Entry.noSegment
     retired.append(slot)

@@ -75,8 +75,10 @@ public final class SlidingRule: StatefulDetector {
     guard entities.take(input, limit: limit, into: &outcome, counts: &counts) else {
       throw LimitError(
         subject: "rule \(plan.rule.name)",
-        message: "its windows hold \(entities.entryCount) events of \(entities.entityCount) entities, which is more than "
-          + "\(limit) units of state in one partition; shorten `within`, narrow `when` or choose a coarser `per`")
+        message: """
+          its windows hold \(entities.entryCount) events of \(entities.entityCount) entities in one partition, more than \
+          \(limit) units of state; shorten `within`, narrow `when` or choose a coarser `per`
+          """)
     }
     report(outcome, in: batch, into: &findings, counts: &counts)
     entities.recycle()

@@ -37,6 +37,10 @@ public enum Limits {
   /// Depth of an expression's tree: evaluation recurses, one frame a level.
   public static let maxExpressionDepth = 200
 
+  /// Longest string that `||`, `concat` and `replace` compute, in bytes; beyond, the result is NULL and counted. A batch
+  /// of the most rows then stays below the 4 GiB that a string column can address.
+  public static let maxComputedStringBytes = 65_535
+
   /// Windows one event may belong to (size / every of a sliding window): the cost of an event is proportional to it.
   public static let maxWindowOverlap = 64
 

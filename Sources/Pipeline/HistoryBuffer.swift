@@ -19,12 +19,12 @@ struct TailJob: Sendable {
 
 /// Collects rows by day and cuts them into shards.
 struct HistoryBuffer {
-  private struct Slice {
+  fileprivate struct Slice {
     var columns: [Column]
     var rows: Range<Int>
   }
 
-  private struct Day {
+  fileprivate struct Day {
     var slices: [Slice] = []
     var count = 0
     /// Buffered rows that stored tails cover.
@@ -87,9 +87,9 @@ struct HistoryBuffer {
   mutating func append(_ columns: [Column], eventTimes: [Int64], now: ContinuousClock.Instant) {
     var start = 0
     while start < eventTimes.count {
-      let dayNumber = Timestamp.dayNumber(of: eventTimes[start])
+      let dayNumber = Self.dayNumber(of: eventTimes[start])
       var end = start + 1
-      while end < eventTimes.count, Timestamp.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
+      while end < eventTimes.count, Self.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
       append(Slice(columns: columns, rows: start..<end), times: eventTimes[start..<end], now: now)
       start = end
     }
@@ -116,7 +116,7 @@ struct HistoryBuffer {
   mutating func seal(olderThan limit: ContinuousClock.Instant?, all: Bool = false, now: ContinuousClock.Instant) {
     for name in days.keys.sorted() where days[name]!.count > 0 {
       let isOld = if let opened = days[name]!.openedAt, let limit { opened <= limit } else { false }
-      if all || isOld { seal(&days[name]!, name: name, count: days[name]!.count, now: now) }
+      if all || isOld { sealAll(of: name, now: now) }
     }
   }
 
@@ -144,8 +144,14 @@ struct HistoryBuffer {
   private mutating func sealRested(now: ContinuousClock.Instant) {
     while days.values.count(where: { $0.count > 0 }) > Self.maxOpenDays {
       let rested = days.filter { $0.value.count > 0 }.min { $0.value.lastUse < $1.value.lastUse }!.key
-      seal(&days[rested]!, name: rested, count: days[rested]!.count, now: now)
+      sealAll(of: rested, now: now)
     }
+  }
+
+  private mutating func sealAll(of name: String, now: ContinuousClock.Instant) {
+    guard var day = days.removeValue(forKey: name) else { return }
+    seal(&day, name: name, count: day.count, now: now)
+    days[name] = day
   }
 
   private mutating func seal(_ day: inout Day, name: String, count: Int, now: ContinuousClock.Instant) {
@@ -169,6 +175,11 @@ struct HistoryBuffer {
     return HistoryShard(
       day: day, number: number, rows: rows.count, bytes: 0, firstTime: times.min() ?? 0, lastTime: times.max() ?? 0,
       temporaryPath: "\(folder)/.\(name).tmp", path: "\(folder)/\(name)")
+  }
+
+  private static func dayNumber(of time: Int64) -> Int64 {
+    let day = Timestamp.microsecondsPerDay
+    return time >= 0 ? time / day : (time + 1) / day - 1
   }
 
   private static func concatenate(

@@ -1,6 +1,7 @@
 // The canonical text of a use case, which names its version.
 
 import Detection
+import Foundation
 import Testing
 
 @testable import Pipeline
@@ -37,14 +38,18 @@ import Testing
     #expect(again.rules.map(\.coolDown) == [nil, 0])
   }
 
+  private func version(of text: String) throws -> String {
+    ConfigurationVersion(try UseCaseReader.read(text).get(), text: text).identifier
+  }
+
   @Test func layoutAndCommentsDoNotChangeTheVersion() throws {
-    let original = ConfigurationVersion(try UseCaseReader.read(source).get())
+    let original = try version(of: source)
     let other =
       source.replacing("  # when", with: "").replacing("out_of_order: 90s", with: "out_of_order: 1m30s")
       .replacing("{f: \"x + 1\"}", with: "\n  f: 'x + 1'")
     #expect(other != source)
-    #expect(ConfigurationVersion(try UseCaseReader.read(other).get()) == original)
-    #expect(original.identifier.count == 64)
+    #expect(try version(of: other) == original)
+    #expect(original.count == 64)
     for (old, new) in [
       ("x > 10", "x > 11"), ("90s", "91s"), ("critical", "high"), ("default: 0.1", "default: 0.2"),
       ("retain: 1d", "retain: 2d"),
@@ -52,7 +57,35 @@ import Testing
     ] {
       let changed = source.replacing(old, with: new)
       #expect(changed != source)
-      #expect(ConfigurationVersion(try UseCaseReader.read(changed).get()) != original, "\(old)")
+      #expect(try version(of: changed) != original, "\(old)")
     }
+  }
+
+  /// The whole example in the reference, and every use case of the repository.
+  @Test func documentedAndShippedUseCasesAreRight() throws {
+    let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let reference = try String(contentsOf: package.appendingPathComponent("docs/use-cases.md"), encoding: .utf8)
+    let start = try #require(reference.range(of: "```yaml\n"))
+    let end = try #require(reference.range(of: "```", range: start.upperBound..<reference.endIndex))
+    let example = UseCaseChecker.check(text: String(reference[start.upperBound..<end.lowerBound]))
+    #expect(example.plan != nil, "\(example.rendered)")
+    let locator = UseCaseLocator(currentDirectory: package.path, executable: nil)
+    #expect(locator.available().contains("redset"))
+    for name in locator.available() {
+      let check = UseCaseChecker.check(path: "\(package.path)/\(try locator.locate(name).pipelineFile)")
+      #expect(check.plan != nil, "\(check.rendered)")
+    }
+  }
+
+  /// Every key that the reader knows is in the reference.
+  @Test func everyKeyIsDocumented() throws {
+    let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("docs/use-cases.md")
+    let reference = try String(contentsOf: file, encoding: .utf8)
+    let keys =
+      UseCaseReader.sections + UseCaseReader.eventKeys + UseCaseReader.fieldKeys + UseCaseReader.ruleKeys
+      + UseCaseReader.windowKeys
+    for key in keys where key != "gap" { #expect(reference.contains("`\(key)`"), "\(key)") }
   }
 }

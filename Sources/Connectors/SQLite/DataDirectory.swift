@@ -2,7 +2,7 @@
 // out. Invariant: a file under a shard's final name belongs to a committed checkpoint.
 
 import Foundation
-public import Pipeline
+import Pipeline
 
 /// Paths below `--data` and the operations on them.
 public struct DataDirectory: Sendable, Hashable {

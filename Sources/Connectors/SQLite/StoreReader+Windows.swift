@@ -87,11 +87,7 @@ extension StoreReader {
         SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
         WHERE a.use_case = ? AND a.kind = 'configuration' ORDER BY a.sequence DESC LIMIT 1
         """, arguments: [useCase])
-    let check = UseCaseChecker.check(text: text ?? "", path: "the stored use case \(useCase)")
-    guard let plan = check.plan else {
-      throw OperatingError(.store, "the stored use case \(useCase) cannot be read:\n\(check.rendered)")
-    }
-    return plan
+    return try UseCaseChecker.plan(fromStored: text ?? "")
   }
 
   /// The entities of a window definition with the highest value of an aggregate over all stored windows together.
@@ -110,8 +106,9 @@ extension StoreReader {
         let by: String = row["by_values"]
         parts[by, default: []].append(try SQLiteCheckpoint.windowPart(row))
       }
+      let merger = WindowMerger(compiled)
       return try parts.compactMap { by, parts -> (by: String, events: Int64, value: Double)? in
-        let merged = try WindowResult.merge(parts, of: compiled)
+        let merged = try merger.merge(parts)
         let value = merged.aggregates.first { $0.name == aggregate }?.value
         switch value {
         case .double(let value): return (by, parts.reduce(0) { $0 + $1.events }, value)

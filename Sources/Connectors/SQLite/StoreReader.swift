@@ -4,7 +4,7 @@
 public import Detection
 import Foundation
 import GRDB
-public import Pipeline
+import Pipeline
 
 /// A read-only view of a data directory.
 public final class StoreReader: Sendable {

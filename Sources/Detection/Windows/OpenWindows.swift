@@ -28,19 +28,22 @@ struct OpenWindows {
   private var closed: [ChangedPart] = []
   private var scratch: [UInt8] = []
 
-  /// A changed part with the key by which changes are ordered.
+  /// A changed part with its place in the order of changes.
   private struct ChangedPart {
+    /// The key as a word: of strings and several values the hash.
     let word: Int64
     let isNull: Bool
+    /// The key of strings and several values.
     let key: [UInt8]
     let part: WindowPart
+  }
 
-    static func isBefore(_ a: Self, _ b: Self) -> Bool {
-      if a.part.start != b.part.start { return a.part.start < b.part.start }
-      if a.isNull != b.isNull { return b.isNull }
-      if a.word != b.word { return a.word < b.word }
-      return a.key.lexicographicallyPrecedes(b.key)
-    }
+  /// What changes are sorted by, without anything that is counted by reference.
+  private struct Place {
+    let start: Int64
+    let word: Int64
+    let isNull: Bool
+    let index: Int32
   }
 
   init(_ window: CompiledWindow, maxOpen: Int) {
@@ -61,7 +64,7 @@ struct OpenWindows {
     return late
   }
 
-  /// The parts that changed since the last call or restore, each once, by start and values of `by`.
+  /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
   mutating func takeChanges() -> [WindowPart] {
     var changes = closed
     closed.removeAll(keepingCapacity: true)
@@ -70,8 +73,17 @@ struct OpenWindows {
       changes.append(changedPart(Int(slot), closed: false))
     }
     dirty.removeAll(keepingCapacity: true)
-    changes.sort(by: ChangedPart.isBefore)
-    return changes.map(\.part)
+    var places = changes.indices.map { index in
+      let change = changes[index]
+      return Place(start: change.part.start, word: change.word, isNull: change.isNull, index: Int32(index))
+    }
+    places.sort { a, b in
+      if a.start != b.start { return a.start < b.start }
+      if a.word != b.word { return a.word < b.word }
+      if a.isNull != b.isNull { return b.isNull }
+      return changes[Int(a.index)].key.lexicographicallyPrecedes(changes[Int(b.index)].key)
+    }
+    return places.map { changes[Int($0.index)].part }
   }
 
   /// Replaces the open windows by stored ones, in any order.
@@ -104,13 +116,7 @@ struct OpenWindows {
 extension OpenWindows {
   private mutating func assign(_ work: WindowWork) throws(WindowError) -> Bitmap? {
     if keys.areWords { return try assignWords(work) }
-    if work.by.count == 1, case .string(let strings) = work.by[0].values, strings.codes != nil {
-      return try assignDictionary(work, strings)
-    }
-    return try Self.assignEach(work, &self) { windows, row, start throws(WindowError) in
-      WindowKeys.write(work.by, row, into: &windows.scratch)
-      return try windows.slot(start, windows.scratch, row, work)
-    }
+    return try assignGroups(work)
   }
 
   private mutating func assignWords(_ work: WindowWork) throws(WindowError) -> Bitmap? {
@@ -135,23 +141,20 @@ extension OpenWindows {
     }
   }
 
-  /// One dictionary-encoded string: the slot is remembered for each string of the dictionary.
-  private mutating func assignDictionary(_ work: WindowWork, _ strings: StringColumn) throws(WindowError) -> Bitmap? {
-    let validity = work.by[0].validity
-    let nullEntry = strings.entryCount
-    var known = [(start: Int64, slot: Int32)](repeating: (0, -1), count: nullEntry + 1)
+  /// Keys of bytes: the slot is remembered for each group of equal values in the batch.
+  private mutating func assignGroups(_ work: WindowWork) throws(WindowError) -> Bitmap? {
+    let groups = WindowGroups(work.by)
+    var known = [(start: Int64, slot: Int32)](repeating: (0, -1), count: groups.count)
     return try Self.assignEach(work, &self) { windows, row, start throws(WindowError) in
-      let isNull = if let validity { !validity[row] } else { false }
-      let entry = isNull ? nullEntry : strings.entry(of: row)
-      if known[entry].start == start, known[entry].slot >= 0 { return Int(known[entry].slot) }
-      WindowKeys.write(work.by, row, into: &windows.scratch)
-      let open = windows.closed.count
-      let slot = try windows.slot(start, windows.scratch, row, work)
-      if windows.closed.count != open {
+      let group = Int(groups.codes[row])
+      if known[group].start == start, known[group].slot >= 0 { return Int(known[group].slot) }
+      let closed = windows.closed.count
+      let slot = try windows.slot(start, row, work)
+      if windows.closed.count != closed {
         // Making room closed windows: what is remembered may be gone.
         for index in known.indices { known[index].slot = -1 }
       }
-      known[entry] = (start, Int32(slot))
+      known[group] = (start, Int32(slot))
       return slot
     }
   }
@@ -193,13 +196,13 @@ extension OpenWindows {
     return late
   }
 
-  /// The slot of a window with a key of bytes, opened if need be.
-  private mutating func slot(_ start: Int64, _ key: [UInt8], _ row: Int, _ work: WindowWork) throws(WindowError) -> Int
-  {
-    let hash = hash(start, word: 0, isNull: false, key)
-    if let known = table.find(start, key, hash) { return known }
+  /// The slot of a row's window with a key of bytes, opened if need be.
+  private mutating func slot(_ start: Int64, _ row: Int, _ work: WindowWork) throws(WindowError) -> Int {
+    WindowKeys.write(work.by, row, into: &scratch)
+    let hash = hash(start, word: 0, isNull: false, scratch)
+    if let known = table.find(start, scratch, hash) { return known }
     try makeRoom(row, work)
-    return insert(start, word: 0, isNull: false, key, hash)
+    return insert(start, word: 0, isNull: false, scratch, hash)
   }
 
   @inline(__always)
@@ -260,6 +263,7 @@ extension OpenWindows {
       window: name, start: key.start, end: key.start + grid.size,
       by: keys.scalars(word: key.word, isNull: key.isNull, bytes: table.keys[slot]), closed: closed,
       state: aggregates.encode(slot), events: aggregates.eventCount(slot))
-    return ChangedPart(word: key.word, isNull: key.isNull, key: table.keys[slot], part: part)
+    let word = keys.areWords ? key.word : Int64(bitPattern: key.hash)
+    return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], part: part)
   }
 }

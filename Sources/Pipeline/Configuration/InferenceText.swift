@@ -102,7 +102,7 @@ struct InferredText {
     if field.type == "string", sample.origin == .json, seen.intStrings + seen.doubleStrings == seen.count {
       parts.append("all hold numbers: type double with numeric_strings would read them")
     }
-    if seen.hasNonFinite { parts.append("holds NaN or infinity") }
+    if seen.hasNonFinite { parts.append("holds NaN or infinity, and such events become dead letters") }
     return parts.joined(separator: ", ")
   }
 
@@ -149,8 +149,16 @@ struct InferredText {
 
   // MARK: Text
 
-  /// A field's name in an expression inside single quotes of YAML.
-  private static func reference(_ name: String) -> String { name }
+  /// Words that are not names in expressions unless they are quoted.
+  private static let keywords: Set<String> = [
+    "and", "or", "not", "is", "in", "between", "like", "ilike", "escape", "case", "when", "then", "else", "end", "as",
+    "distinct", "from", "select", "where", "cast", "try_cast", "null", "true", "false", "timestamp",
+  ]
+
+  /// A field's name in an expression.
+  private static func reference(_ name: String) -> String {
+    keywords.contains(name.lowercased()) ? "\"\(name)\"" : name
+  }
 
   private static func count(_ count: Int, _ noun: String) -> String { count == 1 ? "1 \(noun)" : "\(count) \(noun)s" }
 

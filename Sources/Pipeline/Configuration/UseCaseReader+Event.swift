@@ -3,7 +3,7 @@
 internal import Detection
 
 extension UseCaseReader {
-  private static let eventKeys = [
+  static let eventKeys = [
     "time", "key", "out_of_order", "max_ahead", "partitioned_by", "unknown_fields", "max_event_bytes", "checks",
     "fields",
   ]
@@ -124,7 +124,7 @@ extension UseCaseReader {
 
   // MARK: Fields
 
-  private static let fieldKeys = [
+  static let fieldKeys = [
     "type", "required", "default", "min", "max", "max_length", "allowed", "pattern", "format", "numeric_strings",
     "path",
   ]
@@ -164,9 +164,7 @@ extension UseCaseReader {
       reader.integer($0, what: "`max_length`", in: 1...Limits.maxEventBytes)
     }
     field.allowed = onlyFor(["int", "double", "string"], "allowed", keys, type).flatMap { allowed($0, of: type) }
-    field.pattern = onlyFor(["string"], "pattern", keys, type).flatMap {
-      reader.text($0, what: "`pattern`", expected: "a regular expression")?.text
-    }
+    field.pattern = onlyFor(["string"], "pattern", keys, type).flatMap { pattern($0) }
     field.numericStrings =
       onlyFor(["int", "double", "bool", "timestamp"], "numeric_strings", keys, type).flatMap {
         reader.flag($0, what: "`numeric_strings`")
@@ -252,6 +250,13 @@ extension UseCaseReader {
     reader.report(
       keys.location(of: key), "`\(key)` does not apply to type \(type.name)",
       expected: "a field of type \(types.joined(separator: ", "))")
+    return nil
+  }
+
+  private mutating func pattern(_ node: YAMLNode) -> String? {
+    guard let text = reader.text(node, what: "`pattern`", expected: "a regular expression") else { return nil }
+    guard let problem = Decoder.problem(inPattern: text.text) else { return text.text }
+    reader.report(node.location, "`pattern` is not a regular expression: \(problem)", found: node.description)
     return nil
   }
 

@@ -7,6 +7,7 @@ import Foundation
 import Logging
 import Pipeline
 import ServiceLifecycle
+import UnixSignals
 
 struct Run: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -27,8 +28,8 @@ struct Run: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow), - for standard input, or simulator. May be repeated; the \
-      files are one partition, in the order given.", valueName: "file|glob|-|simulator"))
+      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow), - for standard input, or simulator. May be repeated.",
+      discussion: "The files are one partition, in the order given.", valueName: "file|glob|-|simulator"))
   var source: [String]
 
   @Option(help: "Where results are kept.")
@@ -167,9 +168,6 @@ struct Run: AsyncParsableCommand {
     }
   }
 }
-
-extension RuntimeConfiguration.Source.Format: ExpressibleByArgument {}
-extension RuntimeConfiguration.History.Codec: ExpressibleByArgument {}
 
 /// The pipeline under supervision: stopping the service stops the source.
 private struct PipelineService: Service {

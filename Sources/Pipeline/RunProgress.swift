@@ -1,11 +1,11 @@
 // What a run has done so far, for the progress line, the summary and metrics. Updated once per batch.
 
-public import Detection
+import Detection
 import Metrics
 import Synchronization
 
 /// A view of a running pipeline, safe to read from any thread.
-public final class Progress: Sendable {
+public final class RunProgress: Sendable {
   /// A moment of the run.
   public struct Snapshot: Sendable {
     /// Counts of this run alone.

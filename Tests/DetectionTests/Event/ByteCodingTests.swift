@@ -8,7 +8,8 @@ struct ByteCodingTests {
   @Test("values read back the same, to the bit")
   func roundTrip() throws {
     let scalars: [Scalar] = [
-      .null, .int(0), .int(.min), .int(.max), .int(-1), .double(-0.0), .double(.infinity), .double(.leastNonzeroMagnitude), .bool(true),
+      .null, .int(0), .int(.min), .int(.max), .int(-1), .double(-0.0), .double(.infinity),
+      .double(.leastNonzeroMagnitude), .bool(true),
       .bool(false), .string(""), .string("übermäßig 🦉"), .timestamp(-62_135_596_800_000_000),
     ]
     var writer = ByteWriter()

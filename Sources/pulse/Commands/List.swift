@@ -59,11 +59,11 @@ struct List: ParsableCommand {
       }
     case .sources:
       SourceCatalog.entries.map {
-        Entry(name: $0.name, summary: $0.summary, available: $0.isAvailable, details: $0.options)
+        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
       }
     case .sinks:
       SinkCatalog.entries.map {
-        Entry(name: $0.name, summary: $0.summary, available: $0.isAvailable, details: $0.options)
+        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
       }
     }
   }

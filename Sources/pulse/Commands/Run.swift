@@ -152,9 +152,11 @@ struct Run: AsyncParsableCommand {
         definition, text: text, seed: simulation.seed, events: simulation.events, pace: simulation.pace,
         batchRows: batchSize)
     default:
+      let schema = useCase.plan.schema
       return FileSource(
         paths: source, format: fileFormat, follow: follow, idleTimeout: idle, batchRows: batchSize,
-        maxEventBytes: maxEventBytes)
+        maxEventBytes: maxEventBytes,
+        columns: schema.unknownFields == .reject ? [] : schema.fields.map { ($0.name, $0.type) })
     }
   }
 

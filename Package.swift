@@ -23,6 +23,9 @@ let package = Package(
   products: [
     .executable(name: "pulse", targets: ["pulse"]),
     .library(name: "Detection", targets: ["Detection"]),
+    // For Benchmarks/, a package of its own.
+    .library(name: "Pipeline", targets: ["Pipeline"]),
+    .library(name: "Connectors", targets: ["Connectors"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

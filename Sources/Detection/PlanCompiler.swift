@@ -92,11 +92,8 @@ struct PlanCompiler {
   // MARK: Rules and windows
 
   private mutating func compile(_ definition: RuleDefinition) {
-    let schema = useCase.event.schema
     do throws(Diagnostics) {
-      let rule = try CompiledRule(
-        definition, columns: scope.columns, key: schema.keyField.map { schema.fields[$0].name },
-        partitionedBy: useCase.event.partitionedBy)
+      let rule = try CompiledRule(definition, scope: scope, event: useCase.event)
       switch rule {
       case .stateless(let rule): readColumns.formUnion(rule.columns)
       case .stateful(let plan): readColumns.formUnion(plan.columns)

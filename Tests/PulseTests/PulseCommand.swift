@@ -98,14 +98,16 @@ final class RunningCommand {
   private var status: Int32?
   private var peakKilobytes = 0.0
 
-  /// - Parameter input: what standard input holds; nothing unless given.
-  init(_ command: [String], input: String? = nil, environment: [String: String] = [:]) throws {
+  /// - Parameters:
+  ///   - input: what standard input holds; nothing unless given.
+  ///   - pipe: a named pipe that is standard input instead; it has no end.
+  init(_ command: [String], input: String? = nil, pipe: String? = nil, environment: [String: String] = [:]) throws {
     folder = try TestFolder()
     try folder.write("stdin", input ?? "")
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, folder / "stdin", O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 0, pipe ?? folder / "stdin", pipe == nil ? O_RDONLY : O_RDWR, 0)
     posix_spawn_file_actions_addopen(&actions, 1, folder / "stdout", O_WRONLY | O_CREAT, 0o644)
     posix_spawn_file_actions_addopen(&actions, 2, folder / "stderr", O_WRONLY | O_CREAT, 0o644)
     // The threads that tests run on may have signals blocked or ignored; a shell's child has not.

@@ -87,9 +87,12 @@ let package = Package(
     // Tests.
     .target(name: "TestKit", dependencies: ["Detection", "Pipeline"], path: "Tests/TestKit", swiftSettings: strict),
     .testTarget(name: "DetectionTests", dependencies: ["Detection", "TestKit"], swiftSettings: strict),
-    .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "TestKit"], swiftSettings: strict),
     .testTarget(
-      name: "ConnectorsTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
+      name: "PipelineTests",
+      dependencies: ["Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ConnectorsTests", dependencies: ["Connectors", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),
     .target(
       name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
@@ -99,7 +102,7 @@ let package = Package(
       name: "PulseTests", dependencies: ["pulse", "CrashKit", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),
     .testTarget(
-      name: "ScenarioTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
+      name: "ScenarioTests", dependencies: ["Detection", "Pipeline"], swiftSettings: strict,
       linkerSettings: runPath),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

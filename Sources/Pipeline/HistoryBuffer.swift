@@ -190,11 +190,12 @@ struct HistoryBuffer {
   }
 
   private func shard(of day: String, number: Int, rows: HistoryRows) -> HistoryShard {
-    let times: [Int64] = if case .timestamp(let times) = rows.columns[min(timeColumn, rows.columns.count - 1)].values {
-      times
-    } else {
-      []
-    }
+    let times: [Int64] =
+      if case .timestamp(let times) = rows.columns[min(timeColumn, rows.columns.count - 1)].values {
+        times
+      } else {
+        []
+      }
     let name = "\(stem)-\(String(number).leftPadded(to: 6)).arrow"
     let folder = "\(folder)/day=\(day)"
     return HistoryShard(

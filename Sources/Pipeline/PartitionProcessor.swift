@@ -213,7 +213,8 @@ extension PartitionProcessor {
       columns.append(
         Column(
           .string(
-            StringColumn(offsets: names.offsets, bytes: names.bytes, codes: classes.map { UInt32(truncatingIfNeeded: $0) })
+            StringColumn(
+              offsets: names.offsets, bytes: names.bytes, codes: classes.map { UInt32(truncatingIfNeeded: $0) })
           )))
     }
     columns.append(Column(.bool(late ?? Bitmap(repeating: false, count: batch.count))))

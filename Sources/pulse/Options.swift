@@ -17,7 +17,8 @@ enum UseCaseArgument {
       throw OperatingError(
         .configuration, "the use case \(argument) has \(check.diagnostics.count) error(s)\n\(check.rendered)")
     }
-    return LoadedUseCase(location: location, plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source))
+    return LoadedUseCase(
+      location: location, plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source))
   }
 }
 

@@ -15,8 +15,8 @@ public struct StoredResults: Sendable {
     "dead_letters": "SELECT * FROM dead_letters",
     "window_parts": "SELECT * FROM window_parts",
     "partitions": """
-      SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
-      """,
+    SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
+    """,
     "history_shards": "SELECT * FROM history_shards",
   ]
 

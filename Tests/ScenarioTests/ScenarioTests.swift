@@ -13,7 +13,8 @@ struct ScenarioCase: CustomTestStringConvertible, Sendable {
   let scenario: Scenario
   var testDescription: String { "\(useCase)/\(scenario.file): \(scenario.name)" }
 
-  static let useCases = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  static let useCases =
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().path + "/UseCases"
 
   static let names = ((try? FileManager.default.contentsOfDirectory(atPath: useCases)) ?? []).sorted()

@@ -40,7 +40,8 @@ enum CaseMapping {
   static func upper(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
     // ß: the full mapping is SS; DuckDB has the capital sharp s.
     if scalar.value == 0xDF { return "\u{1E9E}" }
-    return only(scalar.properties.uppercaseMapping) ?? scalar
+    // Greek letters with iota below: the simple mapping is the one that title case uses.
+    return only(scalar.properties.uppercaseMapping) ?? only(scalar.properties.titlecaseMapping) ?? scalar
   }
 
   private static func only(_ mapping: String) -> Unicode.Scalar? {

@@ -84,11 +84,11 @@ enum CivilTime {
 
 /// Timestamps as text, in literals and casts.
 enum TimestampText {
-  /// Microseconds of `YYYY-MM-DD`, or that with `T` or a space and `HH:MM`, `:SS` and a fraction, and `Z` or nothing;
-  /// spaces around it. Digits beyond microseconds are cut off. nil for anything else, an offset included: a text whose
-  /// zone would be ignored must not pass.
+  /// Microseconds of `YYYY-MM-DD`, or that with `T` or a space and `HH:MM`, `:SS` and a fraction, and `Z` or nothing.
+  /// Digits beyond microseconds are cut off. nil for anything else, an offset included: a text whose zone would be
+  /// ignored must not pass.
   static func parse(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Int64? {
-    var reader = Reader(rest: trimmed(text))
+    var reader = Reader(rest: text)
     guard let year = reader.digits(4), reader.accept("-"), let month = reader.digits(2), reader.accept("-"),
       let day = reader.digits(2), (1...12).contains(month),
       day >= 1, day <= CivilTime.daysInMonth(year, month)

@@ -154,10 +154,11 @@ extension Evaluation {
   private mutating func piece(
     _ function: ScalarFunction, _ operands: [Value], _ validity: Bitmap?, _ selection: Bitmap?
   ) -> Value {
-    // Places and counts beyond 32 bits fail, as in DuckDB.
+    // Places and counts beyond 32 bits fail, as in DuckDB, and so does a negative length, as in the SQL standard.
     var failed: Bitmap?
-    for operand in operands.dropFirst() {
-      let outside = NumericKernels.rows(operand.lane64, count) { $0.magnitude > UInt64(UInt32.max) }
+    for (index, operand) in operands.enumerated().dropFirst() {
+      let range = TextPieces.range(ofArgument: index)
+      let outside = NumericKernels.rows(operand.lane64, count) { !range.contains($0) }
       failed = failed.map { $0 | outside } ?? outside
     }
     let valid = withFailures(failed, validity, selection)
@@ -280,23 +281,16 @@ enum TextPieces {
     }
   }
 
+  /// What may be given as the argument with this index; the text is argument 0.
+  static func range(ofArgument index: Int) -> ClosedRange<Int64> {
+    index == 2 ? 0...Int64(UInt32.max) : -Int64(UInt32.max)...Int64(UInt32.max)
+  }
+
   private static func range(_ text: Text, _ count: Int64, _ offset: Int64, _ length: Int64) -> Range<Int> {
-    if length == 0 { return 0..<0 }
-    var length = length
-    var start: Int64
-    if offset > 0 {
-      start = min(count, offset - 1)
-    } else if offset < 0 {
-      start = count + offset
-    } else {
-      // Place 0 is the one before the first character.
-      start = 0
-      length -= 1
-      if length <= 0 { return 0..<0 }
-    }
-    var end = start
-    if length > 0 { end = min(count, start + length) } else { start += length }
-    start = max(start, 0)
+    // Place 0 is the one before the first character; -1 is the last one, and one before the first is the first.
+    let first = offset < 0 ? max(count + offset, 0) : offset - 1
+    let start = max(first, 0)
+    let end = min(first + length, count)
     guard start < end else { return 0..<0 }
     let from = CodePoints.offset(text, of: Int(start))
     let to = end == count ? text.count : CodePoints.offset(text, of: Int(end))

@@ -195,7 +195,7 @@ public enum FunctionCatalog {
         scalar(.substring, [.value(.string), .value(.int)], .string),
         scalar(.substring, [.value(.string), .value(.int), .value(.int)], .string),
       ], "From a place (1 is the first character, -1 the last), so many characters",
-      notes: "A negative count takes the characters before the place."),
+      notes: "Fails for a negative count."),
     FunctionDescriptor("trim", trimming(.trim), "Without spaces at both ends, or characters of the second argument"),
     unary("upper", .upper, [(.string, .string)], "Upper case", notes: "Character by character (simple case mapping)."),
   ]

@@ -158,7 +158,14 @@ struct Parser {
     case .and: return try logical(left, "AND", .and, tighter: .not)
     case .is: return try isTest(left)
     case .comparison: return try comparison(left)
-    case .membership: return try membership(left)
+    case .membership:
+      let result = try membership(left)
+      // A list is closed by its parenthesis; what ends in an operand does not chain.
+      if case .inList = result.kind { return result }
+      if operatorLevel() == .membership {
+        throw unexpected("AND, OR or the end (BETWEEN and LIKE do not chain: use parentheses)")
+      }
+      return result
     case .cast:
       advance()
       let type = try typeName()
@@ -211,6 +218,9 @@ struct Parser {
     guard accept("DISTINCT") else { throw unexpected("NULL, TRUE, FALSE or DISTINCT FROM") }
     try expect("FROM")
     let right = try expression(.comparison)
+    if operatorLevel() == .is {
+      throw unexpected("AND, OR or the end (IS DISTINCT FROM does not chain: use parentheses)")
+    }
     return try Syntax(.distinctFrom(negated: negated), left.span.through(right.span), [left, right])
   }
 
@@ -224,6 +234,7 @@ struct Parser {
       return try Syntax(.inList(negated: negated), left.span.through(previous), children)
     }
     if accept("BETWEEN") {
+      if isKeyword("NOT") { throw unexpected("a value, or NOT in parentheses") }
       let low = try expression(.concatenation)
       try expect("AND")
       let high = try expression(.concatenation)

@@ -235,6 +235,9 @@ extension SQLPrinter {
       return "TRY(\(first) \(operation.rawValue) \(operands[1]))"
     case .negate where node.type == .int: return "TRY(- \(first))"
     case .cast: return duckDBCast(node, first)
+    // A NULL operand would make the result's type NULL.
+    case .concatenate: return "CAST(\(operands.joined(separator: " || ")) AS VARCHAR)"
+    // TRY keeps the optimiser from rewriting a comparison with it, which loses NULLs (seen in 1.5.6).
     case .dateTrunc(let unit): return "TRY(date_trunc('\(unit.rawValue)', \(first)))"
     case .call(let function): return duckDBCall(function, node, operands)
     default: return nil
@@ -252,10 +255,9 @@ extension SQLPrinter {
       let number = "([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
       return guarded(operand, "[\\t-\\r ]*[+-]?(\(number)|(?i:inf|infinity|nan))[\\t-\\r ]*", text)
     case (.string, .timestamp):
-      let time = "[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?Z?"
-      // DuckDB takes 24:00:00 for midnight of the next day.
-      return guarded(
-        operand, "[\\t-\\r ]*[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3])\(time.dropFirst(13)))?[\\t-\\r ]*", text)
+      // DuckDB takes 24:00:00 for midnight of the next day, and ignores an offset.
+      let time = "[T ]([01][0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?Z?"
+      return guarded(operand, "[0-9]{4}-[0-9]{2}-[0-9]{2}(\(time))?", text)
     default: return text
     }
   }
@@ -269,16 +271,32 @@ extension SQLPrinter {
     let first = operands.first ?? ""
     switch function {
     case .abs where node.type == .int: return "TRY(abs(\(first)))"
-    case .asin, .cos, .sin, .sqrt, .ln, .log10, .log2, .makeTimestamp:
+    case .makeTimestamp, .makeTimestampMilliseconds:
+      // TRY lets some values beyond the range pass as others.
+      let (unit, name): (Int64, String) = function == .makeTimestamp ? (1, "make_timestamp") : (1000, "make_timestamp_ms")
+      let range = "\(CivilTime.valid.lowerBound / unit) AND \(CivilTime.valid.upperBound / unit)"
+      return "(CASE WHEN \(first) BETWEEN \(range) THEN \(name)(\(first)) END)"
+    case .asin, .cos, .sin, .sqrt, .ln, .log10, .log2:
       return "TRY(\(call(Self.name(of: function), operands)))"
-    case .makeTimestampMilliseconds: return "TRY(make_timestamp_ms(\(first)))"
     case .sign: return "CAST(sign(\(first)) AS BIGINT)"
     case .left, .right, .substring:
-      let bounded = operands.dropFirst().map { count in
-        "(CASE WHEN \(count) BETWEEN -4294967295 AND 4294967295 THEN \(count) END)"
+      let bounded = operands.indices.dropFirst().map { index in
+        let range = TextPieces.range(ofArgument: index)
+        return "(CASE WHEN \(operands[index]) BETWEEN \(range.lowerBound) AND \(range.upperBound) "
+          + "THEN \(operands[index]) END)"
       }
+      if function == .substring { return duckDBSubstring(first, node, bounded) }
       return call(Self.name(of: function), [first] + bounded)
     default: return nil
     }
+  }
+
+  /// DuckDB counts places before the first character differently for ASCII and other strings, so a negative place is
+  /// taken from the right.
+  private func duckDBSubstring(_ text: String, _ node: Node, _ places: [String]) -> String {
+    let plain = call("substring", [text] + places)
+    if case .int(let place)? = node.children[1].constant, place >= 0 { return plain }
+    let tail = "right(\(text), - \(places[0]))"
+    return "(CASE WHEN \(places[0]) < 0 THEN \(places.count > 1 ? "left(\(tail), \(places[1]))" : tail) ELSE \(plain) END)"
   }
 }

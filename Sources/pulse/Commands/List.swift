@@ -55,7 +55,8 @@ struct List: ParsableCommand {
       FunctionCatalog.all.map { function in
         Entry(
           name: function.name, summary: function.summary,
-          details: function.signatures.map { $0.text(function.name) } + (function.notes.isEmpty ? [] : [function.notes]))
+          details: function.signatures.map { $0.text(function.name) } + (function.notes.isEmpty ? [] : [function.notes])
+        )
       }
     case .sources:
       SourceCatalog.entries.map {

@@ -134,10 +134,9 @@ import Testing
       return number.map { $0.doubleValue == (value ? 1 : 0) } ?? false
     case .timestamp(let value):
       if let text = theirs as? String { return Timestamp.parse(text, format: .rfc3339) == value }
-      return number.flatMap { Timestamp.fromEpoch(double: $0.doubleValue, format: .automatic) }.map {
-        abs($0 - value) <= 1
-      }
-        ?? false
+      guard let number else { return false }
+      if Timestamp.fromEpoch(number.int64Value, format: .automatic) == value { return true }
+      return Timestamp.fromEpoch(double: number.doubleValue, format: .automatic).map { abs($0 - value) <= 1 } ?? false
     case .string(let value):
       if field.type == .json {
         guard let parsed = foundation(Array(value.utf8)) else { return false }

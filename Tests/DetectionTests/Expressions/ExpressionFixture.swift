@@ -3,6 +3,9 @@
 import Detection
 import Testing
 
+/// Foundation has a type of the same name.
+typealias Expression = Detection.Expression
+
 enum ExpressionFixture {
   static let scope = Scope([
     ("i", .int), ("j", .int), ("x", .double), ("y", .double), ("b", .bool), ("c", .bool), ("s", .string),

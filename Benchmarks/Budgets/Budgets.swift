@@ -111,7 +111,7 @@ struct Budgets {
     var table = BudgetTable()
     table.add(
       Budget(
-        what: "decode \(input.plan.schema.fields.count)-field, \(fixed(input.bytesPerRecord, 0))-byte JSON, one core",
+        what: "decode \(input.fieldCount)-field, \(fixed(input.bytesPerRecord, 0))-byte JSON, one core",
         target: 1e6, defect: 0.45e6, direction: .atLeast, format: eventsPerSecond),
       measured: decode, note: "best of \(decodeRuns)")
     table.add(

@@ -2,13 +2,13 @@
 // over, and everything a stage needs from the ones before it. The same seed gives the same bytes.
 
 import Connectors
-public import Detection
+import Detection
 import Foundation
 import Pipeline
 
 /// Events of `redset`, raw, decoded and derived.
 public struct RedsetInput: Sendable {
-  public let plan: Plan
+  let plan: Plan
   /// The text of the use case's `pipeline.yaml`.
   let text: String
   /// Batches of `Limits.defaultBatchRows` records.
@@ -17,11 +17,14 @@ public struct RedsetInput: Sendable {
   let staged: [StagedBatch]
   let marks: [EventTimeMarks]
   let reference: RedsetReference
-  /// Records of an input, unless another number of batches is asked for.
-  public static let defaultRecords = 16 * Limits.defaultBatchRows
+  /// Batches of an input, unless another number is asked for, and their records.
+  public static let defaultBatches = 16
+  public static let defaultRecords = defaultBatches * Limits.defaultBatchRows
 
   /// Records in all batches.
   public let records: Int
+  /// Fields of a record.
+  public var fieldCount: Int { plan.schema.fields.count }
   /// Mean length of a record, without its line end.
   public let bytesPerRecord: Double
 
@@ -29,7 +32,7 @@ public struct RedsetInput: Sendable {
   ///   - root: the folder that holds `UseCases/`.
   ///   - batches: how many to make.
   /// - Throws: `WrongOutput` when the use case is not right or its records cannot be read.
-  public init(root: String, batches: Int = defaultRecords / Limits.defaultBatchRows, seed: UInt64 = 42) throws {
+  public init(root: String, batches: Int = defaultBatches, seed: UInt64 = 42) throws {
     let folder = root + "/UseCases/redset"
     let check = UseCaseChecker.check(path: folder + "/pipeline.yaml")
     guard let plan = check.plan else { throw WrongOutput(check.rendered) }

@@ -1,7 +1,7 @@
 // The stages of `redset`, one after another, each over the output of the ones before it.
 
 import Connectors
-public import Detection
+import Detection
 
 extension RedsetInput {
   /// All stages that run on one core.

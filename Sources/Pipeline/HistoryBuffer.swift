@@ -38,8 +38,11 @@ struct HistoryBuffer {
     var lastUse = 0
   }
 
-  /// Most days with waiting rows, and most waiting rows: beyond, the day that has rested longest is sealed early.
+  /// Most days with waiting rows: beyond, the day that has rested longest is sealed early.
   static let maxOpenDays = 16
+  /// Most waiting rows of all days, at 250 bytes a row 25 MB: with them, the fullest day is sealed early. Which one that
+  /// is follows from what waits, so a restart decides the same.
+  static let maxWaitingRows = Limits.shardRows * 3 / 2
   /// Slices are joined up to this many rows: a default batch is left alone.
   static let mergedRows = 2_048
   /// How long a row may wait before it is in a shard that other tools can read.
@@ -51,6 +54,8 @@ struct HistoryBuffer {
   private let stem: String
   private var days: [String: Day] = [:]
   private var uses = 0
+  /// Rows of all days.
+  private var waitingRows: Int { days.values.reduce(0) { $0 + $1.count } }
   private(set) var jobs: [ShardJob] = []
   private var dropped: [(day: String, below: Int)] = []
 
@@ -85,13 +90,15 @@ struct HistoryBuffer {
     }
   }
 
-  /// Appends the rows of a batch, by the day of their event times, and cuts full shards.
+  /// Appends the rows of a batch, by the day of their event times, and cuts shards at the very row that fills one or
+  /// the buffer, wherever batches end.
   mutating func append(_ columns: [Column], eventTimes: [Int64], now: ContinuousClock.Instant) {
     var start = 0
     while start < eventTimes.count {
       let dayNumber = Self.dayNumber(of: eventTimes[start])
+      let limit = min(eventTimes.count, start + max(1, Self.maxWaitingRows - waitingRows))
       var end = start + 1
-      while end < eventTimes.count, Self.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
+      while end < limit, Self.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
       append(Slice(columns: columns, rows: start..<end), times: eventTimes[start..<end], now: now)
       start = end
     }
@@ -113,6 +120,9 @@ struct HistoryBuffer {
     while day.count >= Limits.shardRows { seal(&day, name: name, count: Limits.shardRows, now: now) }
     days[name] = day
     sealRested(now: now)
+    while waitingRows >= Self.maxWaitingRows {
+      sealAll(of: days.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }!.key, now: now)
+    }
   }
 
   /// Keeps the number of slices small where batches are: neighbours of similar size are joined, so a row is copied

@@ -56,27 +56,31 @@ struct SQLiteCheckpoint {
 
   private func writeWindows() throws {
     var definitions: [String: Int64] = [:]
-    for row in checkpoint.windows {
-      let definition = try definitions[row.definition] ?? self.definition(row.definition)
-      definitions[row.definition] = definition
-      let part = row.part
-      var key = ByteWriter()
-      for value in part.by { key.write(scalar: value) }
-      try execute(
-        """
+    // Looked up once: there are thousands of rows.
+    let insert = try database.cachedStatement(
+      sql: """
         INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
           aggregates, classes, definition, state)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
           by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
           definition = excluded.definition, state = excluded.state
-        """,
-        [
-          part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
-          JSONText.object(zip(row.byNames, part.by).map { ($0, $1) }),
-          JSONText.object(row.result.aggregates.map { ($0.name, $0.value) }),
-          JSONText.object(row.result.classCounts.map { ($0.name, .int($0.count)) }), definition, Data(part.state),
-        ])
+        """)
+    for row in checkpoint.windows {
+      let definition = try definitions[row.definition] ?? self.definition(row.definition)
+      definitions[row.definition] = definition
+      let part = row.part
+      var key = ByteWriter()
+      for value in part.by { key.write(scalar: value) }
+      try insert.execute(
+        arguments: StatementArguments(
+          identity + [
+            part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
+            JSONText.object(zip(row.byNames, part.by).lazy.map { ($0, $1) }),
+            JSONText.object(row.result.aggregates.lazy.map { ($0.name, $0.value) }),
+            JSONText.object(row.result.classCounts.lazy.map { ($0.name, .int($0.count)) }), definition,
+            Data(part.state),
+          ]))
     }
   }
 

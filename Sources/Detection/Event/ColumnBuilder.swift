@@ -90,9 +90,13 @@ public struct ColumnBuilder: Sendable {
       bytes.append(contentsOf: strings.bytes[Int(first)..<Int(strings.offsets[rows.upperBound])])
       for row in rows { offsets.append(base + (strings.offsets[row + 1] - first)) }
     } else {
-      for row in rows {
-        bytes.append(contentsOf: strings.bytes[strings.range(of: row)])
-        offsets.append(UInt32(bytes.count))
+      // A slice of an array would be counted as a reference for every row.
+      strings.bytes.withUnsafeBufferPointer { source in
+        for row in rows {
+          // SAFETY: slicing checks the range, and the bytes stay lent during the call.
+          bytes.append(contentsOf: UnsafeBufferPointer(rebasing: source[strings.range(of: row)]))
+          offsets.append(UInt32(bytes.count))
+        }
       }
     }
   }

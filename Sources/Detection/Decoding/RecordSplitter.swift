@@ -261,8 +261,8 @@ extension RawSpan {
   @inline(__always)
   fileprivate func index(of byte: UInt8, from: Int) -> Int? {
     guard from < byteCount else { return nil }
+    // SAFETY: `from ..< byteCount` lies within the buffer, which is used inside the closure only.
     return withUnsafeBytes { bytes in
-      // SAFETY: `from ..< byteCount` lies within the buffer.
       let found = csimdjson_index_of(bytes.bytes, bytes.count, from, byte)
       return found < bytes.count ? found : nil
     }

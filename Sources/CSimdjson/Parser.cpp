@@ -308,10 +308,4 @@ int csimdjson_is_utf8(const uint8_t* bytes, size_t count) {
   return simdjson::validate_utf8(reinterpret_cast<const char*>(bytes), count);
 }
 
-size_t csimdjson_index_of(const uint8_t* bytes, size_t count, size_t from, uint8_t byte) {
-  if (from >= count) return count;
-  const void* const found = std::memchr(bytes + from, byte, count - from);
-  return found ? size_t(static_cast<const uint8_t*>(found) - bytes) : count;
-}
-
 void csimdjson_destroy(CSimdjsonParser* parser) { delete parser; }

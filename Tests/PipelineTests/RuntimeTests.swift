@@ -34,7 +34,7 @@ struct RuntimeTests {
         size: 1m
         by: [user]
         allowed_lateness: 30s
-        aggregates: {n: count(*), total: sum(amount), p90: quantile(amount, 0.9), users: distinct(user)}
+        aggregates: {n: count(*), total: sum(amount), p90: 'quantile(amount, 0.9)', users: distinct(user)}
       - {name: sliding, type: sliding, size: 10m, every: 5m, aggregates: {mean: avg(amount), last: last(user)}}
     """
 

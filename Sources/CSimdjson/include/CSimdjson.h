@@ -129,9 +129,6 @@ int csimdjson_check_json(
 /// Whether the bytes are UTF-8.
 int csimdjson_is_utf8(const uint8_t* bytes, size_t count);
 
-/// The first index at or after `from` that holds `byte`, or `count`.
-size_t csimdjson_index_of(const uint8_t* bytes, size_t count, size_t from, uint8_t byte);
-
 void csimdjson_destroy(CSimdjsonParser* parser);
 
 #ifdef __cplusplus

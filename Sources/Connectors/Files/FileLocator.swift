@@ -61,7 +61,8 @@ struct FileLocator {
   private func checkFinished(_ entry: FileManifest.Entry) throws(OperatingError) {
     guard let opened = entry.opened, let status = try FileStatus.of(entry.path) else {
       throw OperatingError(
-        .input, "\(entry.path) was read before and is not there any more. Expected the files of the list. \(Self.remedy)")
+        .input,
+        "\(entry.path) was read before and is not there any more. Expected the files of the list. \(Self.remedy)")
     }
     let file = try OpenFile(entry.path)
     guard try file.begins(with: opened.beginning) else { throw Self.replaced(entry.path) }
@@ -127,6 +128,13 @@ struct FileLocator {
       .input,
       "\(path) was truncated: it was read to byte \(expected), now it has \(size) bytes. Rotate by renaming instead "
         + "(logrotate: without copytruncate), then choose another --data or start over with --reset")
+  }
+
+  static func overwritten(_ path: String) -> OperatingError {
+    OperatingError(
+      .input,
+      "\(path) was truncated or overwritten while it was followed: its beginning is not the one that was read. Rotate by "
+        + "renaming instead (logrotate: without copytruncate), then choose another --data or start over with --reset")
   }
 
   static func replaced(_ path: String) -> OperatingError {

@@ -72,7 +72,8 @@ struct FileManifest: Sendable, Hashable {
       guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
     } catch {
       throw OperatingError(
-        .input, "the stored list of files cannot be used: \(error). Start over with --reset, or use the version that wrote it")
+        .input,
+        "the stored list of files cannot be used: \(error). Start over with --reset, or use the version that wrote it")
     }
   }
 

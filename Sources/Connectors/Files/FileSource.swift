@@ -106,7 +106,8 @@ actor FileWorker {
       position = point.position
       guard Int(position.segment) < manifest.entries.count else {
         throw OperatingError(
-          .input, "the stored position is in file \(position.segment + 1) of \(manifest.entries.count). \(FileLocator.remedy)")
+          .input,
+          "the stored position is in file \(position.segment + 1) of \(manifest.entries.count). \(FileLocator.remedy)")
       }
     }
     try FileLocator.extend(&manifest, to: paths)
@@ -123,6 +124,7 @@ actor FileWorker {
       guard let reader else { return .end }
       if let batch = try reader.next(isFinal: !isTail, stop: stop) {
         lastData = .now
+        if isTail { try checkUnchanged(reader) }
         try extendBeginning(reader)
         return .batch(batch)
       }
@@ -202,13 +204,8 @@ actor FileWorker {
     let path = manifest.entries[segment].path
     var rotationSeen: ContinuousClock.Instant?
     while true {
-      let size = try file.status().size
-      if size < reader.readOffset { throw FileLocator.shrunk(path, from: reader.readOffset, to: size) }
+      let size = try checkUnchanged(reader)
       if size > reader.readOffset {
-        // Truncated and grown beyond the old end between two looks.
-        guard let known = manifest.entries[segment].opened?.beginning, try file.begins(with: known) else {
-          throw FileLocator.shrunk(path, from: reader.readOffset, to: size)
-        }
         lastData = .now
         return true
       }
@@ -222,6 +219,21 @@ actor FileWorker {
       }
       if try !pause(stop, isFollowing: rotationSeen == nil) { return false }
     }
+  }
+
+  /// Refuses a followed file that became shorter, or did and has grown beyond its old end since the last look; returns
+  /// its size. Called after bytes were read and before they are handed over.
+  @discardableResult
+  private func checkUnchanged(_ reader: any SegmentReader) throws(OperatingError) -> Int64 {
+    guard let file, let known = manifest.entries[segment].opened?.beginning else {
+      preconditionFailure("a segment that is read is open")
+    }
+    let size = try file.status().size
+    if size < reader.readOffset { throw FileLocator.shrunk(file.path, from: reader.readOffset, to: size) }
+    guard try file.begins(with: known) else {
+      throw FileLocator.overwritten(file.path)
+    }
+    return size
   }
 
   /// Appends the file that is now at the path, and those that were there in between. The old one is not the last any

@@ -27,7 +27,8 @@ struct OversizedRecord {
     if !atLineFeed { releaseReturn() }
     return DeadLetter(
       position: position, stage: .read, reason: .tooLarge,
-      message: "the record has \(length) bytes, expected at most \(limit); it begins at byte \(position.offset) of \(path)",
+      message: "the record has \(length) bytes, expected at most \(limit); "
+        + "it begins at byte \(position.offset) of \(path)",
       raw: excerpt, length: length, sha256: Array(hasher.finalize()))
   }
 

@@ -232,7 +232,8 @@ final class RecordCutter {
       if window.filled - pending >= options.maxEventBytes + 2 {
         guard try endFirstLine(or: nil) else { return .tooLarge }
       } else if isFinal && pending < window.filled {
-        if firstLineEnd != nil && (isOpen(lineStart..<window.filled) || window.filled - pending > options.maxEventBytes) {
+        if firstLineEnd != nil && (isOpen(lineStart..<window.filled) || window.filled - pending > options.maxEventBytes)
+        {
           guard try endFirstLine(or: nil) else { return .tooLarge }
         } else if window.filled - pending > options.maxEventBytes {
           return .tooLarge

@@ -81,7 +81,8 @@ final class ColumnarSegmentReader: SegmentReader {
   let readOffset: Int64 = 0
 
   /// - Parameter path: what the file is called; `reader` may have opened it under another name.
-  init(openedAt location: String, path: String, from position: Position, _ options: ReadOptions) throws(OperatingError) {
+  init(openedAt location: String, path: String, from position: Position, _ options: ReadOptions) throws(OperatingError)
+  {
     self.path = path
     segment = position.segment
     self.options = options

@@ -35,7 +35,8 @@ public final class StandardInputSource: Source {
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }
     worker = StandardInputWorker(
       options: ReadOptions(
-        partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes, columns: []),
+        partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes, columns: []
+      ),
       format: format, idleTimeout: idleTimeout, batchAge: batchAge, descriptor: descriptor,
       hashes: isResumable ? hashes : nil)
   }
@@ -105,7 +106,8 @@ actor StandardInputWorker {
     self.stop = stop
     if let format, format.isColumnar {
       throw OperatingError(
-        .configuration, "\(format.title) cannot be read from standard input, expected NDJSON or CSV. Name the file instead")
+        .configuration,
+        "\(format.title) cannot be read from standard input, expected NDJSON or CSV. Name the file instead")
     }
     var cutting = RecordCutter.Options(
       partition: options.partition, segment: 0, path: "standard input", isCSV: format == .csv,

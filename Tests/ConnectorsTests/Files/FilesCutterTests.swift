@@ -1,11 +1,12 @@
 // Cutting bytes into records: the same whatever the pieces, the batches and the places where a run resumed.
 
-@testable import Connectors
 import Crypto
 import Detection
 import Foundation
 import Pipeline
 import Testing
+
+@testable import Connectors
 
 @Suite("Cutting records")
 struct FilesCutterTests {
@@ -65,7 +66,8 @@ struct FilesCutterTests {
         let raw = Array(content.prefix(Limits.oversizedExcerptBytes))
         let letter = DeadLetter(
           position: position, stage: .read, reason: .tooLarge,
-          message: "the record has \(content.count) bytes, expected at most \(limit); it begins at byte \(start) of input",
+          message: "the record has \(content.count) bytes, expected at most \(limit); "
+            + "it begins at byte \(start) of input",
           raw: raw, length: content.count, sha256: Array(SHA256.hash(data: content)))
         items.append(Item(position: position, text: "", letter: letter))
       } else if !content.allSatisfy({ [0x20, 0x09, 0x0D].contains($0) }) {

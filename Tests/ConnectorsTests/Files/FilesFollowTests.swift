@@ -1,10 +1,11 @@
 // Following a file that grows, is rotated by renaming, or is truncated; across restarts too.
 
-@testable import Connectors
 import Detection
 import Foundation
 import Pipeline
 import Testing
+
+@testable import Connectors
 
 @Suite("Following files", .serialized)
 struct FilesFollowTests {

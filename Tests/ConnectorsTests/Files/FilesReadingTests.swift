@@ -1,11 +1,12 @@
 // Reading lists of files from beginning to end, and what is refused before anything is read.
 
-@testable import Connectors
 import Crypto
 import Detection
 import Foundation
 import Pipeline
 import Testing
+
+@testable import Connectors
 
 @Suite("Reading files")
 struct FilesReadingTests {
@@ -152,7 +153,9 @@ struct FilesReadingTests {
     process.waitUntilExit()
     try #require(process.terminationStatus == 0)
     let paths = [folder("x.parquet"), folder("y.arrow")]
-    func source(rows: Int) -> FileSource { FileSource(paths: paths, batchRows: rows, columns: [("b", .string), ("z", .int)]) }
+    func source(rows: Int) -> FileSource {
+      FileSource(paths: paths, batchRows: rows, columns: [("b", .string), ("z", .int)])
+    }
     let whole = try await read(source(rows: 3))
     #expect(whole.items.count == 20)
     #expect(whole.items[10].position == Position(segment: 1, offset: 0, row: 0))

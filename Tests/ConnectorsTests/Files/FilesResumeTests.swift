@@ -1,10 +1,11 @@
 // Resuming: at every record the rest is the same as in one go, and a list that is not the old one is refused.
 
-@testable import Connectors
 import Detection
 import Foundation
 import Pipeline
 import Testing
+
+@testable import Connectors
 
 @Suite("Resuming files")
 struct FilesResumeTests {
@@ -13,7 +14,9 @@ struct FilesResumeTests {
     let folder = try Folder()
     var paths: [String] = []
     for file in 0..<3 {
-      let lines = (0..<20).map { $0 % 4 == 0 ? "\r\n" : $0 == 7 ? String(repeating: "x", count: 50) + "\n" : "\(file) \($0)\n" }
+      let lines = (0..<20).map {
+        $0 % 4 == 0 ? "\r\n" : $0 == 7 ? String(repeating: "x", count: 50) + "\n" : "\(file) \($0)\n"
+      }
       paths.append(try folder.write("\u{FEFF}" + lines.joined() + "the end", to: "\(file).ndjson"))
     }
     let whole = try await read(FileSource(paths: paths, batchRows: 1, maxEventBytes: 40))
@@ -29,7 +32,8 @@ struct FilesResumeTests {
     var manifest = FileManifest()
     manifest.entries = [
       FileManifest.Entry(
-        path: "/a", opened: .init(
+        path: "/a",
+        opened: .init(
           identity: FileIdentity(device: 1 << 40, inode: .max), beginning: FileBeginning(of: [1, 2, 3]), format: .csv),
         finalSize: 1 << 40),
       FileManifest.Entry(path: "/a", isRotation: true), FileManifest.Entry(path: "/ü"),

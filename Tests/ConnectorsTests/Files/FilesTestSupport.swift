@@ -1,10 +1,11 @@
 // Shared by the tests of files: temporary folders, everything a source hands over in one list, seeded randomness.
 
-@testable import Connectors
 import Detection
 import Foundation
 import Pipeline
 import Testing
+
+@testable import Connectors
 
 /// A folder that disappears with its owner.
 final class Folder {

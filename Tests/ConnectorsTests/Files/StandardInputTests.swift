@@ -1,11 +1,12 @@
 // Standard input, played by pipes and files: batches by age, resumption by name, ends of every kind.
 
-@testable import Connectors
 import Crypto
 import Detection
 import Foundation
 import Pipeline
 import Testing
+
+@testable import Connectors
 
 @Suite("Standard input")
 struct StandardInputTests {
@@ -25,7 +26,8 @@ struct StandardInputTests {
     return (source, pipe)
   }
 
-  static let text = (0..<20).map { $0 % 7 == 3 ? String(repeating: "x", count: 200) + "\n" : "line \($0)\n\n" }.joined() + "end"
+  static let text =
+    (0..<20).map { $0 % 7 == 3 ? String(repeating: "x", count: 200) + "\n" : "line \($0)\n\n" }.joined() + "end"
 
   @Test("a pipe is read to its end, and resumed behind every batch")
   func resumption() async throws {
@@ -117,7 +119,8 @@ struct StandardInputTests {
     let path = try folder.write("1\n2\n", to: "in")
     for (path, expected) in [("/dev/null", []), (path, ["1", "2"])] {
       let descriptor = Foundation.open(path, O_RDONLY)
-      #expect(try await read(StandardInputSource(name: "s", isResumable: true, descriptor: descriptor)).texts == expected)
+      #expect(
+        try await read(StandardInputSource(name: "s", isResumable: true, descriptor: descriptor)).texts == expected)
       close(descriptor)
     }
     let error = try await failure(of: StandardInputSource(name: "s", isResumable: false, descriptor: 9999))

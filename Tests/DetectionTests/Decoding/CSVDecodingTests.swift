@@ -1,5 +1,4 @@
-// CSV: RFC 4180 cells, the coercions of text, refusals; and the splitters, whose result must not depend on the pieces in
-// which the bytes arrive.
+// CSV: RFC 4180 cells, the coercions of text, and refusals.
 
 import Detection
 import TestKit
@@ -87,117 +86,23 @@ import Testing
       #expect(value(decoder.decode(raw)) == (header.count == 1 ? .null : .int(1)))
     }
   }
-}
 
-@Suite struct RecordSplitterTests {
-  /// Splits `bytes` handed over in pieces of `piece` bytes, dropping what is consumed.
-  private func split(_ splitter: some RecordSplitter, _ bytes: [UInt8], piece: Int, maxRecords: Int = .max / 2)
-    -> (records: [[UInt8]], rows: [Int64])
-  {
-    var splitter = splitter
-    var held: [UInt8] = []
-    var records: [[UInt8]] = []
-    var rows: [Int64] = []
-    var next = 0
-    while true {
-      let end = min(next + piece, bytes.count)
-      held += bytes[next..<end]
-      next = end
-      var bounds = RecordBounds()
-      while true {
-        bounds.removeAll()
-        let consumed = splitter.split(
-          held.span.bytes, from: 0, isAtEnd: next == bytes.count, maxRecords: maxRecords, into: &bounds)
-        for index in 0..<bounds.count {
-          records.append(Array(held[Int(bounds.starts[index])..<Int(bounds.ends[index])]))
-        }
-        rows += bounds.rows
-        held.removeFirst(consumed)
-        if consumed == 0 || bounds.count < maxRecords { break }
-      }
-      if next == bytes.count { break }
-    }
-    #expect(held.isEmpty)
-    return (records, rows)
-  }
-
-  @Test func linesAreSplitWhateverThePieces() {
-    let text = "\u{FEFF}one\r\n\n\r\ntwo \"x\n\nthree\rfour\nlast"
-    let expected = ["one", "two \"x", "three\rfour", "last"].map { Array($0.utf8) }
-    for piece in [1, 2, 3, 5, 7, 100] {
-      for most in [1, 2, 100] {
-        let found = split(NewlineSplitter(), Array(text.utf8), piece: piece, maxRecords: most)
-        #expect(found.records == expected)
-        #expect(found.rows == [0, 3, 5, 6])
-      }
-    }
-    #expect(split(NewlineSplitter(), [], piece: 4).records.isEmpty)
-    #expect(split(NewlineSplitter(), Array("\n\r\n".utf8), piece: 4).records.isEmpty)
-    #expect(split(NewlineSplitter(line: 9, isAtStreamStart: false), Array("a\n".utf8), piece: 1).rows == [9])
-  }
-
-  @Test func quotedLineEndsBelongToTheRecord() {
-    let text = "\u{FEFF}a,b\r\n\"x\ny\",1\r\n\r\n\"q\"\"\n\"\"\",\"\n\"\nun\"quoted,\"\"\n\"\r\n\",z"
-    let expected = ["a,b", "\"x\ny\",1", "\"q\"\"\n\"\"\",\"\n\"", "un\"quoted,\"\"", "\"\r\n\",z"].map {
-      Array($0.utf8)
-    }
-    for piece in [1, 2, 3, 4, 5, 100] {
-      let found = split(CSVRecordSplitter(), Array(text.utf8), piece: piece)
-      #expect(found.records == expected)
-      #expect(found.rows == [0, 1, 4, 7, 8])
-    }
-  }
-
-  @Test func largeRecordsAreSkippedInPieces() {
-    let text = "first\n" + String(repeating: "x", count: 1000) + "\r\nlast\n"
-    for isCSV in [false, true] {
-      var splitter: any RecordSplitter = isCSV ? CSVRecordSplitter() : NewlineSplitter()
-      var bounds = RecordBounds()
-      let bytes = Array(text.utf8)
-      var piece = Array(bytes[..<100])
-      var start = splitter.split(piece.span.bytes, from: 0, isAtEnd: false, maxRecords: 10, into: &bounds)
-      #expect(start == 6 && bounds.count == 1)
-      var content = 0
-      var isComplete = false
-      var end = 100
-      while !isComplete {
-        piece = Array(bytes[..<end])
-        let skipped = splitter.skip(piece.span.bytes, from: start, isAtEnd: false)
-        start += skipped.consumed
-        content += skipped.content
-        isComplete = skipped.isComplete
-        end = min(end + 150, bytes.count)
-      }
-      #expect(content == 1000)
-      bounds.removeAll()
-      start += splitter.split(bytes.span.bytes, from: start, isAtEnd: true, maxRecords: 10, into: &bounds)
-      #expect(start == bytes.count)
-      #expect(bounds.rows == [2])
-    }
-  }
-
-  @Test func randomCSVSurvivesSplittingAndReading() {
+  @Test func randomTextSurvivesQuoting() {
     var random = SeededRandom(seed: 11)
     let pieces = ["a", ",", "\"", "\n", "\r\n", "é", " "]
-    for round in 0..<300 {
+    for _ in 0..<300 {
       let cells = (0..<20).map { _ in
         (0..<2).map { _ in
           (0..<Int.random(in: 0..<6, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
         }
       }
-      let text = cells.map { row in
-        row.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }.joined(separator: ",") + ",0\r\n"
-      }.joined()
-      let found = split(CSVRecordSplitter(), Array(text.utf8), piece: 1 + round % 40)
-      #expect(found.records.map { CSVRecordSplitter.cells(of: $0) } == cells.map { $0 + ["0"] })
+      let records = cells.map { row in
+        row.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }.joined(separator: ",") + ",0"
+      }
       let schema = schema(Field(name: "a", type: .string), Field(name: "b", type: .string))
-      let decoded = decodeCSV(
-        schema, header: ["a", "b", "t"], found.records.map { String(decoding: $0, as: UTF8.self) })
+      let decoded = decodeCSV(schema, header: ["a", "b", "t"], records)
       #expect(decoded.events.columns[1] == Column(.string, cells.map { .string($0[0]) }))
       #expect(decoded.events.columns[2] == Column(.string, cells.map { .string($0[1]) }))
     }
-    #expect(CSVRecordSplitter.cells(of: Array("\"a".utf8)) == nil)
-    #expect(CSVRecordSplitter.cells(of: Array("\"a\"b".utf8)) == nil)
-    #expect(CSVRecordSplitter.cells(of: Array("".utf8)) == [""])
   }
 }

@@ -55,7 +55,8 @@ struct ExpressionDocumentationTests {
         // The expression may hold `||`: it ends at its closing backquote.
         let parts = line.split(separator: "`", omittingEmptySubsequences: false)
         let rest = parts[2].split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-        return [String(parts[1]), rest[0], rest[1]]
+        // Before the first bar of the rest lies only white space.
+        return [String(parts[1]), rest[1], rest[2]]
       }
   }
 

@@ -84,7 +84,8 @@ private struct RuleCompiler {
       SlidingRulePlan(
         rule: head, when: when, per: per, within: definition.within ?? coolDown, coolDown: coolDown,
         believed: max(event.maxAhead, event.outOfOrder), having: having?.expression, aggregates: aggregates.plans,
-        conditionAggregates: conditionAggregates, arguments: aggregates.arguments, argumentPlans: aggregates.argumentPlans,
+        conditionAggregates: conditionAggregates, arguments: aggregates.arguments,
+        argumentPlans: aggregates.argumentPlans,
         bound: definition.having.flatMap { HavingBound($0, calls: aggregateParser) }, fingerprint: fingerprint(per)))
   }
 

@@ -2,6 +2,8 @@
 // line feeds allowed as line ends; fields are taken apart by the decoder.
 
 /// Where a CSV line leaves its reader.
+///
+/// SAFETY: bytes are lent for the time of a call and only iterated over; what is kept of them is copied.
 enum CSVText {
   private static let quote = UInt8(ascii: "\"")
   private static let comma = UInt8(ascii: ",")

@@ -92,11 +92,8 @@ struct PlanCompiler {
   // MARK: Rules and windows
 
   private mutating func compile(_ definition: RuleDefinition) {
-    let schema = useCase.event.schema
     do throws(Diagnostics) {
-      let rule = try CompiledRule(
-        definition, columns: scope.columns, key: schema.keyField.map { schema.fields[$0].name },
-        partitionedBy: useCase.event.partitionedBy)
+      let rule = try CompiledRule(definition, scope: scope, event: useCase.event)
       switch rule {
       case .stateless(let rule): readColumns.formUnion(rule.columns)
       case .stateful(let plan): readColumns.formUnion(plan.columns)
@@ -147,7 +144,8 @@ struct PlanCompiler {
     } else if window.size / window.every > Int64(Limits.maxWindowOverlap) {
       report(
         "too many windows of `\(window.name)` overlap", at: place,
-        expected: "`size` at most \(Limits.maxWindowOverlap) times `every`", found: "\(window.size / window.every) times")
+        expected: "`size` at most \(Limits.maxWindowOverlap) times `every`",
+        found: "\(window.size / window.every) times")
     }
     if let retain = window.retain, retain < window.size + window.allowedLateness {
       report(
@@ -191,7 +189,9 @@ struct PlanCompiler {
 
   /// Whether a diagnostic may be there only because a feature in these texts did not compile, so that its type is a guess.
   private func isConsequence(_ diagnostic: Diagnostic, in texts: [LocatedText]) -> Bool {
-    guard !wrongFeatures.isEmpty, !diagnostic.message.contains("unknown name") else { return false }
+    // An unknown name is an error whatever the types are.
+    let isUnknownName = diagnostic.expected == "a known column" || diagnostic.message.hasPrefix("unknown name")
+    guard !wrongFeatures.isEmpty, !isUnknownName else { return false }
     return texts.contains { text in
       let words = text.text.split { !($0.isLetter || $0.isNumber || $0 == "_" || $0 == ".") }
       return words.contains { wrongFeatures.contains(String($0)) }

@@ -40,6 +40,8 @@ struct HistoryBuffer {
 
   /// Most days with waiting rows, and most waiting rows: beyond, the day that has rested longest is sealed early.
   static let maxOpenDays = 16
+  /// Slices are joined up to this many rows: a default batch is left alone.
+  static let mergedRows = 2_048
   /// How long a row may wait before it is in a shard that other tools can read.
   static let maxAge = Duration.seconds(300)
 
@@ -100,6 +102,7 @@ struct HistoryBuffer {
     uses += 1
     var day = days.removeValue(forKey: name) ?? Day()
     day.slices.append(slice)
+    mergeSmall(&day)
     day.count += slice.rows.count
     day.lastUse = uses
     for time in times {
@@ -110,6 +113,18 @@ struct HistoryBuffer {
     while day.count >= Limits.shardRows { seal(&day, name: name, count: Limits.shardRows, now: now) }
     days[name] = day
     sealRested(now: now)
+  }
+
+  /// Keeps the number of slices small where batches are: neighbours of similar size are joined, so a row is copied
+  /// log(n) times and a slow stream does not hold an array per event and column.
+  private func mergeSmall(_ day: inout Day) {
+    while day.slices.count > 1 {
+      let (a, b) = (day.slices[day.slices.count - 2].rows.count, day.slices[day.slices.count - 1].rows.count)
+      guard a <= 2 * b, a + b <= Self.mergedRows else { return }
+      let joined = Self.concatenate(day.slices.suffix(2), skipping: 0, count: a + b, layout)
+      day.slices.removeLast(2)
+      day.slices.append(Slice(columns: joined.columns, rows: 0..<a + b))
+    }
   }
 
   /// Seals what has waited too long; with `all` everything.
@@ -165,11 +180,12 @@ struct HistoryBuffer {
   }
 
   private func shard(of day: String, number: Int, rows: HistoryRows) -> HistoryShard {
-    let times: [Int64] = if case .timestamp(let times) = rows.columns[min(timeColumn, rows.columns.count - 1)].values {
-      times
-    } else {
-      []
-    }
+    let times: [Int64] =
+      if case .timestamp(let times) = rows.columns[min(timeColumn, rows.columns.count - 1)].values {
+        times
+      } else {
+        []
+      }
     let name = "\(stem)-\(String(number).leftPadded(to: 6)).arrow"
     let folder = "\(folder)/day=\(day)"
     return HistoryShard(
@@ -183,7 +199,7 @@ struct HistoryBuffer {
   }
 
   private static func concatenate(
-    _ slices: [Slice], skipping: Int, count: Int, _ layout: HistoryLayout
+    _ slices: some Sequence<Slice>, skipping: Int, count: Int, _ layout: HistoryLayout
   ) -> HistoryRows {
     var builders = layout.columns.map { ColumnBuilder($0.type, capacity: count) }
     var skip = skipping

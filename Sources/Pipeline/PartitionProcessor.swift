@@ -139,9 +139,10 @@ struct PartitionProcessor {
   private func rows(of window: WindowOperator) throws -> [Checkpoint.WindowRow] {
     let definition = window.window
     let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
+    let merger = WindowMerger(definition)
     return try window.takeChanges().map { part in
       Checkpoint.WindowRow(
-        part: part, result: try WindowResult.merge([part], of: definition), byNames: names, definition: fingerprint)
+        part: part, result: try merger.merge([part]), byNames: names, definition: fingerprint)
     }
   }
 
@@ -212,7 +213,8 @@ extension PartitionProcessor {
       columns.append(
         Column(
           .string(
-            StringColumn(offsets: names.offsets, bytes: names.bytes, codes: classes.map { UInt32(truncatingIfNeeded: $0) })
+            StringColumn(
+              offsets: names.offsets, bytes: names.bytes, codes: classes.map { UInt32(truncatingIfNeeded: $0) })
           )))
     }
     columns.append(Column(.bool(late ?? Bitmap(repeating: false, count: batch.count))))

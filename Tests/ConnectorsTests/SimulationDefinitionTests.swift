@@ -157,7 +157,8 @@ struct SimulationDefinitionTests {
       ("case when 3 not between 1 and 2 then 1 else 0 end", 1), ("case when 2 in (1, 2) then 1 else 0 end", 1),
       ("case when 2 not in (1, 2) then 1 else 0 end", 0), ("case when 'a' in ('b', 'a') then 1 else 0 end", 1),
       ("case when 'a' <> 'it''s' then 1 else 0 end", 1), ("case when null is null then 1 else 0 end", 1),
-      ("case when 1 is not null then 1 else 0 end", 1), ("case when 1 <= 1 and 2 > 1 and 1 < 2 and 2 >= 2 then 1 else 0 end", 1),
+      ("case when 1 is not null then 1 else 0 end", 1),
+      ("case when 1 <= 1 and 2 > 1 and 1 < 2 and 2 >= 2 then 1 else 0 end", 1),
       ("round(2.5) + floor(-1.5) + ceil(1.2) + abs(-3)", 6), ("sqrt(16) + power(2, 10)", 1028),
       ("exp(ln(7))", 7), ("1e3 + .5", 1000.5),
     ])

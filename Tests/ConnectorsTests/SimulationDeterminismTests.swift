@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Simulation: determinism")
 struct SimulationDeterminismTests {
-  private func generate(_ definition: SimulationDefinition, seed: UInt64, _ counts: [Int]) -> (bytes: [UInt8], labels: [Label]) {
+  private func generate(_ definition: SimulationDefinition, seed: UInt64, _ counts: [Int]) -> (
+    bytes: [UInt8], labels: [Label]
+  ) {
     var simulator = Simulator(definition, seed: seed)
     var bytes: [UInt8] = []
     var labels: [Label] = []
@@ -91,7 +93,8 @@ struct SimulationDeterminismTests {
     #expect(zip(events.ends, events.starts.dropFirst()).allSatisfy { $0 + 1 == $1 })
     var late = 0
     var read = 0
-    let broken = Set(events.labels.filter { ["cut", "prose", "unnamed", "odd", "double"].contains($0.kind) }.map(\.row))
+    let broken = Set(
+      events.labels.filter { ["cut", "prose", "unnamed", "odd", "double"].contains($0.kind) }.map(\.row))
     var perEntity: [String: Int] = [:]
     for row in 0..<events.count where !broken.contains(row) {
       let members = try #require(SimulationSamples.members(events.line(row)))

@@ -31,7 +31,9 @@ struct SimulationRedsetTests {
       if cached[row] == "true" { return "normal" }
       let moves = types[row] == "\"copy\"" || types[row] == "\"unload\""
       let pace = exec[row] / (scanned[row] + 1)
-      if moves { if exec[row] > 500 { return "network" } } else if exec[row] > 1000 {
+      if moves {
+        if exec[row] > 500 { return "network" }
+      } else if exec[row] > 1000 {
         if joins[row] > 1 || aggregations[row] > 1, scanned[row] > 0, pace > 20 { return "cpu" }
         if scanned[row] >= 2000, pace < 0.061, spilled[row] > 0 || scans[row] > 1 { return "io" }
       }

@@ -7,7 +7,8 @@ import Foundation
 enum SimulationSamples {
   /// The `simulation.yaml` of a use case of this repository.
   static func useCase(_ name: String) throws -> SimulationDefinition {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
     let file = root.appending(path: "UseCases/\(name)/simulation.yaml")
     return try SimulationDefinition(yaml: String(contentsOf: file, encoding: .utf8), file: "\(name)/simulation.yaml")
   }

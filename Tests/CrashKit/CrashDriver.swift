@@ -47,7 +47,9 @@ public struct CrashDriver: Sendable {
     let data = "\(folder)/\(name)"
     let process = try start(variant, data: data)
     process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw CrashError("an uninterrupted run ended with \(process.terminationStatus)") }
+    guard process.terminationStatus == 0 else {
+      throw CrashError("an uninterrupted run ended with \(process.terminationStatus)")
+    }
     return data
   }
 

@@ -60,8 +60,9 @@ public struct CrashTest: Sendable {
       let outcome = try driver.runWithKills(variant, kills: share, expecting: expected, randomness: &randomness)
       differences += outcome.differences.map { "\(variant), killed: \($0)" }
       total += outcome.kills
-      report("\(variant): uninterrupted, and killed \(outcome.kills) times (\(outcome.resumes) resumed): "
-        + (differences.isEmpty ? "equal" : "DIFFERENT"))
+      report(
+        "\(variant): uninterrupted, and killed \(outcome.kills) times (\(outcome.resumes) resumed): "
+          + (differences.isEmpty ? "equal" : "DIFFERENT"))
     }
     for difference in differences { report(difference) }
     report("\(total) kills, \(differences.count) differences")
@@ -107,8 +108,9 @@ public struct CrashTest: Sendable {
     }
     let shard = try tamperShard(of: reference, expected: expected)
     if !shard { unnoticed.append("the canary failed: a changed shard was not noticed") }
-    report("canary: a changed, a missing and a doubled row, a changed window and a changed shard were "
-      + (unnoticed.isEmpty ? "noticed" : "NOT all noticed"))
+    report(
+      "canary: a changed, a missing and a doubled row, a changed window and a changed shard were "
+        + (unnoticed.isEmpty ? "noticed" : "NOT all noticed"))
     return unnoticed
   }
 

@@ -15,8 +15,8 @@ public struct StoredResults: Sendable {
     "dead_letters": "SELECT * FROM dead_letters",
     "window_parts": "SELECT * FROM window_parts",
     "partitions": """
-      SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
-      """,
+    SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
+    """,
     "history_shards": "SELECT * FROM history_shards",
   ]
 
@@ -70,7 +70,7 @@ public struct StoredResults: Sendable {
     let paths = (FileManager.default.enumerator(atPath: folder)?.allObjects as? [String] ?? []).sorted()
     return try paths.compactMap { path in
       var isDirectory: ObjCBool = false
-      FileManager.default.fileExists(atPath: folder + "/" + path, isDirectory: &isDirectory)
+      _ = FileManager.default.fileExists(atPath: folder + "/" + path, isDirectory: &isDirectory)
       if isDirectory.boolValue { return nil }
       let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/" + path))
       // A hash would do as well, but FNV-1a over all bytes is enough to tell two shards apart and needs no library.

@@ -3,10 +3,12 @@
 import CrashKit
 import Foundation
 
-setvbuf(stdout, nil, _IOLBF, 0)
+/// Prints a line at once, also where the output is a file.
+func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+
 let arguments = CommandLine.arguments
 guard arguments.count == 6, let kills = Int(arguments[4]), let events = Int(arguments[5]) else {
-  print("usage: crash-test PULSE USE-CASE-TO-RUN USE-CASE-TO-SIMULATE KILLS EVENTS")
+  say("usage: crash-test PULSE USE-CASE-TO-RUN USE-CASE-TO-SIMULATE KILLS EVENTS")
   exit(64)
 }
 
@@ -15,13 +17,13 @@ do {
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   defer { try? FileManager.default.removeItem(atPath: folder) }
   let seed = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64.init) ?? UInt64(Date().timeIntervalSince1970)
-  print("seed \(seed) (repeat with SEED=\(seed))")
+  say("seed \(seed) (repeat with SEED=\(seed))")
   let failed = try CrashTest(
     pulse: arguments[1], useCase: arguments[2], simulated: arguments[3], folder: folder, kills: kills, events: events,
     seed: seed
-  ).run { print($0) }
+  ).run { say($0) }
   if failed { exit(1) }
 } catch {
-  print("the crash test could not be carried out: \(error)")
+  say("the crash test could not be carried out: \(error)")
   exit(2)
 }

@@ -1,9 +1,9 @@
 // `pulse infer`: the text it writes passes the check, whatever the sample holds, and says what was seen.
 
-import Detection
 import Foundation
 import Testing
 
+@testable import Detection
 @testable import Pipeline
 
 /// SplitMix64 (Steele, Lea, Flood 2014), for samples that are the same in every run.
@@ -37,6 +37,21 @@ private struct SampleRandom: RandomNumberGenerator {
     }
   }
 
+  /// The dead letters that the events of a sample become under the inferred use case, as messages.
+  private func rejected(_ text: String, _ payload: RawBatch.Payload, count: Int) throws -> [String] {
+    let check = UseCaseChecker.check(text: text)
+    let plan = try #require(check.plan, "\(check.rendered)")
+    let rows = (0..<count).map { Int64($0) }
+    let raw = RawBatch(
+      partition: PartitionID(source: "test", number: 0),
+      positions: RecordPositions(segment: 0, offsets: rows, rows: rows), payload: payload, next: .start)
+    return plan.derive(Decoder(schema: plan.schema).decode(raw), from: raw).deadLetters.map {
+      "\($0.field ?? ""): \($0.message)"
+    }
+  }
+
+  private func ndjson(_ lines: [String]) -> RawBatch.Payload { .json(RecordBytes(lines.map { Array($0.utf8) })) }
+
   private let logins = (0..<40).map { index in
     "{\"at\": \"2026-03-01T00:00:\(index + 10)Z\", \"user_id\": \(index % 4), \"type\": \"\(index % 3 == 0 ? "login" : "view")\", "
       + "\"amount\": \(index).5, \"ok\": true, \"tags\": [1], \"payload\": {\"n\": \(index), \"deep\": {\"s\": null}}}"
@@ -59,12 +74,16 @@ private struct SampleRandom: RandomNumberGenerator {
     #expect(schema.fields.map(\.required) == [true, true, true, true, true, true, true, false])
     #expect(text.contains("# int, never null, 4 distinct, from 0 to 3, such as 0, 1, 2"))
     #expect(text.contains("never anything but null"))
+    let lines = logins.split(separator: "\n").map(String.init)
+    #expect(try rejected(text, ndjson(lines), count: lines.count).isEmpty)
   }
 
   @Test(arguments: [("1767225600", "seconds"), ("1767225600123", "milliseconds"), ("1767225600123456", "microseconds")])
   func findsEpochTimesByNameAndSize(_ value: String, _ format: String) throws {
-    let text = try infer(EventSample(ndjson: "{\"event_time\": \(value), \"n\": \(value)}"))
+    let line = "{\"event_time\": \(value), \"n\": \(value)}"
+    let text = try infer(EventSample(ndjson: line))
     expectRight(text)
+    #expect(try rejected(text, ndjson([line]), count: 1).isEmpty)
     let fields = try UseCaseReader.read(text).get().event.schema.fields
     #expect(fields[0].type == .timestamp(TimestampFormat(rawValue: format)!))
     #expect(fields[1].type == .int)
@@ -93,20 +112,29 @@ private struct SampleRandom: RandomNumberGenerator {
     #expect(fields.map(\.type) == [.timestamp(.rfc3339), .string, .double, .bool, .string, .string])
     #expect(fields[2].path == ["load, avg"] && !fields[2].required)
     #expect(pipeline.contains("1 record could not be read"))
+    let records = text.components(separatedBy: "\r\n").filter { !$0.isEmpty }
+    let payload = RawBatch.Payload.csv(
+      RecordBytes(records.dropFirst().map { Array($0.utf8) }),
+      header: ["time", "host", "load, avg", "up", "code", "empty"])
+    let letters = try rejected(pipeline, payload, count: 4)
+    #expect(letters.count == 1, "the short row alone: \(letters)")
   }
 
   @Test func takesColumnsWithTheirTypes() throws {
-    let sample = EventSample(columns: [
+    let columns = [
       ("pickup", Column(.timestamp, [.timestamp(1_000_000), .timestamp(2_000_000)])),
       ("Vendor ID", Column(.int, [.int(1), .null])), ("fare", Column(.double, [.double(-1), .double(.nan)])),
       ("flag", Column(.bool, [.bool(true), .null])), ("s", Column(.string, [.string("x\n\u{7}y"), .string("")])),
-    ])
+    ]
+    let sample = EventSample(columns: columns)
     let text = try infer(sample)
     expectRight(text)
     let fields = try UseCaseReader.read(text).get().event.schema.fields
     #expect(fields.map(\.type) == [.timestamp(.automatic), .int, .double, .bool, .string])
     #expect(fields[1].path == ["Vendor ID"] && fields[2].minimum == nil)
     #expect(text.contains("holds NaN"))
+    let finite = columns.map { ($0.0, $0.1.filtered(Bitmap(count: 2) { $0 == 0 })) }
+    #expect(try rejected(text, .columns(finite), count: 1).isEmpty)
   }
 
   @Test(arguments: [
@@ -138,7 +166,10 @@ private struct SampleRandom: RandomNumberGenerator {
       }
       lines.append("{\(members.joined(separator: ", "))}")
     }
-    expectRight(try infer(EventSample(ndjson: lines.joined(separator: "\n"))))
+    let pipeline = try infer(EventSample(ndjson: lines.joined(separator: "\n")))
+    expectRight(pipeline)
+    let letters = try rejected(pipeline, ndjson(lines), count: lines.count)
+    #expect(letters.isEmpty, "\(letters)\n\(lines.joined(separator: "\n"))\n\(pipeline)")
   }
 
   private func value(kind: Int, row: Int, _ random: inout SampleRandom) -> String {

@@ -76,7 +76,7 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
       """)
     let places = found.map { $0.prefix { $0 != " " } }
     #expect(
-      places == ["11:10", "12:17", "13:10", "18:12", "19:18", "23:45", "24:33", "26:46", "26:68", "26:80", "26:92"],
+      places == ["11:10", "12:17", "13:10", "18:12", "19:18", "23:47", "24:33", "26:46", "26:67", "26:83", "26:91"],
       "\(found)")
     #expect(found.first == "11:10 x")
     #expect(found.contains("13:10 a field or a feature above `later`"))
@@ -86,7 +86,9 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     ("{name: w, type: sliding, size: 10m, every: 3m, aggregates: {n: count(*)}}", "not a multiple"),
     ("{name: w, type: sliding, size: 1m, every: 10m, aggregates: {n: count(*)}}", "not a multiple"),
     ("{name: w, type: sliding, size: 65m, every: 1m, aggregates: {n: count(*)}}", "overlap"),
-    ("{name: w, type: tumbling, size: 10m, allowed_lateness: 5m, retain: 14m, aggregates: {n: count(*)}}", "is shorter"),
+    (
+      "{name: w, type: tumbling, size: 10m, allowed_lateness: 5m, retain: 14m, aggregates: {n: count(*)}}", "is shorter"
+    ),
   ])
   func windowsWhoseLengthsDoNotFit(_ window: String, _ message: String) {
     let found = UseCaseChecker.check(text: head + "windows:\n  - \(window)").diagnostics
@@ -112,10 +114,12 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     #expect(staged.events.count == 2)
     #expect(staged.events.columns[1] == Column(.string, [.string("a"), .string("e")]))
     #expect(staged.events.positions.rows == [0, 4] && staged.events.eventTimes == [0, 4_000_000])
-    #expect(staged.deadLetters.map { String(decoding: $0.raw, as: UTF8.self) } == ["b", "c", "d"].map { "{\"k\":\"\($0)\"}" })
+    #expect(
+      staged.deadLetters.map { String(decoding: $0.raw, as: UTF8.self) } == ["b", "c", "d"].map { "{\"k\":\"\($0)\"}" })
     #expect(staged.deadLetters.map(\.position.row) == [1, 2, 3])
     #expect(staged.deadLetters.allSatisfy { $0.stage == .validate && $0.reason == .failedCheck })
-    #expect(staged.deadLetters[0].message.contains("`x_positive`") && staged.deadLetters[2].message.contains("`y_positive`"))
+    #expect(
+      staged.deadLetters[0].message.contains("`x_positive`") && staged.deadLetters[2].message.contains("`y_positive`"))
     // Without checks nothing is lost.
     #expect(plan.derive(decoded, from: raw).events.count == 5)
   }
@@ -205,7 +209,8 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
         segment: 2, offsets: (0..<count).map { Int64($0) * 10 }, rows: (0..<count).map { Int64($0) }),
       eventTimes: (0..<count).map { Int64($0) }, columns: columns)
     for keep in [
-      Bitmap(repeating: true, count: count), Bitmap(repeating: false, count: count), Bitmap(count: count) { $0 % 2 == 1 },
+      Bitmap(repeating: true, count: count), Bitmap(repeating: false, count: count),
+      Bitmap(count: count) { $0 % 2 == 1 },
       Bitmap(count: count) { $0 > 62 && $0 < 70 },
     ] {
       let kept = events.filtered(keep)

@@ -1,6 +1,7 @@
 // The canonical text of a use case, which names its version.
 
 import Detection
+import Foundation
 import Testing
 
 @testable import Pipeline
@@ -58,5 +59,33 @@ import Testing
       #expect(changed != source)
       #expect(try version(of: changed) != original, "\(old)")
     }
+  }
+
+  /// The whole example in the reference, and every use case of the repository.
+  @Test func documentedAndShippedUseCasesAreRight() throws {
+    let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let reference = try String(contentsOf: package.appendingPathComponent("docs/use-cases.md"), encoding: .utf8)
+    let start = try #require(reference.range(of: "```yaml\n"))
+    let end = try #require(reference.range(of: "```", range: start.upperBound..<reference.endIndex))
+    let example = UseCaseChecker.check(text: String(reference[start.upperBound..<end.lowerBound]))
+    #expect(example.plan != nil, "\(example.rendered)")
+    let locator = UseCaseLocator(currentDirectory: package.path, executable: nil)
+    #expect(locator.available().contains("redset"))
+    for name in locator.available() {
+      let check = UseCaseChecker.check(path: "\(package.path)/\(try locator.locate(name).pipelineFile)")
+      #expect(check.plan != nil, "\(check.rendered)")
+    }
+  }
+
+  /// Every key that the reader knows is in the reference.
+  @Test func everyKeyIsDocumented() throws {
+    let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("docs/use-cases.md")
+    let reference = try String(contentsOf: file, encoding: .utf8)
+    let keys =
+      UseCaseReader.sections + UseCaseReader.eventKeys + UseCaseReader.fieldKeys + UseCaseReader.ruleKeys
+      + UseCaseReader.windowKeys
+    for key in keys where key != "gap" { #expect(reference.contains("`\(key)`"), "\(key)") }
   }
 }

@@ -27,7 +27,8 @@ public struct DataDirectory: Sendable, Hashable {
     }
     guard access(path, W_OK) == 0 else {
       throw OperatingError(
-        .store, "the data directory \(path) is not writable. Give this user the right to write, or choose another --data")
+        .store,
+        "the data directory \(path) is not writable. Give this user the right to write, or choose another --data")
     }
   }
 

@@ -63,7 +63,10 @@ extension Explanation {
     }
     return JSONText.object([
       ("contributions", JSONText.array(contributions)), ("expected", expected.map(JSONText.number) ?? "null"),
-      ("range", range.map { JSONText.array([JSONText.number($0.lowerBound), JSONText.number($0.upperBound)]) } ?? "null"),
+      (
+        "range",
+        range.map { JSONText.array([JSONText.number($0.lowerBound), JSONText.number($0.upperBound)]) } ?? "null"
+      ),
       ("clause", JSONText.optional(clause)),
     ])
   }

@@ -55,7 +55,10 @@ struct SQLiteCheckpoint {
   }
 
   private func writeWindows() throws {
+    var definitions: [String: Int64] = [:]
     for row in checkpoint.windows {
+      let definition = try definitions[row.definition] ?? self.definition(row.definition)
+      definitions[row.definition] = definition
       let part = row.part
       var key = ByteWriter()
       for value in part.by { key.write(scalar: value) }
@@ -72,9 +75,15 @@ struct SQLiteCheckpoint {
           part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
           JSONText.object(zip(row.byNames, part.by).map { ($0, $1) }),
           JSONText.object(row.result.aggregates.map { ($0.name, $0.value) }),
-          JSONText.object(row.result.classCounts.map { ($0.name, .int($0.count)) }), row.definition, Data(part.state),
+          JSONText.object(row.result.classCounts.map { ($0.name, .int($0.count)) }), definition, Data(part.state),
         ])
     }
+  }
+
+  /// The number of a definition, which keeps its long text out of every row.
+  private func definition(_ text: String) throws -> Int64 {
+    try database.execute(sql: "INSERT OR IGNORE INTO window_definitions (text) VALUES (?)", arguments: [text])
+    return try Int64.fetchOne(database, sql: "SELECT id FROM window_definitions WHERE text = ?", arguments: [text]) ?? 0
   }
 
   private func writeStates() throws {
@@ -212,9 +221,12 @@ extension SQLiteCheckpoint {
     _ identity: StatementArguments, from database: Database
   ) throws -> [(definition: String, part: WindowPart)] {
     try Row.fetchAll(
-      database, sql: "SELECT * FROM window_parts \(ofPartition) AND closed = 0 ORDER BY window, start, by_key",
-      arguments: identity
-    ).map { row in (row["definition"], try windowPart(row)) }
+      database,
+      sql: """
+        SELECT p.*, d.text AS definition_text FROM window_parts p JOIN window_definitions d ON d.id = p.definition
+        \(ofPartition) AND closed = 0 ORDER BY window, start, by_key
+        """, arguments: identity
+    ).map { row in (row["definition_text"], try windowPart(row)) }
   }
 
   /// The part a row of `window_parts` holds.

@@ -22,7 +22,11 @@ struct FieldValues: Sendable {
 struct EventWriter: Sendable {
   /// How a value is written, without the formulas it comes from: a plain value, so that choosing by it counts no
   /// references.
-  private enum Kind: Sendable { case integer, decimal(Int), bool, text, time(FieldDefinition.TimeStyle), hash, list }
+  private enum Kind: Sendable {
+    case integer, bool, text, hash, list
+    case decimal(Int)
+    case time(FieldDefinition.TimeStyle)
+  }
 
   private let fields: [FieldDefinition]
   private let kinds: [Kind]

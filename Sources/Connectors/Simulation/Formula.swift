@@ -54,7 +54,8 @@ extension Formula {
     switch self {
     case .constant(let value): return .constant(value)
     case .value(let slot): return .rows(columns[slot])
-    case .not(let operand): return operand.evaluate(columns, count: count).map(count) { $0 == 0 ? 1 : ($0 == 1 ? 0 : $0) }
+    case .not(let operand):
+      return operand.evaluate(columns, count: count).map(count) { $0 == 0 ? 1 : ($0 == 1 ? 0 : $0) }
     case .isNull(let operand): return operand.evaluate(columns, count: count).map(count) { $0.isNaN ? 1 : 0 }
     case .oneOf(let operand, let members):
       return operand.evaluate(columns, count: count).map(count) { value in

@@ -205,7 +205,7 @@ struct SimulationReader {
     for node in names {
       guard let name = yaml.text(node, as: "the name of a value") else { return nil }
       guard let value = scope.value(named: name) else {
-        let near = nearestName(to: name, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: name, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
         yaml.report("no value named '\(name)' is defined above\(near)", at: node)
         return nil
       }
@@ -219,7 +219,7 @@ struct SimulationReader {
   mutating func fieldIndex(_ node: Node, among fields: [FieldDefinition]) -> Int? {
     guard let name = yaml.text(node, as: "the name of a field") else { return nil }
     if let index = fields.firstIndex(where: { $0.name == name }) { return index }
-    let near = nearestName(to: name, among: fields.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
+    let near = nearest(to: name, among: fields.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
     yaml.report("the event has no field '\(name)'\(near)", at: node)
     return nil
   }

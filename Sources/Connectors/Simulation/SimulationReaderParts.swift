@@ -175,7 +175,7 @@ extension SimulationReader {
         let by = parts["by"].flatMap({ readDistribution($0, as: "by") })
       else { return nil }
       guard let value = scope.value(named: target), value.slot >= BuiltIn.allCases.count, value.type == .number else {
-        let near = nearestName(to: target, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: target, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
         yaml.report("expected the name of a number among the values, found '\(target)'\(near)", at: targetNode)
         return nil
       }

@@ -39,7 +39,7 @@ struct YAMLReading {
       if known.contains(name) {
         result[name] = value
       } else {
-        let near = nearestName(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
         report("\(what) has no '\(name)'; expected one of \(known.joined(separator: ", "))\(near)", at: key)
       }
     }
@@ -72,7 +72,9 @@ struct YAMLReading {
   }
 
   mutating func whole(_ node: Node, as what: String, in range: ClosedRange<Int>) -> Int? {
-    guard let value = number(node, as: what, in: Double(range.lowerBound)...Double(range.upperBound)) else { return nil }
+    guard let value = number(node, as: what, in: Double(range.lowerBound)...Double(range.upperBound)) else {
+      return nil
+    }
     guard value == value.rounded() else {
       report("expected \(what), a whole number, found \(Self.describe(node))", at: node)
       return nil

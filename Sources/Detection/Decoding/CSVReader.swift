@@ -1,6 +1,7 @@
 // CSV records to cells (RFC 4180). A cell is quoted if its first byte is a quote; inside, a doubled quote stands for
 // one, and commas and line ends are text. A quote inside an unquoted cell is text, too. White space belongs to the cell.
-// An empty unquoted cell is MISSING. Invariant: this file and `CSVRecordSplitter` agree on where quotes open and close.
+// An empty unquoted cell is MISSING. Invariant: this file and the source that cuts records agree on
+// where quotes open and close.
 
 import CSimdjson
 

@@ -194,7 +194,7 @@ struct Coercion {
       let value =
         tag == CellTag.int
         ? Timestamp.fromEpoch(Int64(bitPattern: payload), format: format)
-        : Timestamp.fromEpoch(Double(bitPattern: payload), format: format)
+        : Timestamp.fromEpoch(double: Double(bitPattern: payload), format: format)
       if let value { return value }
       outOfRange(row, run, text, &failures)
     case CellTag.bigInt, CellTag.huge:

@@ -17,7 +17,7 @@ public struct DecodedBatch: Sendable {
 
 /// Decodes batches by a schema. One per worker: it owns a parser and memory that is reused from batch to batch.
 ///
-/// What each type of field accepts stands in `docs/use-case-reference.md` and at the top of `Coercion.swift`. A key on
+/// What each type of field accepts stands in `docs/use-cases.md` and at the top of `Coercion.swift`. A key on
 /// the path of a declared field that occurs twice in its object makes a dead letter; an undeclared key may occur twice,
 /// since nothing depends on which of the two counts. An empty CSV cell is null; a quoted empty one is an empty string
 /// where the field is a string. In columnar files NaN and infinity are out of range, as they cannot be written in JSON.

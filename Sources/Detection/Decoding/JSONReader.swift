@@ -121,8 +121,8 @@ final class JSONReader {
     // The key as written, up to its closing quote and what white space follows it.
     let key = UnsafeRawBufferPointer(rebasing: buffer[offset..<keyEnd]).excerpt()
       .split(separator: "\"", maxSplits: 1, omittingEmptySubsequences: false)[0]
-    func fault(_ reason: DeadLetter.Reason, _ message: String) -> RowFailure {
-      RowFailure(stage: .decode, reason: reason, field: nil, message: message)
+    func fault(_ reason: DeadLetter.Reason, _ message: String, field: String? = nil) -> RowFailure {
+      RowFailure(stage: .decode, reason: reason, field: field, message: message)
     }
     switch Int(failure.code) {
     case Int(CSIMDJSON_TOO_LARGE):
@@ -133,9 +133,9 @@ final class JSONReader {
     case Int(CSIMDJSON_TOO_DEEP):
       return fault(.tooDeep, "expected at most \(Limits.maxNesting) levels of nesting, found more \(place)")
     case Int(CSIMDJSON_DUPLICATE_KEY):
-      return fault(.duplicateKey, "expected each key once, found \"\(key)\" again \(place)")
+      return fault(.duplicateKey, "expected each key once, found \"\(key)\" again \(place)", field: "\(key)")
     case Int(CSIMDJSON_UNKNOWN_KEY):
-      return fault(.unknownField, "expected declared fields only, found \"\(key)\" \(place)")
+      return fault(.unknownField, "expected declared fields only, found \"\(key)\" \(place)", field: "\(key)")
     case Int(CSIMDJSON_ENDS_EARLY): return fault(.malformed, "expected more, found the end of the event")
     case Int(CSIMDJSON_TRAILING):
       return fault(.malformed, "expected the end of the event \(place), found \(found)")

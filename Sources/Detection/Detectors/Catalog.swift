@@ -62,7 +62,7 @@ public enum DetectorCatalog {
       isStateful: false,
       parameters: [
         .init("when", "expression", "Condition on the event's fields and features."),
-        .init("cool_down", "duration", default: "none", "Event time after a finding in which the entity raises no other."),
+        .init("cool_down", "duration", default: "none", coolDown),
         .init("per", "list of names", default: "event.key", "What makes an entity for `cool_down`."),
       ] + commonParameters),
     DetectorDescriptor(
@@ -72,9 +72,11 @@ public enum DetectorCatalog {
         .init("per", "list of names", "Fields or features that make an entity."),
         .init("within", "duration", "Length of the window of event time that ends at the entity's newest event."),
         .init("having", "expression", "Condition on count, sum, avg, min, max and distinct of the window."),
-        .init("cool_down", "duration", default: "within", "Event time after a finding in which the entity raises no other."),
+        .init("cool_down", "duration", default: "within", coolDown),
       ] + commonParameters),
   ]
+
+  private static let coolDown = "Event time after a finding in which the entity raises no other."
 
   private static let commonParameters: [DetectorDescriptor.Parameter] = [
     .init("severity", "info, low, medium, high or critical", default: "medium", "How much a finding matters."),

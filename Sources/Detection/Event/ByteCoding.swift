@@ -123,7 +123,11 @@ public struct ByteReader: Sendable {
   }
 
   public mutating func readBlob() throws(CodingError) -> [UInt8] {
-    let count = try readCount(upTo: remaining)
+    // The bytes of the count itself do not count as remaining.
+    let count = try readCount(upTo: bytes.count)
+    guard count <= remaining else {
+      throw CodingError("\(count) bytes from \(offset) end beyond \(bytes.count)")
+    }
     defer { offset += count }
     return Array(bytes[offset..<offset + count])
   }

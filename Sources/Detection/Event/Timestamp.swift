@@ -38,7 +38,7 @@ public enum Timestamp {
   }
 
   /// The same for a number with a fraction, rounded to the nearest microsecond.
-  public static func fromEpoch(_ number: Double, format: TimestampFormat) -> Int64? {
+  public static func fromEpoch(double number: Double, format: TimestampFormat) -> Int64? {
     guard number.isFinite, let scale = scale(ofMagnitude: number.magnitude, format: format) else { return nil }
     let value = (number * Double(scale)).rounded()
     guard value >= Double(range.lowerBound), value < Double(range.upperBound) else { return nil }
@@ -48,7 +48,10 @@ public enum Timestamp {
   /// RFC 3339 in UTC with no, 3 or 6 fractional digits, the fewest that say it: `2018-01-01T12:30:00.250Z`.
   public static func format(_ timestamp: Int64) -> String {
     let days = floorDivide(timestamp, microsecondsPerDay)
-    var rest = timestamp - days * microsecondsPerDay
+    // Not `timestamp - days * microsecondsPerDay`, which overflows near Int64.min: that is outside `range`, but a dead
+    // letter shows what a columnar file held.
+    var rest = timestamp % microsecondsPerDay
+    if rest < 0 { rest += microsecondsPerDay }
     let fraction = rest % 1_000_000
     rest /= 1_000_000
     var text = date(ofDay: days)
@@ -106,7 +109,7 @@ public enum Timestamp {
       text.unicodeScalars.append(Unicode.Scalar(byte))
     }
     if let integer = Int64(text) { return fromEpoch(integer, format: format) }
-    return Double(text).flatMap { fromEpoch($0, format: format) }
+    return Double(text).flatMap { fromEpoch(double: $0, format: format) }
   }
 
   private static func parseRFC3339(_ bytes: RawSpan) -> Int64? {

@@ -208,8 +208,9 @@ struct DDSketchBins: Sendable {
     return copy.entries.map { (Int($0 >> Self.countBits) - Self.bias, $0 & Self.maxCount) }
   }
 
-  /// Widest range of indexes over which entries are counted rather than sorted.
+  /// Widest range of indexes over which entries are counted rather than sorted, and the fewest for which that pays.
   private static let maxSpan = 4096
+  private static let minCounted = 17
 
   /// Sorts all entries, adds up those of one bin and collapses the lowest bins beyond `maxBins`. What is kept does not
   /// depend on when this happens: a bin among the highest of all is never collapsed, and every other ends in the lowest
@@ -222,7 +223,7 @@ struct DDSketchBins: Sendable {
       low = min(low, entry >> Self.countBits)
       high = max(high, entry >> Self.countBits)
     }
-    if high - low < UInt64(Self.maxSpan) {
+    if entries.count >= Self.minCounted, high - low < UInt64(Self.maxSpan) {
       countSort(low, high)
     } else {
       entries.sort()

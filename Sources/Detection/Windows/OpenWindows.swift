@@ -28,19 +28,22 @@ struct OpenWindows {
   private var closed: [ChangedPart] = []
   private var scratch: [UInt8] = []
 
-  /// A changed part with the key by which changes are ordered.
+  /// A changed part with its place in the order of changes.
   private struct ChangedPart {
+    /// The key as a word: of strings and several values the hash.
     let word: Int64
     let isNull: Bool
+    /// The key of strings and several values.
     let key: [UInt8]
     let part: WindowPart
+  }
 
-    static func isBefore(_ a: Self, _ b: Self) -> Bool {
-      if a.part.start != b.part.start { return a.part.start < b.part.start }
-      if a.isNull != b.isNull { return b.isNull }
-      if a.word != b.word { return a.word < b.word }
-      return a.key.lexicographicallyPrecedes(b.key)
-    }
+  /// What changes are sorted by, without anything that is counted by reference.
+  private struct Place {
+    let start: Int64
+    let word: Int64
+    let isNull: Bool
+    let index: Int32
   }
 
   init(_ window: CompiledWindow, maxOpen: Int) {
@@ -61,7 +64,7 @@ struct OpenWindows {
     return late
   }
 
-  /// The parts that changed since the last call or restore, each once, by start and values of `by`.
+  /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
   mutating func takeChanges() -> [WindowPart] {
     var changes = closed
     closed.removeAll(keepingCapacity: true)
@@ -70,8 +73,17 @@ struct OpenWindows {
       changes.append(changedPart(Int(slot), closed: false))
     }
     dirty.removeAll(keepingCapacity: true)
-    changes.sort(by: ChangedPart.isBefore)
-    return changes.map(\.part)
+    var places = changes.indices.map { index in
+      let change = changes[index]
+      return Place(start: change.part.start, word: change.word, isNull: change.isNull, index: Int32(index))
+    }
+    places.sort { a, b in
+      if a.start != b.start { return a.start < b.start }
+      if a.word != b.word { return a.word < b.word }
+      if a.isNull != b.isNull { return b.isNull }
+      return changes[Int(a.index)].key.lexicographicallyPrecedes(changes[Int(b.index)].key)
+    }
+    return places.map { changes[Int($0.index)].part }
   }
 
   /// Replaces the open windows by stored ones, in any order.
@@ -251,6 +263,7 @@ extension OpenWindows {
       window: name, start: key.start, end: key.start + grid.size,
       by: keys.scalars(word: key.word, isNull: key.isNull, bytes: table.keys[slot]), closed: closed,
       state: aggregates.encode(slot), events: aggregates.eventCount(slot))
-    return ChangedPart(word: key.word, isNull: key.isNull, key: table.keys[slot], part: part)
+    let word = keys.areWords ? key.word : Int64(bitPattern: key.hash)
+    return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], part: part)
   }
 }

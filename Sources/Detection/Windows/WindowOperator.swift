@@ -46,7 +46,7 @@ public final class WindowOperator {
     return late
   }
 
-  /// The parts that changed since the last call or restore, each once, by start and values of `by`.
+  /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
   public func takeChanges() -> [WindowPart] { open.takeChanges() }
 
   /// Replaces the open windows by stored ones, in any order.

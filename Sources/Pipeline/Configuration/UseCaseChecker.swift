@@ -55,7 +55,9 @@ public enum UseCaseChecker {
     guard let plan = check.plan else {
       let first = check.diagnostics.first
       throw OperatingError(
-        .store, "the stored configuration cannot be read: \(first?.message ?? "it is empty"). Is this `pulse` older than the data?")
+        .store,
+        "the stored configuration cannot be read: \(first?.message ?? "it is empty"). Is this `pulse` older than the data?"
+      )
     }
     return plan
   }

@@ -3,7 +3,7 @@
 internal import Detection
 
 extension UseCaseReader {
-  private static let eventKeys = [
+  static let eventKeys = [
     "time", "key", "out_of_order", "max_ahead", "partitioned_by", "unknown_fields", "max_event_bytes", "checks",
     "fields",
   ]
@@ -124,7 +124,7 @@ extension UseCaseReader {
 
   // MARK: Fields
 
-  private static let fieldKeys = [
+  static let fieldKeys = [
     "type", "required", "default", "min", "max", "max_length", "allowed", "pattern", "format", "numeric_strings",
     "path",
   ]

@@ -36,9 +36,7 @@ struct Infer: ParsableCommand {
       Terminal.print(
         try UseCaseInference.pipeline(
           for: sample, name: name ?? Self.identifier(stem), source: (file as NSString).lastPathComponent))
-    } catch let error as InferenceError {
-      throw OperatingError(.input, "\(file): \(error)")
-    }
+    } catch { throw OperatingError(.input, "\(file): \(error)") }
   }
 
   private func loadSample() throws -> EventSample {
@@ -53,7 +51,7 @@ struct Infer: ParsableCommand {
       do {
         let reader = try ColumnarFileReader(path: file)
         return EventSample(columns: try reader.nextBatch(maxRows: min(limit, Limits.maxBatchRows)) ?? [], limit: limit)
-      } catch let error as ColumnarFileError { throw OperatingError(.input, "\(error)") }
+      } catch { throw OperatingError(.input, "\(error)") }
     }
     // Enough text for the sample: events beyond this many bytes are not looked at.
     let text = String(decoding: beginning + (try handle.read(upToCount: 64 << 20) ?? Data()), as: UTF8.self)

@@ -55,15 +55,16 @@ struct List: ParsableCommand {
       FunctionCatalog.all.map { function in
         Entry(
           name: function.name, summary: function.summary,
-          details: function.signatures.map { $0.text(function.name) } + (function.notes.isEmpty ? [] : [function.notes]))
+          details: function.signatures.map { $0.text(function.name) } + (function.notes.isEmpty ? [] : [function.notes])
+        )
       }
     case .sources:
       SourceCatalog.entries.map {
-        Entry(name: $0.name, summary: $0.summary, available: $0.isAvailable, details: $0.options)
+        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
       }
     case .sinks:
       SinkCatalog.entries.map {
-        Entry(name: $0.name, summary: $0.summary, available: $0.isAvailable, details: $0.options)
+        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
       }
     }
   }

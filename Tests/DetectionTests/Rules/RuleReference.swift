@@ -6,6 +6,7 @@
 struct RuleReference {
   var within: Int64
   var coolDown: Int64
+  var believed: Int64 = 86_400_000_000
   /// Whether a window with these aggregates makes a finding.
   var condition: (Aggregates) -> Bool
 
@@ -37,6 +38,7 @@ struct RuleReference {
         counts.withoutEntity += 1
         continue
       }
+      if watermark != .min, let life = lives[user], life.clock > watermark + believed { lives[user] = nil }
       var life = lives[user] ?? Life(clock: .min, stamp: .min, lastFinding: nil, events: [])
       if life.clock != .min && event.time <= life.clock - within {
         counts.late += 1

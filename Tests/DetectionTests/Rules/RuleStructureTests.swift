@@ -34,7 +34,7 @@ import Testing
       if random.chance(0.6) || stamps.isEmpty {
         let stamp = Int64.random(in: 0...1000, using: &random)
         stamps.append(stamp)
-        heap.insert(stamp: stamp, slot: 0)
+        heap.insert(stamp: stamp, slot: 0, id: 0)
       } else if random.chance(0.5) {
         stamps.remove(at: stamps.firstIndex(of: stamps.min()!)!)
         heap.removeTop()

@@ -49,6 +49,17 @@ struct RuleStream {
     self.watermarks = watermarks
   }
 
+  /// The watermark and the implausible times as the engine establishes them.
+  init(marking events: [RuleEvent], outOfOrder: Int64, maxAhead: Int64) {
+    let marks = Watermark(outOfOrder: outOfOrder, maxAhead: maxAhead).mark(events.map(\.time))
+    watermarks = marks.watermarks
+    self.events = events.enumerated().map { row, event in
+      var event = event
+      event.ahead = marks.ahead[row]
+      return event
+    }
+  }
+
   func batch(_ rows: Range<Int>, dictionary: Bool = false) -> (EventBatch, EventTimeMarks) {
     let part = events[rows]
     let accounts = part.map { $0.user.map { "account-\($0)" } ?? "" }
@@ -114,8 +125,30 @@ struct RuleStore {
   }
 }
 
-func slidingPlan(_ definition: RuleDefinition, key: String? = nil) throws -> SlidingRulePlan {
-  guard case .stateful(let plan) = try CompiledRule(definition, columns: RuleStream.columns, key: key) else {
+/// An event definition over `RuleStream.columns`.
+func ruleEvents(
+  key: String? = nil, partitionedBy: String? = nil, outOfOrder: Int64 = 0, maxAhead: Int64 = 86_400_000_000
+) -> EventDefinition {
+  let fields = RuleStream.columns.map { column in
+    let type: FieldType =
+      switch column.type {
+      case .int: .int
+      case .double: .double
+      case .bool: .bool
+      case .string: .string
+      case .timestamp: .timestamp(.automatic)
+      }
+    return Field(name: column.name, type: type, required: type == .timestamp(.automatic))
+  }
+  let schema = Schema(
+    fields: fields, timeField: fields.firstIndex { $0.name == "time" }!,
+    keyField: key.flatMap { key in fields.firstIndex { $0.name == key } })
+  return EventDefinition(
+    schema: schema, partitionedBy: partitionedBy, outOfOrder: outOfOrder, maxAhead: maxAhead)
+}
+
+func slidingPlan(_ definition: RuleDefinition, _ event: EventDefinition = ruleEvents()) throws -> SlidingRulePlan {
+  guard case .stateful(let plan) = try CompiledRule(definition, scope: Scope(RuleStream.columns), event: event) else {
     preconditionFailure("the rule is stateless")
   }
   return plan

@@ -147,6 +147,22 @@ import Testing
     }
   }
 
+  @Test func aMergerForgetsTheWindowBefore() throws {
+    let window = windowTestDefinition(size: 1000, by: [], aggregates: windowTestEveryCall)
+    let run = WindowTestRun(window)
+    try run.add(Self.events)
+    try run.checkpoint()
+    let part = try #require(run.parts.first)
+    let merger = WindowMerger(window)
+    for parts in [[part], [part, part], [], [part]] {
+      let reused = try merger.merge(parts)
+      let fresh = try WindowResult.merge(parts, of: window)
+      #expect(reused.aggregates.map(\.value) == fresh.aggregates.map(\.value))
+      #expect(reused.classCounts.map(\.count) == fresh.classCounts.map(\.count))
+      #expect(reused.events == Int64(5 * parts.count))
+    }
+  }
+
   @Test func statesAreShared() {
     let calls = [0.5, 0.9, 0.99].map { windowTestCall(.quantile, .value, $0) } + [windowTestCall(.sum, .value)]
     let one = AggregateSet(windowTestDefinition(size: 10, aggregates: Array(calls.prefix(1))))

@@ -127,4 +127,35 @@ import Testing
       #expect(run.parts.map(\.events).sorted() == [1, 3, 3, 3])
     }
   }
+
+  /// Whatever a byte of stored state becomes, reading it either throws or gives windows that go on and can be read.
+  @Test(arguments: 0..<2)
+  func damagedStateIsAnErrorOrHarmless(_ definition: Int) throws {
+    let window = Self.definitions[definition]
+    var random = WindowTestRandom(seed: 9)
+    let events = Array(Self.events(&random).prefix(400))
+    let run = WindowTestRun(window)
+    try run.add(events)
+    try run.checkpoint()
+    let parts = run.parts.filter { !$0.closed }
+    var failures = 0
+    var refused = 0
+    for _ in 0..<400 {
+      guard var part = parts.randomElement(using: &random) else { break }
+      let at = part.state.indices.randomElement(using: &random) ?? 0
+      part.state[at] = Bool.random(using: &random) ? 0xFF : .random(in: 0...255, using: &random)
+      let windows = WindowOperator(window)
+      do { try windows.restore([part]) } catch {
+        refused += 1
+        continue
+      }
+      let batch = windowTestBatch(events.suffix(50))
+      let marks = EventTimeMarks(
+        watermarks: [Int64](repeating: .min, count: 50), ahead: Bitmap(repeating: false, count: 50),
+        watermarkAfter: .max)
+      _ = try windows.add(batch, marks: marks, failures: &failures)
+      for changed in windows.takeChanges() { _ = try WindowResult.merge([changed, changed], of: window) }
+    }
+    #expect(refused > 0)
+  }
 }

@@ -27,7 +27,7 @@ struct WindowTestEvent {
 }
 
 /// Columns of the batches: key, name, value, number, class.
-enum WindowTestColumn: Int {
+enum WindowTestColumn: Int, CaseIterable {
   case key, name, value, number, category
 
   var type: ValueType {
@@ -38,28 +38,27 @@ enum WindowTestColumn: Int {
     }
   }
 
-  var expression: Expression { windowTestExpression(self) }
+  static var scope: Scope { Scope(allCases.map { ("\($0)", $0.type) }) }
+
+  var expression: Expression {
+    do { return try Expression("\(self)", scope: Self.scope) } catch { preconditionFailure("\(error)") }
+  }
 }
 
-func windowTestExpression(_ column: WindowTestColumn) -> Expression {
-  Expression(type: column.type, index: column.rawValue)
-}
-
+/// A call such as `sum(value)`, named so.
 func windowTestCall(_ function: AggregateFunction, _ column: WindowTestColumn? = nil, _ fraction: Double? = nil)
   -> (name: String, call: AggregateCall)
 {
-  let type: ValueType =
-    switch function {
-    case .count, .distinct: .int
-    case .avg, .stddev, .rate, .quantile: .double
-    case .sum, .min, .max, .first, .last: column?.type ?? .int
-    }
   let text = "\(function)(\(column.map { "\($0)" } ?? "*")\(fraction.map { ", \($0)" } ?? ""))"
-  return (
-    text,
-    AggregateCall(
-      function: function, argument: column?.expression, fraction: fraction, type: type, text: text)
-  )
+  let written = if function == .distinct, let column { "count(DISTINCT \(column))" } else { text }
+  do {
+    let expression = try AggregateExpression(
+      written, scope: WindowTestColumn.scope, allowed: Set(AggregateFunction.allCases))
+    guard let call = expression.singleCall else { preconditionFailure("\(text) is more than one call") }
+    return (text, call)
+  } catch {
+    preconditionFailure("\(text): \(error)")
+  }
 }
 
 /// Every aggregate over columns of every type that it takes.

@@ -27,13 +27,6 @@ struct EntityKey: Sendable, Hashable {
     self.low = low
     self.high = high
   }
-
-  /// The word that stands for a double: equal ones have the same (-0 as 0, one NaN).
-  @inline(__always)
-  static func word(of value: Double) -> UInt64 {
-    if value == 0 { return 0 }
-    return value.isNaN ? Double.nan.bitPattern : value.bitPattern
-  }
 }
 
 /// SipHash-2-4 with 128 bits of output and the key 00 01 … 0f of its reference test vectors.
@@ -137,7 +130,7 @@ struct EntityKeys: Sendable {
     switch column.values {
     case .int(let values), .timestamp(let values):
       return rows.map { EntityKey(low: UInt64(bitPattern: values[$0])) }
-    case .double(let values): return rows.map { EntityKey(low: EntityKey.word(of: values[$0])) }
+    case .double(let values): return rows.map { EntityKey(low: ValueHash.word(of: values[$0])) }
     case .bool(let values): return rows.map { EntityKey(low: values[$0] ? 1 : 0) }
     case .string(let values): return keys(of: values, rows: rows)
     }

@@ -3,8 +3,7 @@
 
 /// A comparison of one aggregate with a literal.
 struct HavingBound: Sendable, Hashable {
-  enum Comparison: String, Sendable, Hashable, CaseIterable {
-    // Longer ones first: the text is searched in this order.
+  enum Comparison: String, Sendable, Hashable {
     case atMost = "<="
     case atLeast = ">="
     case below = "<"
@@ -43,14 +42,24 @@ struct HavingBound: Sendable, Hashable {
     isCount = call.function == .count || call.function == .distinct
   }
 
-  /// The only comparison of a text and its sides; nil when there is none or more than one.
+  /// The only comparison of a text outside of parentheses and strings, and its sides; nil when there is none or more
+  /// than one.
   private static func split(_ text: String) -> (String, Comparison, String)? {
-    let signs: Set<Character> = ["<", ">", "=", "!"]
-    guard let start = text.firstIndex(where: signs.contains), let end = text.lastIndex(where: signs.contains) else {
-      return nil
+    let bytes = Array(text.utf8)
+    let signs = Set("<>=!".utf8)
+    var (depth, isQuoted) = (0, false)
+    var places: [Int] = []
+    for (index, byte) in bytes.enumerated() {
+      if byte == UInt8(ascii: "'") { isQuoted.toggle() }
+      if isQuoted { continue }
+      if byte == UInt8(ascii: "(") { depth += 1 }
+      if byte == UInt8(ascii: ")") { depth -= 1 }
+      if depth == 0 && signs.contains(byte) { places.append(index) }
     }
-    guard let comparison = Comparison(rawValue: String(text[start...end])) else { return nil }
-    return (String(text[..<start]), comparison, String(text[text.index(after: end)...]))
+    guard let start = places.first, let end = places.last else { return nil }
+    func part(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+    guard let comparison = Comparison(rawValue: part(start..<end + 1)) else { return nil }
+    return (part(0..<start), comparison, part(end + 1..<bytes.count))
   }
 
   private static func number(_ text: String) -> Double? {

@@ -22,17 +22,15 @@ public enum CompiledRule: Sendable {
 
   /// Compiles a rule.
   /// - Parameters:
-  ///   - columns: names and types of the columns of batches, in their order.
-  ///   - key: the entity key of the schema: the default of `per` for `cool_down`.
-  ///   - partitionedBy: the field by which the source is partitioned, where there may be several partitions; a rule with
-  ///     state must have it in `per`, else an entity's events may lie in several partitions.
+  ///   - scope: the columns of batches.
+  ///   - event: its key is the default of `per` for `cool_down`. If it says by which field the source is partitioned, a
+  ///     rule with state must have that in `per`, else the events of an entity may lie in several partitions.
   /// - Throws: everything that is wrong.
   public init(
-    _ definition: RuleDefinition, columns: [(name: String, type: ValueType)], key: String? = nil,
-    partitionedBy: String? = nil
+    _ definition: RuleDefinition, scope: Scope, event: EventDefinition
   ) throws(Diagnostics) {
-    var compiler = RuleCompiler(definition, columns: columns)
-    let rule = compiler.compile(key: key, partitionedBy: partitionedBy)
+    var compiler = RuleCompiler(definition, scope: scope, event: event)
+    let rule = compiler.compile()
     guard let rule, compiler.diagnostics.isEmpty else { throw Diagnostics(compiler.diagnostics) }
     self = rule
   }
@@ -49,30 +47,29 @@ public enum CompiledRule: Sendable {
 /// The state of one compilation.
 private struct RuleCompiler {
   let definition: RuleDefinition
-  let columns: [(name: String, type: ValueType)]
+  let event: EventDefinition
   let scope: Scope
   let aggregateParser: AggregateParser
   var diagnostics: [Diagnostic] = []
   var aggregates = AggregateTable()
 
-  init(_ definition: RuleDefinition, columns: [(name: String, type: ValueType)]) {
+  private var columns: [(name: String, type: ValueType)] { scope.columns }
+
+  init(_ definition: RuleDefinition, scope: Scope, event: EventDefinition) {
     self.definition = definition
-    self.columns = columns
-    scope = Scope(columns)
+    self.scope = scope
+    self.event = event
     aggregateParser = AggregateParser(scope: scope)
   }
 
-  mutating func compile(key: String?, partitionedBy: String?) -> CompiledRule? {
+  mutating func compile() -> CompiledRule? {
     checkForm()
     let when = definition.when.flatMap { expression($0) }
     let having = definition.having.flatMap { condition($0) }
     let conditionAggregates = aggregates.plans.count
-    if having != nil, conditionAggregates == 0, let text = definition.having {
-      report("`having` has no aggregate", at: text.location, expected: "a condition such as count(*) > 10")
-    }
     let isSliding = definition.within != nil || definition.having != nil
     let coolsDown = (definition.coolDown ?? 0) > 0
-    let per = isSliding || coolsDown ? entity(key: key, partitionedBy: partitionedBy) : []
+    let per = isSliding || coolsDown ? entity() : []
     let template = template(per: per, isSliding: isSliding)
     aggregates.layOut()
     guard diagnostics.isEmpty else { return nil }
@@ -86,8 +83,9 @@ private struct RuleCompiler {
     return .stateful(
       SlidingRulePlan(
         rule: head, when: when, per: per, within: definition.within ?? coolDown, coolDown: coolDown,
-        having: having?.expression, aggregates: aggregates.plans, conditionAggregates: conditionAggregates,
-        arguments: aggregates.arguments, argumentPlans: aggregates.argumentPlans,
+        believed: max(event.maxAhead, event.outOfOrder), having: having?.expression, aggregates: aggregates.plans,
+        conditionAggregates: conditionAggregates, arguments: aggregates.arguments,
+        argumentPlans: aggregates.argumentPlans,
         bound: definition.having.flatMap { HavingBound($0, calls: aggregateParser) }, fingerprint: fingerprint(per)))
   }
 
@@ -119,7 +117,8 @@ private struct RuleCompiler {
   }
 
   /// The columns that make an entity.
-  private mutating func entity(key: String?, partitionedBy: String?) -> [Int] {
+  private mutating func entity() -> [Int] {
+    let key = event.schema.keyField.map { event.schema.fields[$0].name }
     var names = definition.per
     if names.isEmpty, definition.within == nil, let key { names = [LocatedText(key, at: definition.location)] }
     if names.isEmpty, definition.within == nil {
@@ -136,7 +135,7 @@ private struct RuleCompiler {
       if indexes.contains(index) { report("`per` names `\(name.text)` twice", at: name.location) }
       indexes.append(index)
     }
-    if let field = partitionedBy, let first = names.first, !names.contains(where: { $0.text == field }) {
+    if let field = event.partitionedBy, let first = names.first, !names.contains(where: { $0.text == field }) {
       report(
         "the events of one entity may lie in several partitions", at: first.location,
         expected: "`\(field)`, by which the source is partitioned, in `per`",
@@ -176,7 +175,7 @@ private struct RuleCompiler {
         found: "a string")
       return nil
     }
-    let number = aggregates.add(call)
+    let number = aggregates.add(call, scope: scope)
     if aggregates.argumentPlans.count == Limits.maxRuleArguments + 1 {
       report("the rule's aggregates have more than \(Limits.maxRuleArguments) different arguments", at: location)
     }
@@ -206,9 +205,7 @@ private struct RuleCompiler {
     return ReasonTemplate(pieces: pieces)
   }
 
-  private mutating func piece(
-    _ name: String, at location: SourceLocation, isSliding: Bool
-  ) -> ReasonTemplate.Piece? {
+  private mutating func piece(_ name: String, at location: SourceLocation, isSliding: Bool) -> ReasonTemplate.Piece? {
     if let index = scope.index(of: name) { return .column(index) }
     if name == "within", let within = definition.within { return .text(RuleText.duration(within)) }
     if name == "cool_down", let coolDown = definition.coolDown ?? definition.within {
@@ -282,8 +279,9 @@ private struct RuleCompiler {
     let arguments = zip(aggregates.arguments, aggregates.argumentPlans).map {
       "\($0.text) \($1.type.rawValue) \($1.words)"
     }
+    let entity = per.map { "\(columns[$0].name) \(columns[$0].type.rawValue)" }
     return """
-      rule 1: when \(definition.when?.text ?? "true"), per \(per.map { "\(columns[$0].name) \(columns[$0].type.rawValue)" }), \
+      rule 1: when \(definition.when?.text ?? "true"), per \(entity), \
       within \(definition.within ?? 0), having \(definition.having?.text ?? "true"), \
       cool down \(definition.coolDown ?? definition.within ?? 0), arguments \(arguments)
       """
@@ -320,8 +318,9 @@ struct AggregateTable: Sendable {
   private(set) var argumentPlans: [ArgumentPlan] = []
 
   /// The number of an aggregate, new or known.
-  mutating func add(_ call: AggregateCall) -> Int {
-    let plan = AggregatePlan(function: call.function, argument: call.argument.map { add($0) }, type: call.type)
+  mutating func add(_ call: AggregateCall, scope: Scope) -> Int {
+    let argument = call.argument.map { add(call.function == .avg ? Self.unwidened($0, scope) : $0) }
+    let plan = AggregatePlan(function: call.function, argument: argument, type: call.type)
     if let argument = plan.argument { argumentPlans[argument].uses.formUnion(Self.uses(of: call.function)) }
     if let known = plans.firstIndex(of: plan) { return known }
     plans.append(plan)
@@ -330,10 +329,18 @@ struct AggregateTable: Sendable {
   }
 
   private mutating func add(_ argument: Expression) -> Int {
-    if let known = arguments.firstIndex(where: { $0.text == argument.text }) { return known }
+    let known = arguments.firstIndex { $0.text == argument.text && $0.type == argument.type }
+    if let known { return known }
     arguments.append(argument)
     argumentPlans.append(ArgumentPlan(type: argument.type))
     return arguments.count - 1
+  }
+
+  /// The argument of an average as it is before integers are widened to doubles, so that their sum is exact in 128 bits
+  /// and shared with `sum`.
+  private static func unwidened(_ argument: Expression, _ scope: Scope) -> Expression {
+    guard let plain = try? Expression(argument.text, scope: scope), plain.type == .int else { return argument }
+    return plain
   }
 
   private static func uses(of function: AggregateFunction) -> ArgumentPlan.Uses {

@@ -92,7 +92,8 @@ extension SlidingEntities {
 
   /// Replaces everything by what the segments describe.
   mutating func restore(from stored: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
-    self = SlidingEntities(within: within, horizon: horizon, plans: plans, holdsEntries: holdsEntries)
+    self = SlidingEntities(
+      within: within, horizon: horizon, believed: believed, plans: plans, holdsEntries: holdsEntries)
     var contents = SegmentContents()
     for (key, value) in stored {
       guard key.count == 8 else { throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8") }
@@ -182,7 +183,7 @@ extension SlidingEntities {
     for index in order {
       var (entry, id) = contents.entries[index]
       guard let slot = slotOfID[id] else { continue }
-      guard entry.time > entities[Int(slot)].clock.subtractingClamped(within) else { continue }
+      guard entry.time > entities[Int(slot)].clock.subtractingSaturated(within) else { continue }
       entry.slot = slot
       let node = restore(entry, words: contents.words[index * width..<(index + 1) * width])
       held[entry.segment, default: ([], [])].nodes.append(node)
@@ -198,14 +199,5 @@ extension Entity {
   /// Whether this record was written no earlier than another of the same id: its times only ascend.
   fileprivate func isNoEarlier(than other: Entity) -> Bool {
     (clock, stamp, lastFinding ?? .min) >= (other.clock, other.stamp, other.lastFinding ?? .min)
-  }
-}
-
-extension Int64 {
-  /// `self - other` for a length `other >= 0`, held at the lowest number.
-  @inline(__always)
-  func subtractingClamped(_ other: Int64) -> Int64 {
-    let (difference, overflow) = subtractingReportingOverflow(other)
-    return overflow ? .min : difference
   }
 }

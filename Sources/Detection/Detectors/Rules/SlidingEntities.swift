@@ -3,7 +3,9 @@
 // Definitions. T, an entity's clock, is the highest event time of its events. Its window holds its events with a time in
 // (T - within, T]; an event behind that is late and changes nothing. The stamp of an entity is the higher of T and of the
 // watermark before its last event. An entity is forgotten when the watermark before an event (of any entity) has reached
-// stamp + horizon, the horizon being the longer of `within` and the cool-down; a later event of it starts afresh.
+// stamp + horizon, the horizon being the longer of `within` and the cool-down; a later event of it starts afresh. So does
+// the next event of an entity whose clock lies further beyond the watermark than times are believed: its clock was set by
+// an event from the first ones, before there was a watermark to judge it.
 //
 // Why forgetting is sound. It depends on times and on the order of events alone, not on how they were cut into batches or
 // on when memory was freed: it is decided before each event by comparing times, and stamps and watermarks only ascend. An
@@ -14,7 +16,7 @@
 // Structure. Entries are nodes of one pool. Those that came in order form a list per entity, the others a heap by time
 // (rare), so that the oldest is found and a new one placed in O(1), or O(log n) out of order. Entities wait for being
 // forgotten in one heap by stamp, each once, with the stamp it had when it was put there; its true stamp is looked at
-// when it surfaces. Nothing is ever proportional to a window.
+// when it surfaces (what surfaces of one that is gone, or whose slot has another tenant, is dropped). Nothing is ever proportional to a window.
 
 /// An event held in a window.
 struct Entry: Sendable {
@@ -55,6 +57,8 @@ struct Entity: Sendable {
 struct SlidingEntities: Sendable {
   let within: Int64
   let horizon: Int64
+  /// How far beyond the watermark an entity's clock can be.
+  let believed: Int64
   /// Whether events are held; a rule without aggregates needs only the entities.
   let holdsEntries: Bool
   let plans: [ArgumentPlan]
@@ -65,7 +69,8 @@ struct SlidingEntities: Sendable {
   /// `width` words a node.
   private(set) var words: [UInt64] = []
   private(set) var arguments: [ArgumentWindows]
-  private var slots: [EntityKey: UInt32] = [:]
+  private var slots = EntityTable()
+  private let sumsDoubles: Bool
   private var freeSlots: [UInt32] = []
   private var freeNode = PairingHeap.none
   private var disorder = DisorderedEntries()
@@ -81,17 +86,24 @@ struct SlidingEntities: Sendable {
   private(set) var entryCount = 0
   var entityCount: Int { slots.count }
 
-  init(within: Int64, horizon: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
+  init(within: Int64, horizon: Int64, believed: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
     self.within = within
     self.horizon = horizon
+    self.believed = believed
     self.holdsEntries = holdsEntries
     self.plans = plans
     width = plans.reduce(0) { $0 + $1.words }
     arguments = plans.map(ArgumentWindows.init)
+    sumsDoubles = plans.contains { $0.type == .double && $0.uses.contains(.sum) }
   }
 
   /// What is held, in units of about 32 bytes: an entry is one, an entity four, a full-width sum seventeen.
-  var units: Int { entryCount + 4 * slots.count + 17 * arguments.reduce(0) { $0 + $1.wideSums } }
+  @inline(__always)
+  var units: Int {
+    var units = entryCount + 4 * slots.count
+    if sumsDoubles { for index in arguments.indices { units += 17 * arguments[index].wideSums } }
+    return units
+  }
 
   // MARK: Events
 
@@ -99,10 +111,12 @@ struct SlidingEntities: Sendable {
   @inline(__always)
   mutating func forget(watermark: Int64) {
     guard watermark != .min else { return }
-    let bound = watermark.subtractingClamped(horizon)
+    let bound = watermark.subtractingSaturated(horizon)
     while let top = waiting.top, top.stamp <= bound {
       let stamp = entities[Int(top.slot)].stamp
-      if stamp > top.stamp {
+      if entities[Int(top.slot)].id != top.id {
+        waiting.removeTop()
+      } else if stamp > top.stamp {
         waiting.replaceTop(stamp: stamp)
       } else {
         waiting.removeTop()
@@ -117,23 +131,32 @@ struct SlidingEntities: Sendable {
     _ key: EntityKey, time: Int64, watermark: Int64, staged: StagedArguments, ordinal: Int
   ) -> UInt32? {
     let slot: UInt32
-    if let known = slots[key] {
+    if let known = plausible(slots.find(key) { entities[Int($0)].key }, watermark) {
       slot = known
       let clock = entities[Int(slot)].clock
-      if time <= clock.subtractingClamped(within) { return nil }
+      if time <= clock.subtractingSaturated(within) { return nil }
       if time > clock { entities[Int(slot)].clock = time }
       if holdsEntries { hold(slot, time, inOrder: time >= clock, staged, ordinal) }
       if time > clock { expire(slot) }
     } else {
       slot = create(Entity(key: key, id: nextID, clock: time, stamp: time, lastFinding: nil, segment: Entry.noSegment))
+      waiting.insert(stamp: time, slot: slot, id: nextID)
       nextID += 1
-      waiting.insert(stamp: time, slot: slot)
       if holdsEntries { hold(slot, time, inOrder: true, staged, ordinal) }
     }
     let stamp = max(entities[Int(slot)].clock, watermark)
     if stamp > entities[Int(slot)].stamp { entities[Int(slot)].stamp = stamp }
     touch(slot)
     return slot
+  }
+
+  /// The slot, unless the clock of its entity cannot be believed: then the entity is forgotten.
+  @inline(__always)
+  private mutating func plausible(_ slot: UInt32?, _ watermark: Int64) -> UInt32? {
+    guard let slot, watermark != .min else { return slot }
+    guard entities[Int(slot)].clock > watermark.addingSaturated(believed) else { return slot }
+    retire(slot)
+    return nil
   }
 
   /// Notes a finding of an entity at the given clock. The entity may have been forgotten since, but not recycled.
@@ -150,7 +173,7 @@ struct SlidingEntities: Sendable {
   /// Adds an entity as it was stored in a segment.
   mutating func restore(_ entity: Entity) -> UInt32 {
     let slot = create(entity)
-    waiting.insert(stamp: entity.stamp, slot: slot)
+    waiting.insert(stamp: entity.stamp, slot: slot, id: entity.id)
     return slot
   }
 
@@ -187,7 +210,7 @@ struct SlidingEntities: Sendable {
       entities.append(entity)
       for index in arguments.indices { arguments[index].growSlots(to: entities.count) }
     }
-    slots[entity.key] = slot
+    slots.insert(entity.key, slot: slot) { entities[Int($0)].key }
     return slot
   }
 
@@ -204,7 +227,7 @@ struct SlidingEntities: Sendable {
   private mutating func retire(_ slot: UInt32) {
     while entities[Int(slot)].head != PairingHeap.none { release(popInOrder(slot), slot) }
     while entities[Int(slot)].disordered != PairingHeap.none { release(popDisordered(slot), slot) }
-    slots[entities[Int(slot)].key] = nil
+    slots.remove(entities[Int(slot)].key) { entities[Int($0)].key }
     ledger.lose(entities[Int(slot)].segment)
     entities[Int(slot)].segment = Entry.noSegment
     retired.append(slot)
@@ -250,7 +273,7 @@ struct SlidingEntities: Sendable {
   /// Drops what has left the window of an entity.
   @inline(__always)
   private mutating func expire(_ slot: UInt32) {
-    let bound = entities[Int(slot)].clock.subtractingClamped(within)
+    let bound = entities[Int(slot)].clock.subtractingSaturated(within)
     while true {
       let head = entities[Int(slot)].head
       guard head != PairingHeap.none, entries[Int(head)].time <= bound else { break }

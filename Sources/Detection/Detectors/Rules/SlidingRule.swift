@@ -14,6 +14,8 @@ public struct SlidingRulePlan: Sendable {
   let per: [Int]
   let within: Int64
   let coolDown: Int64
+  /// How far beyond the watermark event times are believed.
+  let believed: Int64
   /// Condition over the aggregates in `aggregates`, in the order of its own; nil finds every event.
   let having: Expression?
   /// The aggregates of the condition, then those that only the reason names.
@@ -48,8 +50,8 @@ public final class SlidingRule: StatefulDetector {
     self.plan = plan
     self.limit = limit
     entities = SlidingEntities(
-      within: plan.within, horizon: max(plan.within, plan.coolDown), plans: plan.argumentPlans,
-      holdsEntries: !plan.aggregates.isEmpty)
+      within: plan.within, horizon: max(plan.within, plan.coolDown), believed: plan.believed,
+      plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
   }
 
   public var name: String { plan.rule.name }
@@ -73,8 +75,10 @@ public final class SlidingRule: StatefulDetector {
     guard entities.take(input, limit: limit, into: &outcome, counts: &counts) else {
       throw LimitError(
         subject: "rule \(plan.rule.name)",
-        message: "its windows hold \(entities.entryCount) events of \(entities.entityCount) entities, which is more than "
-          + "\(limit) units of state in one partition; shorten `within`, narrow `when` or choose a coarser `per`")
+        message: """
+          its windows hold \(entities.entryCount) events of \(entities.entityCount) entities in one partition, more than \
+          \(limit) units of state; shorten `within`, narrow `when` or choose a coarser `per`
+          """)
     }
     report(outcome, in: batch, into: &findings, counts: &counts)
     entities.recycle()
@@ -92,7 +96,7 @@ public final class SlidingRule: StatefulDetector {
     matches.forEachSet { ordinal in
       let event = outcome.events[ordinal]
       if let last = entities.entities[Int(event.slot)].lastFinding {
-        guard event.clock.subtractingClamped(plan.coolDown) >= last else { return }
+        guard event.clock.subtractingSaturated(plan.coolDown) >= last else { return }
       }
       entities.noteFinding(event.slot, at: event.clock)
       let score = plan.bound.map { $0.score(Self.number(columns[0][ordinal])) } ?? 1

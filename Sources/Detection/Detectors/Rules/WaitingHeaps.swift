@@ -5,6 +5,8 @@ struct StampHeap: Sendable {
   struct Item: Sendable {
     var stamp: Int64
     var slot: UInt32
+    /// The entity in the slot when the item was put here.
+    var id: UInt64
   }
 
   private var items: [Item] = []
@@ -12,9 +14,9 @@ struct StampHeap: Sendable {
   @inline(__always)
   var top: Item? { items.first }
 
-  mutating func insert(stamp: Int64, slot: UInt32) {
+  mutating func insert(stamp: Int64, slot: UInt32, id: UInt64) {
     var index = items.count
-    items.append(Item(stamp: stamp, slot: slot))
+    items.append(Item(stamp: stamp, slot: slot, id: id))
     while index > 0 {
       let parent = (index - 1) / 2
       guard items[index].stamp < items[parent].stamp else { break }

@@ -72,6 +72,10 @@ struct Extreme<Value: KeptValue, Side: End>: Accumulator {
     if later.isSet { add(later.value) }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   mutating func encode(into writer: inout ByteWriter) {
     writer.write(bool: isSet)
     if isSet { value.encode(into: &writer) }
@@ -120,6 +124,10 @@ struct Kept<Value: KeptValue, Side: End>: Accumulator {
     if later.isSet { add(later.value, at: later.time) }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   mutating func encode(into writer: inout ByteWriter) {
     writer.write(bool: isSet)
     guard isSet else { return }

@@ -5,7 +5,7 @@ import Metrics
 import Synchronization
 
 /// A view of a running pipeline, safe to read from any thread.
-public final class Progress: Sendable {
+public final class RunProgress: Sendable {
   /// A moment of the run.
   public struct Snapshot: Sendable {
     /// Counts of this run alone.

@@ -1,0 +1,89 @@
+// The part of an input that is in memory: bytes are read behind its end and given up at its front.
+
+import Foundation
+
+/// A growing buffer that keeps what is not yet used. Unsafe because an array would be zeroed and checked for every read;
+/// one owner, never shared.
+final class ByteWindow {
+  /// Bytes are read in pieces of at most this much: large enough that the system call does not matter, small enough
+  /// to stay in the second-level cache until the piece was searched for line ends.
+  static let readBytes = 1 << 20
+
+  /// Offset in the input of index 0.
+  private(set) var origin: Int64
+  /// Where the valid bytes end; they begin at 0.
+  private(set) var filled = 0
+  private var memory: UnsafeMutableRawPointer
+  private var capacity: Int
+
+  init(origin: Int64) {
+    self.origin = origin
+    capacity = 2 * Self.readBytes
+    memory = .allocate(byteCount: capacity, alignment: 64)
+  }
+
+  deinit { memory.deallocate() }
+
+  /// Drops the bytes before `index`, if room is needed, and reads behind the end. Returns how many bytes were dropped
+  /// (indices shift by that many) and how many came.
+  func fill<E: Error>(
+    keepingFrom index: Int, _ read: (UnsafeMutableRawBufferPointer) throws(E) -> Int
+  ) throws(E) -> (dropped: Int, count: Int) {
+    var dropped = 0
+    if capacity - filled < Self.readBytes {
+      dropped = index
+      let kept = filled - index
+      if capacity - kept < Self.readBytes + capacity / 4 {
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity * 2, alignment: 64)
+        // SAFETY: `index ..< filled` lies in the old memory, and the new one is larger.
+        larger.copyMemory(from: memory + index, byteCount: kept)
+        memory.deallocate()
+        (memory, capacity) = (larger, capacity * 2)
+      } else {
+        // SAFETY: both ranges lie in the memory; memmove allows them to overlap.
+        memmove(memory, memory + index, kept)
+      }
+      origin += Int64(index)
+      filled = kept
+    }
+    // SAFETY: `filled + readBytes <= capacity` holds now, whichever way was taken.
+    let count = try read(UnsafeMutableRawBufferPointer(start: memory + filled, count: Self.readBytes))
+    precondition((0...Self.readBytes).contains(count), "a read returned more than it had room for")
+    filled += count
+    return (dropped, count)
+  }
+
+  subscript(index: Int) -> UInt8 {
+    precondition(index >= 0 && index < filled, "an index outside of the window")
+    // SAFETY: checked above; the bytes before `filled` are initialized.
+    return memory.load(fromByteOffset: index, as: UInt8.self)
+  }
+
+  /// The first index in `range` that holds `byte`. memchr searches 32 bytes at a time.
+  func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
+    precondition(range.lowerBound >= 0 && range.upperBound <= filled, "a range outside of the window")
+    // SAFETY: the range lies within the initialized bytes.
+    guard !range.isEmpty, let found = memchr(memory + range.lowerBound, Int32(byte), range.count) else { return nil }
+    return UnsafeRawPointer(found) - UnsafeRawPointer(memory)
+  }
+
+  /// A copy of `range` with `padding` zeroes behind it.
+  func copy(_ range: Range<Int>, padding: Int = 0) -> [UInt8] {
+    precondition(range.lowerBound >= 0 && range.upperBound <= filled, "a range outside of the window")
+    return [UInt8](unsafeUninitializedCapacity: range.count + padding) { space, count in
+      // SAFETY: the space has room for the range and the padding, and both are written before they are counted.
+      if let start = space.baseAddress {
+        memcpy(start, memory + range.lowerBound, range.count)
+        memset(start + range.count, 0, padding)
+      }
+      count = range.count + padding
+    }
+  }
+
+  /// Lends the bytes of `range`.
+  func withBytes<Result>(_ range: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    precondition(range.lowerBound >= 0 && range.upperBound <= filled, "a range outside of the window")
+    // SAFETY: the range is initialized, and the memory stays where it is during the call.
+    return body(UnsafeRawBufferPointer(start: memory + range.lowerBound, count: range.count))
+  }
+}

@@ -1,0 +1,94 @@
+// The list of files of a partition as it is kept in checkpoints: which file a segment is, and how to know it again.
+// Invariant: entries are only ever appended, so the ordinal of a file, its segment, never changes.
+
+import Detection
+import Pipeline
+
+/// The files of one source, in order; the ordinal of an entry is the segment of its positions.
+struct FileManifest: Sendable, Hashable {
+  struct Entry: Sendable, Hashable {
+    /// The absolute path it was listed by. A rotated file keeps the path that was followed.
+    var path: String
+    /// Whether this file took the place of the entry before it, at the same path.
+    var isRotation = false
+    /// Nil until the file is opened for reading.
+    var opened: Opened?
+    /// Size when it was read to its end and left, in bytes.
+    var finalSize: Int64?
+  }
+
+  /// What was known of a file when it was opened; the beginning is extended while a short file grows.
+  struct Opened: Sendable, Hashable {
+    var identity: FileIdentity
+    var beginning: FileBeginning
+    var format: FileFormat
+  }
+
+  private static let version: UInt8 = 1
+
+  var entries: [Entry] = []
+
+  /// Whether a file has left its path to the next entry.
+  func isRotatedAway(_ segment: Int) -> Bool {
+    segment + 1 < entries.count && entries[segment + 1].isRotation
+  }
+
+  /// The paths that were listed, in order.
+  var listed: [String] { entries.filter { !$0.isRotation }.map(\.path) }
+
+  var encoded: [UInt8] {
+    var writer = ByteWriter()
+    writer.write(byte: Self.version)
+    writer.write(unsigned: UInt64(entries.count))
+    for entry in entries {
+      writer.write(string: entry.path)
+      writer.write(bool: entry.isRotation)
+      writer.write(bool: entry.opened != nil)
+      if let opened = entry.opened {
+        writer.write(unsigned: opened.identity.device)
+        writer.write(unsigned: opened.identity.inode)
+        writer.write(unsigned: UInt64(opened.beginning.length))
+        writer.write(blob: opened.beginning.sha256)
+        writer.write(string: opened.format.rawValue)
+      }
+      writer.write(bool: entry.finalSize != nil)
+      if let size = entry.finalSize { writer.write(signed: size) }
+    }
+    return writer.bytes
+  }
+
+  init() {}
+
+  /// - Throws: `OperatingError` where the bytes are not a manifest.
+  init(decoding bytes: [UInt8]) throws(OperatingError) {
+    do throws(CodingError) {
+      var reader = ByteReader(bytes)
+      let version = try reader.readByte()
+      guard version == Self.version else {
+        throw CodingError("its version is \(version), expected \(Self.version)")
+      }
+      let count = try reader.readCount(upTo: bytes.count)
+      for _ in 0..<count { entries.append(try Self.entry(&reader)) }
+      guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
+    } catch {
+      throw OperatingError(
+        .input,
+        "the stored list of files cannot be used: \(error). Start over with --reset, or use the version that wrote it")
+    }
+  }
+
+  private static func entry(_ reader: inout ByteReader) throws(CodingError) -> Entry {
+    var entry = Entry(path: try reader.readString())
+    entry.isRotation = try reader.readBool()
+    if try reader.readBool() {
+      let identity = FileIdentity(device: try reader.readUnsigned(), inode: try reader.readUnsigned())
+      let length = try reader.readCount(upTo: FileBeginning.maxLength)
+      let beginning = FileBeginning(length: length, sha256: try reader.readBlob())
+      let name = try reader.readString()
+      guard let format = FileFormat(rawValue: name) else { throw CodingError("unknown file format '\(name)'") }
+      entry.opened = Opened(identity: identity, beginning: beginning, format: format)
+    }
+    if try reader.readBool() { entry.finalSize = try reader.readSigned() }
+    return entry
+  }
+}

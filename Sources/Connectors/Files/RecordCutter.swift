@@ -1,0 +1,291 @@
+// Cuts a stream of bytes into records and batches. Invariant: records, their positions and what becomes of oversized
+// ones depend on the bytes alone, never on the pieces in which they arrive, on the size of batches or on where a
+// resumed run began. Rows are line numbers from 0, blank lines and the header of a CSV file counted.
+
+import Detection
+import Foundation
+import Pipeline
+
+/// The cutter of one text input. One owner.
+final class RecordCutter {
+  /// What does not change while an input is read.
+  struct Options {
+    var partition: PartitionID
+    var segment: UInt32
+    /// What the input is called in messages.
+    var path: String
+    /// Names of the columns, where the input is CSV and they are known already.
+    var header: [String]?
+    var isCSV: Bool
+    var batchRows: Int
+    var maxEventBytes: Int
+    var maxBatchBytes = Limits.maxBatchBytes
+  }
+
+  /// Why cutting stopped.
+  private enum Outcome { case batchIsFull, needsBytes, tooLarge }
+
+  private let options: Options
+  private(set) var header: [String]?
+  private let window: ByteWindow
+
+  /// Where the open batch begins in the window; equals `pending` while it has no record.
+  private var first = 0
+  /// Where the next record begins.
+  private var pending = 0
+  /// No line of the pending record ends before this.
+  private var scanned = 0
+  /// Number of the line at `pending`.
+  private var line: Int64
+  /// The open batch: where its records lie from `first` on, and their lines.
+  private var starts: [UInt32] = []
+  private var ends: [UInt32] = []
+  private var rows: [Int64] = []
+  private var letters: [DeadLetter] = []
+
+  private var oversized: OversizedRecord?
+  /// Of a pending CSV record that spans lines: where its first line ends, where the current one starts, and how many
+  /// it has so far.
+  private var firstLineEnd: Int?
+  private var lineStart = 0
+  private var linesBehind: Int64 = 0
+
+  /// What may still stand before the first record.
+  private enum Prologue { case byteOrderMark, lineEnd, none }
+  private var prologue: Prologue
+
+  /// - Parameters:
+  ///   - offset: where in the input the first byte comes from.
+  ///   - row: the line that begins there.
+  ///   - isInLine: whether the byte before is not a line feed: the last record was the end of the input then, and if the
+  ///     input has grown since, a line end that comes first belongs to that record.
+  init(_ options: Options, offset: Int64, row: Int64, isInLine: Bool) {
+    precondition((1...Limits.maxBatchRows).contains(options.batchRows), "a batch has 1 to 65536 rows")
+    precondition(options.maxEventBytes > 0, "an event has at least one byte")
+    self.options = options
+    header = options.header
+    window = ByteWindow(origin: offset)
+    line = row
+    prologue = offset == 0 ? .byteOrderMark : isInLine ? .lineEnd : .none
+  }
+
+  /// Where reading goes on: the offset of the first byte that is not in the window.
+  var readOffset: Int64 { window.origin + Int64(window.filled) }
+
+  /// Where to resume when everything that was cut is done.
+  var next: Position { position(at: pending) }
+
+  private func position(at index: Int) -> Position {
+    Position(segment: options.segment, offset: window.origin + Int64(index), row: line)
+  }
+
+  /// Whether the open batch has anything in it.
+  var hasRecords: Bool { !starts.isEmpty || !letters.isEmpty }
+
+  /// Takes in bytes; returns how many, 0 when there are none.
+  func fill<E: Error>(_ read: (UnsafeMutableRawBufferPointer) throws(E) -> Int) throws(E) -> Int {
+    let (dropped, count) = try window.fill(keepingFrom: first, read)
+    first -= dropped
+    pending -= dropped
+    scanned -= dropped
+    lineStart -= dropped
+    firstLineEnd = firstLineEnd.map { $0 - dropped }
+    return count
+  }
+
+  /// Cuts what is in the window until the batch is full (true) or more bytes are needed (false). `isFinal` says that
+  /// none will come: what is left is the last record.
+  func cut(isFinal: Bool) throws(OperatingError) -> Bool {
+    guard passPrologue(isFinal: isFinal) else { return false }
+    while true {
+      if oversized != nil {
+        guard passOversized(isFinal: isFinal) else { return false }
+        return true
+      }
+      switch options.isCSV ? try cutCSV(isFinal: isFinal) : cutLines(isFinal: isFinal) {
+      case .batchIsFull: return true
+      case .needsBytes: return false
+      case .tooLarge:
+        // The records before it must not wait for its end.
+        if hasRecords { return true }
+        if options.isCSV, header == nil {
+          throw OperatingError(
+            .input, "the header of \(options.path) has more than \(options.maxEventBytes) bytes. Expected a CSV file")
+        }
+        oversized = OversizedRecord(at: next)
+      }
+    }
+  }
+
+  /// The open batch, which ends here; nil if there is nothing in it.
+  func takeBatch() -> RawBatch? {
+    guard hasRecords else { return nil }
+    let length = Int(ends.last ?? 0)
+    let bytes = RecordBytes(
+      bytes: window.copy(first..<first + length, padding: Limits.bytePadding), starts: starts, ends: ends)
+    let origin = window.origin + Int64(first)
+    let positions = RecordPositions(segment: options.segment, offsets: starts.map { origin + Int64($0) }, rows: rows)
+    let batch = RawBatch(
+      partition: options.partition, positions: positions,
+      payload: options.isCSV ? .csv(bytes, header: header ?? []) : .json(bytes), oversized: letters, next: next)
+    let count = starts.count
+    (starts, ends, rows, letters) = ([], [], [], [])
+    starts.reserveCapacity(count)
+    ends.reserveCapacity(count)
+    rows.reserveCapacity(count)
+    first = pending
+    return batch
+  }
+
+  // MARK: - Before the first record
+
+  /// Skips a byte order mark, or the end of a line that was read before the input grew. False while it is not known.
+  private func passPrologue(isFinal: Bool) -> Bool {
+    switch prologue {
+    case .none: return true
+    case .byteOrderMark: return pass([0xEF, 0xBB, 0xBF], isFinal: isFinal)
+    case .lineEnd:
+      guard window.filled > 0 || isFinal else { return false }
+      return pass(window.filled > 0 && window[0] == 0x0D ? [0x0D, 0x0A] : [0x0A], isFinal: isFinal)
+    }
+  }
+
+  private func pass(_ expected: [UInt8], isFinal: Bool) -> Bool {
+    let have = window.copy(0..<min(expected.count, window.filled))
+    if have.count < expected.count && expected.starts(with: have) && !isFinal { return false }
+    prologue = .none
+    if have == expected { beginRecord(at: expected.count) }
+    return true
+  }
+
+  // MARK: - Lines
+
+  private func cutLines(isFinal: Bool) -> Outcome {
+    while starts.count < options.batchRows && pending - first < options.maxBatchBytes {
+      guard let end = window.firstIndex(of: 0x0A, in: scanned..<window.filled) else {
+        scanned = window.filled
+        // Two more than allowed: the record may end with a carriage return and a line feed.
+        if window.filled - pending >= options.maxEventBytes + 2 { return .tooLarge }
+        guard isFinal && pending < window.filled else { return .needsBytes }
+        if window.filled - pending > options.maxEventBytes { return .tooLarge }
+        endRecord(at: window.filled, next: window.filled)
+        return .needsBytes
+      }
+      let contentEnd = withoutReturn(end)
+      if contentEnd - pending > options.maxEventBytes { return .tooLarge }
+      endRecord(at: contentEnd, next: end + 1)
+    }
+    return .batchIsFull
+  }
+
+  /// Where the contents of a line end that a line feed at `end` ends.
+  private func withoutReturn(_ end: Int) -> Int { end > pending && window[end - 1] == 0x0D ? end - 1 : end }
+
+  private func endRecord(at end: Int, next: Int, lines: Int64 = 1) {
+    if !isBlank(pending..<end) {
+      starts.append(UInt32(pending - first))
+      ends.append(UInt32(end - first))
+      rows.append(line)
+    }
+    line += lines
+    beginRecord(at: next)
+  }
+
+  private func beginRecord(at index: Int) {
+    pending = index
+    scanned = index
+    lineStart = index
+    linesBehind = 0
+    firstLineEnd = nil
+    if !hasRecords { first = index }
+  }
+
+  /// An empty line is no record; in JSON neither is one of white space, which in CSV is a field.
+  private func isBlank(_ range: Range<Int>) -> Bool {
+    guard let start = range.first else { return true }
+    if options.isCSV || window[start] > 0x20 { return false }
+    return window.withBytes(range) { $0.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D } }
+  }
+
+  // MARK: - CSV
+
+  /// A record ends at the first line end outside of quotes. If there is none within `maxEventBytes`, or before the end
+  /// of the input, a quote was never closed: the record ends with its line then, so that one stray quote costs one
+  /// record (which the decoder rejects) and not the rest of the file.
+  private func cutCSV(isFinal: Bool) throws(OperatingError) -> Outcome {
+    while starts.count < options.batchRows && pending - first < options.maxBatchBytes {
+      if let end = window.firstIndex(of: 0x0A, in: scanned..<window.filled) {
+        let isOpen = isOpen(lineStart..<end)
+        if isOpen && end - pending <= options.maxEventBytes + 1 {
+          if firstLineEnd == nil { firstLineEnd = end }
+          linesBehind += 1
+          (scanned, lineStart) = (end + 1, end + 1)
+        } else if !isOpen && withoutReturn(end) - pending <= options.maxEventBytes {
+          try endCSVRecord(at: withoutReturn(end), next: end + 1, lines: linesBehind + 1)
+        } else if try !endFirstLine(or: end) {
+          return .tooLarge
+        }
+        continue
+      }
+      scanned = window.filled
+      if window.filled - pending >= options.maxEventBytes + 2 {
+        guard try endFirstLine(or: nil) else { return .tooLarge }
+      } else if isFinal && pending < window.filled {
+        if firstLineEnd != nil && (isOpen(lineStart..<window.filled) || window.filled - pending > options.maxEventBytes)
+        {
+          guard try endFirstLine(or: nil) else { return .tooLarge }
+        } else if window.filled - pending > options.maxEventBytes {
+          return .tooLarge
+        } else {
+          try endCSVRecord(at: window.filled, next: window.filled, lines: linesBehind + 1)
+        }
+      } else {
+        return .needsBytes
+      }
+    }
+    return .batchIsFull
+  }
+
+  private func isOpen(_ range: Range<Int>) -> Bool {
+    let wasOpen = firstLineEnd != nil
+    if !wasOpen && window.firstIndex(of: UInt8(ascii: "\""), in: range) == nil { return false }
+    return window.withBytes(range) { CSVText.isOpen(after: $0, from: wasOpen) }
+  }
+
+  /// Ends the record with its first line; false if that alone is too large, or has not ended yet.
+  private func endFirstLine(or end: Int?) throws(OperatingError) -> Bool {
+    guard let end = firstLineEnd ?? end, withoutReturn(end) - pending <= options.maxEventBytes else { return false }
+    try endCSVRecord(at: withoutReturn(end), next: end + 1, lines: 1)
+    return true
+  }
+
+  private func endCSVRecord(at end: Int, next: Int, lines: Int64) throws(OperatingError) {
+    if header == nil && end > pending {
+      header = window.withBytes(pending..<end) { CSVText.fields(of: $0) }
+      guard header != nil else {
+        throw OperatingError(.input, "the header of \(options.path) is not UTF-8. Expected the names of the columns")
+      }
+      line += lines
+      return beginRecord(at: next)
+    }
+    endRecord(at: end, next: next, lines: lines)
+  }
+
+  // MARK: - Oversized records
+
+  /// Lets an oversized record go past; true when it has ended. It ends with its line, in CSV too.
+  private func passOversized(isFinal: Bool) -> Bool {
+    let end = window.firstIndex(of: 0x0A, in: pending..<window.filled)
+    window.withBytes(pending..<(end ?? window.filled)) { oversized?.append($0) }
+    let isDone = end != nil || isFinal
+    if isDone, var record = oversized {
+      letters.append(record.finish(atLineFeed: end != nil, path: options.path, limit: options.maxEventBytes))
+      oversized = nil
+      line += 1
+    }
+    beginRecord(at: end.map { $0 + 1 } ?? window.filled)
+    // The letter is a batch of its own, and nothing of the window belongs to it.
+    first = pending
+    return isDone
+  }
+}

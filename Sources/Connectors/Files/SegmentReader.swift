@@ -1,0 +1,132 @@
+// Reads one file from a position on: text through the cutter, columnar files through Arrow. Both hand over batches in
+// order and say how far they have come.
+
+import Detection
+import Foundation
+import Pipeline
+
+/// What all files of a source have in common.
+struct ReadOptions: Sendable {
+  var partition: PartitionID
+  var batchRows: Int
+  var maxEventBytes: Int
+  /// Columns of a columnar file that are read, where it has them; all of its columns if none of these is there.
+  var columns: [ColumnarFileReader.Request]
+}
+
+/// One file being read.
+protocol SegmentReader: AnyObject {
+  /// Bytes of a text file that were read so far; 0 for a columnar one.
+  var readOffset: Int64 { get }
+
+  /// The next batch; nil at the (present) end of the file, or when `stop` is set.
+  /// - Parameter isFinal: whether the file ends where its bytes do, so that an unfinished line is a record.
+  func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch?
+}
+
+/// NDJSON and CSV.
+final class TextSegmentReader: SegmentReader {
+  private let file: OpenFile
+  private let cutter: RecordCutter
+
+  init(
+    _ file: OpenFile, path: String, isCSV: Bool, from position: Position, _ options: ReadOptions
+  ) throws(OperatingError) {
+    self.file = file
+    var cutting = RecordCutter.Options(
+      partition: options.partition, segment: position.segment, path: path, isCSV: isCSV, batchRows: options.batchRows,
+      maxEventBytes: options.maxEventBytes)
+    var isInLine = false
+    if position.offset > 0 {
+      isInLine = try file.bytes(1, at: position.offset - 1) != [0x0A]
+      if isCSV { cutting.header = try Self.header(of: file, cutting) }
+    }
+    cutter = RecordCutter(cutting, offset: position.offset, row: position.row, isInLine: isInLine)
+  }
+
+  /// The header of a file that is resumed behind it.
+  private static func header(
+    of file: OpenFile, _ options: RecordCutter.Options
+  ) throws(OperatingError) -> [String] {
+    let cutter = RecordCutter(options, offset: 0, row: 0, isInLine: false)
+    var isAtEnd = false
+    while cutter.header == nil && !isAtEnd {
+      let offset = cutter.readOffset
+      isAtEnd = try cutter.fill { space throws(OperatingError) in try file.read(into: space, at: offset) } == 0
+      _ = try cutter.cut(isFinal: isAtEnd)
+    }
+    return cutter.header ?? []
+  }
+
+  var readOffset: Int64 { cutter.readOffset }
+
+  func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch? {
+    var isAtEnd = false
+    while !stop.isSet {
+      if try cutter.cut(isFinal: isFinal && isAtEnd) || isAtEnd { return cutter.takeBatch() }
+      let offset = cutter.readOffset
+      isAtEnd = try cutter.fill { space throws(OperatingError) in try file.read(into: space, at: offset) } == 0
+    }
+    return nil
+  }
+}
+
+/// Parquet and Arrow IPC. Offset and row of a position are both the number of the row.
+final class ColumnarSegmentReader: SegmentReader {
+  private let reader: ColumnarFileReader
+  private let path: String
+  private let segment: UInt32
+  private let options: ReadOptions
+  /// Offsets of text files do not apply.
+  let readOffset: Int64 = 0
+
+  /// - Parameter path: what the file is called; `reader` may have opened it under another name.
+  init(openedAt location: String, path: String, from position: Position, _ options: ReadOptions) throws(OperatingError)
+  {
+    self.path = path
+    segment = position.segment
+    self.options = options
+    reader = try Self.open(location, options)
+    do throws(ColumnarFileError) {
+      let wanted = Set(options.columns.map(\.name))
+      let present = reader.columns.filter { wanted.contains($0.name) }.map(\.name)
+      if !present.isEmpty { try reader.select(options.columns.filter { present.contains($0.name) }) }
+      let skipped = try reader.skip(rows: Int(position.offset))
+      guard skipped == Int(position.offset) else {
+        throw ColumnarFileError(
+          .corrupt, path: path, message: "it has \(skipped) rows, but \(position.offset) were read before")
+      }
+    } catch { throw Self.failure(error, after: position.offset) }
+  }
+
+  /// Opens a file, which checks its footer or schema.
+  static func open(_ path: String, _ options: ReadOptions) throws(OperatingError) -> ColumnarFileReader {
+    do throws(ColumnarFileError) {
+      return try ColumnarFileReader(path: path, batchRows: options.batchRows)
+    } catch { throw failure(error, after: 0) }
+  }
+
+  func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch? {
+    while !stop.isSet {
+      let row = Int64(reader.position)
+      let columns: [(name: String, column: Column)]
+      do throws(ColumnarFileError) {
+        guard let batch = try reader.nextBatch(maxRows: options.batchRows) else { return nil }
+        columns = batch
+      } catch { throw Self.failure(error, after: row) }
+      let end = Int64(reader.position)
+      if end == row { continue }
+      let rows = Array(row..<end)
+      return RawBatch(
+        partition: options.partition, positions: RecordPositions(segment: segment, offsets: rows, rows: rows),
+        payload: .columns(columns), next: Position(segment: segment, offset: end, row: end))
+    }
+    return nil
+  }
+
+  private static func failure(_ error: ColumnarFileError, after rows: Int64) -> OperatingError {
+    let kept = rows > 0 ? " The \(rows) rows before were processed." : ""
+    let kind: OperatingError.Kind = error.reason == .outOfMemory ? .limit : .input
+    return OperatingError(kind, "\(error).\(kept) Replace the file by a complete one")
+  }
+}

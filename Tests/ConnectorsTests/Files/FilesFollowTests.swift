@@ -1,0 +1,182 @@
+// Following a file that grows, is rotated by renaming, or is truncated; across restarts too.
+
+import Detection
+import Foundation
+import Pipeline
+import Testing
+
+@testable import Connectors
+
+@Suite("Following files", .serialized)
+struct FilesFollowTests {
+  static let idle = Duration.milliseconds(400)
+
+  static func source(_ path: String, batchRows: Int = 100) -> FileSource {
+    FileSource(paths: [path], follow: true, idleTimeout: idle, batchRows: batchRows)
+  }
+
+  @Test("new lines come as they are finished; the last unfinished one waits")
+  func growth() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n2", to: "log")
+    let start = ContinuousClock.now
+    async let reading = read(Self.source(path))
+    try await Task.sleep(for: .milliseconds(100))
+    try folder.append("2\n3\n4", to: "log")
+    let found = try await reading
+    #expect(found.texts == ["1", "22", "3"])
+    #expect(found.points.last?.0.position == Position(segment: 0, offset: 7, row: 3))
+    #expect(ContinuousClock.now - start >= Self.idle)
+    let rest = try await read(FileSource(paths: [path]), from: found.points.last?.0)
+    #expect(rest.texts == ["4"])
+  }
+
+  @Test("stop() wakes a source that waits")
+  func stopping() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n", to: "log")
+    let source = FileSource(paths: [path], follow: true)
+    async let reading = read(source)
+    try await Task.sleep(for: .milliseconds(100))
+    source.stop()
+    #expect(try await reading.texts == ["1"])
+  }
+
+  @Test("a rotated file is read to its end, then the new one")
+  func rotation() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n", to: "log")
+    async let reading = read(Self.source(path))
+    try await Task.sleep(for: .milliseconds(100))
+    try folder.move("log", "log.1")
+    try folder.append("2\nunfinished", to: "log.1")
+    try await Task.sleep(for: .milliseconds(50))
+    try folder.write("3\n", to: "log")
+    try await Task.sleep(for: .milliseconds(50))
+    // The writer still has the old one open.
+    try folder.append(" no more\n", to: "log.1")
+    let found = try await reading
+    #expect(found.texts == ["1", "2", "unfinished no more", "3"])
+    #expect(found.items.last?.position == Position(segment: 1, offset: 0, row: 0))
+    // Every resume point still leads to the same, although the first file has another name now.
+    try folder.append("4\n", to: "log")
+    for (point, count) in found.points {
+      let rest = try await read(Self.source(path), from: point)
+      #expect(rest.texts == Array((found.texts + ["4"])[count...]))
+      #expect(rest.items.dropLast() == found.items[count...])
+    }
+  }
+
+  @Test("the unfinished last line of a rotated file is a record")
+  func unfinishedLine() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n2", to: "log")
+    async let reading = read(Self.source(path))
+    try await Task.sleep(for: .milliseconds(100))
+    try folder.move("log", "log.1")
+    try folder.write("3\n", to: "log")
+    #expect(try await reading.texts == ["1", "2", "3"])
+  }
+
+  @Test("truncation is an error; what was read before stays", arguments: [false, true])
+  func truncation(regrown: Bool) async throws {
+    let folder = try Folder()
+    let path = try folder.write("line 1\nline 2\n", to: "log")
+    let source = Self.source(path)
+    try await source.open(resumingAt: [:])
+    guard case .batch(let batch) = try await source.next() else { throw CancellationError() }
+    #expect(batch.count == 2)
+    try #require(truncate(path, 0) == 0)
+    if regrown { try folder.append("other lines that are longer than before\n", to: "log") }
+    let error = await #expect(throws: OperatingError.self) { _ = try await source.next() }
+    #expect(error?.kind == .input && error?.description.contains("was truncated") == true)
+  }
+
+  @Test("a rotation while nobody looked is found by inode and beginning")
+  func rotationWhileDown() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n2\n", to: "log")
+    let point = try #require(try await read(Self.source(path, batchRows: 1)).points.first?.0)
+    try folder.append("3\n", to: "log")
+    try folder.move("log", "log-20250101")
+    try folder.write("4\n", to: "log")
+    let rest = try await read(Self.source(path), from: point)
+    #expect(rest.texts == ["2", "3", "4"])
+    #expect(rest.items.map(\.position.segment) == [0, 0, 1])
+    // Not followed, the same is a replaced file.
+    let error = try await failure(of: FileSource(paths: [path]), from: point)
+    #expect(error.description.contains("is not the file"))
+    try FileManager.default.removeItem(atPath: folder("log-20250101"))
+    let lost = try await failure(of: Self.source(path), from: point)
+    #expect(lost.description.contains("would be lost") && lost.description.contains("--reset"))
+  }
+
+  @Test("several rotations while nobody looked are read in their order")
+  func severalRotations() async throws {
+    let folder = try Folder()
+    let path = try folder.write("0\n", to: "log")
+    try folder.move("log", "log.9")
+    try await Task.sleep(for: .milliseconds(20))
+    try folder.write("1\n", to: "log")
+    let point = try #require(try await read(Self.source(path)).points.last?.0)
+    for next in 2...4 {
+      try await Task.sleep(for: .milliseconds(20))
+      for old in stride(from: 3, through: 1, by: -1) where access(folder("log.\(old)"), F_OK) == 0 {
+        try folder.move("log.\(old)", "log.\(old + 1)")
+      }
+      try folder.move("log", "log.1")
+      try folder.write("\(next)\n", to: "log")
+    }
+    try folder.write("no log\n", to: "log.bak")
+    let rest = try await read(Self.source(path), from: point)
+    #expect(rest.texts == ["2", "3", "4"])
+    #expect(rest.items.map(\.position.segment) == [1, 2, 3])
+    let again = try await read(Self.source(path), from: rest.points[0].0)
+    #expect(again.items == Array(rest.items[1...]))
+    try folder.move("log.2", "log.2.gz")
+    let compressed = try await failure(of: Self.source(path), from: point)
+    #expect(compressed.description.contains("log.2.gz is compressed"))
+  }
+
+  @Test("a file that is missing during a rotation is waited for")
+  func missing() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n", to: "log")
+    let point = try #require(try await read(Self.source(path)).points.last?.0)
+    try folder.move("log", "log.1")
+    async let reading = read(Self.source(path), from: point)
+    try await Task.sleep(for: .milliseconds(100))
+    try folder.write("2\n", to: "log")
+    #expect(try await reading.texts == ["2"])
+  }
+
+  @Test("only the last file of a list is followed; a copied file is the same file")
+  func listAndCopy() async throws {
+    let folder = try Folder()
+    let a = try folder.write("1\n2", to: "a")
+    let b = try folder.write("3\n", to: "b")
+    func source() -> FileSource { FileSource(paths: [a, b], follow: true, idleTimeout: .milliseconds(100)) }
+    let found = try await read(source())
+    #expect(found.texts == ["1", "2", "3"])
+    try FileManager.default.copyItem(atPath: b, toPath: folder("copy"))
+    try folder.move("copy", "b")
+    try folder.append("4\n", to: "b")
+    #expect(try await read(source(), from: found.points.last?.0).texts == ["4"])
+  }
+
+  @Test("CSV is followed, its header waited for")
+  func csv() async throws {
+    let folder = try Folder()
+    let path = try folder.write("", to: "log.csv")
+    async let reading = read(Self.source(path))
+    try await Task.sleep(for: .milliseconds(50))
+    try folder.append("a,", to: "log.csv")
+    try await Task.sleep(for: .milliseconds(50))
+    try folder.append("b\n1,\"x\n", to: "log.csv")
+    try await Task.sleep(for: .milliseconds(50))
+    try folder.append("y\"\n2,z\n", to: "log.csv")
+    let found = try await reading
+    #expect(found.texts == ["1,\"x\ny\"", "2,z"])
+    #expect(found.headers == [["a", "b"]])
+  }
+}

@@ -1,0 +1,170 @@
+// Reading lists of files from beginning to end, and what is refused before anything is read.
+
+import Crypto
+import Detection
+import Foundation
+import Pipeline
+import Testing
+
+@testable import Connectors
+
+@Suite("Reading files")
+struct FilesReadingTests {
+  @Test("files are read in order; blank lines, CRLF, byte order marks and missing last line ends")
+  func severalFiles() async throws {
+    let folder = try Folder()
+    let a = try folder.write("\u{FEFF}{\"a\":1}\r\n\r\n  \n{\"a\":2}", to: "z.ndjson")
+    let empty = try folder.write("", to: "empty.ndjson")
+    let b = try folder.write("\n{\"b\":1}\n", to: "a.ndjson")
+    let reading = try await read(FileSource(paths: [a, empty, b]))
+    #expect(reading.texts == ["{\"a\":1}", "{\"a\":2}", "{\"b\":1}"])
+    #expect(
+      reading.items.map(\.position) == [
+        Position(segment: 0, offset: 3, row: 0), Position(segment: 0, offset: 17, row: 3),
+        Position(segment: 2, offset: 1, row: 1),
+      ])
+    #expect(reading.points.last?.0.position == Position(segment: 2, offset: 9, row: 2))
+  }
+
+  @Test("globs are sorted by bytes and stay where they are named")
+  func globs() async throws {
+    let folder = try Folder()
+    for name in ["b.ndjson", "a.ndjson", "B.ndjson", "last.txt"] { try folder.write("\(name)\n", to: name) }
+    let reading = try await read(FileSource(paths: [folder("last.txt"), folder("*.ndjson")]))
+    #expect(reading.texts == ["last.txt", "B.ndjson", "a.ndjson", "b.ndjson"])
+    try folder.write("literal\n", to: "[x].ndjson")
+    #expect(try await read(FileSource(paths: [folder("[x].ndjson")])).texts == ["literal"])
+  }
+
+  @Test("CSV is told by its extension, each file has its header")
+  func csv() async throws {
+    let folder = try Folder()
+    let a = try folder.write("\u{FEFF}id,\"the \"\"name\"\"\"\n1,\"x\ny\"\n2,z\n", to: "a.csv")
+    let b = try folder.write("name,id\r\nq,3\r\n", to: "b.CSV")
+    let reading = try await read(FileSource(paths: [a, b], batchRows: 1))
+    #expect(reading.texts == ["1,\"x\ny\"", "2,z", "q,3"])
+    #expect(reading.headers == [["id", "the \"name\""], ["name", "id"]])
+    for (point, count) in reading.points {
+      let rest = try await read(FileSource(paths: [a, b]), from: point)
+      #expect(rest.items == Array(reading.items[count...]))
+      #expect(rest.headers.isSubset(of: reading.headers))
+    }
+  }
+
+  @Test("what cannot be read is refused by name, before anything is read")
+  func refused() async throws {
+    let folder = try Folder()
+    let good = try folder.write("{}\n", to: "good.ndjson")
+    try FileManager.default.createDirectory(atPath: folder("sub"), withIntermediateDirectories: true)
+    let gzip = folder("x.gz")
+    try Data([0x1F, 0x8B, 8, 0]).write(to: URL(filePath: gzip))
+    let truncated = folder("t.parquet")
+    try Data("PAR1 and no more".utf8).write(to: URL(filePath: truncated))
+    try #require(mkfifo(folder("fifo"), 0o600) == 0)
+    let cases: [([String], FileFormat?, String)] = [
+      ([good, folder("none.ndjson")], nil, "none.ndjson"), ([good, folder("sub")], nil, "is a directory"),
+      ([good, gzip], nil, "compressed (gzip)"), ([good, truncated], nil, "t.parquet"),
+      ([good, folder("fifo")], nil, "not a regular file"), ([folder("*.nothing")], nil, "no file matches"),
+      ([good, good], nil, "twice"), ([truncated], .csv, "format Parquet, expected CSV"), ([], nil, "no file"),
+    ]
+    for (paths, format, expected) in cases {
+      let source = FileSource(paths: paths, format: format)
+      let error = await #expect(throws: OperatingError.self) { try await source.open(resumingAt: [:]) }
+      #expect(error?.description.contains(expected) == true, "\(error?.description ?? "no error")")
+    }
+  }
+
+  @Test("a file that may not be read is refused")
+  func permissionDenied() async throws {
+    guard getuid() != 0 else {
+      print("skipped: root may read every file, so there is no permission to be denied")
+      return
+    }
+    let folder = try Folder()
+    let path = try folder.write("{}\n", to: "secret.ndjson")
+    chmod(path, 0)
+    let error = try await failure(of: FileSource(paths: [path]))
+    #expect(error.kind == .input && error.description.contains("Permission denied"))
+  }
+
+  @Test("an input error in the middle names the place")
+  func readError() async throws {
+    guard FileManager.default.fileExists(atPath: "/proc/self/mem") else {
+      print("skipped: no /proc/self/mem, whose first page cannot be read")
+      return
+    }
+    let error = try await failure(of: FileSource(paths: ["/proc/self/mem"]))
+    #expect(error.kind == .input && error.description.contains("/proc/self/mem cannot be read at byte 0"))
+  }
+
+  @Test("a line of 1 GB goes past without being held")
+  func hugeLine() async throws {
+    let folder = try Folder()
+    let path = try folder.write("{\"a\":1}\n", to: "huge.ndjson")
+    let size = 1 << 30
+    try #require(truncate(path, off_t(8 + size)) == 0)
+    try folder.append("\r\n{\"a\":2}\n", to: "huge.ndjson")
+    let before = try peakMemory()
+    let reading = try await read(FileSource(paths: [path]))
+    #expect(try peakMemory() - before < 64 << 20)
+    #expect(reading.texts == ["{\"a\":1}", "", "{\"a\":2}"])
+    let letter = try #require(reading.items[1].letter)
+    #expect(letter.length == size && letter.raw == [UInt8](repeating: 0, count: 64 << 10))
+    #expect(letter.position == Position(segment: 0, offset: 8, row: 1))
+    #expect(letter.message.contains(path) && letter.message.contains("byte 8 "))
+    var hasher = SHA256()
+    let zeroes = Data(count: 1 << 20)
+    for _ in 0..<1024 { hasher.update(data: zeroes) }
+    #expect(letter.sha256 == Array(hasher.finalize()))
+    #expect(reading.points[1].0.position == Position(segment: 0, offset: Int64(8 + size + 2), row: 2))
+  }
+
+  @Test("stopping ends the source")
+  func stopping() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n2\n3\n", to: "a.ndjson")
+    let source = FileSource(paths: [path], batchRows: 1)
+    #expect(try await read(source, batches: 1).texts == ["1"])
+    source.stop()
+    guard case .end = try await source.next() else {
+      Issue.record("a batch after stop()")
+      return
+    }
+  }
+
+  @Test("Parquet and Arrow files resume at a row")
+  func columnar() async throws {
+    let python = URL(filePath: #filePath).appending(path: "../../../../.native/venv/bin/python").standardizedFileURL
+    guard FileManager.default.isExecutableFile(atPath: python.path) else {
+      print("skipped: \(python.path) is not there; make setup installs it")
+      return
+    }
+    let folder = try Folder()
+    let script = """
+      import pyarrow as pa, pyarrow.parquet as pq, pyarrow.feather as f, sys
+      t = pa.table({"a": list(range(10)), "b": [str(i) for i in range(10)], "c": [i / 2 for i in range(10)]})
+      pq.write_table(t, sys.argv[1] + "/x.parquet", row_group_size=4)
+      f.write_feather(t, sys.argv[1] + "/y.arrow", chunksize=3)
+      """
+    let process = Process()
+    process.executableURL = python
+    process.arguments = ["-c", script, folder.path]
+    try process.run()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0)
+    let paths = [folder("x.parquet"), folder("y.arrow")]
+    func source(rows: Int) -> FileSource {
+      FileSource(paths: paths, batchRows: rows, columns: [("b", .string), ("z", .int)])
+    }
+    let whole = try await read(source(rows: 3))
+    #expect(whole.items.count == 20)
+    #expect(whole.items[10].position == Position(segment: 1, offset: 0, row: 0))
+    #expect(whole.items.map(\.text).prefix(2) == ["b=string(\"0\")", "b=string(\"1\")"])
+    for (point, count) in whole.points {
+      #expect(try await read(source(rows: 7), from: point).items == Array(whole.items[count...]))
+    }
+    #expect(try await read(FileSource(paths: [paths[0]])).items[1].text.contains("a=int(1)"))
+    let error = try await failure(of: FileSource(paths: paths, follow: true))
+    #expect(error.description.contains("leave out --follow"))
+  }
+}

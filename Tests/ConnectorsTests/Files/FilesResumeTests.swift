@@ -1,0 +1,130 @@
+// Resuming: at every record the rest is the same as in one go, and a list that is not the old one is refused.
+
+import Detection
+import Foundation
+import Pipeline
+import Testing
+
+@testable import Connectors
+
+@Suite("Resuming files")
+struct FilesResumeTests {
+  @Test("resuming behind every record gives what one run gives", arguments: [1, 2, 3, 100])
+  func everywhere(batchRows: Int) async throws {
+    let folder = try Folder()
+    var paths: [String] = []
+    for file in 0..<3 {
+      let lines = (0..<20).map {
+        $0 % 4 == 0 ? "\r\n" : $0 == 7 ? String(repeating: "x", count: 50) + "\n" : "\(file) \($0)\n"
+      }
+      paths.append(try folder.write("\u{FEFF}" + lines.joined() + "the end", to: "\(file).ndjson"))
+    }
+    let whole = try await read(FileSource(paths: paths, batchRows: 1, maxEventBytes: 40))
+    #expect(whole.items.count == 48 && whole.items.count { $0.letter != nil } == 3)
+    for (point, count) in whole.points {
+      let rest = try await read(FileSource(paths: paths, batchRows: batchRows, maxEventBytes: 40), from: point)
+      #expect(rest.items == Array(whole.items[count...]))
+    }
+  }
+
+  @Test("the manifest survives its encoding, and damage is refused")
+  func manifestCoding() throws {
+    var manifest = FileManifest()
+    manifest.entries = [
+      FileManifest.Entry(
+        path: "/a",
+        opened: .init(
+          identity: FileIdentity(device: 1 << 40, inode: .max), beginning: FileBeginning(of: [1, 2, 3]), format: .csv),
+        finalSize: 1 << 40),
+      FileManifest.Entry(path: "/a", isRotation: true), FileManifest.Entry(path: "/ü"),
+    ]
+    let bytes = manifest.encoded
+    #expect(try FileManifest(decoding: bytes) == manifest)
+    for length in 0..<bytes.count {
+      #expect(throws: OperatingError.self) { try FileManifest(decoding: Array(bytes[..<length])) }
+    }
+  }
+
+  @Test("a grown last file and a longer list go on; rows stay those of one run")
+  func extended() async throws {
+    let folder = try Folder()
+    let a = try folder.write("1\n2", to: "a.ndjson")
+    let first = try await read(FileSource(paths: [a]))
+    let point = try #require(first.points.last?.0)
+    try folder.append("\n3\n", to: "a.ndjson")
+    let b = try folder.write("4\n", to: "b.ndjson")
+    let second = try await read(FileSource(paths: [a, b]), from: point)
+    let whole = try await read(FileSource(paths: [a, b]))
+    #expect(first.items + second.items == whole.items)
+    #expect(whole.texts == ["1", "2", "3", "4"])
+  }
+
+  @Test("a changed list is refused and says how")
+  func changed() async throws {
+    let folder = try Folder()
+    let paths = try ["a", "b", "c"].map { try folder.write("\($0)1\n\($0)2\n\($0)3\n", to: $0) }
+    let points = try await read(FileSource(paths: paths, batchRows: 1)).points.map(\.0)
+    let inB = points[4]
+    func expect(_ paths: [String], _ texts: String..., sourceLocation: Testing.SourceLocation = #_sourceLocation) async throws {
+      let error = try await failure(of: FileSource(paths: paths), from: inB)
+      #expect(error.kind == .input, sourceLocation: sourceLocation)
+      for text in texts + ["--reset"] {
+        #expect(error.description.contains(text), "\(error)", sourceLocation: sourceLocation)
+      }
+    }
+    try await expect([paths[1], paths[0], paths[2]], "file 1 was \(paths[0])", "now it is \(paths[1])")
+    try await expect([paths[0], paths[1]], "file 3 was \(paths[2])", "only 2")
+    try await expect([paths[0], folder("d"), paths[1], paths[2]], "file 2 was \(paths[1])")
+    try folder.move("a", "a.old")
+    try await expect(paths, "\(paths[0]) was read before and is not there")
+    try folder.write("other", to: "a")
+    try await expect(paths, "\(paths[0]) is not the file")
+    try folder.write("a1\na2\na3\na4\n", to: "a")
+    try await expect(paths, "had 9 bytes", "now it has 12")
+    try folder.write("a1\na2\na3\n", to: "a")
+    #expect(try await read(FileSource(paths: paths), from: inB).items.count == 4)
+    try folder.move("b", "b.old")
+    try await expect(paths, "\(paths[1]) was read to byte 6 and is not there")
+    try folder.write("b1\nxx\nb3\n", to: "b")
+    try await expect(paths, "\(paths[1]) is not the file")
+    try FileManager.default.removeItem(atPath: paths[1])
+    try folder.move("b.old", "b")
+    try #require(truncate(paths[1], 3) == 0)
+    // Shorter than its beginning: the hash cannot match, whichever is noticed first.
+    try await expect(paths, paths[1])
+  }
+
+  @Test("a file that shrank behind its beginning is refused")
+  func shrunk() async throws {
+    let folder = try Folder()
+    let path = try folder.write((0..<2000).map { "line \($0)\n" }.joined(), to: "a")
+    let point = try #require(try await read(FileSource(paths: [path])).points.last?.0)
+    try #require(truncate(path, 8000) == 0)
+    let error = try await failure(of: FileSource(paths: [path]), from: point)
+    #expect(error.description.contains("truncated") && error.description.contains("8000"))
+  }
+
+  @Test("the format may not change between runs")
+  func format() async throws {
+    let folder = try Folder()
+    let path = try folder.write("a\n1\n2\n", to: "a.txt")
+    let point = try #require(try await read(FileSource(paths: [path], batchRows: 1)).points.first?.0)
+    let error = try await failure(of: FileSource(paths: [path], format: .csv), from: point)
+    #expect(error.description.contains("was read as NDJSON"))
+  }
+
+  @Test("positions behind 4 GiB")
+  func largeOffsets() async throws {
+    let folder = try Folder()
+    let path = try folder.write("first\n", to: "large")
+    let offset: Int64 = 5 << 30
+    try #require(truncate(path, off_t(offset)) == 0)
+    try folder.append("\nsecond\nthird\n", to: "large")
+    let opened = try await read(FileSource(paths: [path], batchRows: 1), batches: 1).points[0].0
+    let point = ResumePoint(
+      position: Position(segment: 0, offset: offset + 1, row: 2), sourceState: opened.sourceState)
+    let rest = try await read(FileSource(paths: [path]), from: point)
+    #expect(rest.texts == ["second", "third"])
+    #expect(rest.items[1].position == Position(segment: 0, offset: offset + 8, row: 3))
+  }
+}

@@ -56,7 +56,8 @@ struct StoppedRunTests {
     let descriptor = open(folder / "pipe", O_RDWR)
     try FileHandle(fileDescriptor: descriptor, closeOnDealloc: true).write(contentsOf: Data(Trail.events(0..<500).utf8))
     // The last event arrives without delay, though the batch is not full and the input not at its end.
-    #expect(try poll { try Trail.records(folder) == 500 })
+    let reached = try poll { try Trail.records(folder) == 500 }
+    #expect(reached)
     running.send(SIGTERM)
     try running.wait().expect(0)
     #expect(try Stored(folder / "data").count("records") == 500)

@@ -10,7 +10,10 @@ struct StoreTroubleTests {
     var text = ""
     for index in 0..<count {
       var note = ""
-      for part in 1...4 { note += String(UInt64(index * 4 + part) &* 0x9e37_79b9_7f4a_7c15, radix: 36) }
+      for part in 1...4 {
+        let number = UInt64(index) * 4 + UInt64(part)
+        note += String(number &* 0x9e37_79b9_7f4a_7c15, radix: 36)
+      }
       text += String(Trail.event(index).dropLast(2)) + ",\"note\":\"" + note + "\"}\n"
     }
     return text

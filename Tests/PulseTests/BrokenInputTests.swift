@@ -89,6 +89,8 @@ struct BrokenInputTests {
       #expect(event.reason.isEmpty || reason == event.reason, "\(letter)")
       #expect((letter["message"] as? String)?.isEmpty == false)
       #expect(letter["length"] as? Int == event.bytes.count)
+      let coded = (letter["raw_base64"] as? String).flatMap { Data(base64Encoded: $0) }
+      #expect((coded ?? (letter["raw"] as? String).map { Data($0.utf8) }) == Data(event.bytes), "\(letter)")
     }
   }
 

@@ -96,6 +96,11 @@ extension StoreReader {
     of useCase: String, window name: String, by aggregate: String, limit: Int
   ) throws -> [(by: String, events: Int64, value: Double)] {
     try read { database in
+      // Where nothing has been read yet, no configuration is on record either.
+      let isStored = try Bool.fetchOne(
+        database, sql: "SELECT EXISTS (SELECT 1 FROM window_parts WHERE use_case = ? AND window = ?)",
+        arguments: [useCase, name])
+      guard isStored == true else { return [] }
       let plan = try loadPlan(of: useCase, in: database)
       guard let compiled = plan.windows.first(where: { $0.definition.name == name }) else { return [] }
       var parts: [String: [WindowPart]] = [:]

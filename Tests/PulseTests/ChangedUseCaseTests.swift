@@ -87,6 +87,19 @@ struct ChangedUseCaseTests {
     #expect(total == expected)
   }
 
+  @Test("a window with an aggregate more: the run ends well and every list can be read")
+  func aggregate() throws {
+    let (folder, _) = try changing {
+      $0.replacingOccurrences(of: "highest: max(load),", with: "highest: max(load), lowest: min(load),")
+    }
+    #expect(try Stored(folder / "data").totals["records"] == Trail.undisturbed(Self.events).totals["records"])
+    let newest = try PulseCommand.run(
+      "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "1"
+    ).rows()
+    #expect((newest.first?["aggregates"] as? [String: Any])?["lowest"] != nil)
+    try Trail.run(folder, "events.ndjson").expect(0)
+  }
+
   @Test("a field more, after a crash: the rows that wait for history are kept")
   func fieldAfterCrash() throws {
     let folder = try Trail.folder()

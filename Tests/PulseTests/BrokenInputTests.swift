@@ -18,7 +18,8 @@ struct BrokenInputTests {
     #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(Trail.events(0..<100))) == [])
   }
 
-  @Test("a file that may not be read", .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))
+  @Test(
+    "a file that may not be read", .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))
   func unreadable() throws {
     let folder = try Trail.folder()
     try folder.write("events.ndjson", Trail.events(0..<100))
@@ -57,7 +58,10 @@ struct BrokenInputTests {
     let deep = String(repeating: "[", count: 100_000)
     let broken: [(bytes: [UInt8], reason: String)] = [
       (Array(#"{"at":"2024-03-01T11:00:00Z","host":"h1","load":"#.utf8), "malformed"),
-      (Array("{\"at\":\"2024-03-01T11:00:00Z\",\"host\":\"h".utf8) + [0xff, 0xfe] + Array("\",\"load\":1}".utf8), "invalid_utf8"),
+      (
+        Array("{\"at\":\"2024-03-01T11:00:00Z\",\"host\":\"h".utf8) + [0xff, 0xfe] + Array("\",\"load\":1}".utf8),
+        "invalid_utf8"
+      ),
       (Array(#"{"at":"2024-03-01T11:00:00Z","host":"h1","load":1,"note":\#(deep)"#.utf8), "too_deep"),
       (Array(#"{"at":"2024-03-01T11:00:00Z","host":"h1","load":1,"load":2}"#.utf8), "duplicate_key"),
       (Array("[1,2,3]".utf8), "not_an_object"),
@@ -69,7 +73,10 @@ struct BrokenInputTests {
       (Array(#"{"at":"2024-03-01T11:00:00Z","host":"h1","load":-1}"#.utf8), "out_of_range"),
       (Array(#"{"at":"2024-03-01T11:00:00Z","load":1}"#.utf8), "missing"),
       (Array(#"{"at":"the first of March","host":"h1","load":1}"#.utf8), "invalid_timestamp"),
-      (Array(#"{"at":"2024-03-01T11:00:00Z","host":"\#(String(repeating: "h", count: 41))","load":1}"#.utf8), "too_long"),
+      (
+        Array(#"{"at":"2024-03-01T11:00:00Z","host":"\#(String(repeating: "h", count: 41))","load":1}"#.utf8),
+        "too_long"
+      ),
       ([0, 0, 0], "malformed"),
       (Array(#"{"at":"2024-03-01T11:00:00Z","host":"\ud800","load":1}"#.utf8), ""),
     ]
@@ -150,7 +157,8 @@ struct BrokenInputTests {
     let future = #"{"at":"9999-12-31T23:59:59Z","host":"h1","load":1}"# + "\n"
     let past = #"{"at":"1970-01-01T00:00:01Z","host":"h1","load":1}"# + "\n"
     try folder.write(
-      "events.ndjson", Trail.events(0..<2000) + future + past + Trail.events(2000..<4000) + Trail.events(0..<500)
+      "events.ndjson",
+      Trail.events(0..<2000) + future + past + Trail.events(2000..<4000) + Trail.events(0..<500)
         + Trail.events(4000..<6000))
     let outcome = try Trail.run(folder, "events.ndjson")
     outcome.expect(0)
@@ -171,7 +179,9 @@ struct BrokenInputTests {
     #expect(minutes(stored) == minutes(ordinary))
   }
 
-  @Test("not a number and infinity in a Parquet column are stored without harm", .enabled(if: Need.python != nil, "needs pyarrow: run make setup"))
+  @Test(
+    "not a number and infinity in a Parquet column are stored without harm",
+    .enabled(if: Need.python != nil, "needs pyarrow: run make setup"))
   func notANumber() throws {
     let folder = try Trail.folder { $0.replacingOccurrences(of: ", min: 0, max: 1000", with: "") }
     _ = try Need.python(

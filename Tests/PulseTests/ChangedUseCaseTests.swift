@@ -52,7 +52,9 @@ struct ChangedUseCaseTests {
       #expect(
         try findings(stored, of: "storm", inFirstHalf: isFirst) == findings(old, of: "storm", inFirstHalf: isFirst))
     }
-    #expect(try findings(new, of: "overload", inFirstHalf: true).count > findings(old, of: "overload", inFirstHalf: true).count)
+    #expect(
+      try findings(new, of: "overload", inFirstHalf: true).count
+        > findings(old, of: "overload", inFirstHalf: true).count)
     let changed = try version(folder)
     // Once is enough: the same definition is not news.
     let again = try Trail.run(folder, "events.ndjson")
@@ -79,7 +81,9 @@ struct ChangedUseCaseTests {
     ).rows()
     #expect(!long.isEmpty)
     for row in long {
-      let times = [row["start"], row["end"]].compactMap { ($0 as? String).flatMap { try? Date($0, strategy: .iso8601) } }
+      let times = [row["start"], row["end"]].compactMap {
+        ($0 as? String).flatMap { try? Date($0, strategy: .iso8601) }
+      }
       #expect(times.count == 2 && times[1].timeIntervalSince(times[0]) == 120, "\(row)")
     }
     let total = long.reduce(0) { $0 + ($1["events"] as? Int ?? 0) }
@@ -110,7 +114,8 @@ struct ChangedUseCaseTests {
     #expect(try running.wait().exitCode == 128 + SIGKILL)
     try folder.write(
       "trail/pipeline.yaml",
-      Trail.pipeline.replacingOccurrences(of: "note: {type: string}", with: "note: {type: string}\n    zone: {type: string, default: here}"))
+      Trail.pipeline.replacingOccurrences(
+        of: "note: {type: string}", with: "note: {type: string}\n    zone: {type: string, default: here}"))
     try folder.append("events.ndjson", Trail.events(2000..<4000))
     try Trail.run(folder, "events.ndjson").expect(0, saying: "the use case has changed")
     let stored = try Stored(folder / "data")

@@ -17,7 +17,9 @@ struct StoreTroubleTests {
   }
 
   /// Fills the disk, makes room, runs again: nothing is lost or doubled.
-  private func fillDisk(_ size: String, _ events: String, _ options: [String], at: SourceLocation = #_sourceLocation) throws {
+  private func fillDisk(_ size: String, _ events: String, _ options: [String], at: SourceLocation = #_sourceLocation)
+    throws
+  {
     let folder = try Trail.folder()
     try folder.write("events.ndjson", events)
     let disk = try MemoryDisk(on: folder / "data", size: size)
@@ -82,7 +84,9 @@ struct StoreTroubleTests {
     disk.unmount()
   }
 
-  @Test("a directory that this user may not write to", .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))
+  @Test(
+    "a directory that this user may not write to",
+    .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))
   func notPermitted() throws {
     let folder = try Trail.folder()
     try folder.write("events.ndjson", Trail.events(0..<10))
@@ -158,7 +162,8 @@ struct StoreTroubleTests {
     try folder.write("events.ndjson", Trail.events(100..<300))
     try Trail.run(folder, "events.ndjson", more: ["--reset"]).expect(0)
     let rows = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
-    let records = Dictionary(uniqueKeysWithValues: rows.map { ($0["use_case"] as? String ?? "", $0["records"] as? Int) })
+    let records = Dictionary(
+      uniqueKeysWithValues: rows.map { ($0["use_case"] as? String ?? "", $0["records"] as? Int) })
     #expect(records == ["trail": 200, "other": 1000])
   }
 }

@@ -58,6 +58,7 @@ public final class Pipeline: Sendable {
     let snapshots = try await store.restore(useCase: plan.useCase.name, source: source.name)
     try await source.open(
       resumingAt: snapshots.mapValues { ResumePoint(position: $0.position, sourceState: $0.sourceState) })
+    for (partition, snapshot) in snapshots { progress.start(partition, from: snapshot.totals) }
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()
     try await withThrowingTaskGroup(of: Void.self) { group in

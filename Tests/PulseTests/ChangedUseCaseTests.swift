@@ -52,7 +52,9 @@ struct ChangedUseCaseTests {
       #expect(
         try findings(stored, of: "storm", inFirstHalf: isFirst) == findings(old, of: "storm", inFirstHalf: isFirst))
     }
-    #expect(try findings(new, of: "overload", inFirstHalf: true).count > findings(old, of: "overload", inFirstHalf: true).count)
+    #expect(
+      try findings(new, of: "overload", inFirstHalf: true).count
+        > findings(old, of: "overload", inFirstHalf: true).count)
     let changed = try version(folder)
     // Once is enough: the same definition is not news.
     let again = try Trail.run(folder, "events.ndjson")
@@ -79,12 +81,27 @@ struct ChangedUseCaseTests {
     ).rows()
     #expect(!long.isEmpty)
     for row in long {
-      let times = [row["start"], row["end"]].compactMap { ($0 as? String).flatMap { try? Date($0, strategy: .iso8601) } }
+      let times = [row["start"], row["end"]].compactMap {
+        ($0 as? String).flatMap { try? Date($0, strategy: .iso8601) }
+      }
       #expect(times.count == 2 && times[1].timeIntervalSince(times[0]) == 120, "\(row)")
     }
     let total = long.reduce(0) { $0 + ($1["events"] as? Int ?? 0) }
     let expected = (2400..<4000).count { $0 % 250 != 249 }
     #expect(total == expected)
+  }
+
+  @Test("a window with an aggregate more: the run ends well and every list can be read")
+  func aggregate() throws {
+    let (folder, _) = try changing {
+      $0.replacingOccurrences(of: "highest: max(load),", with: "highest: max(load), lowest: min(load),")
+    }
+    #expect(try Stored(folder / "data").totals["records"] == Trail.undisturbed(Self.events).totals["records"])
+    let newest = try PulseCommand.run(
+      "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "1"
+    ).rows()
+    #expect((newest.first?["aggregates"] as? [String: Any])?["lowest"] != nil)
+    try Trail.run(folder, "events.ndjson").expect(0)
   }
 
   @Test("a field more, after a crash: the rows that wait for history are kept")
@@ -98,7 +115,8 @@ struct ChangedUseCaseTests {
     #expect(try running.wait().exitCode == 128 + SIGKILL)
     try folder.write(
       "trail/pipeline.yaml",
-      Trail.pipeline.replacingOccurrences(of: "note: {type: string}", with: "note: {type: string}\n    zone: {type: string, default: here}"))
+      Trail.pipeline.replacingOccurrences(
+        of: "note: {type: string}", with: "note: {type: string}\n    zone: {type: string, default: here}"))
     try folder.append("events.ndjson", Trail.events(2000..<4000))
     try Trail.run(folder, "events.ndjson").expect(0, saying: "the use case has changed")
     let stored = try Stored(folder / "data")

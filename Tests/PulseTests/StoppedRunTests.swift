@@ -75,7 +75,8 @@ struct StoppedRunTests {
     try Trail.run(folder, "-", data: "undisturbed", more: named, input: Trail.events(0..<2500)).expect(0)
     #expect(try stored.differences(from: Stored(folder / "undisturbed")) == [])
     // Another input under this name, or less of it, is refused.
-    try Trail.run(folder, "-", more: named, input: Trail.events(1..<2600)).expect(3, saying: "standard input", "--source-name")
+    try Trail.run(folder, "-", more: named, input: Trail.events(1..<2600)).expect(
+      3, saying: "standard input", "--source-name")
     try Trail.run(folder, "-", more: named, input: Trail.events(0..<2000)).expect(3, saying: "standard input ends")
     #expect(try Stored(folder / "data") == stored)
   }

@@ -20,7 +20,9 @@ struct StoreTroubleTests {
   }
 
   /// Fills the disk, makes room, runs again: nothing is lost or doubled.
-  private func fillDisk(_ size: String, _ events: String, _ options: [String], at: SourceLocation = #_sourceLocation) throws {
+  private func fillDisk(_ size: String, _ events: String, _ options: [String], at: SourceLocation = #_sourceLocation)
+    throws
+  {
     let folder = try Trail.folder()
     try folder.write("events.ndjson", events)
     let disk = try MemoryDisk(on: folder / "data", size: size)
@@ -51,7 +53,8 @@ struct StoreTroubleTests {
     let disk = try MemoryDisk(on: folder / "data", size: "2m")
     let options = ["--checkpoint-interval", "3600"]
     let outcome = try Trail.run(folder, "events.ndjson", more: options)
-    outcome.expect(4, saying: "history", "full")
+    outcome.expect(4, saying: "history cannot be written", "no space left")
+    #expect(!outcome.errors.contains("crashed"), "\(outcome)")
     try disk.remount("size=500m")
     try Trail.run(folder, "events.ndjson", more: options).expect(0)
     try Trail.run(folder, "events.ndjson", data: "undisturbed", more: options).expect(0)
@@ -77,15 +80,16 @@ struct StoreTroubleTests {
     try disk.remount("ro")
     try folder.append("events.ndjson", Trail.events(1000..<2000))
     try Trail.run(folder, "events.ndjson").expect(4, saying: "not writable")
-    // Reading does not need to write.
-    #expect(try Stored(folder / "data") == stored)
     try disk.remount("rw")
+    #expect(try Stored(folder / "data") == stored)
     try Trail.run(folder, "events.ndjson").expect(0)
     #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(Trail.events(0..<2000))) == [])
     disk.unmount()
   }
 
-  @Test("a directory that this user may not write to", .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))
+  @Test(
+    "a directory that this user may not write to",
+    .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))
   func notPermitted() throws {
     let folder = try Trail.folder()
     try folder.write("events.ndjson", Trail.events(0..<10))
@@ -161,7 +165,8 @@ struct StoreTroubleTests {
     try folder.write("events.ndjson", Trail.events(100..<300))
     try Trail.run(folder, "events.ndjson", more: ["--reset"]).expect(0)
     let rows = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
-    let records = Dictionary(uniqueKeysWithValues: rows.map { ($0["use_case"] as? String ?? "", $0["records"] as? Int) })
+    let records = Dictionary(
+      uniqueKeysWithValues: rows.map { ($0["use_case"] as? String ?? "", $0["records"] as? Int) })
     #expect(records == ["trail": 200, "other": 1000])
   }
 }

@@ -154,7 +154,9 @@ struct Stored: Equatable, CustomStringConvertible {
   }
 
   private static func text(_ value: Any?) -> String {
-    guard let value, let data = try? JSONSerialization.data(withJSONObject: [value], options: .sortedKeys) else { return "-" }
+    guard let value, let data = try? JSONSerialization.data(withJSONObject: [value], options: .sortedKeys) else {
+      return "-"
+    }
     return String(decoding: data, as: UTF8.self)
   }
 

@@ -125,7 +125,9 @@ public struct ByteReader: Sendable {
   public mutating func readBlob() throws(CodingError) -> [UInt8] {
     let count = try readCount(upTo: remaining)
     // The length itself took bytes of what remained.
-    guard count <= remaining else { throw CodingError("the bytes end at \(bytes.count), expected \(count) from \(offset)") }
+    guard count <= remaining else {
+      throw CodingError("the bytes end at \(bytes.count), expected \(count) from \(offset)")
+    }
     defer { offset += count }
     return Array(bytes[offset..<offset + count])
   }

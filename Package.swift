@@ -23,6 +23,9 @@ let package = Package(
   products: [
     .executable(name: "pulse", targets: ["pulse"]),
     .library(name: "Detection", targets: ["Detection"]),
+    // For Benchmarks/, a package of its own.
+    .library(name: "Pipeline", targets: ["Pipeline"]),
+    .library(name: "Connectors", targets: ["Connectors"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -77,20 +80,29 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict, linkerSettings: runPath),
 
     // Tests.
     .target(name: "TestKit", dependencies: ["Detection", "Pipeline"], path: "Tests/TestKit", swiftSettings: strict),
     .testTarget(name: "DetectionTests", dependencies: ["Detection", "TestKit"], swiftSettings: strict),
-    .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "TestKit"], swiftSettings: strict),
     .testTarget(
-      name: "ConnectorsTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
+      name: "PipelineTests",
+      dependencies: ["Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ConnectorsTests", dependencies: ["Connectors", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,
+      linkerSettings: runPath),
+    .target(
+      name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
+      exclude: ["UseCase"], swiftSettings: strict),
+    .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
+    .testTarget(
+      name: "PulseTests", dependencies: ["pulse", "CrashKit", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),
     .testTarget(
-      name: "PulseTests", dependencies: ["pulse", "TestKit"], swiftSettings: strict, linkerSettings: runPath),
-    .testTarget(
-      name: "ScenarioTests", dependencies: ["Connectors", "TestKit"], swiftSettings: strict,
+      name: "ScenarioTests", dependencies: ["Detection", "Pipeline"], swiftSettings: strict,
       linkerSettings: runPath),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

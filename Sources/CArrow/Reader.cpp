@@ -2,12 +2,12 @@
 //
 // Invariants: the file is read with pread, never mapped, so that a file cut short under us is an error and not a
 // signal; memory is one decoded batch plus one read buffer per column; `position` counts the rows returned or skipped.
+
 // First, because it says what to do where Arrow is missing.
 #include "Shared.h"
 
 #include <arrow/c/bridge.h>
 #include <arrow/io/file.h>
-#include <arrow/io/memory.h>
 #include <arrow/ipc/reader.h>
 #include <arrow/record_batch.h>
 #include <arrow/result.h>
@@ -50,7 +50,7 @@ parquet::ArrowReaderProperties parquet_options(int64_t batch_rows) {
   return options;
 }
 
-// Arrow 21 changed these two from an out parameter to a result; both forms are served.
+// Older versions of Arrow have an out parameter where newer ones return a result; both forms are served.
 template <typename Reader>
 Result<std::unique_ptr<arrow::RecordBatchReader>> batches_of(Reader& reader, const std::vector<int>& groups,
                                                              const std::vector<int>& leaves) {

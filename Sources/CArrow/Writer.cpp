@@ -2,6 +2,7 @@
 //
 // Invariants: a file that is reported as written is on the disk (fsync) and closed without error; after a failure no
 // half-written regular file stays behind. Input structs are consumed on every path.
+
 // First, because it says what to do where Arrow is missing.
 #include "Shared.h"
 

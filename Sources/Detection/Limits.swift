@@ -37,12 +37,27 @@ public enum Limits {
   /// Depth of an expression's tree: evaluation recurses, one frame a level.
   public static let maxExpressionDepth = 200
 
+  /// Longest string that `||`, `concat` and `replace` compute, in bytes; beyond, the result is NULL and counted. A batch
+  /// of the most rows then stays below the 4 GiB that a string column can address.
+  public static let maxComputedStringBytes = 65_535
+
   /// Windows one event may belong to (size / every of a sliding window): the cost of an event is proportional to it.
   public static let maxWindowOverlap = 64
 
   /// Open windows of one partition and definition. At about 1 KB each with two sketches this is 256 MB.
   public static let maxOpenWindows = 1 << 18
 
-  /// Events that all sliding windows of one rule may hold in one partition. At 32 bytes each this is 128 MB.
+  /// What the sliding windows of one rule may hold in one partition, in units of about 32 bytes: an event is one unit,
+  /// an entity four more, a sum of doubles of extremely different size seventeen. So it is at most about 128 MB: four
+  /// million events of a few entities, or 800 thousand entities with an event each.
   public static let maxRuleEntries = 1 << 22
+
+  /// Different arguments of the aggregates of one rule: one bit each in a 32-bit mask of nulls.
+  public static let maxRuleArguments = 32
+
+  /// Bytes of a string value that a finding's reason or explanation repeats; the event itself is stored in full.
+  public static let maxExplainedBytes = 256
+
+  /// The highest score of a rule: how far beyond its bound a value is. Keeps scores finite whatever the values.
+  public static let maxRuleScore = 1e9
 }

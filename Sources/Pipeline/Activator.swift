@@ -5,9 +5,9 @@ import Logging
 
 /// A configuration and the name its content gives it.
 public struct ConfigurationVersion: Sendable, Hashable {
-  /// SHA-256 of the canonical text, in hexadecimal.
+  /// SHA-256 of what the configuration means, in hexadecimal.
   public let identifier: String
-  /// The canonical text, kept so that a replay can use it.
+  /// The text it was read from, kept so that results can be read and replayed without the file.
   public let text: String
 
   public init(identifier: String, text: String) {

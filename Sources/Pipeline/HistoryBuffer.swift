@@ -19,12 +19,12 @@ struct TailJob: Sendable {
 
 /// Collects rows by day and cuts them into shards.
 struct HistoryBuffer {
-  private struct Slice {
+  fileprivate struct Slice {
     var columns: [Column]
     var rows: Range<Int>
   }
 
-  private struct Day {
+  fileprivate struct Day {
     var slices: [Slice] = []
     var count = 0
     /// Buffered rows that stored tails cover.
@@ -38,8 +38,13 @@ struct HistoryBuffer {
     var lastUse = 0
   }
 
-  /// Most days with waiting rows, and most waiting rows: beyond, the day that has rested longest is sealed early.
+  /// Most days with waiting rows: beyond, the day that has rested longest is sealed early.
   static let maxOpenDays = 16
+  /// Most waiting rows of all days, at 250 bytes a row 25 MB: with them, the fullest day is sealed early. Which one that
+  /// is follows from what waits, so a restart decides the same.
+  static let maxWaitingRows = Limits.shardRows * 3 / 2
+  /// Slices are joined up to this many rows: a default batch is left alone.
+  static let mergedRows = 2_048
   /// How long a row may wait before it is in a shard that other tools can read.
   static let maxAge = Duration.seconds(300)
 
@@ -49,6 +54,8 @@ struct HistoryBuffer {
   private let stem: String
   private var days: [String: Day] = [:]
   private var uses = 0
+  /// Rows of all days.
+  private var waitingRows: Int { days.values.reduce(0) { $0 + $1.count } }
   private(set) var jobs: [ShardJob] = []
   private var dropped: [(day: String, below: Int)] = []
 
@@ -83,13 +90,15 @@ struct HistoryBuffer {
     }
   }
 
-  /// Appends the rows of a batch, by the day of their event times, and cuts full shards.
+  /// Appends the rows of a batch, by the day of their event times, and cuts shards at the very row that fills one or
+  /// the buffer, wherever batches end.
   mutating func append(_ columns: [Column], eventTimes: [Int64], now: ContinuousClock.Instant) {
     var start = 0
     while start < eventTimes.count {
-      let dayNumber = Timestamp.dayNumber(of: eventTimes[start])
+      let dayNumber = Self.dayNumber(of: eventTimes[start])
+      let limit = min(eventTimes.count, start + max(1, Self.maxWaitingRows - waitingRows))
       var end = start + 1
-      while end < eventTimes.count, Timestamp.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
+      while end < limit, Self.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
       append(Slice(columns: columns, rows: start..<end), times: eventTimes[start..<end], now: now)
       start = end
     }
@@ -100,6 +109,7 @@ struct HistoryBuffer {
     uses += 1
     var day = days.removeValue(forKey: name) ?? Day()
     day.slices.append(slice)
+    mergeSmall(&day)
     day.count += slice.rows.count
     day.lastUse = uses
     for time in times {
@@ -110,13 +120,28 @@ struct HistoryBuffer {
     while day.count >= Limits.shardRows { seal(&day, name: name, count: Limits.shardRows, now: now) }
     days[name] = day
     sealRested(now: now)
+    while waitingRows >= Self.maxWaitingRows {
+      sealAll(of: days.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }!.key, now: now)
+    }
+  }
+
+  /// Keeps the number of slices small where batches are: neighbours of similar size are joined, so a row is copied
+  /// log(n) times and a slow stream does not hold an array per event and column.
+  private func mergeSmall(_ day: inout Day) {
+    while day.slices.count > 1 {
+      let (a, b) = (day.slices[day.slices.count - 2].rows.count, day.slices[day.slices.count - 1].rows.count)
+      guard a <= 2 * b, a + b <= Self.mergedRows else { return }
+      let joined = Self.concatenate(day.slices.suffix(2), skipping: 0, count: a + b, layout)
+      day.slices.removeLast(2)
+      day.slices.append(Slice(columns: joined.columns, rows: 0..<a + b))
+    }
   }
 
   /// Seals what has waited too long; with `all` everything.
   mutating func seal(olderThan limit: ContinuousClock.Instant?, all: Bool = false, now: ContinuousClock.Instant) {
     for name in days.keys.sorted() where days[name]!.count > 0 {
       let isOld = if let opened = days[name]!.openedAt, let limit { opened <= limit } else { false }
-      if all || isOld { seal(&days[name]!, name: name, count: days[name]!.count, now: now) }
+      if all || isOld { sealAll(of: name, now: now) }
     }
   }
 
@@ -144,8 +169,14 @@ struct HistoryBuffer {
   private mutating func sealRested(now: ContinuousClock.Instant) {
     while days.values.count(where: { $0.count > 0 }) > Self.maxOpenDays {
       let rested = days.filter { $0.value.count > 0 }.min { $0.value.lastUse < $1.value.lastUse }!.key
-      seal(&days[rested]!, name: rested, count: days[rested]!.count, now: now)
+      sealAll(of: rested, now: now)
     }
+  }
+
+  private mutating func sealAll(of name: String, now: ContinuousClock.Instant) {
+    guard var day = days.removeValue(forKey: name) else { return }
+    seal(&day, name: name, count: day.count, now: now)
+    days[name] = day
   }
 
   private mutating func seal(_ day: inout Day, name: String, count: Int, now: ContinuousClock.Instant) {
@@ -159,11 +190,12 @@ struct HistoryBuffer {
   }
 
   private func shard(of day: String, number: Int, rows: HistoryRows) -> HistoryShard {
-    let times: [Int64] = if case .timestamp(let times) = rows.columns[min(timeColumn, rows.columns.count - 1)].values {
-      times
-    } else {
-      []
-    }
+    let times: [Int64] =
+      if case .timestamp(let times) = rows.columns[min(timeColumn, rows.columns.count - 1)].values {
+        times
+      } else {
+        []
+      }
     let name = "\(stem)-\(String(number).leftPadded(to: 6)).arrow"
     let folder = "\(folder)/day=\(day)"
     return HistoryShard(
@@ -171,8 +203,13 @@ struct HistoryBuffer {
       temporaryPath: "\(folder)/.\(name).tmp", path: "\(folder)/\(name)")
   }
 
+  private static func dayNumber(of time: Int64) -> Int64 {
+    let day = Timestamp.microsecondsPerDay
+    return time >= 0 ? time / day : (time + 1) / day - 1
+  }
+
   private static func concatenate(
-    _ slices: [Slice], skipping: Int, count: Int, _ layout: HistoryLayout
+    _ slices: some Sequence<Slice>, skipping: Int, count: Int, _ layout: HistoryLayout
   ) -> HistoryRows {
     var builders = layout.columns.map { ColumnBuilder($0.type, capacity: count) }
     var skip = skipping

@@ -133,15 +133,16 @@ struct PartitionProcessor {
   /// The time before which something kept for `retention` is removed.
   private func bound(_ retention: Int64?) -> Int64? {
     guard let retention, watermarkTime != .min else { return nil }
-    return watermarkTime.subtractingSaturated(retention)
+    return max(watermarkTime.subtractingSaturated(retention), Timestamp.range.lowerBound)
   }
 
   private func rows(of window: WindowOperator) throws -> [Checkpoint.WindowRow] {
     let definition = window.window
     let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
+    let merger = WindowMerger(definition)
     return try window.takeChanges().map { part in
       Checkpoint.WindowRow(
-        part: part, result: try WindowResult.merge([part], of: definition), byNames: names, definition: fingerprint)
+        part: part, result: try merger.merge([part]), byNames: names, definition: fingerprint)
     }
   }
 
@@ -182,7 +183,7 @@ struct PartitionProcessor {
       Anomaly(
         useCase: plan.useCase.name, partition: partition, position: batch.positions[finding.row],
         detector: finding.detector, eventTime: batch.eventTimes[finding.row],
-        key: plan.schema.keyField.map { renderer.text(of: batch.columns[$0], row: finding.row) } ?? "",
+        key: plan.schema.keyField.map { batch.columns[$0][finding.row].plainText } ?? "",
         score: finding.score, severity: finding.severity, reason: finding.reason, explanation: finding.explanation,
         model: finding.model, event: renderer.json(of: batch, row: finding.row))
     }
@@ -212,7 +213,8 @@ extension PartitionProcessor {
       columns.append(
         Column(
           .string(
-            StringColumn(offsets: names.offsets, bytes: names.bytes, codes: classes.map { UInt32(truncatingIfNeeded: $0) })
+            StringColumn(
+              offsets: names.offsets, bytes: names.bytes, codes: classes.map { UInt32(truncatingIfNeeded: $0) })
           )))
     }
     columns.append(Column(.bool(late ?? Bitmap(repeating: false, count: batch.count))))

@@ -35,7 +35,7 @@ public final class Pipeline: Sendable {
   private let history: HistoryWriter
   private let options: Options
   /// What the run has done so far.
-  public let progress: Progress
+  public let progress: RunProgress
 
   /// - Parameter version: identifies the plan's configuration in the activation log.
   public init(
@@ -48,7 +48,7 @@ public final class Pipeline: Sendable {
     self.store = store
     history = HistoryWriter(encoder: encoder)
     self.options = options
-    progress = Progress(useCase: plan.useCase.name)
+    progress = RunProgress(useCase: plan.useCase.name)
   }
 
   /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws

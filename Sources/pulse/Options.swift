@@ -1,10 +1,10 @@
 // Options that several commands share, and what they stand for.
 
-import ArgumentParser
+public import ArgumentParser
 import Connectors
-import Detection
+public import Detection
 import Foundation
-import Pipeline
+public import Pipeline
 
 /// `<use case>`: a directory or the name of one under UseCases/.
 enum UseCaseArgument {
@@ -17,7 +17,8 @@ enum UseCaseArgument {
       throw OperatingError(
         .configuration, "the use case \(argument) has \(check.diagnostics.count) error(s)\n\(check.rendered)")
     }
-    return LoadedUseCase(location: location, plan: plan, version: check.version(of: plan))
+    return LoadedUseCase(
+      location: location, plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source))
   }
 }
 
@@ -63,7 +64,7 @@ struct ListOptions: ParsableArguments {
   var reader: StoreReader { get throws { try StoreReader(DataDirectory(path: data)) } }
 
   static func time(_ text: String) throws -> Int64 {
-    guard let time = Timestamp.parse(Array(text.utf8), format: .rfc3339) else {
+    guard let time = Timestamp.parse(text, format: .rfc3339) else {
       throw ValidationError("`\(text)` is not a time: expected RFC 3339, such as 2024-03-01T12:00:00Z or 2024-03-01")
     }
     return time
@@ -75,3 +76,8 @@ struct ListOptions: ParsableArguments {
     Terminal.print("[\n  " + rows.joined(separator: ",\n  ") + "\n]")
   }
 }
+
+// Choices that are spelt on the command line as in the configuration.
+extension Severity: ExpressibleByArgument {}
+extension RuntimeConfiguration.Source.Format: ExpressibleByArgument {}
+extension RuntimeConfiguration.History.Codec: ExpressibleByArgument {}

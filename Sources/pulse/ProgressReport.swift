@@ -6,10 +6,10 @@ import Pipeline
 
 /// Prints how a run is going, until it is cancelled.
 struct ProgressReport: Sendable {
-  private let progress: Progress
+  private let progress: RunProgress
   private let start = ContinuousClock.now
 
-  init(_ progress: Progress) { self.progress = progress }
+  init(_ progress: RunProgress) { self.progress = progress }
 
   func run() async {
     let interval = Duration.milliseconds(Terminal.isInteractive ? 200 : 5000)
@@ -25,7 +25,7 @@ struct ProgressReport: Sendable {
     if Terminal.isInteractive { Terminal.replaceLine("") }
   }
 
-  static func line(_ snapshot: Progress.Snapshot, rate: Double) -> String {
+  static func line(_ snapshot: RunProgress.Snapshot, rate: Double) -> String {
     var parts = ["\(snapshot.run.events.grouped) events", "\(Int(rate).grouped)/s"]
     if snapshot.eventTime != .min { parts.append("at \(Timestamp.format(snapshot.eventTime).prefix(19))") }
     let classes = snapshot.run.classes.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(5)

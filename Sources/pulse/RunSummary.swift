@@ -7,7 +7,7 @@ import Foundation
 import Pipeline
 
 struct RunSummary {
-  private let progress: Progress.Snapshot
+  private let progress: RunProgress.Snapshot
   private let seconds: Double
   private let plan: Plan
   private let data: String
@@ -15,7 +15,7 @@ struct RunSummary {
   /// Slowest (or otherwise highest) entities by the last quantile of the first grouped window that has one.
   private let top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)])?
 
-  init(progress: Progress.Snapshot, duration: Duration, plan: Plan, data: String, useCaseArgument: String) throws {
+  init(progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, useCaseArgument: String) throws {
     self.progress = progress
     seconds = max(duration.seconds, 1e-9)
     self.plan = plan

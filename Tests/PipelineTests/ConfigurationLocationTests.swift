@@ -31,7 +31,8 @@ import Testing
     ("  f: abc + @", 7, 12), ("  f: 'abc + @'", 7, 13), ("  f: 'a = ''x'' + @'", 7, 19), ("  f: \"a \\\" b @\"", 7, 14),
     ("  f: \"a \\u0041 \\x41 @\"", 7, 21), ("  f: |\n    abc\n     + @\n", 9, 8), ("  f: >\n    abc\n    + @", 9, 7),
     ("  f: >-\n\n    abc\n\n    + @", 11, 7), ("  f: abc\n    + d\n      + @", 9, 9), ("  f: \"abc\n    + @\"", 8, 7),
-    ("  f: 'é + ü + @'", 7, 15), ("  f: |  # why\n      @", 8, 7), ("  {f: x + @}", 7, 11), ("  f: \"abc \\\n    d @\"", 8, 7),
+    ("  f: 'é + ü + @'", 7, 15), ("  f: |  # why\n      @", 8, 7), ("  {f: x + @}", 7, 11),
+    ("  f: \"abc \\\n    d @\"", 8, 7),
   ])
   func charactersAreFoundInEveryStyle(_ yaml: String, _ line: Int, _ column: Int) throws {
     #expect(try place(of: "@", in: expression(yaml)) == Detection.SourceLocation(line: line, column: column))
@@ -45,7 +46,8 @@ import Testing
 
   @Test func renderingShowsTheLineWithACaret() {
     let diagnostic = Diagnostic(
-      location: Detection.SourceLocation(line: 2, column: 4), message: "unknown name `b`", expected: "a field", found: "`b`",
+      location: Detection.SourceLocation(line: 2, column: 4), message: "unknown name `b`", expected: "a field",
+      found: "`b`",
       suggestion: "a")
     #expect(
       DiagnosticRenderer.render(diagnostic, path: "x/pipeline.yaml", source: "one\na\tébc\n")
@@ -70,9 +72,10 @@ import Testing
     #expect(text.split(separator: "\n").allSatisfy { $0.count < 200 })
   }
 
-  @Test(arguments: [
-    ("arrivl", "arrival"), ("wehn", "when"), ("SIZE", "size"), ("x", nil), ("", nil), ("completely", nil),
-  ] as [(String, String?)])
+  @Test(
+    arguments: [
+      ("arrivl", "arrival"), ("wehn", "when"), ("SIZE", "size"), ("x", nil), ("", nil), ("completely", nil),
+    ] as [(String, String?)])
   func nearestNames(_ name: String, _ expected: String?) {
     #expect(nearest(to: name, among: ["arrival", "when", "size", "type"]) == expected)
   }

@@ -51,10 +51,13 @@ import Testing
 
   @Test func errorsNameKeysAndVariables() {
     #expect(
-      problems("wrkers: 3\nsource: {typ: files}\nkafka: {brokers: x}\nstore: {type: postgresql, password: x}\nbatch_size: 0")
+      problems(
+        "wrkers: 3\nsource: {typ: files}\nkafka: {brokers: x}\nstore: {type: postgresql, password: x}\nbatch_size: 0")
         == [
-          "1:1 unknown key `wrkers` in pulse.yaml", "2:10 unknown key `typ` in `source`", "3:1 `kafka` is not available yet",
-          "4:15 `postgresql` is not available yet", "4:27 pulse.yaml holds no secrets", "5:13 `batch_size` is not in range",
+          "1:1 unknown key `wrkers` in pulse.yaml", "2:10 unknown key `typ` in `source`",
+          "3:1 `kafka` is not available yet",
+          "4:15 `postgresql` is not available yet", "4:27 pulse.yaml holds no secrets",
+          "5:13 `batch_size` is not in range",
         ])
     #expect(
       problems(nil, ["PULSE__WORKERS": "many", "PULSE__STORE__PAHT": "x", "PULSE__KAFKA__BROKERS": "x"]) == [

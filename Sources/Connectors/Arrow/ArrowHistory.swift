@@ -1,7 +1,7 @@
 // History as Arrow IPC files by day, which other tools read without asking us. The format is described in
 // docs/history.md; its version stands in the metadata of every file.
 
-public import Detection
+import Detection
 import Foundation
 public import Pipeline
 
@@ -30,12 +30,22 @@ public struct ArrowHistory: HistoryEncoder {
     let path = directory.path + "/" + path
     let folder = (path as NSString).deletingLastPathComponent
     do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      try Self.create(folder: folder)
       try encoder(for: rows.layout).write(rows.columns, to: path)
     } catch { throw OperatingError(.store, "history cannot be written to \(path): \(error)") }
     try DataDirectory.sync(folder: folder)
     let attributes = try FileManager.default.attributesOfItem(atPath: path)
     return (attributes[.size] as? NSNumber)?.int64Value ?? 0
+  }
+
+  /// Creates a folder and the missing ones above it. A new folder survives a power failure only when the folder that
+  /// holds it has been synced.
+  private static func create(folder: String) throws {
+    if access(folder, F_OK) == 0 { return }
+    let above = (folder as NSString).deletingLastPathComponent
+    if !above.isEmpty && above != folder { try create(folder: above) }
+    if mkdir(folder, 0o755) != 0 && errno != EEXIST { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+    try DataDirectory.sync(folder: above.isEmpty ? "." : above)
   }
 
   public func encodeTail(_ rows: HistoryRows) throws -> [UInt8] {

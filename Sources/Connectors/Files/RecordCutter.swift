@@ -84,6 +84,7 @@ final class RecordCutter {
 
   /// Takes in bytes; returns how many, 0 when there are none.
   func fill<E: Error>(_ read: (UnsafeMutableRawBufferPointer) throws(E) -> Int) throws(E) -> Int {
+    // SAFETY: `read` gets room that the window owns and trusts it only for as many bytes as it says it has written.
     let (dropped, count) = try window.fill(keepingFrom: first, read)
     first -= dropped
     pending -= dropped

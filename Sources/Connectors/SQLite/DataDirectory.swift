@@ -2,7 +2,7 @@
 // out. Invariant: a file under a shard's final name belongs to a committed checkpoint.
 
 import Foundation
-public import Pipeline
+import Pipeline
 
 /// Paths below `--data` and the operations on them.
 public struct DataDirectory: Sendable, Hashable {
@@ -27,7 +27,8 @@ public struct DataDirectory: Sendable, Hashable {
     }
     guard access(path, W_OK) == 0 else {
       throw OperatingError(
-        .store, "the data directory \(path) is not writable. Give this user the right to write, or choose another --data")
+        .store,
+        "the data directory \(path) is not writable. Give this user the right to write, or choose another --data")
     }
   }
 
@@ -107,7 +108,7 @@ final class DirectoryLock: Sendable {
     }
     let text = Array(String(getpid()).utf8)
     ftruncate(descriptor, 0)
-    _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    _ = pwrite(descriptor, text, text.count, 0)
   }
 
   deinit { close(descriptor) }

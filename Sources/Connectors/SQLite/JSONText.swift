@@ -11,7 +11,14 @@ enum JSONText {
 
   /// An object of members whose values are JSON already.
   static func object(_ members: some Sequence<(String, String)>) -> String {
-    "{" + members.map { string($0.0) + ":" + $0.1 }.joined(separator: ",") + "}"
+    var text = "{"
+    for (name, json) in members {
+      if text.utf8.count > 1 { text += "," }
+      text += string(name)
+      text += ":"
+      text += json
+    }
+    return text + "}"
   }
 
   /// An array of elements that are JSON already.
@@ -34,6 +41,9 @@ enum JSONText {
 
   /// A quoted string; escapes what RFC 8259 demands and nothing else.
   static func string(_ text: String) -> String {
+    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+      return "\"" + text + "\""
+    }
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
@@ -63,7 +73,10 @@ extension Explanation {
     }
     return JSONText.object([
       ("contributions", JSONText.array(contributions)), ("expected", expected.map(JSONText.number) ?? "null"),
-      ("range", range.map { JSONText.array([JSONText.number($0.lowerBound), JSONText.number($0.upperBound)]) } ?? "null"),
+      (
+        "range",
+        range.map { JSONText.array([JSONText.number($0.lowerBound), JSONText.number($0.upperBound)]) } ?? "null"
+      ),
       ("clause", JSONText.optional(clause)),
     ])
   }

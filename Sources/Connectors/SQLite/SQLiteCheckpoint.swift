@@ -55,33 +55,46 @@ struct SQLiteCheckpoint {
   }
 
   private func writeWindows() throws {
-    for row in checkpoint.windows {
-      let part = row.part
-      var key = ByteWriter()
-      for value in part.by { key.write(scalar: value) }
-      try execute(
-        """
+    var definitions: [String: Int64] = [:]
+    // Looked up once: there are thousands of rows.
+    let insert = try database.cachedStatement(
+      sql: """
         INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
           aggregates, classes, definition, state)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
           by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
           definition = excluded.definition, state = excluded.state
-        """,
-        [
-          part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
-          JSONText.object(zip(row.byNames, part.by).map { ($0, $1) }),
-          JSONText.object(row.result.aggregates.map { ($0.name, $0.value) }),
-          JSONText.object(row.result.classCounts.map { ($0.name, .int($0.count)) }), row.definition, Data(part.state),
-        ])
+        """)
+    for row in checkpoint.windows {
+      let definition = try definitions[row.definition] ?? self.definition(row.definition)
+      definitions[row.definition] = definition
+      let part = row.part
+      var key = ByteWriter()
+      for value in part.by { key.write(scalar: value) }
+      try insert.execute(
+        arguments: StatementArguments(
+          identity + [
+            part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
+            JSONText.object(zip(row.byNames, part.by).lazy.map { ($0, $1) }),
+            JSONText.object(row.result.aggregates.lazy.map { ($0.name, $0.value) }),
+            JSONText.object(row.result.classCounts.lazy.map { ($0.name, .int($0.count)) }), definition,
+            Data(part.state),
+          ]))
     }
+  }
+
+  /// The number of a definition, which keeps its long text out of every row.
+  private func definition(_ text: String) throws -> Int64 {
+    try database.execute(sql: "INSERT OR IGNORE INTO window_definitions (text) VALUES (?)", arguments: [text])
+    return try Int64.fetchOne(database, sql: "SELECT id FROM window_definitions WHERE text = ?", arguments: [text]) ?? 0
   }
 
   private func writeStates() throws {
     let stored = try Row.fetchAll(
       database,
       sql: "SELECT space, definition FROM state_spaces WHERE use_case = ? AND source = ? AND partition = ?",
-      arguments: StatementArguments(identity)
+      arguments: [checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number]
     ).reduce(into: [String: String]()) { $0[$1[0]] = $1[1] }
     let current = Set(checkpoint.states.map(\.name))
     for space in stored.keys where !current.contains(space) { try removeSpace(space) }
@@ -138,7 +151,9 @@ struct SQLiteCheckpoint {
     }
     guard let keepFrom = changes.keepFrom else { return [] }
     let expired = "FROM history_shards WHERE use_case = ? AND source = ? AND partition = ? AND day < ?"
-    let arguments = StatementArguments(identity + [keepFrom])
+    let arguments: StatementArguments = [
+      checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number, keepFrom,
+    ]
     let paths = try String.fetchAll(database, sql: "SELECT path " + expired, arguments: arguments)
     if !paths.isEmpty { try database.execute(sql: "DELETE " + expired, arguments: arguments) }
     return paths
@@ -210,9 +225,12 @@ extension SQLiteCheckpoint {
     _ identity: StatementArguments, from database: Database
   ) throws -> [(definition: String, part: WindowPart)] {
     try Row.fetchAll(
-      database, sql: "SELECT * FROM window_parts \(ofPartition) AND closed = 0 ORDER BY window, start, by_key",
-      arguments: identity
-    ).map { row in (row["definition"], try windowPart(row)) }
+      database,
+      sql: """
+        SELECT p.*, d.text AS definition_text FROM window_parts p JOIN window_definitions d ON d.id = p.definition
+        \(ofPartition) AND closed = 0 ORDER BY window, start, by_key
+        """, arguments: identity
+    ).map { row in (row["definition_text"], try windowPart(row)) }
   }
 
   /// The part a row of `window_parts` holds.

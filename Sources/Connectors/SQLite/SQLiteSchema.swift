@@ -46,9 +46,10 @@ enum SQLiteSchema {
       use_case TEXT NOT NULL, window TEXT NOT NULL, source TEXT NOT NULL, partition INTEGER NOT NULL,
       start INTEGER NOT NULL, by_key BLOB NOT NULL, end INTEGER NOT NULL, closed INTEGER NOT NULL,
       events INTEGER NOT NULL, by_values TEXT NOT NULL, aggregates TEXT NOT NULL, classes TEXT NOT NULL,
-      definition TEXT NOT NULL, state BLOB NOT NULL,
-      PRIMARY KEY (use_case, window, start, by_key, source, partition)) WITHOUT ROWID
+      definition INTEGER NOT NULL REFERENCES window_definitions (id), state BLOB NOT NULL,
+      PRIMARY KEY (use_case, window, start, by_key, source, partition))
     """,
+    "CREATE TABLE window_definitions (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
     """
     CREATE INDEX window_parts_open ON window_parts (use_case, source, partition) WHERE closed = 0
     """,

@@ -56,7 +56,8 @@ extension StoreReader {
           """)
       return try keys.map { key in
         let parts = try Row.fetchAll(
-          select, arguments: [key["use_case"] as String, key["window"] as String, key["start"] as Int64, key["by_key"] as Data])
+          select,
+          arguments: [key["use_case"] as String, key["window"] as String, key["start"] as Int64, key["by_key"] as Data])
         return try window(of: parts, plans: &plans, in: database)
       }
     }
@@ -106,8 +107,9 @@ extension StoreReader {
         let by: String = row["by_values"]
         parts[by, default: []].append(try SQLiteCheckpoint.windowPart(row))
       }
+      let merger = WindowMerger(compiled)
       return try parts.compactMap { by, parts -> (by: String, events: Int64, value: Double)? in
-        let merged = try WindowResult.merge(parts, of: compiled)
+        let merged = try merger.merge(parts)
         let value = merged.aggregates.first { $0.name == aggregate }?.value
         switch value {
         case .double(let value): return (by, parts.reduce(0) { $0 + $1.events }, value)
@@ -160,7 +162,8 @@ extension StoreReader {
     try read { database in
       try Row.fetchAll(
         database,
-        sql: "SELECT * FROM partitions \(useCase == nil ? "" : "WHERE use_case = ?") ORDER BY use_case, source, partition",
+        sql:
+          "SELECT * FROM partitions \(useCase == nil ? "" : "WHERE use_case = ?") ORDER BY use_case, source, partition",
         arguments: useCase.map { [$0] } ?? []
       ).map { row in
         let partition = PartitionID(source: row["source"], number: row["partition"])

@@ -4,7 +4,7 @@
 public import Detection
 import Foundation
 import GRDB
-public import Pipeline
+import Pipeline
 
 /// A read-only view of a data directory.
 public final class StoreReader: Sendable {
@@ -28,18 +28,6 @@ public final class StoreReader: Sendable {
 
   func read<Value>(_ body: (Database) throws -> Value) throws -> Value {
     try SQLiteStore.reportingTrouble(in: directory) { try queue.read(body) }
-  }
-
-  /// The text of the configuration that a use case ran with last; nil if it never ran.
-  public func configuration(of useCase: String) throws -> String? {
-    try read { database in
-      try String.fetchOne(
-        database,
-        sql: """
-          SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
-          WHERE a.use_case = ? AND a.kind = 'configuration' ORDER BY a.sequence DESC LIMIT 1
-          """, arguments: [useCase])
-    }
   }
 
   /// The use cases that have run here, by name.

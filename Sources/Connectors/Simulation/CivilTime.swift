@@ -53,7 +53,9 @@ enum CivilTime {
     if rest.first == 0x2E {
       let digits = rest.dropFirst().prefix { $0 >= 0x30 && $0 <= 0x39 }
       guard (1...6).contains(digits.count) else { return nil }
-      for place in 0..<6 { fraction = fraction * 10 + (place < digits.count ? Int64(digits[digits.startIndex + place] - 0x30) : 0) }
+      for place in 0..<6 {
+        fraction = fraction * 10 + (place < digits.count ? Int64(digits[digits.startIndex + place] - 0x30) : 0)
+      }
       rest = rest.dropFirst(digits.count + 1)
     }
     guard rest.isEmpty || rest.elementsEqual([0x5A]) else { return nil }

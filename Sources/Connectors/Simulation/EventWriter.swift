@@ -1,106 +1,91 @@
-// Writes simulated events as lines of JSON, byte by byte. Invariant: `longestLine` bounds what one event can take, so
-// the buffer is grown once per block and never while a line is written.
+// Writes simulated events as lines of JSON. Invariant: `longestLine` bounds what one event can take, damaged or not.
 
-/// A growing buffer of bytes with the number formats of JSON.
-struct LineBuffer {
-  private(set) var bytes: [UInt8]
-  private(set) var count = 0
+/// The fields of a block, evaluated and ready to be written row by row.
+struct FieldValues: Sendable {
+  /// Row r of field f is at `f * rows + r`. NaN is written as null; of a list it is the number of items.
+  var numbers: [Double]
+  /// Keys of hashes and lists, in the same order; empty when there are none.
+  var keys: [UInt64]
+  /// Ends of the ranges of lists, by field.
+  var ranges: [(from: [Double], to: [Double])?]
+  var rows: Int
 
-  init() { bytes = [] }
-
-  mutating func removeAll() { count = 0 }
-
-  /// Makes room for `more` bytes, which may then be written without further checks of the capacity.
-  mutating func reserve(_ more: Int) {
-    if bytes.count < count + more {
-      bytes.append(contentsOf: repeatElement(0, count: max(count + more - bytes.count, bytes.count)))
-    }
-  }
-
-  mutating func cut(to length: Int) { count = length }
-
-  @inline(__always)
-  mutating func write(_ byte: UInt8) {
-    bytes[count] = byte
-    count += 1
-  }
-
-  @inline(__always)
-  mutating func write(_ source: [UInt8]) {
-    let at = count
-    bytes.withUnsafeMutableBytes { target in
-      source.withUnsafeBytes { source in
-        precondition(at + source.count <= target.count, "a line outgrew its bound")
-        // SAFETY: the range was just checked against the buffer; the two arrays are distinct.
-        if let from = source.baseAddress, let to = target.baseAddress {
-          (to + at).copyMemory(from: from, byteCount: source.count)
-        }
-      }
-    }
-    count += source.count
-  }
-
-  mutating func write(_ text: StaticString) {
-    text.withUTF8Buffer { for byte in $0 { write(byte) } }
-  }
-
-  mutating func write(integer value: Int64) {
-    if value < 0 { write(0x2D) }
-    let magnitude = value.magnitude
-    var length = 1
-    var bound: UInt64 = 10
-    while length < 19, magnitude >= bound {
-      length += 1
-      bound *= 10
-    }
-    write(magnitude, width: length)
-  }
-
-  /// The last `width` decimal digits.
-  @inline(__always)
-  mutating func write(_ value: UInt64, width: Int) {
-    var rest = value
-    var place = count + width
-    count = place
-    while place > count - width {
-      place -= 1
-      bytes[place] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
-      rest /= 10
-    }
+  init() {
+    numbers = []
+    keys = []
+    ranges = []
+    rows = 0
   }
 }
 
 /// Writes the rows of a block in the style of each field.
 struct EventWriter: Sendable {
+  /// How a value is written, without the formulas it comes from: a plain value, so that choosing by it counts no
+  /// references.
+  private enum Kind: Sendable {
+    case integer, bool, text, hash, list
+    case decimal(Int)
+    case time(FieldDefinition.TimeStyle)
+  }
+
   private let fields: [FieldDefinition]
-  /// `"name":` of each field.
-  private let names: [[UInt8]]
-  /// The definition's texts as JSON strings.
-  private let texts: [[UInt8]]
+  private let kinds: [Kind]
+  /// What stands before the value of each field, `,"name":`, one after another, and where each begins.
+  private let names: [UInt8]
+  private let nameStarts: [Int]
+  /// The definition's texts as JSON strings, one after another, and where each begins.
+  private let texts: [UInt8]
+  private let textStarts: [Int]
   private let lists: [CounterRandom]
+  private let hasKeys: Bool
   /// The most bytes a line can take.
   let longestLine: Int
 
-  /// The results of a field's formulas for the block.
-  struct Inputs {
-    var formulas: [BlockValues]
-  }
-
   init(_ definition: SimulationDefinition, seed: UInt64) {
     fields = definition.fields
-    names = fields.map { Self.quoted($0.name) + [0x3A] }
-    texts = definition.texts.map(Self.quoted)
-    lists = fields.map { CounterRandom(seed: seed, stream: "list/" + $0.name) }
-    let longestText = texts.map(\.count).max() ?? 4
-    let values = fields.map { field in
+    let prefixes = fields.map { [0x2C] + Self.quoted($0.name) + [0x3A] }
+    names = Array(prefixes.joined())
+    nameStarts = prefixes.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
+    let texts = definition.texts.map(Self.quoted)
+    self.texts = Array(texts.joined())
+    textStarts = texts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
+    kinds = fields.map { field in
       switch field.style {
-      case .text: max(longestText, 4)
-      case .list: FieldDefinition.maxListItems * 21 + 2
-      default: 40
+      case .integer: .integer
+      case .decimal(_, let digits): .decimal(digits)
+      case .bool: .bool
+      case .text: .text
+      case .time(_, let style): .time(style)
+      case .hash: .hash
+      case .list: .list
       }
     }
-    // A damaged line may hold a field twice.
-    longestLine = 2 * (zip(names, values).reduce(4) { $0 + $1.0.count + $1.1 + 1 })
+    lists = fields.map { CounterRandom(seed: seed, stream: "list/" + $0.name) }
+    let longestText = max(texts.map(\.count).max() ?? 0, 4)
+    var longestValues = 0
+    var hasKeys = false
+    for field in fields {
+      switch field.style {
+      case .text: longestValues += longestText
+      case .list:
+        longestValues += FieldDefinition.maxListItems * 21 + 2
+        hasKeys = true
+      case .hash:
+        longestValues += 18
+        hasKeys = true
+      default: longestValues += 32
+      }
+    }
+    self.hasKeys = hasKeys
+    var longestDamage = 0
+    for kind in definition.broken?.kinds ?? [] {
+      switch kind.damage {
+      case .replace(let bytes), .set(_, let bytes): longestDamage = max(longestDamage, bytes.count)
+      default: break
+      }
+    }
+    // A damaged line may hold a field twice; two braces and a line end.
+    longestLine = 2 * (names.count + longestValues) + longestDamage + 3
   }
 
   /// A text as a JSON string.
@@ -118,111 +103,151 @@ struct EventWriter: Sendable {
     return result + [0x22]
   }
 
-  /// Evaluates the formulas of all fields for a block.
-  func inputs(_ block: SimulationBlock) -> [Inputs] {
-    fields.map { field in
-      let formulas: [Formula] =
-        switch field.style {
-        case .integer(let value), .decimal(let value, _), .bool(let value), .text(let value), .time(let value, _): [value]
-        case .hash(let parts): parts
-        case .list(let count, let from, let to, let key): [count, from, to] + key
-        }
-      return Inputs(formulas: formulas.map { $0.evaluate(block.columns, count: block.count) })
+  /// Evaluates the fields for a block.
+  func evaluate(_ block: SimulationBlock, into result: inout FieldValues) {
+    let count = block.count
+    func values(_ formula: Formula) -> [Double] { formula.evaluate(block.columns, count: count).expanded(to: count) }
+    func append(keyOf parts: [Formula]) {
+      var keys = [UInt64](repeating: 0, count: count)
+      for part in parts {
+        let values = values(part)
+        for row in 0..<count { keys[row] = CounterRandom.fold(keys[row], values[row]) }
+      }
+      result.keys.append(contentsOf: keys)
+    }
+    result.numbers.removeAll(keepingCapacity: true)
+    result.keys.removeAll(keepingCapacity: true)
+    result.ranges = [(from: [Double], to: [Double])?](repeating: nil, count: fields.count)
+    result.rows = count
+    for (index, field) in fields.enumerated() {
+      switch field.style {
+      case .integer(let value), .decimal(let value, _), .bool(let value), .text(let value), .time(let value, _):
+        result.numbers.append(contentsOf: values(value))
+      case .hash(let parts):
+        result.numbers.append(contentsOf: values(parts.first ?? .constant(.nan)))
+        append(keyOf: parts)
+        continue
+      case .list(let items, let from, let to, let key):
+        result.numbers.append(contentsOf: values(items))
+        result.ranges[index] = (values(from), values(to))
+        append(keyOf: key)
+        continue
+      }
+      if hasKeys { result.keys.append(contentsOf: repeatElement(0, count: count)) }
     }
   }
 
   /// Writes an event and its line end.
-  func write(_ row: Int, _ inputs: [Inputs], into line: inout LineBuffer) {
-    line.write(0x7B)
-    for field in fields.indices {
-      if field > 0 { line.write(0x2C) }
-      line.write(names[field])
-      writeValue(field, row, inputs[field], into: &line)
+  func write(_ row: Int, of values: FieldValues, into line: inout LineCursor) {
+    line.require(longestLine)
+    let start = line.count
+    // SAFETY: `nameStarts` has one place more than there are fields, ascends and ends at `names.count`; the cursor
+    // copies.
+    names.withUnsafeBufferPointer { names in
+      for field in fields.indices {
+        line.write(UnsafeBufferPointer(rebasing: names[nameStarts[field]..<nameStarts[field + 1]]))
+        writeValue(field, row, of: values, into: &line)
+      }
     }
-    line.write(0x7D)
+    close(from: start, &line)
     line.write(0x0A)
   }
 
   /// Writes an event with damage done to it. `random` decides where it is cut.
   func write(
-    _ row: Int, _ inputs: [Inputs], damage: BrokenDefinition.Damage, random: UInt64, into line: inout LineBuffer
+    _ row: Int, of values: FieldValues, damage: BrokenDefinition.Damage, random: UInt64, into line: inout LineCursor
   ) {
+    line.require(longestLine)
     let start = line.count
-    switch damage {
-    case .truncate:
-      write(row, inputs, into: &line)
-      // From a quarter to all but the closing brace.
-      let length = line.count - start - 2
-      line.cut(to: start + length / 4 + Int(random % UInt64(max(1, length - length / 4))))
-    case .replace(let text):
-      line.reserve(longestLine + text.count)
+    func write(_ field: Int) {
+      line.write(Array(names[nameStarts[field]..<nameStarts[field + 1]]))
+      writeValue(field, row, of: values, into: &line)
+    }
+    if case .replace(let text) = damage {
       line.write(text)
-    case .drop(let dropped): writeFields(row, inputs, into: &line) { $0 == dropped ? .none : .value }
-    case .set(let changed, let json):
-      line.reserve(longestLine + json.count)
-      writeFields(row, inputs, into: &line) { $0 == changed ? .json(json) : .value }
-    case .twice(let doubled): writeFields(row, inputs, into: &line) { $0 == doubled ? .twice : .value }
+    } else {
+      for field in fields.indices {
+        switch damage {
+        case .drop(field): continue
+        case .set(field, let json):
+          line.write(Array(names[nameStarts[field]..<nameStarts[field + 1]]))
+          line.write(json)
+        case .twice(field):
+          write(field)
+          write(field)
+        default: write(field)
+        }
+      }
+      close(from: start, &line)
+    }
+    if case .truncate = damage {
+      // From a quarter to all but the closing brace.
+      let length = line.count - start - 1
+      line.cut(to: start + length / 4 + Int(random % UInt64(max(1, length - length / 4))))
     }
     line.write(0x0A)
   }
 
-  private enum Writing { case none, value, twice, json([UInt8]) }
-
-  private func writeFields(_ row: Int, _ inputs: [Inputs], into line: inout LineBuffer, _ how: (Int) -> Writing) {
-    var separator: UInt8 = 0x7B
-    func name(_ field: Int) {
-      line.write(separator)
-      line.write(names[field])
-      separator = 0x2C
-    }
-    for field in fields.indices {
-      switch how(field) {
-      case .none: continue
-      case .json(let json):
-        name(field)
-        line.write(json)
-      case .value:
-        name(field)
-        writeValue(field, row, inputs[field], into: &line)
-      case .twice:
-        for _ in 0..<2 {
-          name(field)
-          writeValue(field, row, inputs[field], into: &line)
-        }
-      }
-    }
-    if separator == 0x7B { line.write(0x7B) }
+  /// Puts the braces around the fields written since `start`: the first one's comma becomes the opening one.
+  private func close(from start: Int, _ line: inout LineCursor) {
+    if line.count == start { line.write(0x7B) } else { line.replace(at: start, with: 0x7B) }
     line.write(0x7D)
   }
 
   /// Writes the value of one field.
   @inline(__always)
-  func writeValue(_ field: Int, _ row: Int, _ inputs: Inputs, into line: inout LineBuffer) {
-    let value = inputs.formulas[0][row]
+  private func writeValue(_ field: Int, _ row: Int, of values: FieldValues, into line: inout LineCursor) {
+    let place = field * values.rows + row
+    let value = values.numbers[place]
     if !value.isFinite { return line.write("null") }
-    switch fields[field].style {
+    switch kinds[field] {
     case .integer: line.write(integer: Self.whole(value))
-    case .decimal(_, let digits): Self.write(decimal: value, digits: digits, into: &line)
+    case .decimal(let digits): Self.write(decimal: value, digits: digits, into: &line)
     case .bool: value == 1 ? line.write("true") : line.write("false")
-    case .text: line.write(texts[Int(value)])
-    case .time(_, let style): Self.write(time: value, style, into: &line)
+    case .text:
+      let text = Int(value)
+      // SAFETY: `textStarts` ascends and ends at `texts.count`, and its subscript checks the number; the cursor copies.
+      texts.withUnsafeBufferPointer { texts in
+        line.write(UnsafeBufferPointer(rebasing: texts[textStarts[text]..<textStarts[text + 1]]))
+      }
+    case .time(let style): Self.write(time: value, style, into: &line)
     case .hash:
-      var key: UInt64 = 0
-      for part in inputs.formulas { key = CounterRandom.fold(key, part[row]) }
-      Self.write(hash: key, into: &line)
-    case .list: writeList(field, row, inputs, count: value, into: &line)
+      line.write(0x22)
+      line.write(hexadecimal: values.keys[place])
+      line.write(0x22)
+    case .list:
+      guard let range = values.ranges[field] else { return }
+      let items = Int(max(0, min(Double(FieldDefinition.maxListItems), value)))
+      writeList(lists[field], items, range.from[row], range.to[row], key: values.keys[place], into: &line)
     }
   }
 
-  /// The nearest whole number, within what a double holds exactly.
-  @inline(__always)
-  private static func whole(_ value: Double) -> Int64 { Int64(max(-9e15, min(9e15, value)).rounded()) }
+  /// The JSON of one field of one event.
+  func json(_ field: Int, _ row: Int, of values: FieldValues) -> String {
+    // SAFETY: the cursor lives in the closure only, writes from the front and has written `line.count` bytes.
+    let bytes = [UInt8](unsafeUninitializedCapacity: longestLine) { memory, initialized in
+      var line = LineCursor(memory)
+      line.require(longestLine)
+      writeValue(field, row, of: values, into: &line)
+      initialized = line.count
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
 
-  private static func write(decimal value: Double, digits: Int, into line: inout LineBuffer) {
-    let scales: [Double] = [1, 10, 100, 1e3, 1e4, 1e5, 1e6]
-    let scaled = whole(value * scales[digits])
+  // MARK: Styles
+
+  /// The nearest whole number, halves away from zero, within what a double holds exactly.
+  @inline(__always)
+  private static func whole(_ value: Double) -> Int64 {
+    let bounded = max(-9e15, min(9e15, value))
+    return Int64(bounded + (bounded < 0 ? -0.5 : 0.5))
+  }
+
+  private static func write(decimal value: Double, digits: Int, into line: inout LineCursor) {
+    var scale: UInt64 = 1
+    for _ in 0..<digits { scale *= 10 }
+    let scaled = whole(value * Double(scale))
     if scaled < 0 { line.write(0x2D) }
-    let scale = UInt64(scales[digits])
     line.write(integer: Int64(scaled.magnitude / scale))
     if digits > 0 {
       line.write(0x2E)
@@ -230,7 +255,7 @@ struct EventWriter: Sendable {
     }
   }
 
-  private static func write(time seconds: Double, _ style: FieldDefinition.TimeStyle, into line: inout LineBuffer) {
+  private static func write(time seconds: Double, _ style: FieldDefinition.TimeStyle, into line: inout LineCursor) {
     let time = whole(seconds * 1e6)
     switch style {
     case .seconds: line.write(integer: whole(seconds.rounded(.down)))
@@ -259,25 +284,14 @@ struct EventWriter: Sendable {
     }
   }
 
-  private static func write(hash: UInt64, into line: inout LineBuffer) {
-    line.write(0x22)
-    for shift in stride(from: 60, through: 0, by: -4) {
-      let digit = UInt8(hash >> UInt64(shift) & 15)
-      line.write(digit < 10 ? 0x30 + digit : 0x57 + digit)
-    }
-    line.write(0x22)
-  }
-
-  private func writeList(_ field: Int, _ row: Int, _ inputs: Inputs, count: Double, into line: inout LineBuffer) {
-    let items = Int(max(0, min(Double(FieldDefinition.maxListItems), count)))
-    let (from, to) = (inputs.formulas[1][row], inputs.formulas[2][row])
+  private func writeList(
+    _ random: CounterRandom, _ items: Int, _ from: Double, _ to: Double, key: UInt64, into line: inout LineCursor
+  ) {
     guard items > 0, from.isFinite, to.isFinite else { return line.write("null") }
-    var key: UInt64 = 0
-    for part in inputs.formulas.dropFirst(3) { key = CounterRandom.fold(key, part[row]) }
     line.write(0x22)
     for item in 0..<items {
       if item > 0 { line.write(0x2C) }
-      let uniform = lists[field].uniform(at: key &+ UInt64(item))
+      let uniform = random.uniform(at: key &+ UInt64(item))
       line.write(integer: Self.whole(from + ((to - from + 1) * uniform).rounded(.down)))
     }
     line.write(0x22)

@@ -54,7 +54,8 @@ extension Formula {
     switch self {
     case .constant(let value): return .constant(value)
     case .value(let slot): return .rows(columns[slot])
-    case .not(let operand): return operand.evaluate(columns, count: count).map(count) { $0 == 0 ? 1 : ($0 == 1 ? 0 : $0) }
+    case .not(let operand):
+      return operand.evaluate(columns, count: count).map(count) { $0 == 0 ? 1 : ($0 == 1 ? 0 : $0) }
     case .isNull(let operand): return operand.evaluate(columns, count: count).map(count) { $0.isNaN ? 1 : 0 }
     case .oneOf(let operand, let members):
       return operand.evaluate(columns, count: count).map(count) { value in
@@ -64,14 +65,15 @@ extension Formula {
       return Self.apply(operation, a.evaluate(columns, count: count), b.evaluate(columns, count: count), count)
     case .cases(let cases, let otherwise):
       // From the last case to the first, so that the first that holds has the last word.
-      var result = otherwise.evaluate(columns, count: count)
+      var result = otherwise.evaluate(columns, count: count).expanded(to: count)
       for (condition, value) in cases.reversed() {
-        let holds = condition.evaluate(columns, count: count)
-        let then = value.evaluate(columns, count: count)
-        let before = result
-        result = .rows(tabulate(count) { holds[$0] == 1 ? then[$0] : before[$0] })
+        let holds = condition.evaluate(columns, count: count).expanded(to: count)
+        switch value.evaluate(columns, count: count) {
+        case .constant(let value): for row in 0..<count where holds[row] == 1 { result[row] = value }
+        case .rows(let values): for row in 0..<count where holds[row] == 1 { result[row] = values[row] }
+        }
       }
-      return result
+      return .rows(result)
     case .call(let function, let arguments):
       return Self.call(function, arguments.map { $0.evaluate(columns, count: count) }, count)
     }
@@ -148,6 +150,7 @@ extension BlockValues {
 /// An array of `count` values computed row by row.
 @inline(__always)
 func tabulate(_ count: Int, _ value: (Int) -> Double) -> [Double] {
+  // SAFETY: every one of the `count` places is written, and `value` cannot throw. Doubles need no initialization.
   [Double](unsafeUninitializedCapacity: count) { buffer, initialized in
     for row in 0..<count { buffer[row] = value(row) }
     initialized = count

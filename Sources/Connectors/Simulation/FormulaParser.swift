@@ -1,6 +1,8 @@
 // Reads the text of a formula: recursive descent over a list of tokens, types checked on the way. The grammar is the
 // one of SQL scalar expressions, so that who writes `pipeline.yaml` can write `simulation.yaml`.
 
+import Detection
+
 /// A mistake in a formula, with the offset of the offending byte in its text.
 struct FormulaError: Error {
   var message: String
@@ -60,13 +62,16 @@ struct FormulaParser<Scope: FormulaScope> {
         continue
       }
       if isDigit(byte) || byte == 0x2E {
-        while at < bytes.count, isDigit(bytes[at]) || bytes[at] == 0x2E || bytes[at] | 0x20 == 0x65
-          || (bytes[at] == 0x2B || bytes[at] == 0x2D) && bytes[at - 1] | 0x20 == 0x65
+        while at < bytes.count,
+          isDigit(bytes[at]) || bytes[at] == 0x2E || bytes[at] | 0x20 == 0x65
+            || (bytes[at] == 0x2B || bytes[at] == 0x2D) && bytes[at - 1] | 0x20 == 0x65
         {
           at += 1
         }
         let literal = String(decoding: bytes[start..<at], as: UTF8.self)
-        guard let value = Double(literal) else { throw FormulaError(message: "'\(literal)' is not a number", offset: start) }
+        guard let value = Double(literal) else {
+          throw FormulaError(message: "'\(literal)' is not a number", offset: start)
+        }
         tokens.append((.number(value), start))
       } else if isLetter(byte) {
         while at < bytes.count, isLetter(bytes[at]) || isDigit(bytes[at]) { at += 1 }
@@ -137,7 +142,9 @@ struct FormulaParser<Scope: FormulaScope> {
     }
   }
 
-  private func error(_ message: String) -> FormulaError { FormulaError(message: message, offset: tokens[position].offset) }
+  private func error(_ message: String) -> FormulaError {
+    FormulaError(message: message, offset: tokens[position].offset)
+  }
 
   // MARK: Grammar, loosest binding first
 
@@ -293,7 +300,7 @@ struct FormulaParser<Scope: FormulaScope> {
       default:
         if take("(") { return try call(word, offset) }
         if let (slot, type) = scope.value(named: word) { return (.value(slot), type) }
-        let near = nearestName(to: word, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: word, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
         throw FormulaError(message: "no value named '\(word)' is defined above\(near)", offset: offset)
       }
     case .symbol, .end:
@@ -327,7 +334,7 @@ struct FormulaParser<Scope: FormulaScope> {
   private mutating func call(_ name: String, _ offset: Int) throws(FormulaError) -> Typed {
     guard let function = Formula.Function(rawValue: name.lowercased()) else {
       let known = Formula.Function.allCases.map(\.rawValue)
-      let near = nearestName(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
+      let near = nearest(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
       throw FormulaError(message: "there is no function '\(name)' in a simulation\(near)", offset: offset)
     }
     var arguments: [Formula] = []
@@ -360,25 +367,4 @@ struct FormulaParser<Scope: FormulaScope> {
       throw FormulaError(message: "expected a \(type.rawValue), found a \(found.rawValue)", offset: at)
     }
   }
-}
-
-/// The known name nearest to a mistyped one by edits of one character, if it is near enough to be meant.
-func nearestName(to name: String, among known: [String]) -> String? {
-  let typed = Array(name.lowercased().utf8)
-  func distance(_ other: [UInt8]) -> Int {
-    var row = Array(0...other.count)
-    for (i, a) in typed.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, b) in other.enumerated() {
-        let cost = min(diagonal + (a == b ? 0 : 1), row[j] + 1, row[j + 1] + 1)
-        diagonal = row[j + 1]
-        row[j + 1] = cost
-      }
-    }
-    return row[other.count]
-  }
-  let best = known.map { ($0, distance(Array($0.lowercased().utf8))) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
-  guard let best, best.1 <= max(1, typed.count / 3) else { return nil }
-  return best.0
 }

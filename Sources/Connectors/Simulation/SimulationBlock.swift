@@ -113,10 +113,11 @@ struct SimulationBlock: Sendable {
   private func draw(
     _ distribution: Distribution, _ stream: CounterRandom, _ counters: [UInt64], count: Int
   ) -> [Double] {
-    func values(_ formula: Formula) -> BlockValues { formula.evaluate(columns, count: count) }
+    // Constants are written out too: the loops below then read plain arrays.
+    func values(_ formula: Formula) -> [Double] { formula.evaluate(columns, count: count).expanded(to: count) }
     func uniform(_ row: Int) -> Double { stream.uniform(at: counters[row]) }
     switch distribution {
-    case .formula(let formula): return values(formula).expanded(to: count)
+    case .formula(let formula): return values(formula)
     case .uniform(let low, let high):
       let (low, high) = (values(low), values(high))
       return tabulate(count) { low[$0] + (high[$0] - low[$0]) * uniform($0) }
@@ -167,7 +168,7 @@ struct SimulationBlock: Sendable {
 
   /// NULL when no weight is positive.
   @inline(__always)
-  private static func choose(_ choices: [Double], _ weights: [BlockValues], row: Int, _ uniform: Double) -> Double {
+  private static func choose(_ choices: [Double], _ weights: [[Double]], row: Int, _ uniform: Double) -> Double {
     var total = 0.0
     for weight in weights { total += max(weight[row], 0) }
     var rest = uniform * total

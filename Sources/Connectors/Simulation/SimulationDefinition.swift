@@ -54,10 +54,10 @@ enum BuiltIn: String, CaseIterable {
   /// Number of the entity from 0.
   case entity
   /// Number of the event among those of its entity, from 0.
-  case entity_row
+  case entityRow = "entity_row"
   /// Event time and arrival time, seconds since 1970-01-01 00:00 UTC; they differ for late events.
-  case event_time
-  case arrival_time
+  case eventTime = "event_time"
+  case arrivalTime = "arrival_time"
   /// Hours of the UTC day of the event time with their fraction: 13.5 is half past one in the afternoon.
   case hour
   /// Day of the week of the event time, 1 (Monday) to 7.
@@ -68,13 +68,19 @@ enum BuiltIn: String, CaseIterable {
 
 /// Who sends events, and when.
 struct ArrivalDefinition: Sendable {
-  enum Spread: Sendable { case zipf(Double), lognormal(Double) }
+  enum Spread: Sendable {
+    case zipf(Double)
+    case lognormal(Double)
+  }
 
   var entities: Int
   var eventsPerDay: Double
   /// How unequal the entities are.
   var spread: Spread
-  enum Daily: Sendable { case wave(amplitude: Double, peakHour: Double), weights([Double]) }
+  enum Daily: Sendable {
+    case wave(amplitude: Double, peakHour: Double)
+    case weights([Double])
+  }
   var daily: Daily
   /// Weights of Monday to Sunday.
   var weekly: [Double]

@@ -13,14 +13,7 @@ extension SimulationDefinition {
     do {
       root = try Yams.compose(yaml: yaml)
     } catch let error as YamlError {
-      var mark: Mark?
-      if case .scanner(_, _, let at, _) = error { mark = at }
-      if case .parser(_, _, let at, _) = error { mark = at }
-      if case .composer(_, _, let at, _) = error { mark = at }
-      let location = SourceLocation(line: mark?.line ?? 1, column: mark?.column ?? 1)
-      throw SimulationProblems(problems: [
-        SimulationProblem(file: file, location: location, message: "this is not YAML: \(error)")
-      ])
+      throw SimulationProblems(problems: [Self.problem(error, file: file)])
     }
     guard let root, let definition = reader.read(root) else {
       if reader.yaml.problems.isEmpty {
@@ -29,6 +22,23 @@ extension SimulationDefinition {
       throw SimulationProblems(problems: reader.yaml.problems.sorted { $0.location < $1.location })
     }
     self = definition
+  }
+
+  /// A text that the YAML parser refuses, with the place where it did.
+  private static func problem(_ error: YamlError, file: String) -> SimulationProblem {
+    var mark: Mark?
+    var message = "this is not YAML"
+    switch error {
+    case .scanner(_, let problem, let at, _), .parser(_, let problem, let at, _), .composer(_, let problem, let at, _):
+      mark = at
+      message += ": " + problem
+    case .duplicatedKeysInMapping(let names, let context):
+      mark = context.mark
+      message = names.sorted().map { "'\($0)'" }.joined(separator: ", ") + " stands more than once in this mapping"
+    default: message += ": \(error)"
+    }
+    let location = SourceLocation(line: mark?.line ?? 1, column: mark?.column ?? 1)
+    return SimulationProblem(file: file, location: location, message: message)
   }
 }
 
@@ -195,7 +205,7 @@ struct SimulationReader {
     for node in names {
       guard let name = yaml.text(node, as: "the name of a value") else { return nil }
       guard let value = scope.value(named: name) else {
-        let near = nearestName(to: name, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: name, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
         yaml.report("no value named '\(name)' is defined above\(near)", at: node)
         return nil
       }
@@ -209,7 +219,7 @@ struct SimulationReader {
   mutating func fieldIndex(_ node: Node, among fields: [FieldDefinition]) -> Int? {
     guard let name = yaml.text(node, as: "the name of a field") else { return nil }
     if let index = fields.firstIndex(where: { $0.name == name }) { return index }
-    let near = nearestName(to: name, among: fields.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
+    let near = nearest(to: name, among: fields.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
     yaml.report("the event has no field '\(name)'\(near)", at: node)
     return nil
   }

@@ -42,11 +42,15 @@ extension SimulationReader {
     _ node: Node, as what: String, options: [String] = [], constantOnly: Bool = false
   ) -> (distribution: Distribution, type: SimulatedType)? {
     guard case .mapping = node else { return formula(node, as: what).map { (.formula($0.0), $0.1) } }
+    let mistakes = yaml.problems.count
     let parts = yaml.section(node, as: what, optional: Self.distributions + options)
     let kinds = parts.keys.filter(Self.distributions.contains).sorted()
     guard kinds.count == 1, let parameters = parts[kinds[0]] else {
-      let found = kinds.isEmpty ? "none" : kinds.joined(separator: " and ")
-      yaml.report("\(what): expected one of \(Self.distributions.joined(separator: ", ")), found \(found)", at: node)
+      // A mistyped name is already reported.
+      if yaml.problems.count == mistakes {
+        let found = kinds.isEmpty ? "none" : kinds.joined(separator: " and ")
+        yaml.report("\(what): expected one of \(Self.distributions.joined(separator: ", ")), found \(found)", at: node)
+      }
       return nil
     }
     let known = scope
@@ -119,10 +123,11 @@ extension SimulationReader {
 
   mutating func readStyle(_ node: Node) -> FieldDefinition.Style? {
     let styles = ["int", "decimal", "bool", "text", "time", "hash", "list"]
+    let mistakes = yaml.problems.count
     let parts = yaml.section(node, as: "a field", optional: styles + ["digits", "format"])
     let found = parts.keys.filter(styles.contains).sorted()
     guard found.count == 1, let value = parts[found[0]] else {
-      yaml.report("expected one of \(styles.joined(separator: ", "))", at: node)
+      if yaml.problems.count == mistakes { yaml.report("expected one of \(styles.joined(separator: ", "))", at: node) }
       return nil
     }
     if let node = parts["digits"], found[0] != "decimal" { yaml.report("only a decimal has digits", at: node) }
@@ -170,7 +175,7 @@ extension SimulationReader {
         let by = parts["by"].flatMap({ readDistribution($0, as: "by") })
       else { return nil }
       guard let value = scope.value(named: target), value.slot >= BuiltIn.allCases.count, value.type == .number else {
-        let near = nearestName(to: target, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: target, among: scope.valueNames).map { "; did you mean '\($0)'?" } ?? ""
         yaml.report("expected the name of a number among the values, found '\(target)'\(near)", at: targetNode)
         return nil
       }

@@ -50,6 +50,9 @@ public struct SimulatedEvents: Sendable {
 
 /// Generates the events of a definition in the order of their arrival.
 public struct Simulator: Sendable {
+  /// Lines written before they are copied out: their memory stays in the cache.
+  private static let linesAtOnce = 256
+
   private let definition: SimulationDefinition
   private let writer: EventWriter
   private let brokenShare: CounterRandom
@@ -57,7 +60,9 @@ public struct Simulator: Sendable {
   private let brokenTable: AliasTable?
   private var arrivals: Arrivals
   private var block: SimulationBlock
-  private var inputs: [EventWriter.Inputs] = []
+  private var values = FieldValues()
+  /// Memory that lines are written into before they are handed over.
+  private var scratch: [UInt8]
   private var labelConditions: [BlockValues] = []
   /// Blocks whose arrivals have been drawn; the last of them is `block`.
   private var generated = 0
@@ -72,28 +77,37 @@ public struct Simulator: Sendable {
     brokenTable = definition.broken.map { AliasTable(weights: $0.kinds.map(\.weight)) }
     arrivals = Arrivals(definition.arrivals, start: definition.start, seed: seed)
     block = SimulationBlock(definition, seed: seed)
+    scratch = [UInt8](repeating: 0, count: writer.longestLine * Self.linesAtOnce)
   }
 
   /// The next `count` events.
   public mutating func next(_ count: Int) -> SimulatedEvents {
     precondition(count >= 0, "a number of events cannot be negative")
     var result = SimulatedEvents()
-    var line = LineBuffer()
-    line.reserve(min(count, SimulationBlock.size) * 700)
+    // Taken out of `self` for as long as it is written to, so that `self` can be read meanwhile.
+    var memory: [UInt8] = []
+    swap(&memory, &scratch)
+    defer { swap(&memory, &scratch) }
+    result.bytes.reserveCapacity(min(count, SimulationBlock.size) * 640)
     while result.count < count {
-      let place = row % SimulationBlock.size
       load()
-      let end = min(place + count - result.count, SimulationBlock.size)
-      for at in place..<end {
-        line.reserve(writer.longestLine)
-        result.starts.append(UInt32(line.count))
-        write(at, into: &line, &result.labels)
-        result.ends.append(UInt32(line.count - 1))
-        result.arrivals.append(block.arrivals[at])
+      let place = row % SimulationBlock.size
+      let end = min(place + count - result.count, place + Self.linesAtOnce, SimulationBlock.size)
+      let offset = result.bytes.count
+      // SAFETY: the cursor lives in the closure only, and `require` checks before each line that it fits.
+      let written = memory.withUnsafeMutableBufferPointer { lent in
+        var line = LineCursor(lent)
+        for at in place..<end {
+          result.starts.append(UInt32(offset + line.count))
+          write(at, into: &line, &result.labels)
+          result.ends.append(UInt32(offset + line.count - 1))
+        }
+        return line.count
       }
+      result.bytes.append(contentsOf: memory[..<written])
+      result.arrivals.append(contentsOf: block.arrivals[place..<end])
       row += end - place
     }
-    result.bytes = Array(line.bytes[..<line.count])
     return result
   }
 
@@ -127,19 +141,19 @@ public struct Simulator: Sendable {
     block.fill(from: &arrivals, firstRow: wanted * SimulationBlock.size) { row in
       definition.broken.map { random.uniform(at: UInt64(row)) < $0.share } ?? false
     }
-    inputs = writer.inputs(block)
+    writer.evaluate(block, into: &values)
     labelConditions = definition.labels.map { $0.when.evaluate(block.columns, count: block.count) }
   }
 
-  private func write(_ place: Int, into line: inout LineBuffer, _ labels: inout [Label]) {
+  private func write(_ place: Int, into line: inout LineCursor, _ labels: inout [Label]) {
     let number = UInt64(block.firstRow + place)
     if let broken = definition.broken, let table = brokenTable, brokenShare.uniform(at: number) < broken.share {
       let kind = broken.kinds[table.pick(brokenKind.uniform(at: number))]
-      writer.write(place, inputs, damage: kind.damage, random: brokenKind.bits(at: number), into: &line)
+      writer.write(place, of: values, damage: kind.damage, random: brokenKind.bits(at: number), into: &line)
       labels.append(label(place, kind: kind.name, injected: false))
       return
     }
-    writer.write(place, inputs, into: &line)
+    writer.write(place, of: values, into: &line)
     if block.injected[place] >= 0 {
       let injection = definition.injections[Int(block.injected[place])]
       labels.append(label(place, kind: injection.name, injected: true))
@@ -150,10 +164,7 @@ public struct Simulator: Sendable {
 
   private func label(_ place: Int, kind: String, injected: Bool) -> Label {
     let identity = definition.labelFields.map { field in
-      var json = LineBuffer()
-      json.reserve(writer.longestLine)
-      writer.writeValue(field, place, inputs[field], into: &json)
-      return (name: definition.fields[field].name, json: String(decoding: json.bytes[..<json.count], as: UTF8.self))
+      (name: definition.fields[field].name, json: writer.json(field, place, of: values))
     }
     return Label(row: block.firstRow + place, identity: identity, kind: kind, injected: injected)
   }

@@ -26,12 +26,7 @@ struct YAMLReading {
       report("expected \(what), a mapping, found \(Self.describe(node))", at: node)
       return []
     }
-    var seen: Set<String> = []
-    return mapping.map { key, value in
-      let name = key.string ?? ""
-      if !seen.insert(name).inserted { report("'\(name)' stands here twice", at: key) }
-      return (key, name, value)
-    }
+    return mapping.map { key, value in (key, key.string ?? "", value) }
   }
 
   /// A mapping of which the keys are known. Unknown keys, and required ones that are missing, are reported.
@@ -44,7 +39,7 @@ struct YAMLReading {
       if known.contains(name) {
         result[name] = value
       } else {
-        let near = nearestName(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        let near = nearest(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
         report("\(what) has no '\(name)'; expected one of \(known.joined(separator: ", "))\(near)", at: key)
       }
     }
@@ -77,7 +72,9 @@ struct YAMLReading {
   }
 
   mutating func whole(_ node: Node, as what: String, in range: ClosedRange<Int>) -> Int? {
-    guard let value = number(node, as: what, in: Double(range.lowerBound)...Double(range.upperBound)) else { return nil }
+    guard let value = number(node, as: what, in: Double(range.lowerBound)...Double(range.upperBound)) else {
+      return nil
+    }
     guard value == value.rounded() else {
       report("expected \(what), a whole number, found \(Self.describe(node))", at: node)
       return nil

@@ -6,14 +6,64 @@
 public protocol StatelessDetector: Sendable {
   /// Name in results and metrics.
   var name: String { get }
-  /// Appends the findings about a batch, in ascending order of rows.
-  func detect(in batch: EventBatch, into findings: inout [Finding])
+  /// Appends the findings about a batch, in ascending order of rows, and adds to the counts.
+  func detect(in batch: EventBatch, into findings: inout [Finding], counts: inout DetectorCounts)
 }
 
 /// A detector that looks at an event and at what came before it in its partition.
 public protocol StatefulDetector: Stateful {
   /// Name in results and metrics.
   var name: String { get }
-  /// Appends the findings about the next batch of the partition, in ascending order of rows.
-  func detect(in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding])
+  /// Appends the findings about the next batch of the partition, in ascending order of rows, and adds to the counts.
+  /// - Throws: `LimitError` when the state would grow beyond its bound. The detector is then unfit for use: neither its
+  ///   findings nor its state belong to a whole batch.
+  func detect(
+    in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding], counts: inout DetectorCounts
+  ) throws
+}
+
+extension StatelessDetector {
+  /// The same for a caller that does not count.
+  public func detect(in batch: EventBatch, into findings: inout [Finding]) {
+    var counts = DetectorCounts()
+    detect(in: batch, into: &findings, counts: &counts)
+  }
+}
+
+extension StatefulDetector {
+  /// The same for a caller that does not count.
+  public func detect(in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding]) throws {
+    var counts = DetectorCounts()
+    try detect(in: batch, marks: marks, into: &findings, counts: &counts)
+  }
+}
+
+/// What a detector did besides finding: events that its expressions could not judge or that it left out, for metrics.
+/// Every count is a function of the events, so those of batches can be added up.
+public struct DetectorCounts: Sendable, Hashable {
+  /// Operations on an event that gave NULL because of an overflow or a failed cast.
+  public var failures = 0
+  /// Events behind the window of their entity.
+  public var late = 0
+  /// Events whose time is implausibly far ahead of the watermark.
+  public var ahead = 0
+  /// Events without an entity: a field that makes it is null.
+  public var withoutEntity = 0
+
+  public init() {}
+}
+
+/// A bound of `Limits` that was reached, where going on would mean wrong results or unbounded memory.
+public struct LimitError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// What reached it: "rule high_frequency_login".
+  public var subject: String
+  /// What is bounded, with the bound and what to do about it, as a sentence.
+  public var message: String
+
+  public init(subject: String, message: String) {
+    self.subject = subject
+    self.message = message
+  }
+
+  public var description: String { "\(subject): \(message)" }
 }

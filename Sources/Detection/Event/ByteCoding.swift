@@ -27,6 +27,7 @@ public struct ByteWriter: Sendable {
 
   /// The 8 bytes of the IEEE 754 value, little-endian; NaN payloads and the sign of zero survive.
   public mutating func write(double value: Double) {
+    // SAFETY: the 8 bytes of a temporary, copied inside the closure.
     withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
   }
 
@@ -123,10 +124,10 @@ public struct ByteReader: Sendable {
   }
 
   public mutating func readBlob() throws(CodingError) -> [UInt8] {
-    let count = try readCount(upTo: remaining)
-    // The length itself took bytes of what remained.
+    // The bytes of the count itself do not count as remaining.
+    let count = try readCount(upTo: bytes.count)
     guard count <= remaining else {
-      throw CodingError("the bytes end at \(bytes.count), expected \(count) from \(offset)")
+      throw CodingError("\(count) bytes from \(offset) end beyond \(bytes.count)")
     }
     defer { offset += count }
     return Array(bytes[offset..<offset + count])

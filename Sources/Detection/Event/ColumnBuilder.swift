@@ -1,39 +1,32 @@
 // Builds a column from pieces of others. The result is plain (no dictionary), so the same rows give the same bytes
-// however they were cut into batches and however those were encoded.
+// however they were cut into batches and however those were encoded. Invariant: only the storage of the builder's type is
+// used; separate arrays, not an enumeration of them, so that appending never finds a second reference and copies.
 
 /// Appends rows of columns of one type and gives the column they make.
 public struct ColumnBuilder: Sendable {
-  private enum Values: Sendable {
-    case int([Int64])
-    case double([Double])
-    case bool([UInt64])
-    case string(offsets: [UInt32], bytes: [UInt8])
-    case timestamp([Int64])
-  }
-
   public let type: ValueType
   public private(set) var count = 0
-  private var values: Values
+  /// Values of an int or timestamp column.
+  private var integers: [Int64] = []
+  private var doubles: [Double] = []
+  /// Bits of a bool column.
+  private var booleans: [UInt64] = []
+  /// Boundaries and bytes of a string column.
+  private var offsets: [UInt32] = []
+  private var bytes: [UInt8] = []
   /// Words of the validity so far; nil while every row is valid.
   private var validity: [UInt64]?
 
   /// - Parameter capacity: rows to reserve room for.
   public init(_ type: ValueType, capacity: Int = 0) {
     self.type = type
-    func reserved<T>(_ count: Int) -> [T] {
-      var array: [T] = []
-      array.reserveCapacity(count)
-      return array
-    }
     switch type {
-    case .int: values = .int(reserved(capacity))
-    case .double: values = .double(reserved(capacity))
-    case .bool: values = .bool(reserved((capacity + 63) / 64))
-    case .timestamp: values = .timestamp(reserved(capacity))
+    case .int, .timestamp: integers.reserveCapacity(capacity)
+    case .double: doubles.reserveCapacity(capacity)
+    case .bool: booleans.reserveCapacity((capacity + 63) / 64)
     case .string:
-      var offsets: [UInt32] = reserved(capacity + 1)
+      offsets.reserveCapacity(capacity + 1)
       offsets.append(0)
-      values = .string(offsets: offsets, bytes: [])
     }
   }
 
@@ -43,26 +36,11 @@ public struct ColumnBuilder: Sendable {
     precondition(column.type == type, "a \(column.type) column cannot be appended to \(type)")
     precondition(rows.lowerBound >= 0 && rows.upperBound <= column.count, "rows outside the column")
     appendValidity(of: column, rows: rows)
-    // Taking the storage out of the enumeration keeps it uniquely owned, so appending does not copy it.
-    let taken = values
-    values = .int([])
-    switch (consume taken, column.values) {
-    case (.int(var all), .int(let more)):
-      all.append(contentsOf: more[rows])
-      values = .int(all)
-    case (.timestamp(var all), .timestamp(let more)):
-      all.append(contentsOf: more[rows])
-      values = .timestamp(all)
-    case (.double(var all), .double(let more)):
-      all.append(contentsOf: more[rows])
-      values = .double(all)
-    case (.bool(var all), .bool(let more)):
-      Self.append(more, rows: rows, to: &all, count: count)
-      values = .bool(all)
-    case (.string(var offsets, var bytes), .string(let more)):
-      Self.append(more, rows: rows, offsets: &offsets, bytes: &bytes)
-      values = .string(offsets: offsets, bytes: bytes)
-    default: preconditionFailure("the builder holds another type than it was made for")
+    switch column.values {
+    case .int(let more), .timestamp(let more): integers.append(contentsOf: more[rows])
+    case .double(let more): doubles.append(contentsOf: more[rows])
+    case .bool(let more): Self.append(more, rows: rows, to: &booleans, count: count)
+    case .string(let more): append(more, rows: rows)
     }
     count += rows.count
   }
@@ -70,14 +48,15 @@ public struct ColumnBuilder: Sendable {
   /// The column; the builder is spent.
   public consuming func finish() -> Column {
     let validity = validity.map { Bitmap(count: count, words: $0) }
-    switch values {
-    case .int(let all): return Column(.int(all), validity: validity)
-    case .double(let all): return Column(.double(all), validity: validity)
-    case .timestamp(let all): return Column(.timestamp(all), validity: validity)
-    case .bool(let words): return Column(.bool(Bitmap(count: count, words: words)), validity: validity)
-    case .string(let offsets, let bytes):
-      return Column(.string(StringColumn(offsets: offsets, bytes: bytes)), validity: validity)
-    }
+    let values: Column.Values =
+      switch type {
+      case .int: .int(integers)
+      case .timestamp: .timestamp(integers)
+      case .double: .double(doubles)
+      case .bool: .bool(Bitmap(count: count, words: booleans))
+      case .string: .string(StringColumn(offsets: offsets, bytes: bytes))
+      }
+    return Column(values, validity: validity)
   }
 
   private mutating func appendValidity(of column: Column, rows: Range<Int>) {
@@ -91,9 +70,9 @@ public struct ColumnBuilder: Sendable {
 
   /// Appends bits behind `count` bits that are already in `words`.
   private static func append(_ bits: Bitmap, rows: Range<Int>, to words: inout [UInt64], count: Int) {
+    words.append(contentsOf: repeatElement(0, count: (count + rows.count + 63) / 64 - words.count))
     var at = count
     var row = rows.lowerBound
-    words.append(contentsOf: repeatElement(0, count: (count + rows.count + 63) / 64 - words.count))
     while row < rows.upperBound {
       let room = min(64 - at & 63, 64 - row & 63, rows.upperBound - row)
       let mask: UInt64 = room == 64 ? .max : (1 << UInt64(room)) - 1
@@ -103,18 +82,21 @@ public struct ColumnBuilder: Sendable {
     }
   }
 
-  private static func append(
-    _ strings: StringColumn, rows: Range<Int>, offsets: inout [UInt32], bytes: inout [UInt8]
-  ) {
+  private mutating func append(_ strings: StringColumn, rows: Range<Int>) {
+    guard !rows.isEmpty else { return }
     if strings.codes == nil {
-      let first = Int(strings.offsets[rows.lowerBound])
+      let first = strings.offsets[rows.lowerBound]
       let base = UInt32(bytes.count)
-      bytes.append(contentsOf: strings.bytes[first..<Int(strings.offsets[rows.upperBound])])
-      for row in rows { offsets.append(base + strings.offsets[row + 1] - UInt32(first)) }
+      bytes.append(contentsOf: strings.bytes[Int(first)..<Int(strings.offsets[rows.upperBound])])
+      for row in rows { offsets.append(base + (strings.offsets[row + 1] - first)) }
     } else {
-      for row in rows {
-        bytes.append(contentsOf: strings.bytes[strings.range(of: row)])
-        offsets.append(UInt32(bytes.count))
+      // A slice of an array would be counted as a reference for every row.
+      strings.bytes.withUnsafeBufferPointer { source in
+        for row in rows {
+          // SAFETY: slicing checks the range, and the bytes stay lent during the call.
+          bytes.append(contentsOf: UnsafeBufferPointer(rebasing: source[strings.range(of: row)]))
+          offsets.append(UInt32(bytes.count))
+        }
       }
     }
   }

@@ -32,7 +32,8 @@ final class AggregateSet {
     var memberIndex: [[Int]: Int] = [:]
     calls = window.aggregates.map { name, call in
       guard let argument = call.argument else { return (name, call, nil) }
-      let text = Self.argumentText(call)
+      // sum(x) and avg(x) may see the same text as different types.
+      let text = "\(argument.type.rawValue) \(argument.text)"
       let index = argumentIndex[text] ?? arguments.count
       if index == arguments.count {
         argumentIndex[text] = index
@@ -50,16 +51,6 @@ final class AggregateSet {
     self.members = members
     classes = window.classColumn == nil ? [] : window.classes
     seconds = Double(window.definition.size) / 1e6
-  }
-
-  /// The argument as text: the call without its name, parentheses and fraction.
-  private static func argumentText(_ call: AggregateCall) -> String {
-    var text = call.text[...]
-    if let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close {
-      text = text[text.index(after: open)..<close]
-    }
-    if call.fraction != nil, let comma = text.lastIndex(of: ",") { text = text[..<comma] }
-    return String(text)
   }
 
   private static func states(for function: AggregateFunction, _ type: ValueType) -> any AggregateStates {
@@ -193,7 +184,7 @@ final class AggregateSet {
       throw CodingError("window state with \(classCount) classes, expected \(classes.count)")
     }
     for index in classes.indices {
-      classCounts[slot * classes.count + index] = Int64(try reader.readCount(upTo: .max))
+      classCounts[slot * classes.count + index] = try reader.readTally()
     }
     let memberCount = try reader.readCount(upTo: reader.remaining)
     guard memberCount == members.count else {
@@ -207,7 +198,7 @@ final class AggregateSet {
       try member.states.decode(slot, from: &reader)
     }
     guard reader.isAtEnd else { throw CodingError("window state with \(reader.remaining) bytes too many") }
-    guard count >= 0 else { throw CodingError("window state of \(count) events") }
+    guard count >= 0, count <= .max >> 1 else { throw CodingError("window state of \(count) events") }
     events[slot] = count
   }
 }

@@ -8,16 +8,17 @@
 // additions, multiplications and comparisons are used, so the bin of a value is the same on every machine.
 //
 // Guarantee: a quantile is within 1 % of the value at the 0-based rank floor(q·(n − 1)) of the sorted input, for
-// values of one sign whose largest and smallest magnitude differ by less than 2^58: each sign keeps `maxBins` bins
-// below its largest magnitude, and smaller magnitudes are counted in the lowest of these. Values below the smallest
-// normal double count as zero, infinities are bins of their own, NaN is counted apart and takes no part.
+// values that occupy at most `maxBins` bins of each sign, so in any case for those whose largest and smallest magnitude
+// differ by less than 2^58; beyond, the smallest magnitudes are counted in the lowest of the `maxBins` highest occupied
+// bins. Values below the smallest normal double count as zero, an infinity is a bin, NaN is counted apart and takes no
+// part.
 //
 // Invariant: the content is a function of the multiset of values, whatever their order and however sketches were
 // merged, and equal contents have equal bytes.
 
 /// A mergeable sketch of a distribution that answers quantiles with a relative error of at most 1 %.
 public struct DDSketch: Sendable, Equatable {
-  /// Bins per sign; 58 octaves.
+  /// Occupied bins kept per sign; 58 octaves.
   public static let maxBins = 2048
   /// Bound of the relative error.
   public static let relativeAccuracy = 0.01
@@ -207,27 +208,67 @@ struct DDSketchBins: Sendable {
     return copy.entries.map { (Int($0 >> Self.countBits) - Self.bias, $0 & Self.maxCount) }
   }
 
-  /// Sorts all entries by counting them into an array over their indexes, at most `maxBins` wide.
+  /// Widest range of indexes over which entries are counted rather than sorted, and the fewest for which that pays.
+  private static let maxSpan = 4096
+  private static let minCounted = 17
+
+  /// Sorts all entries, adds up those of one bin and collapses the lowest bins beyond `maxBins`. What is kept does not
+  /// depend on when this happens: a bin among the highest of all is never collapsed, and every other ends in the lowest
+  /// of them.
   private mutating func sortIn() {
     guard sorted < entries.count else { return }
-    var low = Int.max
-    var high = Int.min
+    var low = UInt64.max
+    var high: UInt64 = 0
     for entry in entries {
-      let index = Int(truncatingIfNeeded: entry >> Self.countBits)
-      low = min(low, index)
-      high = max(high, index)
+      low = min(low, entry >> Self.countBits)
+      high = max(high, entry >> Self.countBits)
     }
-    low = max(low, high - (DDSketch.maxBins - 1))
-    var counts = [UInt64](repeating: 0, count: high - low + 1)
+    if entries.count >= Self.minCounted, high - low < UInt64(Self.maxSpan) {
+      countSort(low, high)
+    } else {
+      entries.sort()
+      addUp()
+    }
+    collapse()
+    sorted = entries.count
+  }
+
+  private mutating func countSort(_ low: UInt64, _ high: UInt64) {
+    var counts = [UInt64](repeating: 0, count: Int(high - low) + 1)
     for entry in entries {
-      let bin = max(Int(truncatingIfNeeded: entry >> Self.countBits) - low, 0)
+      let bin = Int(truncatingIfNeeded: entry >> Self.countBits - low)
       counts[bin] = min(counts[bin] + entry & Self.maxCount, Self.maxCount)
     }
     entries.removeAll(keepingCapacity: true)
     for (bin, count) in counts.enumerated() where count > 0 {
-      entries.append(UInt64(low + bin) << Self.countBits | count)
+      entries.append((low + UInt64(bin)) << Self.countBits | count)
     }
-    sorted = entries.count
+  }
+
+  /// Makes one entry of neighbours of the same bin.
+  private mutating func addUp() {
+    var last = 0
+    for entry in entries[1...] {
+      if entry >> Self.countBits == entries[last] >> Self.countBits {
+        entries[last] = Self.sum(entries[last], entry)
+      } else {
+        last += 1
+        entries[last] = entry
+      }
+    }
+    entries.removeSubrange((last + 1)...)
+  }
+
+  private mutating func collapse() {
+    let excess = entries.count - DDSketch.maxBins
+    guard excess > 0 else { return }
+    for entry in entries[..<excess] { entries[excess] = Self.sum(entries[excess], entry) }
+    entries.removeSubrange(..<excess)
+  }
+
+  /// The bin of the first entry with the counts of both.
+  private static func sum(_ entry: UInt64, _ other: UInt64) -> UInt64 {
+    entry & ~maxCount | min(entry & maxCount + other & maxCount, maxCount)
   }
 
   /// Number of bins; then index (the first as it is, the others as distance to the one before) and count of each.
@@ -250,21 +291,16 @@ struct DDSketchBins: Sendable {
   init(from reader: inout ByteReader) throws(CodingError) {
     let count = try reader.readCount(upTo: DDSketch.maxBins)
     entries.reserveCapacity(count)
-    var lowest = 0
     var index = 0
     for position in 0..<count {
       if position == 0 {
-        let first = try reader.readSigned()
-        guard DDSketch.indexes.contains(Int(first)) else { throw CodingError("a sketch cannot have bin \(first)") }
-        index = Int(first)
-        lowest = index
+        index = Int(try reader.readSigned())
       } else {
-        let distance = try reader.readCount(upTo: DDSketch.maxBins)
+        let distance = try reader.readCount(upTo: DDSketch.indexes.count)
+        guard distance > 0 else { throw CodingError("a sketch has bin \(index) twice") }
         index += distance
-        guard distance > 0, index - lowest < DDSketch.maxBins, DDSketch.indexes.contains(index) else {
-          throw CodingError("bin \(index) of a sketch follows at \(distance), beyond its bounds")
-        }
       }
+      guard DDSketch.indexes.contains(index) else { throw CodingError("a sketch cannot have bin \(index)") }
       let number = try reader.readUnsigned()
       guard number > 0, number <= Self.maxCount else { throw CodingError("a bin of a sketch counts \(number)") }
       entries.append(UInt64(index + Self.bias) << Self.countBits | number)

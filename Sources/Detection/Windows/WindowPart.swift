@@ -43,12 +43,29 @@ public struct WindowResult: Sendable {
     self.classCounts = classCounts.map { (name: $0, count: $1) }
   }
 
-  /// Merges the parts of one window and finalises its aggregates.
+  /// Merges the parts of one window and finalises its aggregates; for many windows see `WindowMerger`.
   /// - Parameter parts: parts with the same start and `by`, in the order of their partitions. No part: no events.
   /// - Throws: `CodingError` when a part's state cannot be read or belongs to another definition.
   public static func merge(_ parts: [WindowPart], of window: CompiledWindow) throws(CodingError) -> WindowResult {
-    let set = AggregateSet(window)
+    try WindowMerger(window).merge(parts)
+  }
+}
+
+/// Merges and finalises the parts of many windows of one definition, one window after another.
+public final class WindowMerger {
+  /// Slot 0 holds the result, slot 1 the part that is added.
+  private let set: AggregateSet
+
+  public init(_ window: CompiledWindow) {
+    set = AggregateSet(window)
     set.grow(to: 2)
+  }
+
+  /// Merges the parts of one window and finalises its aggregates.
+  /// - Parameter parts: parts with the same start and `by`, in the order of their partitions. No part: no events.
+  /// - Throws: `CodingError` when a part's state cannot be read or belongs to another definition.
+  public func merge(_ parts: [WindowPart]) throws(CodingError) -> WindowResult {
+    set.reset(0)
     for (index, part) in parts.enumerated() {
       try set.decode(index == 0 ? 0 : 1, part.state, events: part.events)
       if index > 0 { set.merge(1, into: 0) }

@@ -96,12 +96,13 @@ struct WindowTable {
     free.append(Int32(slot))
   }
 
-  /// Marks a window as changed; true the first time since `clearDirty`.
-  @inline(__always)
-  mutating func markDirty(_ slot: Int) -> Bool {
-    if slots[slot].isDirty { return false }
-    slots[slot].isDirty = true
-    return true
+  /// Marks windows as changed and appends those that were not marked before to `new`.
+  mutating func markDirty(_ changed: [Int32], new: inout [Int32]) {
+    var slots = slots.mutableSpan
+    for slot in changed where !slots[Int(slot)].isDirty {
+      slots[Int(slot)].isDirty = true
+      new.append(slot)
+    }
   }
 
   mutating func clearDirty(_ slot: Int) { slots[slot].isDirty = false }

@@ -27,7 +27,8 @@ public enum UseCaseInference {
     }
     fields[time].isRequired = true
     let key = InferredField.chooseKey(fields, time: time)
-    return InferredText(sample: sample, source: source, fields: fields, time: time, key: key).text(name: useCaseName(name))
+    return InferredText(sample: sample, source: source, fields: fields, time: time, key: key).text(
+      name: useCaseName(name))
   }
 
   /// A name of a use case made of any text.

@@ -104,7 +104,8 @@ struct FieldObserver: Sendable {
     let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
     guard let first = digits.first, first.isASCII, first.isNumber, digits.utf8.count < 40,
       !(first == "0" && digits.dropFirst().first?.isNumber == true),
-      digits.allSatisfy({ $0.isASCII && ($0.isNumber || ".eE+-".contains($0)) }), let value = Double(text), value.isFinite
+      digits.allSatisfy({ $0.isASCII && ($0.isNumber || ".eE+-".contains($0)) }), let value = Double(text),
+      value.isFinite
     else { return nil }
     return value
   }

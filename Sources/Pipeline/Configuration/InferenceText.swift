@@ -43,7 +43,8 @@ struct InferredText {
     }
     if let key {
       let seen = fields[key].observed
-      lines.append("  # The likeliest entity: \(Self.count(seen.distinct.count, "value")) in \(Self.count(seen.count, "event")).")
+      lines.append(
+        "  # The likeliest entity: \(Self.count(seen.distinct.count, "value")) in \(Self.count(seen.count, "event")).")
       lines.append("  key: \(Self.quoted(fields[key].name))")
     } else {
       lines.append("  # No field looks like an identifier that comes back; set `key` if events belong to an entity.")
@@ -84,9 +85,11 @@ struct InferredText {
     guard seen.count > 0 else { return "never anything but null; the type is a guess" }
     var parts = [kinds(seen)]
     let missing = sample.events - seen.count
-    parts.append(missing == 0 ? "never null" : "null or missing in \(Self.percent(Double(missing) / Double(sample.events)))")
+    parts.append(
+      missing == 0 ? "never null" : "null or missing in \(Self.percent(Double(missing) / Double(sample.events)))")
     if seen.jsons == 0 {
-      parts.append(seen.hasMoreDistinct ? "more than \(FieldObserver.distinctLimit) distinct" : "\(seen.distinct.count) distinct")
+      parts.append(
+        seen.hasMoreDistinct ? "more than \(FieldObserver.distinctLimit) distinct" : "\(seen.distinct.count) distinct")
     }
     if ["int", "double"].contains(field.type), seen.minimum.isFinite {
       parts.append("from \(Self.number(seen.minimum)) to \(Self.number(seen.maximum))")
@@ -99,7 +102,7 @@ struct InferredText {
     if field.type == "string", sample.origin == .json, seen.intStrings + seen.doubleStrings == seen.count {
       parts.append("all hold numbers: type double with numeric_strings would read them")
     }
-    if seen.hasNonFinite { parts.append("holds NaN or infinity") }
+    if seen.hasNonFinite { parts.append("holds NaN or infinity, and such events become dead letters") }
     return parts.joined(separator: ", ")
   }
 
@@ -146,8 +149,16 @@ struct InferredText {
 
   // MARK: Text
 
-  /// A field's name in an expression inside single quotes of YAML.
-  private static func reference(_ name: String) -> String { name }
+  /// Words that are not names in expressions unless they are quoted.
+  private static let keywords: Set<String> = [
+    "and", "or", "not", "is", "in", "between", "like", "ilike", "escape", "case", "when", "then", "else", "end", "as",
+    "distinct", "from", "select", "where", "cast", "try_cast", "null", "true", "false", "timestamp",
+  ]
+
+  /// A field's name in an expression.
+  private static func reference(_ name: String) -> String {
+    keywords.contains(name.lowercased()) ? "\"\(name)\"" : name
+  }
 
   private static func count(_ count: Int, _ noun: String) -> String { count == 1 ? "1 \(noun)" : "\(count) \(noun)s" }
 

@@ -101,7 +101,7 @@ struct NodeReader {
   mutating func duration(_ node: YAMLNode, what: String, positive: Bool = false) -> Int64? {
     let expected = "a duration such as 500ms, 10m, 1h30m or 8d"
     if case .scalar(let text, _) = node.content {
-      if let value = Duration.parse(text.text) {
+      if let value = DurationText.parse(text.text) {
         if value > 0 || !positive { return value }
         report(node.location, "\(what) must be longer than nothing", expected: expected, found: node.description)
         return nil
@@ -141,7 +141,8 @@ struct NodeReader {
     if fits(text.text) { return text.text }
     let repaired = String(
       text.text.lowercased().map { character in
-        character.isASCII && (character.isLetter || character.isNumber || (dashes && character == "-")) ? character : "_"
+        character.isASCII && (character.isLetter || character.isNumber || (dashes && character == "-"))
+          ? character : "_"
       })
     report(
       text.location, "\(what) is not a name",

@@ -124,7 +124,8 @@ private struct RuntimeReader {
   private mutating func unknown(_ key: LocatedText, in place: String, known: [String]) {
     if Self.secrets.contains(key.text) {
       reader.report(
-        key.location, "pulse.yaml holds no secrets", expected: "the environment or a file of its own", found: excerpt(key.text))
+        key.location, "pulse.yaml holds no secrets", expected: "the environment or a file of its own",
+        found: excerpt(key.text))
       return
     }
     let near = nearest(to: key.text, among: known)
@@ -137,7 +138,9 @@ private struct RuntimeReader {
 
   mutating func apply(_ environment: [String: String]) {
     let prefix = "PULSE__"
-    let names = Self.sections.flatMap { section in section.keys.map { (section.name, $0, Self.variable(section.name, $0)) } }
+    let names = Self.sections.flatMap { section in
+      section.keys.map { (section.name, $0, Self.variable(section.name, $0)) }
+    }
     let start = SourceLocation(line: 1, column: 1)
     for (variable, value) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix(prefix) {
       let section = variable.dropFirst(prefix.count).prefix { $0 != "_" }.lowercased()
@@ -153,7 +156,8 @@ private struct RuntimeReader {
         let known = names.map(\.2)
         let near = nearest(to: variable, among: known)
         reader.report(
-          start, "unknown variable \(variable)", expected: near == nil ? "one of \(known.joined(separator: ", "))" : nil,
+          start, "unknown variable \(variable)",
+          expected: near == nil ? "one of \(known.joined(separator: ", "))" : nil,
           suggestion: near)
       }
     }
@@ -186,9 +190,13 @@ private struct RuntimeReader {
     case ("source", "paths"):
       var nodes = [node]
       if case .sequence(let items) = node.content { nodes = items }
-      configuration.source.paths = nodes.compactMap { reader.text($0, what: "a path", expected: "a file or glob")?.text }
+      configuration.source.paths = nodes.compactMap {
+        reader.text($0, what: "a path", expected: "a file or glob")?.text
+      }
     case ("source", "format"):
-      if let format = choice(node, what, RuntimeConfiguration.Source.Format.self) { configuration.source.format = format }
+      if let format = choice(node, what, RuntimeConfiguration.Source.Format.self) {
+        configuration.source.format = format
+      }
     case ("store", "type"):
       guard !refuseLater(node) else { return }
       _ = reader.word(node, what: what, of: ["sqlite"])
@@ -208,7 +216,9 @@ private struct RuntimeReader {
         }
       }
     case ("checkpoint", "interval"):
-      if let interval = reader.duration(node, what: what, positive: true) { configuration.checkpointInterval = interval }
+      if let interval = reader.duration(node, what: what, positive: true) {
+        configuration.checkpointInterval = interval
+      }
     case ("log", "level"):
       if let level = choice(node, what, RuntimeConfiguration.LogLevel.self) { configuration.logLevel = level }
     case (_, "workers"):

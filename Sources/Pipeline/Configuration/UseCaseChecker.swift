@@ -9,6 +9,8 @@ public struct UseCaseCheck: Sendable {
   /// Its text; empty when it cannot be read.
   public let source: String
   public let useCase: UseCase?
+  /// What runs; nil when anything is wrong.
+  public let plan: Plan?
   /// Everything that is wrong, by location; empty when the use case can run.
   public let diagnostics: [Diagnostic]
 
@@ -23,15 +25,40 @@ public enum UseCaseChecker {
     switch ConfigurationFile.read(path) {
     case .success(let text): return check(text: text, path: path)
     case .failure(let errors):
-      return UseCaseCheck(path: path, source: "", useCase: nil, diagnostics: errors.diagnostics)
+      return UseCaseCheck(path: path, source: "", useCase: nil, plan: nil, diagnostics: errors.diagnostics)
     }
   }
 
   /// Checks the text of a `pipeline.yaml`.
   public static func check(text: String, path: String = "pipeline.yaml") -> UseCaseCheck {
-    let (useCase, diagnostics) = UseCaseReader.readPartially(text)
+    var (useCase, diagnostics) = UseCaseReader.readPartially(text)
+    var plan: Plan?
+    if let useCase {
+      do throws(PlanErrors) {
+        plan = try Plan(useCase)
+      } catch {
+        // What the reader already refused at a place is not reported a second time in other words.
+        let places = Set(diagnostics.map(\.location))
+        diagnostics += error.diagnostics.filter { !places.contains($0.location) }
+      }
+    }
+    let isRight = diagnostics.isEmpty
     return UseCaseCheck(
-      path: path, source: text, useCase: diagnostics.isEmpty ? useCase : nil,
+      path: path, source: text, useCase: isRight ? useCase : nil, plan: isRight ? plan : nil,
       diagnostics: diagnostics.sorted { $0.location < $1.location })
+  }
+
+  /// The plan of a use case that ran: its text as the activation log keeps it.
+  /// - Throws: `OperatingError` when the text is not right, as when a newer version wrote it.
+  public static func plan(fromStored text: String) throws -> Plan {
+    let check = check(text: text, path: "the stored configuration")
+    guard let plan = check.plan else {
+      let first = check.diagnostics.first
+      throw OperatingError(
+        .store,
+        "the stored configuration cannot be read: \(first?.message ?? "it is empty"). Is this `pulse` older than the data?"
+      )
+    }
+    return plan
   }
 }

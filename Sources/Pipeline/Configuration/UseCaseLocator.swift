@@ -78,7 +78,8 @@ public struct UseCaseLocator: Sendable {
     var names: Set<String> = []
     for root in roots {
       let folder = root + "/UseCases"
-      for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where hasPipeline("\(folder)/\(name)") {
+      for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+      where hasPipeline("\(folder)/\(name)") {
         names.insert(name)
       }
     }

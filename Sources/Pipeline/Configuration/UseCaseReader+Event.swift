@@ -3,7 +3,7 @@
 internal import Detection
 
 extension UseCaseReader {
-  private static let eventKeys = [
+  static let eventKeys = [
     "time", "key", "out_of_order", "max_ahead", "partitioned_by", "unknown_fields", "max_event_bytes", "checks",
     "fields",
   ]
@@ -37,6 +37,16 @@ extension UseCaseReader {
     }
     let outOfOrder = keys["out_of_order"].flatMap { reader.duration($0, what: "`out_of_order`") }
     let maxAhead = keys["max_ahead"].flatMap { reader.duration($0, what: "`max_ahead`", positive: true) }
+    if let ahead = keys["max_ahead"], (outOfOrder ?? 0) > 0, maxAhead.map({ $0 <= outOfOrder ?? 0 }) ?? false {
+      reader.report(
+        ahead.location, "`max_ahead` is not longer than `out_of_order`",
+        expected: "more than \(DurationText.format(outOfOrder ?? 0))",
+        found: ahead.description)
+    } else if let outOfOrder, keys["max_ahead"] == nil, outOfOrder >= 86_400_000_000, let node = keys["out_of_order"] {
+      reader.report(
+        node.location, "`out_of_order` is not shorter than `max_ahead`, which is one day unless set",
+        expected: "a longer `max_ahead`, or less than 1d", found: node.description)
+    }
     let checks = keys["checks"].map { namedExpressions($0, what: "`checks`", each: "the check") } ?? []
     guard let time else { return nil }
     let schema = Schema(
@@ -114,7 +124,7 @@ extension UseCaseReader {
 
   // MARK: Fields
 
-  private static let fieldKeys = [
+  static let fieldKeys = [
     "type", "required", "default", "min", "max", "max_length", "allowed", "pattern", "format", "numeric_strings",
     "path",
   ]
@@ -154,9 +164,7 @@ extension UseCaseReader {
       reader.integer($0, what: "`max_length`", in: 1...Limits.maxEventBytes)
     }
     field.allowed = onlyFor(["int", "double", "string"], "allowed", keys, type).flatMap { allowed($0, of: type) }
-    field.pattern = onlyFor(["string"], "pattern", keys, type).flatMap {
-      reader.text($0, what: "`pattern`", expected: "a regular expression")?.text
-    }
+    field.pattern = onlyFor(["string"], "pattern", keys, type).flatMap { pattern($0) }
     field.numericStrings =
       onlyFor(["int", "double", "bool", "timestamp"], "numeric_strings", keys, type).flatMap {
         reader.flag($0, what: "`numeric_strings`")
@@ -199,7 +207,8 @@ extension UseCaseReader {
     }
     if text.text != "timestamp", keys["format"] != nil {
       reader.report(
-        keys.location(of: "format"), "`format` does not apply to type \(text.text)", expected: "a field of type timestamp")
+        keys.location(of: "format"), "`format` does not apply to type \(text.text)",
+        expected: "a field of type timestamp")
     }
     switch text.text {
     case "int": return .int
@@ -225,7 +234,8 @@ extension UseCaseReader {
     }
     guard !parts.isEmpty, parts.count <= Limits.maxNesting, parts.allSatisfy({ !$0.isEmpty }) else {
       reader.report(
-        node.location, "`path` has an empty part or none", expected: "keys from the outside in, such as `payload.amount`",
+        node.location, "`path` has an empty part or none",
+        expected: "keys from the outside in, such as `payload.amount`",
         found: node.description)
       return nil
     }
@@ -240,6 +250,13 @@ extension UseCaseReader {
     reader.report(
       keys.location(of: key), "`\(key)` does not apply to type \(type.name)",
       expected: "a field of type \(types.joined(separator: ", "))")
+    return nil
+  }
+
+  private mutating func pattern(_ node: YAMLNode) -> String? {
+    guard let text = reader.text(node, what: "`pattern`", expected: "a regular expression") else { return nil }
+    guard let problem = Decoder.problem(inPattern: text.text) else { return text.text }
+    reader.report(node.location, "`pattern` is not a regular expression: \(problem)", found: node.description)
     return nil
   }
 
@@ -294,7 +311,8 @@ extension UseCaseReader {
   private mutating func checkBounds(_ field: Field, _ keys: Keys) {
     if let minimum = field.minimum, let maximum = field.maximum, Self.isLess(maximum, minimum) {
       reader.report(
-        keys["min"]?.location ?? keys.location, "`min` is above `max`", expected: "at most \(keys["max"]?.description ?? "")",
+        keys["min"]?.location ?? keys.location, "`min` is above `max`",
+        expected: "at most \(keys["max"]?.description ?? "")",
         found: keys["min"]?.description)
     }
     let named = [("default", field.defaultValue.map { [$0] } ?? []), ("allowed", field.allowed ?? [])]

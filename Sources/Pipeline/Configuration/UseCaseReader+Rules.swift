@@ -3,10 +3,10 @@
 internal import Detection
 
 extension UseCaseReader {
-  private static let ruleKeys = [
+  static let ruleKeys = [
     "name", "severity", "when", "per", "within", "having", "cool_down", "reason", "over",
   ]
-  private static let windowKeys = [
+  static let windowKeys = [
     "name", "type", "size", "every", "by", "allowed_lateness", "retain", "aggregates", "gap",
   ]
 

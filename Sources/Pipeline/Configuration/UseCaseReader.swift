@@ -105,7 +105,9 @@ public struct UseCaseReader {
     guard let casesNode = keys.required("cases", "[…]", &reader),
       let items = reader.list(casesNode, what: "`cases`")
     else { return nil }
-    if items.isEmpty { reader.report(casesNode.location, "`cases` is empty", expected: "at least one `- class: condition`") }
+    if items.isEmpty {
+      reader.report(casesNode.location, "`cases` is empty", expected: "at least one `- class: condition`")
+    }
     var cases: [NamedExpression] = []
     for item in items {
       guard case .mapping(let entries) = item.content, entries.count == 1, let entry = entries.first else {
@@ -137,7 +139,8 @@ public struct UseCaseReader {
   private mutating func refuseDetectors(_ node: YAMLNode) {
     for item in reader.list(node, what: "`detectors`") ?? [] {
       guard case .mapping(let entries) = item.content else {
-        reader.report(item.location, "a detector is not a mapping", expected: "{name: …, type: …}", found: item.description)
+        reader.report(
+          item.location, "a detector is not a mapping", expected: "{name: …, type: …}", found: item.description)
         continue
       }
       let type = entries.first { $0.key.text == "type" }
@@ -153,7 +156,7 @@ public struct UseCaseReader {
     guard let keys = reader.keys(of: node, in: "`\(section)`", known: ["retain"]), let retain = keys["retain"],
       let length = reader.duration(retain, what: "`retain`", positive: true)
     else { return nil }
-    let day = Duration.units[0].microseconds
+    let day = DurationText.units[0].microseconds
     if wholeDays, length % day != 0 {
       reader.report(
         retain.location, "history is kept by whole days", expected: "a duration such as 30d", found: retain.description,
@@ -170,7 +173,8 @@ public struct UseCaseReader {
   ) {
     for feature in features where event.schema.index(of: feature.definition.name) != nil {
       reader.report(
-        feature.location, "the feature `\(feature.definition.name)` has the name of a field", expected: "a name of its own")
+        feature.location, "the feature `\(feature.definition.name)` has the name of a field",
+        expected: "a name of its own")
     }
     guard let classification, case .mapping(let entries) = classification.content,
       let into = entries.first(where: { $0.key.text == "into" }), case .scalar(let text, _) = into.value.content

@@ -184,7 +184,8 @@ struct YAMLLoader {
 
   private mutating func report(_ error: any Error) {
     switch error {
-    case YamlError.scanner(let context, let problem, let mark, _), YamlError.parser(let context, let problem, let mark, _),
+    case YamlError.scanner(let context, let problem, let mark, _),
+      YamlError.parser(let context, let problem, let mark, _),
       YamlError.composer(let context, let problem, let mark, _):
       if let tab = source.tabInIndentation(upTo: mark.line) {
         report(tab, "a tab cannot indent YAML", expected: "spaces", found: "a tab")

@@ -1,7 +1,7 @@
 // A scenario: given these events, these classes, anomalies, windows and dead letters. Scenario files are the
 // specification of a use case; docs/use-cases.md describes their format.
 
-import Detection
+internal import Detection
 import Foundation
 import Yams
 
@@ -25,7 +25,7 @@ public struct Scenario: Sendable {
 
   /// An expected value: a scalar, or named values.
   enum Expected: Sendable, Hashable, CustomStringConvertible {
-    case scalar(Scalar)
+    case scalar(Detection.Scalar)
     case map([String: Expected])
 
     var description: String {
@@ -47,7 +47,11 @@ public struct Scenario: Sendable {
         throw OperatingError(.configuration, "\(folder)/\(file) cannot be read")
       }
       do {
-        return try Yams.compose_all(yaml: String(decoding: data, as: UTF8.self)).map { try Scenario($0, file: file) }
+        var scenarios: [Scenario] = []
+        for node in try Yams.compose_all(yaml: String(decoding: data, as: UTF8.self)) {
+          scenarios.append(try Scenario(node, file: file))
+        }
+        return scenarios
       } catch let error as ScenarioError {
         throw OperatingError(.configuration, "\(folder)/\(file): \(error.message)")
       } catch { throw OperatingError(.configuration, "\(folder)/\(file): \(error)") }
@@ -59,15 +63,28 @@ public struct Scenario: Sendable {
     let root = try node.members(allowed: ["name", "given", "expect"], in: "the scenario")
     guard let name = root["name"]?.string else { throw ScenarioError("`name` is missing", node) }
     self.name = name
-    let given = try (root["given"] ?? Node([])).members(allowed: ["defaults", "events"], in: "`given`")
+    let given = try (root["given"] ?? Node([(Node, Node)]())).members(allowed: ["defaults", "events"], in: "`given`")
     let defaults = given["defaults"]
-    records = try (given["events"]?.array() ?? []).map { try Self.record($0, defaults: defaults) }
-    let expect = try (root["expect"] ?? Node([])).members(
+    records = try (given["events"]?.array() ?? []).flatMap { node in
+      let (event, count) = try Self.repeated(node)
+      return [[UInt8]](repeating: try Self.record(event, defaults: defaults), count: count)
+    }
+    let expect = try (root["expect"] ?? Node([(Node, Node)]())).members(
       allowed: ["classes", "anomalies", "windows", "dead_letters"], in: "`expect`")
     expectations = Expectations(
       classes: expect["classes"]?.array().map { $0.string ?? "" },
       anomalies: try expect["anomalies"].map(Self.list), windows: try expect["windows"].map(Self.list),
       deadLetters: try expect["dead_letters"].map(Self.list))
+  }
+
+  /// An event and how often it occurs: `{repeat: N, event: {…}}`, or the event alone.
+  private static func repeated(_ node: Node) throws -> (event: Node, count: Int) {
+    guard let mapping = node.mapping, mapping.count == 2, let event = mapping["event"], let times = mapping["repeat"]
+    else { return (node, 1) }
+    guard let count = times.int, (1...100_000).contains(count) else {
+      throw ScenarioError("`repeat` must be a number from 1 to 100000", times)
+    }
+    return (event, count)
   }
 
   /// The bytes of an event: its fields over the defaults as a JSON object, or what `raw` says.
@@ -141,7 +158,7 @@ extension Node {
   }
 
   /// A scalar as YAML's core schema reads it; times stay text.
-  fileprivate var plainScalar: Scalar {
+  fileprivate var plainScalar: Detection.Scalar {
     guard let scalar else { return .null }
     if scalar.style != .plain && scalar.style != .any { return .string(scalar.string) }
     if null != nil { return .null }
@@ -149,19 +166,5 @@ extension Node {
     if let bool { return .bool(bool) }
     if let float { return .double(float) }
     return .string(scalar.string)
-  }
-}
-
-extension Scalar {
-  /// The value as a person writes it.
-  var plainText: String {
-    switch self {
-    case .null: "null"
-    case .int(let value): String(value)
-    case .double(let value): "\(value)"
-    case .bool(let value): String(value)
-    case .string(let value): value
-    case .timestamp(let value): Timestamp.format(value)
-    }
   }
 }

@@ -40,5 +40,3 @@ struct Anomalies: ParsableCommand {
     Terminal.print(table.text)
   }
 }
-
-extension Severity: ExpressibleByArgument {}

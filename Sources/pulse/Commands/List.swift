@@ -3,6 +3,7 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Foundation
 
 struct List: ParsableCommand {
   enum What: String, ExpressibleByArgument, CaseIterable { case detectors, functions, sources, sinks }
@@ -17,13 +18,63 @@ struct List: ParsableCommand {
   var json = false
 
   func run() throws {
-    let entries: [CatalogEntry] =
-      switch what {
-      case .detectors: DetectorCatalog.entries.map { $0.catalogEntry }
-      case .functions: FunctionCatalog.entries.map { $0.catalogEntry }
-      case .sources: SourceCatalog.entries.map { $0.catalogEntry }
-      case .sinks: SinkCatalog.entries.map { $0.catalogEntry }
+    let entries = Self.entries(of: what)
+    if json {
+      let data = try JSONEncoder.sorted.encode(entries)
+      return Terminal.print(String(decoding: data, as: UTF8.self))
+    }
+    var table = TextTable([(String(what.rawValue.dropLast()), .left), ("what it does", .left)])
+    for entry in entries {
+      table.add([entry.name, (entry.available ? "" : "(not available yet) ") + entry.summary])
+      for detail in entry.details { table.add(["", "  " + detail]) }
+    }
+    Terminal.print(table.text)
+  }
+
+  /// One entry of a catalogue.
+  struct Entry: Encodable {
+    var name: String
+    var summary: String
+    var available = true
+    /// Parameters, signatures or options.
+    var details: [String] = []
+  }
+
+  static func entries(of what: What) -> [Entry] {
+    switch what {
+    case .detectors:
+      DetectorCatalog.entries.map { detector in
+        Entry(
+          name: detector.type, summary: detector.summary, available: detector.isAvailable,
+          details: detector.parameters.map { parameter in
+            "\(parameter.name) (\(parameter.type)\(parameter.defaultValue.map { ", default \($0)" } ?? "")): "
+              + parameter.meaning
+          })
       }
-    _ = entries
+    case .functions:
+      FunctionCatalog.all.map { function in
+        Entry(
+          name: function.name, summary: function.summary,
+          details: function.signatures.map { $0.text(function.name) } + (function.notes.isEmpty ? [] : [function.notes])
+        )
+      }
+    case .sources:
+      SourceCatalog.entries.map {
+        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
+      }
+    case .sinks:
+      SinkCatalog.entries.map {
+        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
+      }
+    }
+  }
+}
+
+extension JSONEncoder {
+  /// Pretty, with keys in a fixed order.
+  fileprivate static var sorted: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    return encoder
   }
 }

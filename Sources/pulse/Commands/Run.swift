@@ -7,6 +7,7 @@ import Foundation
 import Logging
 import Pipeline
 import ServiceLifecycle
+import UnixSignals
 
 struct Run: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -27,8 +28,8 @@ struct Run: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow), - for standard input, or simulator. May be repeated; the \
-      files are one partition, in the order given.", valueName: "file|glob|-|simulator"))
+      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow), - for standard input, or simulator. May be repeated.",
+      discussion: "The files are one partition, in the order given.", valueName: "file|glob|-|simulator"))
   var source: [String]
 
   @Option(help: "Where results are kept.")
@@ -151,9 +152,11 @@ struct Run: AsyncParsableCommand {
         definition, text: text, seed: simulation.seed, events: simulation.events, pace: simulation.pace,
         batchRows: batchSize)
     default:
+      let schema = useCase.plan.schema
       return FileSource(
         paths: source, format: fileFormat, follow: follow, idleTimeout: idle, batchRows: batchSize,
-        maxEventBytes: maxEventBytes)
+        maxEventBytes: maxEventBytes,
+        columns: schema.unknownFields == .reject ? [] : schema.fields.map { ($0.name, $0.type) })
     }
   }
 
@@ -167,9 +170,6 @@ struct Run: AsyncParsableCommand {
     }
   }
 }
-
-extension RuntimeConfiguration.Source.Format: ExpressibleByArgument {}
-extension RuntimeConfiguration.History.Codec: ExpressibleByArgument {}
 
 /// The pipeline under supervision: stopping the service stops the source.
 private struct PipelineService: Service {

@@ -20,7 +20,8 @@ struct Test: ParsableCommand {
     let scenarios = try Scenario.load(from: useCase.location.directory)
     guard !scenarios.isEmpty else {
       throw OperatingError(
-        .configuration, "\(useCase.location.directory)/scenarios has no *.yaml files (docs/use-cases.md says how to write one)")
+        .configuration,
+        "\(useCase.location.directory)/scenarios has no *.yaml files (docs/use-cases.md says how to write one)")
     }
     let runner = ScenarioRunner(plan: useCase.plan)
     let outcomes = try scenarios.map { try runner.run($0) }
@@ -36,7 +37,8 @@ struct Test: ParsableCommand {
       Terminal.print(String(decoding: data, as: UTF8.self))
     } else {
       for outcome in outcomes {
-        Terminal.print("\(outcome.differences.isEmpty ? "pass" : "FAIL")  \(outcome.scenario.file): \(outcome.scenario.name)")
+        Terminal.print(
+          "\(outcome.differences.isEmpty ? "pass" : "FAIL")  \(outcome.scenario.file): \(outcome.scenario.name)")
         for difference in outcome.differences { Terminal.print("      \(difference)") }
       }
       Terminal.print("\(outcomes.count - failed.count) of \(outcomes.count) scenarios hold.")

@@ -34,6 +34,6 @@ struct Windows: ParsableCommand {
 
   /// A flat JSON object as a person reads it.
   private func plain(_ json: String) -> String {
-    json.dropFirst().dropLast().replacing("\"", with: "").replacing(",", with: "  ").replacing(":", with: "=")
+    String(json.dropFirst().dropLast()).replacing("\"", with: "").replacing(",", with: "  ").replacing(":", with: "=")
   }
 }

@@ -123,10 +123,3 @@ struct SeededRandom: RandomNumberGenerator {
     return z ^ (z >> 31)
   }
 }
-
-/// Resident memory of the process at its highest, in bytes.
-func peakMemory() throws -> Int {
-  let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-  let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
-  return try #require(line.split(separator: " ").compactMap { Int($0) }.first) * 1024
-}

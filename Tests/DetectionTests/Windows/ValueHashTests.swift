@@ -5,10 +5,12 @@ import Testing
 @testable import Detection
 
 @Suite struct ValueHashTests {
-  @Test(arguments: [
+  static let vectors: [(String, UInt64)] = [
     ("", 0xEF46_DB37_51D8_E999), ("a", 0xD24E_C4F1_A98C_6E5B), ("abc", 0x44BC_2CF5_AD77_0999),
     ("Nobody inspects the spammish repetition", 0xFBCE_A83C_8A37_8BF1),
-  ] as [(String, UInt64)])
+  ]
+
+  @Test(arguments: vectors)
   func xxh64(_ text: String, _ expected: UInt64) {
     let bytes = Array(text.utf8)
     #expect(ValueHash.hash(bytes, bytes.indices) == expected)

@@ -131,3 +131,8 @@ extension Scalar {
     }
   }
 }
+
+extension ByteReader {
+  /// A number of events: at most half of what the counter holds, so that counting on cannot overflow.
+  mutating func readTally() throws(CodingError) -> Int64 { Int64(try readCount(upTo: .max >> 1)) }
+}

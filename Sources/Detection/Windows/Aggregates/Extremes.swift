@@ -58,6 +58,10 @@ struct Extreme<Value: KeptValue, Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = Value.values(of: column)
     var states = slots.mutableSpan
@@ -68,6 +72,10 @@ struct Extreme<Value: KeptValue, Side: End>: Accumulator {
     if later.isSet { add(later.value) }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   mutating func encode(into writer: inout ByteWriter) {
     writer.write(bool: isSet)
     if isSet { value.encode(into: &writer) }
@@ -99,6 +107,10 @@ struct Kept<Value: KeptValue, Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = Value.values(of: column)
     var states = slots.mutableSpan
@@ -112,6 +124,10 @@ struct Kept<Value: KeptValue, Side: End>: Accumulator {
     if later.isSet { add(later.value, at: later.time) }
   }
 
+  @specialized(where Value == Int64, Side == Lower)
+  @specialized(where Value == Int64, Side == Upper)
+  @specialized(where Value == Double, Side == Lower)
+  @specialized(where Value == Double, Side == Upper)
   mutating func encode(into writer: inout ByteWriter) {
     writer.write(bool: isSet)
     guard isSet else { return }
@@ -145,6 +161,8 @@ struct StringExtreme<Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Side == Lower)
+  @specialized(where Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = column.strings
     for index in entries.rows.indices {
@@ -189,6 +207,8 @@ struct StringKept<Side: End>: Accumulator {
     }
   }
 
+  @specialized(where Side == Lower)
+  @specialized(where Side == Upper)
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     let values = column.strings
     for index in entries.rows.indices {

@@ -15,7 +15,7 @@ struct CountState: Accumulator {
 
   mutating func merge(_ later: Self) { count = count.addingSaturated(later.count) }
   mutating func encode(into writer: inout ByteWriter) { writer.write(unsigned: UInt64(count)) }
-  init(from reader: inout ByteReader) throws(CodingError) { count = Int64(try reader.readCount(upTo: .max)) }
+  init(from reader: inout ByteReader) throws(CodingError) { count = try reader.readTally() }
 
   func result(of call: AggregateCall, seconds: Double) -> Scalar {
     call.function == .rate ? .double(Double(count) / seconds) : .int(count)
@@ -53,7 +53,7 @@ struct IntegerSum: Accumulator {
   }
 
   init(from reader: inout ByteReader) throws(CodingError) {
-    count = Int64(try reader.readCount(upTo: .max))
+    count = try reader.readTally()
     let high = try reader.readSigned()
     let low = try reader.readCount(upTo: .max)
     total = Int128(high) << 63 | Int128(low)
@@ -97,7 +97,7 @@ struct DoubleSum: Accumulator {
   }
 
   init(from reader: inout ByteReader) throws(CodingError) {
-    count = Int64(try reader.readCount(upTo: .max))
+    count = try reader.readTally()
     total = try reader.readDouble()
   }
 
@@ -160,7 +160,7 @@ struct Moments: Accumulator {
   }
 
   init(from reader: inout ByteReader) throws(CodingError) {
-    count = Int64(try reader.readCount(upTo: .max))
+    count = try reader.readTally()
     mean = try reader.readDouble()
     squares = try reader.readDouble()
   }

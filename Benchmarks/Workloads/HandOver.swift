@@ -1,0 +1,81 @@
+// The hand-over of batches: a whole pipeline whose batches are so small, and whose source and store so cheap, that what
+// is left is what the pipeline costs per batch: two queues, tickets, waking tasks up, and checking the clock.
+
+import Detection
+import Logging
+import Pipeline
+import Synchronization
+
+extension Stage {
+  /// Batches of one event through a pipeline with so many workers.
+  public static func handOver(workers: Int, batches: Int = 20_000) throws -> Stage {
+    let text = """
+      name: hand_over
+      event:
+        time: at
+        fields: {at: {type: timestamp, required: true}}
+      """
+    let check = UseCaseChecker.check(text: text)
+    guard let plan = check.plan, let useCase = check.useCase else { throw WrongOutput(check.rendered) }
+    let version = ConfigurationVersion(useCase, text: text)
+    return Stage("hand over batches of one event, \(workers) workers", count: batches, items: "batches") {
+      let store = CountingStore()
+      let pipeline = Pipeline(
+        plan: plan, version: version, source: MemorySource(batches: batches), store: store, encoder: NoHistory(),
+        options: Pipeline.Options(workers: workers, checkpointInterval: .seconds(60)),
+        logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+      try await pipeline.run()
+      return {
+        try expect("events", pipeline.progress.snapshot.run.events, batches)
+        try expect("position of the last checkpoint", store.position, Int64(batches))
+      }
+    }
+  }
+}
+
+/// Batches of one event that are ready at once.
+private final class MemorySource: Source {
+  let name = "memory"
+  private let batches: Int
+  private let next = Atomic(0)
+
+  init(batches: Int) { self.batches = batches }
+
+  func open(resumingAt points: [PartitionID: ResumePoint]) async throws {}
+
+  func next() async throws -> SourceOutput {
+    let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
+    guard number < batches else { return .end }
+    let offset = Int64(number)
+    return .batch(
+      RawBatch(
+        partition: PartitionID(source: name, number: 0),
+        positions: RecordPositions(segment: 0, offsets: [offset], rows: [offset]),
+        payload: .columns([(name: "at", column: Column(.timestamp([offset])))]),
+        next: Position(segment: 0, offset: offset + 1, row: offset + 1)))
+  }
+
+  func checkpointState(of partition: PartitionID) -> [UInt8] { [] }
+
+  func stop() { next.store(batches, ordering: .relaxed) }
+}
+
+/// A store that keeps the last position only.
+private final class CountingStore: Store {
+  private let last = Mutex(Int64(0))
+
+  var position: Int64 { last.withLock { $0 } }
+
+  func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] { [:] }
+  func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
+  func activate(_ activation: Activation, useCase: String, text: String) async throws {}
+  func commit(_ results: [Results]) async throws {}
+  func commit(_ checkpoint: Checkpoint) async throws { last.withLock { $0 = checkpoint.position.offset } }
+}
+
+/// A history that keeps nothing.
+private struct NoHistory: HistoryEncoder {
+  func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 { 0 }
+  func encodeTail(_ rows: HistoryRows) throws -> [UInt8] { [] }
+  func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows { throw WrongOutput("nothing was kept") }
+}

@@ -1,0 +1,187 @@
+// Raw records to an event batch and dead letters. Every record becomes exactly one of the two, in order. What a record
+// becomes depends on its own bytes and the schema alone: not on its batch, and not on what the decoder saw before.
+// No object, dictionary or string is made for an event that decodes.
+
+/// What a raw batch decodes to.
+public struct DecodedBatch: Sendable {
+  /// The events; `columns` are the schema's fields in their order.
+  public var events: EventBatch
+  /// The rest, ascending by position, the oversized records of the raw batch among them.
+  public var deadLetters: [DeadLetter]
+
+  public init(events: EventBatch, deadLetters: [DeadLetter]) {
+    self.events = events
+    self.deadLetters = deadLetters
+  }
+}
+
+/// Decodes batches by a schema. One per worker: it owns a parser and memory that is reused from batch to batch.
+///
+/// What each type of field accepts stands in `docs/use-cases.md` and at the top of `Coercion.swift`. A key on
+/// the path of a declared field that occurs twice in its object makes a dead letter; an undeclared key may occur twice,
+/// since nothing depends on which of the two counts. An empty CSV cell is null; a quoted empty one is an empty string
+/// where the field is a string. In columnar files NaN and infinity are out of range, as they cannot be written in JSON.
+public final class Decoder {
+  private let schema: Schema
+  private let coercions: [Coercion]
+  private let validations: [Validation]
+  private let builders: [StringBuilder]
+  private let json: JSONReader
+  private let csv: CSVReader
+  private let block: CellBlock
+
+  /// - Precondition: the patterns of the fields compile, see `problem(inPattern:)`.
+  public init(schema: Schema) {
+    self.schema = schema
+    coercions = schema.fields.map { Coercion(field: $0) }
+    validations = schema.fields.indices.map { index in
+      Validation(
+        field: schema.fields[index], isRequired: schema.fields[index].required || index == schema.timeField)
+    }
+    builders = schema.fields.map { _ in StringBuilder() }
+    json = JSONReader(schema: schema)
+    csv = CSVReader(schema: schema)
+    block = CellBlock(pathCount: schema.fields.count)
+  }
+
+  /// What is wrong with a field's pattern; nil where it can be used.
+  public static func problem(inPattern pattern: String) -> String? {
+    do {
+      _ = try Regex(pattern)
+      return nil
+    } catch {
+      return String(describing: error)
+    }
+  }
+
+  /// Decodes a batch.
+  public func decode(_ raw: RawBatch) -> DecodedBatch {
+    switch raw.payload {
+    case .json(let records):
+      precondition(records.count == raw.count, "records and positions differ in number")
+      return decodeJSON(records, of: raw)
+    case .csv(let records, let header):
+      precondition(records.count == raw.count, "records and positions differ in number")
+      return decodeCSV(records, header: header, of: raw)
+    case .columns(let columns):
+      return decodeColumns(columns, of: raw)
+    }
+  }
+
+  private func decodeJSON(_ records: RecordBytes, of raw: RawBatch) -> DecodedBatch {
+    // SAFETY: lent for the whole decoding, of which nothing keeps a pointer: columns and letters copy. The parser has
+    // checked that every record lies within the buffer, and its arena lasts until it is called again.
+    records.bytes.withUnsafeBytes { buffer in
+      let rowCount = json.read(records, buffer: buffer, into: block)
+      var letters: [DeadLetter] = []
+      for (record, why) in json.failures(of: records, buffer: buffer) {
+        let range = Int(records.starts[record])..<Int(records.ends[record])
+        letters.append(letter(why, raw.positions[record], UnsafeRawBufferPointer(rebasing: buffer[range])))
+      }
+      let text = CellText(buffer: buffer, arena: json.arena)
+      return finish(rowCount, text, slots: json.slots, isCSV: false, records, raw, letters)
+    }
+  }
+
+  private func decodeCSV(_ records: RecordBytes, header: [String], of raw: RawBatch) -> DecodedBatch {
+    // SAFETY: as for JSON; the reader has checked that every record lies within the buffer, and lends its own arena.
+    records.bytes.withUnsafeBytes { buffer in
+      block.reserve(records.count)
+      let refused = csv.read(records, header: header, buffer: buffer, into: block)
+      var letters: [DeadLetter] = []
+      for (record, why) in refused.failures {
+        let range = Int(records.starts[record])..<Int(records.ends[record])
+        letters.append(letter(why, raw.positions[record], UnsafeRawBufferPointer(rebasing: buffer[range])))
+      }
+      return csv.withArena { arena in
+        let text = CellText(buffer: buffer, arena: arena)
+        let slots = Array(schema.fields.indices)
+        return finish(refused.rowCount, text, slots: slots, isCSV: true, records, raw, letters)
+      }
+    }
+  }
+
+  /// Cells to columns, columns to events and further dead letters.
+  private func finish(
+    _ rowCount: Int, _ text: CellText, slots: [Int], isCSV: Bool, _ records: RecordBytes, _ raw: RawBatch,
+    _ letters: [DeadLetter]
+  ) -> DecodedBatch {
+    var failures = RowFailures()
+    var columns: [Column] = []
+    columns.reserveCapacity(schema.fields.count)
+    for (index, field) in schema.fields.enumerated() {
+      var run = block.run(slots[index], rows: rowCount)
+      if isCSV || field.numericStrings, field.type.readsNumbers { run.readNumbers(in: text) }
+      if isCSV, field.type == .json { json.checkJSON(&run, text: text) }
+      let column = coercions[index].column(of: &run, text: text, strings: builders[index], failures: &failures)
+      columns.append(validations[index].apply(to: column, failures: &failures))
+    }
+    var letters = letters
+    let rows = failures.isEmpty ? nil : failures.survivors(of: rowCount)
+    for (row, why) in failures.byRow {
+      let record = Int(block.records[row])
+      let range = Int(records.starts[record])..<Int(records.ends[record])
+      // SAFETY: a record of the buffer, which the reader has checked; the letter is a copy.
+      letters.append(letter(why, raw.positions[record], UnsafeRawBufferPointer(rebasing: text.buffer[range])))
+    }
+    let recordOfRow: [Int]? =
+      letters.isEmpty ? nil : (rows ?? Array(0..<rowCount)).map { Int(block.records[$0]) }
+    return assemble(columns, rows: rows, records: recordOfRow, letters, raw)
+  }
+
+  private func decodeColumns(_ input: [(name: String, column: Column)], of raw: RawBatch) -> DecodedBatch {
+    var failures = RowFailures()
+    let reader = ColumnReader(schema: schema, input: input, count: raw.count)
+    reader.refuseUnknown(&failures)
+    var columns: [Column] = []
+    for index in schema.fields.indices {
+      let column = reader.column(
+        index, coercions[index], builders[index], json: json, block: block, failures: &failures)
+      columns.append(validations[index].apply(to: column, failures: &failures))
+    }
+    let rows = failures.isEmpty ? nil : failures.survivors(of: raw.count)
+    let letters = failures.byRow.map { row, why in
+      let text = Array(reader.json(ofRow: row).utf8)
+      // SAFETY: a local array, lent for the call; the letter is a copy.
+      return text.withUnsafeBytes { letter(why, raw.positions[row], $0) }
+    }
+    return assemble(columns, rows: rows, records: rows, letters, raw)
+  }
+
+  /// The batch of the given rows (nil: all), which came from the given records (nil: row i is record i).
+  private func assemble(
+    _ columns: [Column], rows: [Int]?, records: [Int]?, _ letters: [DeadLetter], _ raw: RawBatch
+  ) -> DecodedBatch {
+    var columns = columns
+    if let rows { columns = columns.map { $0.gathered(rows) } }
+    var positions = raw.positions
+    if let records {
+      positions.offsets = records.map { raw.positions.offsets[$0] }
+      positions.rows = records.map { raw.positions.rows[$0] }
+    }
+    guard case .timestamp(let times) = columns[schema.timeField].values else {
+      preconditionFailure("the event time is not a timestamp column")
+    }
+    let events = EventBatch(partition: raw.partition, positions: positions, eventTimes: times, columns: columns)
+    return DecodedBatch(
+      events: events, deadLetters: (letters + raw.oversized).sorted { $0.position < $1.position })
+  }
+
+  private func letter(_ why: RowFailure, _ position: Position, _ record: UnsafeRawBufferPointer) -> DeadLetter {
+    let kept = record.count > Limits.maxEventBytes ? Limits.oversizedExcerptBytes : record.count
+    return DeadLetter(
+      position: position, stage: why.stage, reason: why.reason, field: why.field, message: why.message,
+      raw: Array(record.prefix(kept)), length: record.count)
+  }
+}
+
+extension FieldType {
+  /// Whether a string holding a number can be a value of the type.
+  var readsNumbers: Bool {
+    switch self {
+    case .int, .double, .bool: true
+    case .timestamp(let format): format != .rfc3339
+    case .string, .json: false
+    }
+  }
+}

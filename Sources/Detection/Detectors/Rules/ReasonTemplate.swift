@@ -1,0 +1,160 @@
+// The reason of a finding: a text with places for values. `{name}` is a field or feature of the event, `{sum(x)}` an
+// aggregate of the window, `{within}` and `{cool_down}` the rule's durations; `{{` and `}}` are braces.
+
+/// A compiled reason.
+struct ReasonTemplate: Sendable {
+  enum Piece: Sendable, Hashable {
+    case text(String)
+    /// A column of the batch.
+    case column(Int)
+    /// An aggregate of the rule.
+    case aggregate(Int)
+  }
+
+  let pieces: [Piece]
+
+  /// The reason for one finding.
+  func render(column: (Int) -> Scalar, aggregate: (Int) -> Scalar) -> String {
+    var reason = ""
+    for piece in pieces {
+      switch piece {
+      case .text(let text): reason += text
+      case .column(let index): reason += RuleText.text(of: column(index))
+      case .aggregate(let index): reason += RuleText.text(of: aggregate(index))
+      }
+    }
+    return reason
+  }
+
+  /// A part of a template as it is written, with the byte offset of its content.
+  enum Part: Hashable {
+    case text(String)
+    case place(name: String, offset: Int)
+  }
+
+  /// What is wrong with the form of a template.
+  struct FormError: Error {
+    var offset: Int
+    var message: String
+  }
+
+  /// The parts of a template.
+  static func parts(of template: String) throws(FormError) -> [Part] {
+    let bytes = Array(template.utf8)
+    var parts: [Part] = []
+    var text: [UInt8] = []
+    var index = 0
+    func isDoubled(_ byte: UInt8) -> Bool { index + 1 < bytes.count && bytes[index + 1] == byte }
+    let (open, close) = (UInt8(ascii: "{"), UInt8(ascii: "}"))
+    while index < bytes.count {
+      let byte = bytes[index]
+      if byte == open && !isDoubled(open) {
+        guard let end = bytes[index...].firstIndex(of: close) else {
+          throw FormError(offset: index, message: "`{` has no `}`; a brace itself is written `{{`")
+        }
+        if !text.isEmpty { parts.append(.text(String(decoding: text, as: UTF8.self))) }
+        text = []
+        let blanks = bytes[(index + 1)..<end].prefix { $0 == UInt8(ascii: " ") }.count
+        let content = bytes[(index + 1 + blanks)..<end]
+        let kept = content.reversed().drop { $0 == UInt8(ascii: " ") }.reversed()
+        guard !kept.isEmpty else { throw FormError(offset: index, message: "`{}` names nothing") }
+        parts.append(.place(name: String(decoding: kept, as: UTF8.self), offset: index + 1 + blanks))
+        index = end + 1
+        continue
+      }
+      if byte == close && !isDoubled(close) {
+        throw FormError(offset: index, message: "`}` has no `{`; a brace itself is written `}}`")
+      }
+      index += byte == open || byte == close ? 2 : 1
+      text.append(byte)
+    }
+    if !text.isEmpty { parts.append(.text(String(decoding: text, as: UTF8.self))) }
+    return parts
+  }
+}
+
+/// How values are written in reasons. For people: numbers are rounded; the exact values are in the explanation.
+enum RuleText {
+  /// A value in a sentence: numbers of magnitude 1 and more with up to three decimals, smaller ones with up to six
+  /// where that says something, times in RFC 3339, long strings cut.
+  static func text(of value: Scalar) -> String {
+    switch value {
+    case .null: "null"
+    case .int(let value): String(value)
+    case .double(let value): number(value)
+    case .bool(let value): value ? "true" : "false"
+    case .string(let value): shortened(value)
+    case .timestamp(let value): timestamp(value)
+    }
+  }
+
+  static func number(_ value: Double) -> String {
+    let magnitude = value.magnitude
+    var rounded = value
+    if magnitude >= 1 && magnitude < 1e12 { rounded = (value * 1e3).rounded() / 1e3 }
+    if magnitude >= 1e-3 && magnitude < 1 { rounded = (value * 1e6).rounded() / 1e6 }
+    let text = "\(rounded)"
+    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+  }
+
+  /// The string, or what of it fits into `Limits.maxExplainedBytes` and an ellipsis.
+  static func shortened(_ string: String) -> String {
+    guard string.utf8.count > Limits.maxExplainedBytes else { return string }
+    var kept = ""
+    for character in string.unicodeScalars {
+      guard kept.utf8.count + UTF8.width(character) <= Limits.maxExplainedBytes else { break }
+      kept.unicodeScalars.append(character)
+    }
+    return kept + "…"
+  }
+
+  /// A value for an explanation: exact, but for long strings.
+  static func explained(_ value: Scalar) -> Scalar {
+    if case .string(let string) = value { return .string(shortened(string)) }
+    return value
+  }
+
+  /// A duration as it is written in `pipeline.yaml`: `1m`, `1h30m`, `250ms`.
+  static func duration(_ microseconds: Int64) -> String {
+    let units: [(String, Int64)] = [
+      ("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1),
+    ]
+    var rest = microseconds
+    var text = ""
+    for (name, length) in units where rest >= length {
+      text += "\(rest / length)\(name)"
+      rest %= length
+    }
+    return text.isEmpty ? "0s" : text
+  }
+
+  /// RFC 3339 in UTC with as many decimals as there are. The civil date follows H. Hinnant, "chrono-compatible
+  /// low-level date algorithms" (2013).
+  static func timestamp(_ microseconds: Int64) -> String {
+    func padded(_ value: Int64, _ width: Int) -> String {
+      let text = String(value.magnitude)
+      return (value < 0 ? "-" : "") + String(repeating: "0", count: max(0, width - text.count)) + text
+    }
+    let (day, time) = floorDivided(microseconds, by: 86_400_000_000)
+    let (era, dayOfEra) = floorDivided(day + 719_468, by: 146_097)
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let part = (5 * dayOfYear + 2) / 153
+    let month = part < 10 ? part + 3 : part - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    let date = "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfYear - (153 * part + 2) / 5 + 1, 2))"
+    let second = time / 1_000_000
+    var text = "\(date)T\(padded(second / 3600, 2)):\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))"
+    let fraction = time % 1_000_000
+    if fraction != 0 {
+      text += ".\(padded(fraction, 6))"
+      while text.hasSuffix("0") { text.removeLast() }
+    }
+    return text + "Z"
+  }
+
+  private static func floorDivided(_ a: Int64, by b: Int64) -> (quotient: Int64, remainder: Int64) {
+    let (quotient, remainder) = a.quotientAndRemainder(dividingBy: b)
+    return remainder < 0 ? (quotient - 1, remainder + b) : (quotient, remainder)
+  }
+}

@@ -1,0 +1,342 @@
+// The sliding windows of all entities of one rule in one partition: exact, in event time, in bounded memory.
+//
+// Definitions. T, an entity's clock, is the highest event time of its events. Its window holds its events with a time in
+// (T - within, T]; an event behind that is late and changes nothing. The stamp of an entity is the higher of T and of the
+// watermark before its last event. An entity is forgotten when the watermark before an event (of any entity) has reached
+// stamp + horizon, the horizon being the longer of `within` and the cool-down; a later event of it starts afresh. So does
+// the next event of an entity whose clock lies further beyond the watermark than times are believed: its clock was set by
+// an event from the first ones, before there was a watermark to judge it.
+//
+// Why forgetting is sound. It depends on times and on the order of events alone, not on how they were cut into batches or
+// on when memory was freed: it is decided before each event by comparing times, and stamps and watermarks only ascend. An
+// event that is not behind the watermark finds the same either way: its time is at least T + horizon, so every
+// earlier entry has left the window and every cool-down is over. An entity whose clock lags behind the partition's keeps
+// its window, because its stamp follows the watermark for as long as its events come.
+//
+// Structure. Entries are nodes of one pool. Those that came in order form a list per entity, the others a heap by time
+// (rare), so that the oldest is found and a new one placed in O(1), or O(log n) out of order. Entities wait for being
+// forgotten in one heap by stamp, each once, with the stamp it had when it was put there; its true stamp is looked at
+// when it surfaces (what surfaces of one that is gone, or whose slot has another tenant, is dropped). Nothing is ever proportional to a window.
+
+/// An event held in a window.
+struct Entry: Sendable {
+  var time: Int64
+  /// The next one in order of the same entity, or of the free nodes.
+  var next: UInt32 = PairingHeap.none
+  /// The segment in which it is stored; `noSegment` for a free node.
+  var segment: UInt32
+  /// Bit a: argument a is null.
+  var nulls: UInt32
+  var slot: UInt32
+
+  static let noSegment = UInt32.max
+}
+
+/// What is known of an entity.
+struct Entity: Sendable {
+  var key: EntityKey
+  /// Tells this life of the entity from others before it was forgotten.
+  var id: UInt64
+  /// T: the highest event time.
+  var clock: Int64
+  /// The higher of `clock` and the watermark before the last event.
+  var stamp: Int64
+  /// `clock` at its last finding; nil when there was none.
+  var lastFinding: Int64?
+  /// The segment in which this record is stored last; `Entry.noSegment` for a free slot.
+  var segment: UInt32
+  /// Entries that came in order, ascending.
+  var head = PairingHeap.none
+  var tail = PairingHeap.none
+  /// Root of the entries that came out of order.
+  var disordered = PairingHeap.none
+  var entryCount = 0
+}
+
+/// The windows and aggregates of a rule's entities.
+struct SlidingEntities: Sendable {
+  let within: Int64
+  let horizon: Int64
+  /// How far beyond the watermark an entity's clock can be.
+  let believed: Int64
+  /// Whether events are held; a rule without aggregates needs only the entities.
+  let holdsEntries: Bool
+  let plans: [ArgumentPlan]
+  let width: Int
+
+  private(set) var entities: [Entity] = []
+  private(set) var entries: [Entry] = []
+  /// `width` words a node.
+  private(set) var words: [UInt64] = []
+  private(set) var arguments: [ArgumentWindows]
+  private var slots = EntityTable()
+  private let sumsDoubles: Bool
+  private var freeSlots: [UInt32] = []
+  private var freeNode = PairingHeap.none
+  private var disorder = DisorderedEntries()
+  private var waiting = StampHeap()
+  /// Slots of entities forgotten since `recycle`; their records stay readable until then.
+  private var retired: [UInt32] = []
+  /// Identity of the next new entity; above every one that a stored segment mentions.
+  var nextID: UInt64 = 0
+  /// What is stored where.
+  var ledger = SegmentLedger()
+
+  /// Entries in all windows.
+  private(set) var entryCount = 0
+  var entityCount: Int { slots.count }
+
+  init(within: Int64, horizon: Int64, believed: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
+    self.within = within
+    self.horizon = horizon
+    self.believed = believed
+    self.holdsEntries = holdsEntries
+    self.plans = plans
+    width = plans.reduce(0) { $0 + $1.words }
+    arguments = plans.map(ArgumentWindows.init)
+    sumsDoubles = plans.contains { $0.type == .double && $0.uses.contains(.sum) }
+  }
+
+  /// What is held, in units of about 32 bytes: an entry is one, an entity four, a full-width sum seventeen.
+  @inline(__always)
+  var units: Int {
+    var units = entryCount + 4 * slots.count
+    if sumsDoubles { for index in arguments.indices { units += 17 * arguments[index].wideSums } }
+    return units
+  }
+
+  // MARK: Events
+
+  /// Forgets the entities whose time has come, as of the watermark before an event.
+  @inline(__always)
+  mutating func forget(watermark: Int64) {
+    guard watermark != .min else { return }
+    let bound = watermark.subtractingSaturated(horizon)
+    while let top = waiting.top, top.stamp <= bound {
+      let stamp = entities[Int(top.slot)].stamp
+      if entities[Int(top.slot)].id != top.id {
+        waiting.removeTop()
+      } else if stamp > top.stamp {
+        waiting.replaceTop(stamp: stamp)
+      } else {
+        waiting.removeTop()
+        retire(top.slot)
+      }
+    }
+  }
+
+  /// Takes in an event; nil when it is late. Otherwise the slot of its entity, whose window is now as of its clock.
+  @inline(__always)
+  mutating func insert(
+    _ key: EntityKey, time: Int64, watermark: Int64, staged: StagedArguments, ordinal: Int
+  ) -> UInt32? {
+    let slot: UInt32
+    if let known = plausible(slots.find(key) { entities[Int($0)].key }, watermark) {
+      slot = known
+      let clock = entities[Int(slot)].clock
+      if time <= clock.subtractingSaturated(within) { return nil }
+      if time > clock { entities[Int(slot)].clock = time }
+      if holdsEntries { hold(slot, time, inOrder: time >= clock, staged, ordinal) }
+      if time > clock { expire(slot) }
+    } else {
+      slot = create(Entity(key: key, id: nextID, clock: time, stamp: time, lastFinding: nil, segment: Entry.noSegment))
+      waiting.insert(stamp: time, slot: slot, id: nextID)
+      nextID += 1
+      if holdsEntries { hold(slot, time, inOrder: true, staged, ordinal) }
+    }
+    let stamp = max(entities[Int(slot)].clock, watermark)
+    if stamp > entities[Int(slot)].stamp { entities[Int(slot)].stamp = stamp }
+    touch(slot)
+    return slot
+  }
+
+  /// The slot, unless the clock of its entity cannot be believed: then the entity is forgotten.
+  @inline(__always)
+  private mutating func plausible(_ slot: UInt32?, _ watermark: Int64) -> UInt32? {
+    guard let slot, watermark != .min else { return slot }
+    guard entities[Int(slot)].clock > watermark.addingSaturated(believed) else { return slot }
+    retire(slot)
+    return nil
+  }
+
+  /// Notes a finding of an entity at the given clock. The entity may have been forgotten since, but not recycled.
+  mutating func noteFinding(_ slot: UInt32, at clock: Int64) { entities[Int(slot)].lastFinding = clock }
+
+  /// Lets the slots of forgotten entities be used again.
+  mutating func recycle() {
+    freeSlots.append(contentsOf: retired)
+    retired.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Restoring
+
+  /// Adds an entity as it was stored in a segment.
+  mutating func restore(_ entity: Entity) -> UInt32 {
+    let slot = create(entity)
+    waiting.insert(stamp: entity.stamp, slot: slot, id: entity.id)
+    return slot
+  }
+
+  /// Adds an entry as it was stored; those of an entity in ascending order of time.
+  mutating func restore(_ entry: Entry, words values: ArraySlice<UInt64>) -> UInt32 {
+    let node = allocate(entry)
+    for (index, value) in values.enumerated() { words[Int(node) * width + index] = value }
+    attach(node, entry.slot, inOrder: true)
+    return node
+  }
+
+  /// Moves a node or an entity's record from one segment to another; false when it is not in that one any more.
+  mutating func move(node: UInt32, from segment: UInt32, to other: UInt32) -> Bool {
+    guard entries[Int(node)].segment == segment else { return false }
+    entries[Int(node)].segment = other
+    return true
+  }
+
+  mutating func move(slot: UInt32, from segment: UInt32, to other: UInt32) -> Bool {
+    guard entities[Int(slot)].segment == segment else { return false }
+    entities[Int(slot)].segment = other
+    return true
+  }
+
+  // MARK: Entities
+
+  private mutating func create(_ entity: Entity) -> UInt32 {
+    let slot: UInt32
+    if let free = freeSlots.popLast() {
+      slot = free
+      entities[Int(slot)] = entity
+    } else {
+      slot = UInt32(entities.count)
+      entities.append(entity)
+      for index in arguments.indices { arguments[index].growSlots(to: entities.count) }
+    }
+    slots.insert(entity.key, slot: slot) { entities[Int($0)].key }
+    return slot
+  }
+
+  /// Marks the record of an entity as to be stored in the open segment.
+  @inline(__always)
+  private mutating func touch(_ slot: UInt32) {
+    let segment = entities[Int(slot)].segment
+    guard segment != SegmentLedger.open else { return }
+    if segment != Entry.noSegment { ledger.lose(segment) }
+    entities[Int(slot)].segment = SegmentLedger.open
+    ledger.gain(slot: slot)
+  }
+
+  private mutating func retire(_ slot: UInt32) {
+    while entities[Int(slot)].head != PairingHeap.none { release(popInOrder(slot), slot) }
+    while entities[Int(slot)].disordered != PairingHeap.none { release(popDisordered(slot), slot) }
+    slots.remove(entities[Int(slot)].key) { entities[Int($0)].key }
+    ledger.lose(entities[Int(slot)].segment)
+    entities[Int(slot)].segment = Entry.noSegment
+    retired.append(slot)
+  }
+
+  // MARK: Entries
+
+  @inline(__always)
+  private mutating func hold(
+    _ slot: UInt32, _ time: Int64, inOrder: Bool, _ staged: StagedArguments, _ ordinal: Int
+  ) {
+    let entry = Entry(time: time, segment: SegmentLedger.open, nulls: staged.nulls[ordinal], slot: slot)
+    let node = allocate(entry)
+    let first = Int(node) * width
+    for index in 0..<width { words[first + index] = staged.words[ordinal * width + index] }
+    attach(node, slot, inOrder: inOrder)
+    ledger.gain(node: node)
+  }
+
+  /// Puts a filled node into its entity's window.
+  @inline(__always)
+  private mutating func attach(_ node: UInt32, _ slot: UInt32, inOrder: Bool) {
+    if inOrder {
+      let tail = entities[Int(slot)].tail
+      if tail == PairingHeap.none {
+        entities[Int(slot)].head = node
+      } else {
+        entries[Int(tail)].next = node
+      }
+      entities[Int(slot)].tail = node
+    } else {
+      let root = entities[Int(slot)].disordered
+      entities[Int(slot)].disordered = disorder.insert(node, time: entries[Int(node)].time, into: root)
+    }
+    entities[Int(slot)].entryCount += 1
+    entryCount += 1
+    let nulls = entries[Int(node)].nulls
+    for index in plans.indices where nulls >> UInt32(index) & 1 == 0 {
+      arguments[index].add(value(of: node, plans[index]), node: node, slot: Int(slot))
+    }
+  }
+
+  /// Drops what has left the window of an entity.
+  @inline(__always)
+  private mutating func expire(_ slot: UInt32) {
+    let bound = entities[Int(slot)].clock.subtractingSaturated(within)
+    while true {
+      let head = entities[Int(slot)].head
+      guard head != PairingHeap.none, entries[Int(head)].time <= bound else { break }
+      release(popInOrder(slot), slot)
+    }
+    while true {
+      let root = entities[Int(slot)].disordered
+      guard root != PairingHeap.none, disorder.time(of: root) <= bound else { break }
+      release(popDisordered(slot), slot)
+    }
+  }
+
+  @inline(__always)
+  private mutating func popInOrder(_ slot: UInt32) -> UInt32 {
+    let node = entities[Int(slot)].head
+    entities[Int(slot)].head = entries[Int(node)].next
+    if entities[Int(slot)].head == PairingHeap.none { entities[Int(slot)].tail = PairingHeap.none }
+    return node
+  }
+
+  private mutating func popDisordered(_ slot: UInt32) -> UInt32 {
+    let (node, root) = disorder.pop(entities[Int(slot)].disordered)
+    entities[Int(slot)].disordered = root
+    return node
+  }
+
+  /// Takes a node that is linked nowhere out of the aggregates and frees it.
+  @inline(__always)
+  private mutating func release(_ node: UInt32, _ slot: UInt32) {
+    let nulls = entries[Int(node)].nulls
+    for index in plans.indices where nulls >> UInt32(index) & 1 == 0 {
+      arguments[index].remove(value(of: node, plans[index]), node: node, slot: Int(slot))
+    }
+    ledger.lose(entries[Int(node)].segment)
+    entries[Int(node)].segment = Entry.noSegment
+    entries[Int(node)].next = freeNode
+    freeNode = node
+    entities[Int(slot)].entryCount -= 1
+    entryCount -= 1
+  }
+
+  @inline(__always)
+  private mutating func allocate(_ entry: Entry) -> UInt32 {
+    if freeNode != PairingHeap.none {
+      let node = freeNode
+      freeNode = entries[Int(node)].next
+      entries[Int(node)] = entry
+      return node
+    }
+    let node = UInt32(entries.count)
+    entries.append(entry)
+    for _ in 0..<width { words.append(0) }
+    for index in arguments.indices { arguments[index].growNodes(to: entries.count) }
+    return node
+  }
+
+  @inline(__always)
+  func value(of node: UInt32, _ plan: ArgumentPlan) -> EntityKey {
+    let first = Int(node) * width + plan.offset
+    switch plan.words {
+    case 0: return EntityKey(low: 0)
+    case 1: return EntityKey(low: words[first])
+    default: return EntityKey(low: words[first], high: words[first + 1])
+    }
+  }
+}

@@ -1,0 +1,197 @@
+// A rule over an entity's recent events: it counts, adds up or compares what the entity did within a span of event time
+// that ends at its newest event, and finds the event that makes its condition true. After a finding the entity cools down
+// in event time, so that one episode is one anomaly.
+//
+// The event time of a finding is the entity's clock when the event was taken in; the entity is cooling down while its
+// clock is before that plus the cool-down. An event that came out of order but still falls into the window counts, and
+// the condition is then evaluated as of the clock. The exact definitions stand in `SlidingEntities.swift`.
+
+/// A compiled rule with state: what every partition's detector shares.
+public struct SlidingRulePlan: Sendable {
+  let rule: RuleHead
+  let when: Expression?
+  /// Columns that make the entity.
+  let per: [Int]
+  let within: Int64
+  let coolDown: Int64
+  /// How far beyond the watermark event times are believed.
+  let believed: Int64
+  /// Condition over the aggregates in `aggregates`, in the order of its own; nil finds every event.
+  let having: Expression?
+  /// The aggregates of the condition, then those that only the reason names.
+  let aggregates: [AggregatePlan]
+  /// How many of them are the condition's.
+  let conditionAggregates: Int
+  let arguments: [Expression]
+  let argumentPlans: [ArgumentPlan]
+  /// The aggregate the bound is about is the first.
+  let bound: HavingBound?
+  let fingerprint: String
+
+  /// Name of the rule.
+  public var name: String { rule.name }
+
+  /// The columns the rule reads, by index in the batch.
+  public var columns: Set<Int> {
+    arguments.reduce(into: rule.template.columns.union(when?.columns ?? []).union(per)) { $0.formUnion($1.columns) }
+  }
+
+  /// A detector for one partition, with no events yet. `limit` bounds what it holds, see `Limits.maxRuleEntries`.
+  public func makeDetector(limit: Int = Limits.maxRuleEntries) -> SlidingRule { SlidingRule(self, limit: limit) }
+}
+
+/// A rule with state, in one partition.
+public final class SlidingRule: StatefulDetector {
+  private let plan: SlidingRulePlan
+  private let limit: Int
+  private var entities: SlidingEntities
+
+  init(_ plan: SlidingRulePlan, limit: Int) {
+    self.plan = plan
+    self.limit = limit
+    entities = SlidingEntities(
+      within: plan.within, horizon: max(plan.within, plan.coolDown), believed: plan.believed,
+      plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
+  }
+
+  public var name: String { plan.rule.name }
+  public var stateName: String { "rule/\(plan.rule.name)" }
+  public var stateFingerprint: String { plan.fingerprint }
+
+  /// Events and entities held: for metrics.
+  public var held: (events: Int, entities: Int) { (entities.entryCount, entities.entityCount) }
+
+  public func takeChanges() -> StateChanges { entities.takeChanges() }
+
+  public func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws { try entities.restore(from: entries) }
+
+  public func detect(
+    in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding], counts: inout DetectorCounts
+  ) throws {
+    precondition(marks.ahead.count == batch.count, "the marks are not those of the batch")
+    let input = RuleInput(plan, batch, marks, counts: &counts)
+    guard !input.rows.isEmpty else { return }
+    var outcome = RuleOutcome(plan.aggregates, capacity: input.rows.count)
+    guard entities.take(input, limit: limit, into: &outcome, counts: &counts) else {
+      throw LimitError(
+        subject: "rule \(plan.rule.name)",
+        message: """
+          its windows hold \(entities.entryCount) events of \(entities.entityCount) entities in one partition, more than \
+          \(limit) units of state; shorten `within`, narrow `when` or choose a coarser `per`
+          """)
+    }
+    report(outcome, in: batch, into: &findings, counts: &counts)
+    entities.recycle()
+  }
+
+  /// Turns the events after which the condition holds into findings, in order, unless their entity is cooling down.
+  private func report(
+    _ outcome: RuleOutcome, in batch: EventBatch, into findings: inout [Finding], counts: inout DetectorCounts
+  ) {
+    let columns = outcome.results.map(\.column)
+    let count = outcome.events.count
+    let matches =
+      plan.having?.matches(Array(columns.prefix(plan.conditionAggregates)), count: count, failures: &counts.failures)
+      ?? Bitmap(repeating: true, count: count)
+    matches.forEachSet { ordinal in
+      let event = outcome.events[ordinal]
+      if let last = entities.entities[Int(event.slot)].lastFinding {
+        guard event.clock.subtractingSaturated(plan.coolDown) >= last else { return }
+      }
+      entities.noteFinding(event.slot, at: event.clock)
+      let score = plan.bound.map { $0.score(Self.number(columns[0][ordinal])) } ?? 1
+      findings.append(
+        plan.rule.finding(in: batch, row: event.row, score: score, range: plan.bound?.acceptedRange) {
+          columns[$0][ordinal]
+        })
+    }
+  }
+
+  private static func number(_ value: Scalar) -> Double {
+    switch value {
+    case .int(let value), .timestamp(let value): Double(value)
+    case .double(let value): value
+    case .null, .bool, .string: 0
+    }
+  }
+}
+
+/// The events of a batch that a rule looks at, column by column.
+struct RuleInput: Sendable {
+  /// Rows that meet `when` and whose time can be believed, ascending.
+  let rows: [Int]
+  let keys: EntityKeys
+  let arguments: StagedArguments
+  let times: [Int64]
+  let watermarks: [Int64]
+
+  init(_ plan: SlidingRulePlan, _ batch: EventBatch, _ marks: EventTimeMarks, counts: inout DetectorCounts) {
+    let matches =
+      plan.when?.matches(batch.columns, count: batch.count, failures: &counts.failures)
+      ?? Bitmap(repeating: true, count: batch.count)
+    let believed = matches.subtracting(marks.ahead)
+    counts.ahead += matches.setCount - believed.setCount
+    var rows: [Int] = []
+    rows.reserveCapacity(believed.setCount)
+    believed.forEachSet { rows.append($0) }
+    self.rows = rows
+    keys = EntityKeys(plan.per.map { batch.columns[$0] }, rows: rows)
+    var columns: [Column] = []
+    if !rows.isEmpty {
+      columns = plan.arguments.map {
+        $0.evaluate(batch.columns, count: batch.count, selection: believed, failures: &counts.failures)
+      }
+    }
+    arguments = StagedArguments(columns, plans: plan.argumentPlans, rows: rows)
+    times = batch.eventTimes
+    watermarks = marks.watermarks
+  }
+}
+
+/// What became of the events of a batch that were taken in.
+struct RuleOutcome: Sendable {
+  struct Event: Sendable {
+    var row: Int
+    var slot: UInt32
+    /// The entity's clock after the event.
+    var clock: Int64
+  }
+
+  var events: [Event] = []
+  /// One result per event and aggregate.
+  var results: [AggregateResults]
+
+  init(_ aggregates: [AggregatePlan], capacity: Int) {
+    results = aggregates.map { AggregateResults($0, capacity: capacity) }
+    events.reserveCapacity(capacity)
+  }
+}
+
+extension SlidingEntities {
+  /// Takes in the events of a batch, in order.
+  /// - Returns: false when more is held than `limit` units allow; what is held then is of no use.
+  mutating func take(
+    _ input: RuleInput, limit: Int, into outcome: inout RuleOutcome, counts: inout DetectorCounts
+  ) -> Bool {
+    for (ordinal, row) in input.rows.enumerated() {
+      forget(watermark: input.watermarks[row])
+      if let missing = input.keys.missing, missing[ordinal] {
+        counts.withoutEntity += 1
+        continue
+      }
+      let inserted = insert(
+        input.keys.keys[ordinal], time: input.times[row], watermark: input.watermarks[row], staged: input.arguments,
+        ordinal: ordinal)
+      guard let slot = inserted else {
+        counts.late += 1
+        continue
+      }
+      guard units <= limit else { return false }
+      outcome.events.append(RuleOutcome.Event(row: row, slot: slot, clock: entities[Int(slot)].clock))
+      for index in outcome.results.indices {
+        outcome.results[index].append(self, slot: Int(slot), failures: &counts.failures)
+      }
+    }
+    return true
+  }
+}

@@ -1,0 +1,82 @@
+// The two small priority queues of `SlidingEntities`: entities by stamp, and entries that came out of order by time.
+
+/// Slots by stamp, the lowest on top: a binary heap.
+struct StampHeap: Sendable {
+  struct Item: Sendable {
+    var stamp: Int64
+    var slot: UInt32
+    /// The entity in the slot when the item was put here.
+    var id: UInt64
+  }
+
+  private var items: [Item] = []
+
+  @inline(__always)
+  var top: Item? { items.first }
+
+  mutating func insert(stamp: Int64, slot: UInt32, id: UInt64) {
+    var index = items.count
+    items.append(Item(stamp: stamp, slot: slot, id: id))
+    while index > 0 {
+      let parent = (index - 1) / 2
+      guard items[index].stamp < items[parent].stamp else { break }
+      items.swapAt(index, parent)
+      index = parent
+    }
+  }
+
+  /// Raises the stamp of the item on top.
+  mutating func replaceTop(stamp: Int64) {
+    items[0].stamp = stamp
+    siftDown()
+  }
+
+  mutating func removeTop() {
+    items.swapAt(0, items.count - 1)
+    items.removeLast()
+    siftDown()
+  }
+
+  private mutating func siftDown() {
+    var index = 0
+    while true {
+      let left = 2 * index + 1
+      guard left < items.count else { return }
+      let right = left + 1
+      let child = right < items.count && items[right].stamp < items[left].stamp ? right : left
+      guard items[child].stamp < items[index].stamp else { return }
+      items.swapAt(index, child)
+      index = child
+    }
+  }
+}
+
+/// Entries by time, the oldest on top; one heap per entity over a pool that is only as large as there are such entries.
+struct DisorderedEntries: Sendable {
+  private var heap = PairingHeap()
+  private var nodes: [UInt32] = []
+  private var free: [UInt32] = []
+
+  /// Adds an entry's node; returns the new root.
+  mutating func insert(_ node: UInt32, time: Int64, into root: UInt32) -> UInt32 {
+    let place: UInt32
+    if let last = free.popLast() {
+      place = last
+      nodes[Int(place)] = node
+    } else {
+      place = UInt32(nodes.count)
+      nodes.append(node)
+      heap.grow(to: nodes.count)
+    }
+    return heap.insert(place, key: time, into: root)
+  }
+
+  /// The time of the oldest entry of a heap.
+  func time(of root: UInt32) -> Int64 { heap.key(of: root) }
+
+  /// Removes the oldest entry of a heap; returns its node and the new root.
+  mutating func pop(_ root: UInt32) -> (node: UInt32, root: UInt32) {
+    free.append(root)
+    return (nodes[Int(root)], heap.remove(root, from: root))
+  }
+}

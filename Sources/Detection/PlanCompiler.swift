@@ -1,0 +1,214 @@
+// From a use case's texts to a plan's expressions, with everything that is wrong collected. Expressions see what is
+// computed before them: checks the fields; a feature the fields and the features above it; a case of the classification
+// the fields and features; rules and windows all of it and the class by name.
+
+/// The state of one compilation.
+struct PlanCompiler {
+  let useCase: UseCase
+  private let featureDefinitions: [FeatureDefinition]
+  private(set) var diagnostics: [Diagnostic] = []
+  private(set) var checks: [Plan.Check] = []
+  private(set) var features: [(name: String, expression: Expression)] = []
+  private(set) var conditions: [Expression] = []
+  private(set) var rules: [CompiledRule] = []
+  private(set) var windows: [CompiledWindow] = []
+  private(set) var scope: Scope
+  private(set) var classColumn: Int?
+  /// Features that did not compile: their types are guesses.
+  private var wrongFeatures: Set<String> = []
+  /// Columns that something other than a feature reads.
+  private var readColumns: Set<Int> = []
+
+  /// Stands for the column of class indices in the scope: no expression can hold it.
+  private static let unnamed = "\u{0}class"
+
+  /// - Parameter features: those of the use case's features that are to be computed.
+  init(_ useCase: UseCase, features: [FeatureDefinition]) {
+    self.useCase = useCase
+    featureDefinitions = features
+    scope = Scope(useCase.event.schema.fields.map { ($0.name, $0.type.valueType) })
+  }
+
+  mutating func compile() {
+    compileChecks()
+    compileFeatures()
+    compileClassification()
+    for rule in useCase.rules { compile(rule) }
+    for window in useCase.windows { compile(window) }
+  }
+
+  /// The features that a check, case, rule or window reads, and those that these are made of.
+  func readFeatures() -> [FeatureDefinition] {
+    let first = useCase.event.schema.fields.count
+    var read = readColumns
+    for index in features.indices.reversed() where read.contains(first + index) {
+      read.formUnion(features[index].expression.columns)
+    }
+    return featureDefinitions.enumerated().filter { read.contains(first + $0.offset) }.map(\.element)
+  }
+
+  /// Whether a rule or window reads the class by its name.
+  var readsClass: Bool { classColumn.map { readColumns.contains($0 + 1) } ?? false }
+
+  // MARK: Stateless stages
+
+  private mutating func compileChecks() {
+    for check in useCase.event.checks {
+      guard let condition = expression(check.expression, expected: .bool) else { continue }
+      readColumns.formUnion(condition.columns)
+      checks.append(Plan.Check(name: check.name, text: check.expression.text, condition: condition))
+    }
+  }
+
+  private mutating func compileFeatures() {
+    for (index, feature) in featureDefinitions.enumerated() {
+      let below = featureDefinitions[index...].map(\.name)
+      let compiled = expression(feature.expression, expected: nil) { error in
+        guard let name = below.first(where: { error.found?.contains("`\($0)`") ?? false || error.found == $0 }) else {
+          return
+        }
+        error.message =
+          name == feature.name
+          ? "the feature `\(name)` refers to itself" : "the feature `\(name)` is defined below"
+        error.expected = "a field or a feature above `\(feature.name)`"
+      }
+      // A feature that is wrong keeps its name, with a guessed type, so that what uses it is not reported as well.
+      scope = Scope(scope.columns + [(feature.name, compiled?.type ?? .double)])
+      if let compiled { features.append((feature.name, compiled)) } else { wrongFeatures.insert(feature.name) }
+    }
+  }
+
+  private mutating func compileClassification() {
+    guard let classification = useCase.classification else { return }
+    for definition in classification.cases {
+      guard let condition = expression(definition.expression, expected: .bool) else { continue }
+      readColumns.formUnion(condition.columns)
+      conditions.append(condition)
+    }
+    classColumn = scope.columns.count
+    scope = Scope(scope.columns + [(Self.unnamed, .int), (classification.into, .string)])
+  }
+
+  // MARK: Rules and windows
+
+  private mutating func compile(_ definition: RuleDefinition) {
+    do throws(Diagnostics) {
+      let rule = try CompiledRule(definition, scope: scope, event: useCase.event)
+      switch rule {
+      case .stateless(let rule): readColumns.formUnion(rule.columns)
+      case .stateful(let plan): readColumns.formUnion(plan.columns)
+      }
+      rules.append(rule)
+    } catch {
+      let texts = [definition.when, definition.having, definition.reason].compactMap(\.self) + definition.per
+      diagnostics += error.all.filter { !isConsequence($0, in: texts) }
+    }
+  }
+
+  private mutating func compile(_ definition: WindowDefinition) {
+    let before = diagnostics.count
+    checkForm(definition)
+    var by: [(name: String, expression: Expression)] = []
+    for text in definition.by {
+      guard scope.index(of: text.text) != nil else {
+        let near = nearest(to: text.text, among: names)
+        report(
+          "unknown name `\(text.text)` in `by`", at: text.location, expected: "a field, a feature or the class",
+          found: "`\(text.text)`", suggestion: near)
+        continue
+      }
+      if let key = expression(LocatedText(Self.identifier(text.text), at: text.location), expected: nil) {
+        by.append((text.text, key))
+      }
+    }
+    var aggregates: [(name: String, call: AggregateCall)] = []
+    for aggregate in definition.aggregates {
+      if let call = aggregateCall(aggregate) { aggregates.append((aggregate.name, call)) }
+    }
+    guard diagnostics.count == before else { return }
+    for (_, key) in by { readColumns.formUnion(key.columns) }
+    for (_, call) in aggregates { readColumns.formUnion(call.argument?.columns ?? []) }
+    windows.append(
+      CompiledWindow(
+        definition: definition, by: by, aggregates: aggregates, classColumn: classColumn,
+        classes: useCase.classification?.classes ?? [], classificationName: useCase.classification?.into))
+  }
+
+  /// Lengths that go together.
+  private mutating func checkForm(_ window: WindowDefinition) {
+    let place = window.location
+    if window.size % window.every != 0 {
+      report(
+        "`size` of the window `\(window.name)` is not a multiple of `every`", at: place,
+        expected: "windows that start at equal distances and leave no gap")
+    } else if window.size / window.every > Int64(Limits.maxWindowOverlap) {
+      report(
+        "too many windows of `\(window.name)` overlap", at: place,
+        expected: "`size` at most \(Limits.maxWindowOverlap) times `every`",
+        found: "\(window.size / window.every) times")
+    }
+    if let retain = window.retain, retain < window.size + window.allowedLateness {
+      report(
+        "`retain` of the window `\(window.name)` is shorter than `size` and `allowed_lateness` together", at: place,
+        expected: "windows that are kept while they still take events")
+    }
+  }
+
+  private mutating func aggregateCall(_ aggregate: NamedExpression) -> AggregateCall? {
+    let text = aggregate.expression
+    do throws(ExpressionError) {
+      let parsed = try AggregateExpression(text.text, scope: scope, allowed: Set(AggregateFunction.allCases))
+      if let call = parsed.singleCall { return call }
+      report(
+        "the aggregate `\(aggregate.name)` is not a single call", at: text.location,
+        expected: "one aggregate function, such as sum(x); compute with aggregates where they are read")
+    } catch {
+      add(Diagnostic(error, in: text), in: text)
+    }
+    return nil
+  }
+
+  // MARK: Expressions and errors
+
+  private mutating func expression(
+    _ text: LocatedText, expected: ValueType?, explain: (inout Diagnostic) -> Void = { _ in }
+  ) -> Expression? {
+    do throws(ExpressionError) {
+      return try Expression(text.text, scope: scope, expected: expected)
+    } catch {
+      var diagnostic = Diagnostic(error, in: text)
+      explain(&diagnostic)
+      add(diagnostic, in: text)
+      return nil
+    }
+  }
+
+  private mutating func add(_ diagnostic: Diagnostic, in text: LocatedText) {
+    if !isConsequence(diagnostic, in: [text]) { diagnostics.append(diagnostic) }
+  }
+
+  /// Whether a diagnostic may be there only because a feature in these texts did not compile, so that its type is a guess.
+  private func isConsequence(_ diagnostic: Diagnostic, in texts: [LocatedText]) -> Bool {
+    // An unknown name is an error whatever the types are.
+    let isUnknownName = diagnostic.expected == "a known column" || diagnostic.message.hasPrefix("unknown name")
+    guard !wrongFeatures.isEmpty, !isUnknownName else { return false }
+    return texts.contains { text in
+      let words = text.text.split { !($0.isLetter || $0.isNumber || $0 == "_" || $0 == ".") }
+      return words.contains { wrongFeatures.contains(String($0)) }
+    }
+  }
+
+  private mutating func report(
+    _ message: String, at location: SourceLocation, expected: String? = nil, found: String? = nil,
+    suggestion: String? = nil
+  ) {
+    diagnostics.append(
+      Diagnostic(location: location, message: message, expected: expected, found: found, suggestion: suggestion))
+  }
+
+  /// The names that an expression can hold.
+  private var names: [String] { scope.columns.map(\.name).filter { $0 != Self.unnamed } }
+
+  /// A column's name as an expression.
+  private static func identifier(_ name: String) -> String { "\"\(name)\"" }
+}

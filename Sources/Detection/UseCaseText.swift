@@ -1,0 +1,158 @@
+// A use case as canonical text: two use cases that give the same results have the same text, however their files are
+// laid out and commented, and the text is itself a `pipeline.yaml` (in the JSON subset of YAML, a line per entry) that
+// reads back as the same use case. The activation log keeps it, so the form may only be extended: a use case that does
+// not use a new key must keep its text.
+
+extension UseCase {
+  /// The canonical text. Everything that affects results is in it; what has its default value is left out.
+  public var canonicalText: String {
+    var lines = ["\"name\": \(quoted(name)),", "\"event\": {"]
+    lines += eventLines
+    lines.append("}")
+    func section(_ name: String, _ entries: [String], list: Bool) {
+      guard !entries.isEmpty else { return }
+      lines[lines.count - 1] += ","
+      lines.append("\"\(name)\": \(list ? "[" : "{")")
+      lines += entries.enumerated().map { $1 + ($0 + 1 < entries.count ? "," : "") }
+      lines.append(list ? "]" : "}")
+    }
+    section("features", features.map(entry), list: false)
+    if let classification {
+      let cases = classification.cases.map { "{\(entry($0))}" }.joined(separator: ", ")
+      section(
+        "classify",
+        [
+          "\"into\": \(quoted(classification.into))", "\"cases\": [\(cases)]",
+          "\"else\": \(quoted(classification.otherwise))",
+        ], list: false)
+    }
+    section("rules", rules.map { object($0.members) }, list: true)
+    section("windows", windows.map { object($0.members) }, list: true)
+    if let historyRetention { section("history", ["\"retain\": \(duration(historyRetention))"], list: false) }
+    if let resultRetention { section("results", ["\"retain\": \(duration(resultRetention))"], list: false) }
+    return "{\n" + lines.joined(separator: "\n") + "\n}\n"
+  }
+
+  private var eventLines: [String] {
+    let schema = event.schema
+    var entries = ["\"time\": \(quoted(schema.fields[schema.timeField].name))"]
+    if let key = schema.keyField { entries.append("\"key\": \(quoted(schema.fields[key].name))") }
+    if event.outOfOrder != 0 { entries.append("\"out_of_order\": \(duration(event.outOfOrder))") }
+    if event.maxAhead != 86_400_000_000 { entries.append("\"max_ahead\": \(duration(event.maxAhead))") }
+    if let field = event.partitionedBy { entries.append("\"partitioned_by\": \(quoted(field))") }
+    if schema.unknownFields != .ignore {
+      entries.append("\"unknown_fields\": \(quoted(schema.unknownFields.rawValue))")
+    }
+    if schema.maxEventBytes != Limits.maxEventBytes { entries.append("\"max_event_bytes\": \(schema.maxEventBytes)") }
+    if !event.checks.isEmpty {
+      entries.append("\"checks\": {\(event.checks.map(entry).joined(separator: ", "))}")
+    }
+    let fields = schema.fields.map { "\(quoted($0.name)): \(object($0.members))" }
+    entries.append("\"fields\": {\n" + fields.joined(separator: ",\n") + "\n}")
+    return entries.enumerated().map { $1 + ($0 + 1 < entries.count ? "," : "") }
+  }
+}
+
+extension Field {
+  fileprivate var members: [(String, String)] {
+    var members = [("type", quoted(type.name))]
+    if case .timestamp(let format) = type, format != .automatic { members.append(("format", quoted(format.rawValue))) }
+    if path != name.split(separator: ".").map(String.init) {
+      members.append(("path", "[\(path.map(quoted).joined(separator: ", "))]"))
+    }
+    if required { members.append(("required", "true")) }
+    if let defaultValue { members.append(("default", text(of: defaultValue))) }
+    if let minimum { members.append(("min", text(of: minimum))) }
+    if let maximum { members.append(("max", text(of: maximum))) }
+    if let maxLength { members.append(("max_length", String(maxLength))) }
+    if let allowed { members.append(("allowed", "[\(allowed.map(text).joined(separator: ", "))]")) }
+    if let pattern { members.append(("pattern", quoted(pattern))) }
+    if numericStrings { members.append(("numeric_strings", "true")) }
+    return members
+  }
+}
+
+extension RuleDefinition {
+  fileprivate var members: [(String, String)] {
+    var members = [("name", quoted(name)), ("severity", quoted(severity.rawValue))]
+    if let when { members.append(("when", quoted(when.text))) }
+    if !per.isEmpty { members.append(("per", "[\(per.map { quoted($0.text) }.joined(separator: ", "))]")) }
+    if let within { members.append(("within", duration(within))) }
+    if let having { members.append(("having", quoted(having.text))) }
+    if let coolDown { members.append(("cool_down", duration(coolDown))) }
+    if let reason { members.append(("reason", quoted(reason.text))) }
+    return members
+  }
+}
+
+extension WindowDefinition {
+  fileprivate var members: [(String, String)] {
+    var members = [("name", quoted(name)), ("type", quoted(kind.rawValue)), ("size", duration(size))]
+    if kind == .sliding { members.append(("every", duration(every))) }
+    if !by.isEmpty { members.append(("by", "[\(by.map { quoted($0.text) }.joined(separator: ", "))]")) }
+    if allowedLateness != 0 { members.append(("allowed_lateness", duration(allowedLateness))) }
+    if let retain { members.append(("retain", duration(retain))) }
+    members.append(("aggregates", "{\(aggregates.map(entry).joined(separator: ", "))}"))
+    return members
+  }
+}
+
+private func object(_ members: [(String, String)]) -> String {
+  "{\(members.map { "\"\($0.0)\": \($0.1)" }.joined(separator: ", "))}"
+}
+
+private func entry(_ expression: NamedExpression) -> String {
+  "\(quoted(expression.name)): \(quoted(expression.expression.text))"
+}
+
+/// Whole milliseconds, the smallest unit that a file can hold.
+private func duration(_ microseconds: Int64) -> String { "\"\(microseconds / 1_000)ms\"" }
+
+private func text(of scalar: Scalar) -> String {
+  switch scalar {
+  case .null: "null"
+  case .int(let value): String(value)
+  case .double(let value): value.description
+  case .bool(let value): String(value)
+  case .string(let value): quoted(value)
+  case .timestamp(let value): quoted(utc(value))
+  }
+}
+
+/// A JSON string: control characters and line separators escaped.
+private func quoted(_ text: String) -> String {
+  var result = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": result += "\\\""
+    case "\\": result += "\\\\"
+    case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{A0}", "\u{2028}", "\u{2029}", "\u{FEFF}", "\u{FFFE}", "\u{FFFF}":
+      let hex = String(scalar.value, radix: 16)
+      result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+    default: result.unicodeScalars.append(scalar)
+    }
+  }
+  return result + "\""
+}
+
+/// RFC 3339 with six decimals. The date is counted from 0000-03-01, so that the leap day ends its year.
+private func utc(_ microseconds: Int64) -> String {
+  func padded(_ value: Int64, _ width: Int) -> String {
+    let digits = String(value)
+    return String(repeating: "0", count: max(0, width - digits.count)) + digits
+  }
+  let dayLength: Int64 = 86_400_000_000
+  let time = (microseconds % dayLength + dayLength) % dayLength
+  let days = (microseconds - time) / dayLength + 719_468
+  let era = (days >= 0 ? days : days - 146_096) / 146_097
+  let dayOfEra = days - era * 146_097
+  let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+  let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+  let march = (5 * dayOfYear + 2) / 153
+  let month = march < 10 ? march + 3 : march - 9
+  let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+  let second = time / 1_000_000
+  return "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfYear - (153 * march + 2) / 5 + 1, 2))"
+    + "T\(padded(second / 3_600, 2)):\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))"
+    + ".\(padded(time % 1_000_000, 6))Z"
+}

@@ -1,0 +1,44 @@
+// Lengths of time as people write them: `500ms`, `10m`, `1h30m`, `8d`. Stored as microseconds.
+
+/// Reads and writes durations.
+enum DurationText {
+  /// Unit names by falling length, with their microseconds.
+  static let units: [(name: String, microseconds: Int64)] = [
+    ("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000),
+  ]
+
+  /// The microseconds of a duration: whole numbers with a unit each, from large to small, each unit at most once; `0`
+  /// needs none. Nil for anything else and for what exceeds a thousand years.
+  static func parse(_ text: String) -> Int64? {
+    if text == "0" { return 0 }
+    var rest = Substring(text)
+    var next = 0
+    var total: Int64 = 0
+    while !rest.isEmpty {
+      let digits = rest.prefix { $0.isASCII && $0.isNumber }
+      rest = rest.dropFirst(digits.count)
+      let letters = rest.prefix { $0.isASCII && $0.isLetter }
+      rest = rest.dropFirst(letters.count)
+      guard let number = Int64(digits), let unit = units.firstIndex(where: { $0.name == letters }), unit >= next else {
+        return nil
+      }
+      let (product, overflow) = number.multipliedReportingOverflow(by: units[unit].microseconds)
+      let (sum, carry) = total.addingReportingOverflow(product)
+      guard !overflow, !carry, sum <= 365_000 * units[0].microseconds else { return nil }
+      total = sum
+      next = unit + 1
+    }
+    return next == 0 ? nil : total
+  }
+
+  /// The shortest text that `parse` reads back; microseconds below one millisecond are cut.
+  static func format(_ microseconds: Int64) -> String {
+    var rest = microseconds
+    var text = ""
+    for unit in units where rest >= unit.microseconds {
+      text += "\(rest / unit.microseconds)\(unit.name)"
+      rest %= unit.microseconds
+    }
+    return text.isEmpty ? "0s" : text
+  }
+}

@@ -1,0 +1,68 @@
+// `pulse infer`: a first pipeline.yaml from a sample of events.
+
+import ArgumentParser
+import Connectors
+import Detection
+import Foundation
+import Pipeline
+
+struct Infer: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a first pipeline.yaml from a sample of events.",
+    discussion: """
+      Reads the first events of an NDJSON, CSV, Parquet or Arrow file and prints a use case: types, what is required, \
+      likely event time, key and constraints, each with what was seen. Read it before you rely on it.
+
+        mkdir mine && pulse infer events.ndjson > mine/pipeline.yaml && pulse check mine
+      """)
+
+  @Argument(help: "The file to look at.")
+  var file: String
+
+  @Option(help: "Events to look at, at most.")
+  var limit = 10_000
+
+  @Option(help: "Name of the use case (default: from the file's name).")
+  var name: String?
+
+  func validate() throws {
+    guard limit > 0 else { throw ValidationError("--limit must be more than 0, found \(limit)") }
+  }
+
+  func run() throws {
+    let sample = try loadSample()
+    let stem = ((file as NSString).lastPathComponent as NSString).deletingPathExtension
+    do {
+      Terminal.print(
+        try UseCaseInference.pipeline(
+          for: sample, name: name ?? Self.identifier(stem), source: (file as NSString).lastPathComponent))
+    } catch { throw OperatingError(.input, "\(file): \(error)") }
+  }
+
+  private func loadSample() throws -> EventSample {
+    guard let handle = FileHandle(forReadingAtPath: file) else {
+      throw OperatingError(.input, "\(file) cannot be read: \(String(cString: strerror(errno)))")
+    }
+    let beginning: Data
+    do { beginning = try handle.read(upToCount: 6) ?? Data() } catch {
+      throw OperatingError(.input, "\(file) cannot be read: is it a directory?")
+    }
+    if beginning.starts(with: Array("PAR1".utf8)) || beginning.starts(with: Array("ARROW1".utf8)) {
+      do {
+        let reader = try ColumnarFileReader(path: file)
+        return EventSample(columns: try reader.nextBatch(maxRows: min(limit, Limits.maxBatchRows)) ?? [], limit: limit)
+      } catch { throw OperatingError(.input, "\(error)") }
+    }
+    // Enough text for the sample: events beyond this many bytes are not looked at.
+    let text = String(decoding: beginning + (try handle.read(upToCount: 64 << 20) ?? Data()), as: UTF8.self)
+    return file.lowercased().hasSuffix(".csv")
+      ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
+  }
+
+  /// A name that a use case may have.
+  static func identifier(_ text: String) -> String {
+    let mapped = text.lowercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }
+    let trimmed = String(mapped).split(separator: "-").joined(separator: "-")
+    return trimmed.first?.isLetter == true ? trimmed : "events"
+  }
+}

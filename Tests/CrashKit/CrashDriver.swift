@@ -1,0 +1,124 @@
+// Kills a running `pulse run` again and again, restarts it, and compares what it stored with an uninterrupted run.
+
+import Foundation
+
+/// A use case, its input and how to run it.
+public struct CrashDriver: Sendable {
+  /// How one run works.
+  public struct Variant: Sendable, CustomStringConvertible {
+    public var batchSize: Int
+    public var workers: Int
+
+    public init(batchSize: Int, workers: Int) {
+      self.batchSize = batchSize
+      self.workers = workers
+    }
+
+    public var description: String { "batch size \(batchSize), \(workers) worker(s)" }
+  }
+
+  /// What happened to one data directory.
+  public struct Outcome: Sendable {
+    public var kills = 0
+    /// Kills after which a restart found a checkpoint to continue from.
+    public var resumes = 0
+    public var differences: [String] = []
+  }
+
+  private let pulse: String
+  private let useCase: String
+  private let input: String
+  private let folder: String
+
+  /// - Parameters:
+  ///   - pulse: path of the command.
+  ///   - useCase: folder of the use case.
+  ///   - folder: where data directories are made.
+  public init(pulse: String, useCase: String, input: String, folder: String) {
+    self.pulse = pulse
+    self.useCase = useCase
+    self.input = input
+    self.folder = folder
+  }
+
+  /// Runs without interruption.
+  /// - Returns: the data directory.
+  public func runThrough(_ variant: Variant, name: String) throws -> String {
+    let data = "\(folder)/\(name)"
+    let process = try start(variant, data: data)
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else {
+      throw CrashError("an uninterrupted run ended with \(process.terminationStatus)")
+    }
+    return data
+  }
+
+  /// Kills a run `kills` times at random moments, restarting it each time on the same data directory, then lets it end.
+  /// When it ends before that many kills, the rest happens on another data directory.
+  public func runWithKills(
+    _ variant: Variant, kills: Int, expecting expected: StoredResults, randomness: inout some RandomNumberGenerator
+  ) throws -> Outcome {
+    var outcome = Outcome()
+    var round = 0
+    while outcome.kills < kills {
+      let data = "\(folder)/killed-\(variant.batchSize)-\(variant.workers)-\(round)"
+      round += 1
+      var finished = false
+      while !finished && outcome.kills < kills {
+        let process = try start(variant, data: data)
+        // From before the store is open to well into the input: most of a run's life is reading and committing.
+        usleep(UInt32.random(in: 10_000...260_000, using: &randomness))
+        if process.isRunning {
+          kill(process.processIdentifier, SIGKILL)
+          process.waitUntilExit()
+        }
+        if process.terminationReason == .exit {
+          guard process.terminationStatus == 0 else {
+            throw CrashError("a restarted run ended with \(process.terminationStatus) (\(variant))")
+          }
+          finished = true
+        } else {
+          outcome.kills += 1
+          if FileManager.default.fileExists(atPath: data + "/pulse.sqlite") { outcome.resumes += 1 }
+        }
+      }
+      let last = try start(variant, data: data)
+      last.waitUntilExit()
+      guard last.terminationStatus == 0 else { throw CrashError("the last run ended with \(last.terminationStatus)") }
+      outcome.differences += try StoredResults(dataDirectory: data).differences(from: expected)
+      try? FileManager.default.removeItem(atPath: data)
+    }
+    return outcome
+  }
+
+  private func start(_ variant: Variant, data: String) throws -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: pulse)
+    process.arguments = [
+      "run", "--use-case", useCase, "--source", input, "--data", data, "--quiet", "--checkpoint-interval", "0.05",
+      "--batch-size", String(variant.batchSize), "--workers", String(variant.workers),
+    ]
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    return process
+  }
+}
+
+/// Why a crash test could not be carried out.
+public struct CrashError: Error, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): the same seed gives the same kills.
+public struct SeededRandom: RandomNumberGenerator {
+  private var state: UInt64
+  public init(seed: UInt64) { state = seed }
+  public mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}

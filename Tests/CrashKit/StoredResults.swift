@@ -1,0 +1,81 @@
+// Everything a run has stored that must not depend on crashes, batch sizes or workers, as rows that can be compared one
+// by one: anomalies, dead letters, windows, counts and positions from the store, and the history shards byte for byte.
+
+import Foundation
+import GRDB
+
+/// The results in a data directory.
+public struct StoredResults: Sendable {
+  /// Sorted rows by table; a shard of history is a row of its path and contents.
+  public private(set) var tables: [String: [String]] = [:]
+
+  /// Columns that name a row and what it says. Internal state (segments of rules, tails) may differ between runs.
+  private static let queries = [
+    "anomalies": "SELECT * FROM anomalies",
+    "dead_letters": "SELECT * FROM dead_letters",
+    "window_parts": "SELECT * FROM window_parts",
+    "partitions": """
+    SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
+    """,
+    "history_shards": "SELECT * FROM history_shards",
+  ]
+
+  /// Reads a data directory that no run is using.
+  public init(dataDirectory: String) throws {
+    let queue = try DatabaseQueue(path: dataDirectory + "/pulse.sqlite")
+    for (table, query) in Self.queries {
+      tables[table] = try queue.read { database in
+        try Row.fetchAll(database, sql: query).map { row in
+          row.map { name, value in "\(name)=\(Self.text(value))" }.joined(separator: "|")
+        }
+      }.sorted()
+    }
+    tables["history"] = try Self.shards(below: dataDirectory + "/history")
+  }
+
+  /// The number of anomalies of each detector.
+  public static func anomalyCounts(dataDirectory: String) throws -> [String: Int] {
+    try DatabaseQueue(path: dataDirectory + "/pulse.sqlite").read { database in
+      try Row.fetchAll(database, sql: "SELECT detector, count(*) FROM anomalies GROUP BY 1")
+        .reduce(into: [:]) { $0[$1[0]] = $1[1] }
+    }
+  }
+
+  /// What differs from the expected results: missing and surplus rows, at most `limit` a table; empty when equal.
+  public func differences(from expected: StoredResults, limit: Int = 3) -> [String] {
+    var differences: [String] = []
+    for table in expected.tables.keys.sorted() {
+      var counts: [String: Int] = [:]
+      for row in expected.tables[table] ?? [] { counts[row, default: 0] += 1 }
+      for row in tables[table] ?? [] { counts[row, default: 0] -= 1 }
+      let missing = counts.filter { $0.value > 0 }.keys.sorted()
+      let surplus = counts.filter { $0.value < 0 }.keys.sorted()
+      differences += missing.prefix(limit).map { "\(table): missing \($0.prefix(600))" }
+      differences += surplus.prefix(limit).map { "\(table): surplus \($0.prefix(600))" }
+    }
+    return differences
+  }
+
+  private static func text(_ value: DatabaseValue) -> String {
+    switch value.storage {
+    case .null: "null"
+    case .int64(let value): String(value)
+    case .double(let value): "\(value) (\(String(value.bitPattern, radix: 16)))"
+    case .string(let value): value
+    case .blob(let value): value.base64EncodedString()
+    }
+  }
+
+  private static func shards(below folder: String) throws -> [String] {
+    let paths = (FileManager.default.enumerator(atPath: folder)?.allObjects as? [String] ?? []).sorted()
+    return try paths.compactMap { path in
+      var isDirectory: ObjCBool = false
+      _ = FileManager.default.fileExists(atPath: folder + "/" + path, isDirectory: &isDirectory)
+      if isDirectory.boolValue { return nil }
+      let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/" + path))
+      // A hash would do as well, but FNV-1a over all bytes is enough to tell two shards apart and needs no library.
+      let hash = data.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+      return "\(path)|\(data.count) bytes|\(String(hash, radix: 16))"
+    }
+  }
+}

@@ -1,0 +1,202 @@
+// The operator by hand-computed examples: which windows an event belongs to, when it is late, when a window closes.
+
+import Testing
+
+@testable import Detection
+
+@Suite struct WindowOperatorTests {
+  /// Start, key, events and whether it is closed, of the windows that are not key 0's.
+  private func summary(_ run: WindowTestRun) -> [String] {
+    run.parts.filter { $0.by != [.int(0)] }.map { part in
+      "\(part.start)..<\(part.end) \(part.events)\(part.closed ? " closed" : "")"
+    }
+  }
+
+  /// Watermark at 0, then the given times.
+  private func run(_ window: CompiledWindow, _ times: [Int64]) throws -> WindowTestRun {
+    let run = WindowTestRun(window)
+    try run.add(windowTestStart(at: 0))
+    try run.add(times.map { WindowTestEvent(time: $0) })
+    try run.checkpoint()
+    return run
+  }
+
+  @Test func latenessIsJudgedByTheWatermarkBeforeTheEvent() throws {
+    let window = windowTestDefinition(size: 10, lateness: 5)
+    // The watermark before the second event is 14: end 10 + 5 > 14. Before the third it is 15: late, to the point.
+    let run = try run(window, [14, 9, 15, 9, 9])
+    #expect(summary(run) == ["0..<10 1 closed", "10..<20 2"])
+    #expect(run.late == [103, 104])
+    #expect(run.windows.lateEvents == 2)
+    #expect(run.windows.openCount == 1)
+  }
+
+  @Test func anEventWithinTheLatenessRevisesItsWindow() throws {
+    let run = WindowTestRun(windowTestDefinition(size: 10, lateness: 5))
+    try run.add(windowTestStart(at: 0) + [WindowTestEvent(time: 3), WindowTestEvent(time: 12)])
+    try run.checkpoint()
+    #expect(summary(run) == ["0..<10 1", "10..<20 1"])
+    try run.add([WindowTestEvent(time: 4)])
+    try run.checkpoint()
+    #expect(summary(run) == ["0..<10 2", "10..<20 1"])
+    #expect(run.late.isEmpty)
+  }
+
+  @Test func aWindowClosesAtItsEndPlusLateness() throws {
+    var run = try run(windowTestDefinition(size: 10, lateness: 5), [1, 14])
+    #expect(summary(run) == ["0..<10 1", "10..<20 1"])
+    run = try self.run(windowTestDefinition(size: 10, lateness: 5), [1, 15])
+    #expect(summary(run) == ["0..<10 1 closed", "10..<20 1"])
+    #expect(run.windows.takeChanges().isEmpty)
+  }
+
+  @Test func anEventOnTheBoundaryBelongsToTheNextWindow() throws {
+    let run = try run(windowTestDefinition(size: 10, lateness: 100), [9, 10, 19, 20])
+    #expect(summary(run) == ["0..<10 1", "10..<20 2", "20..<30 1"])
+  }
+
+  @Test func slidingWindowsOverlap() throws {
+    let run = try run(windowTestDefinition(size: 30, every: 10, lateness: 100), [25])
+    #expect(summary(run) == ["0..<30 1", "10..<40 1", "20..<50 1"])
+    // A size that is no multiple of the distance: 7 lies in 5..<12 and 0..<7 ends before it, 6 lies in both.
+    let uneven = try self.run(windowTestDefinition(size: 7, every: 5, lateness: 100), [6, 7])
+    #expect(summary(uneven) == ["0..<7 1", "5..<12 2"])
+  }
+
+  @Test func anEventIsLateOnlyIfItIsForAllItsWindows() throws {
+    let run = try run(windowTestDefinition(size: 20, every: 10), [40, 25, 29, 10, 15])
+    // Before 25 the watermark is 40: 10..<30 and 20..<40 have closed, both by ≤; so for 29 and the rest.
+    #expect(summary(run) == ["30..<50 1", "40..<60 1"])
+    #expect(run.late == [101, 102, 103, 104])
+    let partly = try self.run(windowTestDefinition(size: 20, every: 10), [35, 25])
+    #expect(summary(partly) == ["20..<40 2", "30..<50 1"])
+    #expect(partly.late.isEmpty)
+  }
+
+  @Test func eventsBetweenSparseWindowsBelongToNone() throws {
+    let run = try run(windowTestDefinition(size: 2, every: 10), [1, 2, 9, 11, 100, 5])
+    #expect(summary(run) == ["0..<2 1 closed", "10..<12 1 closed", "100..<102 1"])
+    #expect(run.late.isEmpty)
+  }
+
+  @Test func timesBefore1970() throws {
+    let run = WindowTestRun(windowTestDefinition(size: 10, lateness: 0))
+    try run.add(windowTestStart(at: -100) + [-21, -20, -11, -10, -1, 0].map { WindowTestEvent(time: $0) })
+    try run.checkpoint()
+    #expect(
+      summary(run) == [
+        "-30..<-20 1 closed", "-20..<-10 2 closed", "-10..<0 2 closed", "0..<10 1",
+      ])
+  }
+
+  @Test func theYear9999StaysInItsOwnWindow() throws {
+    let far: Int64 = 253_402_300_799_999_999
+    let run = WindowTestRun(windowTestDefinition(size: 60_000_000), maxAhead: 86_400_000_000)
+    try run.add(windowTestStart(at: 1_700_000_000_000_000))
+    try run.add([far, 1_700_000_001_000_000, 1_700_000_002_000_000].map { WindowTestEvent(time: $0) })
+    try run.checkpoint()
+    #expect(run.late.isEmpty)
+    #expect(
+      summary(run) == [
+        "1699999980000000..<1700000040000000 2", "253402300740000000..<253402300800000000 1",
+      ])
+  }
+
+  @Test func theYear1970FirstMakesNothingLate() throws {
+    let run = WindowTestRun(windowTestDefinition(size: 60_000_000), maxAhead: 86_400_000_000)
+    let now: Int64 = 1_700_000_000_000_000
+    try run.add([WindowTestEvent(time: 0)] + (0..<99).map { WindowTestEvent(time: now + $0) })
+    try run.add((0..<200).map { WindowTestEvent(time: now + 100 + $0) })
+    try run.checkpoint()
+    #expect(run.late.isEmpty)
+    #expect(summary(run) == ["0..<60000000 1 closed", "1699999980000000..<1700000040000000 299"])
+  }
+
+  @Test func timeGoingBackwardsIsLateAndCounted() throws {
+    let run = WindowTestRun(windowTestDefinition(size: 10, lateness: 20))
+    try run.add(windowTestStart(at: 1000) + (0..<100).map { WindowTestEvent(time: 1000 - $0) })
+    try run.checkpoint()
+    // Closed at 1000: ends up to 980. The events 980...1000 are on time for windows 970 (end 980, no), 980, 990, 1000.
+    #expect(summary(run) == ["980..<990 10", "990..<1000 10", "1000..<1010 1"])
+    #expect(run.windows.lateEvents == 79)
+  }
+
+  @Test func nothingIsLateOrClosedBeforeTheWatermarkIsKnown() throws {
+    let run = WindowTestRun(windowTestDefinition(size: 10))
+    try run.add((0..<99).reversed().map { WindowTestEvent(time: $0 * 10) })
+    try run.checkpoint()
+    #expect(run.late.isEmpty)
+    #expect(run.windows.openCount == 99)
+    #expect(run.parts.allSatisfy { !$0.closed })
+  }
+
+  @Test func theEdgesOfTimeDoNotOverflow() throws {
+    for window in [
+      windowTestDefinition(size: 10, lateness: .max), windowTestDefinition(size: 1 << 59, every: 1 << 55),
+    ] {
+      let run = WindowTestRun(window)
+      try run.add([Int64.min, .min + 1, -1, 0, 1, .max - 1, .max].map { WindowTestEvent(time: $0) })
+      try run.add([Int64](repeating: .max, count: 300).map { WindowTestEvent(time: $0) })
+      try run.checkpoint()
+      // The watermark starts at the least time; it believes -1 when the 98 events since and two more have agreed, and
+      // the greatest time when the 97 of these that hold it and three more have. Then all is late.
+      #expect(run.parts.allSatisfy { $0.closed })
+      #expect(run.late == Array(105..<307))
+      #expect(run.parts.map(\.events).max() == 100)
+    }
+  }
+
+  @Test func retentionFollowsTheWatermarkAndSparesOpenWindows() {
+    let window = windowTestDefinition(size: 10, lateness: 5, retain: 100)
+    #expect(window.expired(before: .min) == nil)
+    #expect(window.expired(before: 1000) == 900)
+    #expect(window.expired(before: .min + 1) == .min)
+    #expect(windowTestDefinition(size: 10, lateness: 5, retain: 3).expired(before: 1000) == 985)
+    #expect(windowTestDefinition(size: 10).expired(before: 1000) == nil)
+  }
+
+  @Test(arguments: [1, 3, 1000])
+  func theBoundOfOpenWindowsDoesNotDependOnBatches(_ cut: Int) throws {
+    // The ten windows of the start and one of the beginning are open when the first event of the next ten comes: a bound
+    // of 12 holds over many closings, 11 does not.
+    let events = windowTestStart(at: 0) + (0..<1000).map { WindowTestEvent(time: Int64($0), key: Int64($0 % 10) + 1) }
+    for by in [[WindowTestColumn.key], [.key, .name]] {
+      let window = windowTestDefinition(size: 10, by: by)
+      func feed(_ run: WindowTestRun) throws {
+        for start in stride(from: 0, to: events.count, by: cut) {
+          try run.add(events[start..<min(start + cut, events.count)])
+        }
+      }
+      let fits = WindowTestRun(window, maxOpen: 12)
+      try feed(fits)
+      try fits.checkpoint()
+      #expect(fits.parts.reduce(0) { $0 + $1.events } == 1100)
+      let error = #expect(throws: WindowError.self) { try feed(WindowTestRun(window, maxOpen: 11)) }
+      #expect(error?.description.contains("test: more than 11 windows") == true)
+    }
+  }
+
+  @Test func refusesPartsThatAreNotItsOwn() throws {
+    let run = try run(windowTestDefinition(size: 10, lateness: 100), [1])
+    let part = try #require(run.parts.last)
+    let other = windowTestDefinition(
+      size: 10, lateness: 100, aggregates: [windowTestCall(.count), windowTestCall(.sum, .value)])
+    #expect(throws: CodingError.self) { try WindowOperator(other).restore([part]) }
+    func changed(_ change: (inout WindowPart) -> Void) -> WindowPart {
+      var copy = part
+      change(&copy)
+      return copy
+    }
+    let bad = [
+      changed { $0.window = "another" }, changed { $0.start += 1 }, changed { $0.end += 10 },
+      changed { $0.closed = true }, changed { $0.by = [] }, changed { $0.by = [.string("a")] },
+      changed { $0.events = -1 }, changed { $0.state[0] = 9 }, changed { $0.state.append(0) },
+      changed { $0.state.removeLast() }, changed { $0.state = [] },
+    ]
+    for part in bad {
+      #expect(throws: CodingError.self) { try WindowOperator(run.window).restore([part]) }
+    }
+    #expect(throws: CodingError.self) { try WindowOperator(run.window).restore([part, part]) }
+    try WindowOperator(run.window).restore([part])
+  }
+}

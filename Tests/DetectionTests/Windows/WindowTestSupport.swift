@@ -1,0 +1,179 @@
+// Events, definitions and a seeded generator for the tests of windows.
+
+import Testing
+
+@testable import Detection
+
+/// SplitMix64 with a seed.
+struct WindowTestRandom: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    defer { state &+= 0x9E37_79B9_7F4A_7C15 }
+    return ValueHash.hash(word: state)
+  }
+}
+
+/// An event as the tests of windows see it.
+struct WindowTestEvent {
+  var time: Int64
+  var key: Int64? = 1
+  var name: String? = "a"
+  var value: Double? = 0
+  var number: Int64 = 0
+  var category = 0
+}
+
+/// Columns of the batches: key, name, value, number, class.
+enum WindowTestColumn: Int, CaseIterable {
+  case key, name, value, number, category
+
+  var type: ValueType {
+    switch self {
+    case .key, .number, .category: .int
+    case .name: .string
+    case .value: .double
+    }
+  }
+
+  static var scope: Scope { Scope(allCases.map { ("\($0)", $0.type) }) }
+
+  var expression: Expression {
+    do { return try Expression("\(self)", scope: Self.scope) } catch { preconditionFailure("\(error)") }
+  }
+}
+
+/// A call such as `sum(value)`, named so.
+func windowTestCall(_ function: AggregateFunction, _ column: WindowTestColumn? = nil, _ fraction: Double? = nil)
+  -> (name: String, call: AggregateCall)
+{
+  let text = "\(function)(\(column.map { "\($0)" } ?? "*")\(fraction.map { ", \($0)" } ?? ""))"
+  let written = if function == .distinct, let column { "count(DISTINCT \(column))" } else { text }
+  do {
+    let expression = try AggregateExpression(
+      written, scope: WindowTestColumn.scope, allowed: Set(AggregateFunction.allCases))
+    guard let call = expression.singleCall else { preconditionFailure("\(text) is more than one call") }
+    return (text, call)
+  } catch {
+    preconditionFailure("\(text): \(error)")
+  }
+}
+
+/// Every aggregate over columns of every type that it takes.
+let windowTestEveryCall: [(name: String, call: AggregateCall)] =
+  [windowTestCall(.count), windowTestCall(.rate), windowTestCall(.rate, .value)]
+  + [AggregateFunction.sum, .avg, .stddev].flatMap { [windowTestCall($0, .value), windowTestCall($0, .number)] }
+  + [AggregateFunction.count, .min, .max, .first, .last, .distinct].flatMap {
+    [windowTestCall($0, .value), windowTestCall($0, .number), windowTestCall($0, .name)]
+  }
+  + [0.5, 0.95, 0.99].map { windowTestCall(.quantile, .value, $0) } + [windowTestCall(.quantile, .number, 0.5)]
+
+func windowTestDefinition(
+  size: Int64, every: Int64? = nil, lateness: Int64 = 0, retain: Int64? = nil, by: [WindowTestColumn] = [.key],
+  aggregates: [(name: String, call: AggregateCall)] = [windowTestCall(.count)]
+) -> CompiledWindow {
+  CompiledWindow(
+    definition: WindowDefinition(
+      name: "test", kind: every == nil ? .tumbling : .sliding, size: size, every: every,
+      by: by.map { LocatedText("\($0)") }, allowedLateness: lateness, retain: retain,
+      aggregates: aggregates.map { NamedExpression(name: $0.name, expression: LocatedText($0.call.text)) }),
+    by: by.map { ("\($0)", $0.expression) }, aggregates: aggregates,
+    classColumn: WindowTestColumn.category.rawValue, classes: ["odd", "even", "normal"],
+    classificationName: "kind")
+}
+
+func windowTestBatch(_ events: some Collection<WindowTestEvent>, from row: Int = 0, dictionary: Bool = false)
+  -> EventBatch
+{
+  let events = Array(events)
+  let rows = events.indices.map { Int64(row + $0) }
+  var names = Column(.string, events.map { $0.name.map { .string($0) } ?? .null })
+  if dictionary {
+    var entries: [String] = []
+    let codes = events.map { event in
+      let name = event.name ?? ""
+      if let known = entries.firstIndex(of: name) { return UInt32(known) }
+      entries.append(name)
+      return UInt32(entries.count - 1)
+    }
+    let plain = StringColumn(entries)
+    names = Column(
+      .string(StringColumn(offsets: plain.offsets, bytes: plain.bytes, codes: codes)), validity: names.validity)
+  }
+  return EventBatch(
+    partition: PartitionID(source: "test", number: 0),
+    positions: RecordPositions(segment: 0, offsets: rows, rows: rows), eventTimes: events.map(\.time),
+    columns: [
+      Column(.int, events.map { $0.key.map { .int($0) } ?? .null }), names,
+      Column(.double, events.map { $0.value.map { .double($0) } ?? .null }),
+      Column(.int, events.map { .int($0.number) }), Column(.int, events.map { .int(Int64($0.category)) }),
+    ])
+}
+
+/// An operator with its watermark, fed in cuts and restarted on the way; collects what is stored.
+final class WindowTestRun {
+  let window: CompiledWindow
+  private let make: () -> Watermark
+  private var watermark: Watermark
+  private(set) var windows: WindowOperator
+  /// The latest stored part of every window.
+  private(set) var stored: [String: WindowPart] = [:]
+  private var storedWatermark: [(key: [UInt8], value: [UInt8])] = []
+  private(set) var late: [Int] = []
+  private var row = 0
+
+  init(_ window: CompiledWindow, outOfOrder: Int64 = 0, maxAhead: Int64 = 1 << 40, maxOpen: Int = 1000) {
+    self.window = window
+    make = { Watermark(outOfOrder: outOfOrder, maxAhead: maxAhead) }
+    watermark = make()
+    windows = WindowOperator(window, maxOpen: maxOpen)
+  }
+
+  func add(_ events: some Collection<WindowTestEvent>, dictionary: Bool = false) throws {
+    let batch = windowTestBatch(events, from: row, dictionary: dictionary)
+    var failures = 0
+    let marked = watermark.mark(batch.eventTimes)
+    let rows = try windows.add(batch, marks: marked, failures: &failures)
+    rows?.forEachSet { late.append(row + $0) }
+    row += batch.count
+  }
+
+  /// Stores what changed.
+  func checkpoint() throws {
+    for part in windows.takeChanges() {
+      let key = "\(part.start) \(part.by)"
+      try #require(stored[key]?.closed != true, "a closed window changed")
+      stored[key] = part
+    }
+    storedWatermark = watermark.takeChanges().puts + (storedWatermark.isEmpty ? [] : storedWatermark)
+    storedWatermark = Array(storedWatermark.prefix(1))
+  }
+
+  /// Forgets everything since the last checkpoint except the row, which must be at a checkpoint, and continues from what
+  /// is stored.
+  func restart() throws {
+    watermark = make()
+    try watermark.restore(from: storedWatermark)
+    windows = WindowOperator(window)
+    try windows.restore(stored.values.filter { !$0.closed })
+  }
+
+  /// What is stored, by start and key.
+  var parts: [WindowPart] {
+    stored.sorted { ($0.value.start, $0.key) < ($1.value.start, $1.key) }.map(\.value)
+  }
+
+  func results() throws -> [String: [String: Scalar]] {
+    try stored.mapValues { part in
+      let result = try WindowResult.merge([part], of: window)
+      return Dictionary(uniqueKeysWithValues: result.aggregates.map { ($0.name, $0.value) })
+    }
+  }
+}
+
+/// Events of the given times, a hundred of which at `origin` come first so that the watermark is known.
+func windowTestStart(at origin: Int64) -> [WindowTestEvent] {
+  Array(repeating: WindowTestEvent(time: origin, key: 0), count: Limits.watermarkAgreement)
+}

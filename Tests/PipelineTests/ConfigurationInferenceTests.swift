@@ -1,0 +1,194 @@
+// `pulse infer`: the text it writes passes the check, whatever the sample holds, and says what was seen.
+
+import Foundation
+import Testing
+
+@testable import Detection
+@testable import Pipeline
+
+/// SplitMix64 (Steele, Lea, Flood 2014), for samples that are the same in every run.
+private struct SampleRandom: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var value = state
+    value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+    return value ^ (value >> 31)
+  }
+}
+
+@Suite struct ConfigurationInferenceTests {
+  private func infer(_ sample: EventSample) throws -> String {
+    try UseCaseInference.pipeline(for: sample, name: "My sample.ndjson", source: "sample.ndjson")
+  }
+
+  /// The text with the commented example taken as it is.
+  private func withExamples(_ text: String) -> String {
+    guard let start = text.range(of: "# rules:") else { return text }
+    let examples = text[start.lowerBound...].split(separator: "\n").map { $0.hasPrefix("# ") ? $0.dropFirst(2) : $0 }
+    return text[..<start.lowerBound] + examples.joined(separator: "\n") + "\n"
+  }
+
+  private func expectRight(_ text: String) {
+    for text in [text, withExamples(text)] {
+      let check = UseCaseChecker.check(text: text)
+      #expect(check.diagnostics.isEmpty, "\(check.rendered)\n\(text)")
+    }
+  }
+
+  /// The dead letters that the events of a sample become under the inferred use case, as messages.
+  private func rejected(_ text: String, _ payload: RawBatch.Payload, count: Int) throws -> [String] {
+    let check = UseCaseChecker.check(text: text)
+    let plan = try #require(check.plan, "\(check.rendered)")
+    let rows = (0..<count).map { Int64($0) }
+    let raw = RawBatch(
+      partition: PartitionID(source: "test", number: 0),
+      positions: RecordPositions(segment: 0, offsets: rows, rows: rows), payload: payload, next: .start)
+    return plan.derive(Decoder(schema: plan.schema).decode(raw), from: raw).deadLetters.map {
+      "\($0.field ?? ""): \($0.message)"
+    }
+  }
+
+  private func ndjson(_ lines: [String]) -> RawBatch.Payload { .json(RecordBytes(lines.map { Array($0.utf8) })) }
+
+  private let logins = (0..<40).map { index in
+    "{\"at\": \"2026-03-01T00:00:\(index + 10)Z\", \"user_id\": \(index % 4), \"type\": \"\(index % 3 == 0 ? "login" : "view")\", "
+      + "\"amount\": \(index).5, \"ok\": true, \"tags\": [1], \"payload\": {\"n\": \(index), \"deep\": {\"s\": null}}}"
+  }.joined(separator: "\n")
+
+  @Test func findsTypesTimeKeyAndConstraints() throws {
+    let text = try infer(EventSample(ndjson: logins))
+    expectRight(text)
+    let useCase = try UseCaseReader.read(text).get()
+    #expect(useCase.name == "my_sample_ndjson")
+    let schema = useCase.event.schema
+    #expect(
+      schema.fields.map(\.name) == ["at", "user_id", "type", "amount", "ok", "tags", "payload.n", "payload.deep.s"])
+    #expect(
+      schema.fields.map(\.type)
+        == [.timestamp(.rfc3339), .int, .string, .double, .bool, .json, .int, .string])
+    #expect(schema.timeField == 0 && schema.keyField == 1)
+    #expect(schema.fields[2].allowed == [.string("login"), .string("view")])
+    #expect(schema.fields[3].minimum == .double(0) && schema.fields[1].minimum == nil)
+    #expect(schema.fields.map(\.required) == [true, true, true, true, true, true, true, false])
+    #expect(text.contains("# int, never null, 4 distinct, from 0 to 3, such as 0, 1, 2"))
+    #expect(text.contains("never anything but null"))
+    let lines = logins.split(separator: "\n").map(String.init)
+    #expect(try rejected(text, ndjson(lines), count: lines.count).isEmpty)
+  }
+
+  @Test(arguments: [("1767225600", "seconds"), ("1767225600123", "milliseconds"), ("1767225600123456", "microseconds")])
+  func findsEpochTimesByNameAndSize(_ value: String, _ format: String) throws {
+    let line = "{\"event_time\": \(value), \"n\": \(value)}"
+    let text = try infer(EventSample(ndjson: line))
+    expectRight(text)
+    #expect(try rejected(text, ndjson([line]), count: 1).isEmpty)
+    let fields = try UseCaseReader.read(text).get().event.schema.fields
+    #expect(fields[0].type == .timestamp(TimestampFormat(rawValue: format)!))
+    #expect(fields[1].type == .int)
+  }
+
+  @Test func prefersTheAscendingTimeThatIsAlwaysThere() throws {
+    let lines = (10..<60).map { index in
+      "{\"due_time\": \"2026-03-01T00:\(69 - index)0:00Z\", \"seen_at\": \"2026-03-01T00:00:\(index)Z\""
+        + (index % 2 == 0 ? ", \"timestamp\": \"2026-03-01T00:00:\(index)Z\"" : "") + "}"
+    }
+    let useCase = try UseCaseReader.read(try infer(EventSample(ndjson: lines.joined(separator: "\n")))).get()
+    #expect(useCase.event.schema.fields[useCase.event.schema.timeField].name == "seen_at")
+  }
+
+  @Test func readsCSVWithQuotesAndNulls() throws {
+    let text = [
+      #"time,host,"load, avg",up,code,empty"#, "2026-03-01 00:00:01,a,0.5,true,007,",
+      #"2026-03-01 00:00:02,"b ""x"" c",1,false,008,"#, "short,row", "2026-03-01 00:00:03,a,,true,009,", "",
+    ].joined(separator: "\r\n")
+    let sample = EventSample(csv: text)
+    #expect(sample.events == 3 && sample.unreadable == 1)
+    let pipeline = try infer(sample)
+    expectRight(pipeline)
+    let fields = try UseCaseReader.read(pipeline).get().event.schema.fields
+    #expect(fields.map(\.name) == ["time", "host", "load__avg", "up", "code", "empty"])
+    #expect(fields.map(\.type) == [.timestamp(.rfc3339), .string, .double, .bool, .string, .string])
+    #expect(fields[2].path == ["load, avg"] && !fields[2].required)
+    #expect(pipeline.contains("1 record could not be read"))
+    let records = text.components(separatedBy: "\r\n").filter { !$0.isEmpty }
+    let payload = RawBatch.Payload.csv(
+      RecordBytes(records.dropFirst().map { Array($0.utf8) }),
+      header: ["time", "host", "load, avg", "up", "code", "empty"])
+    let letters = try rejected(pipeline, payload, count: 4)
+    #expect(letters.count == 1, "the short row alone: \(letters)")
+  }
+
+  @Test func takesColumnsWithTheirTypes() throws {
+    let columns = [
+      ("pickup", Column(.timestamp, [.timestamp(1_000_000), .timestamp(2_000_000)])),
+      ("Vendor ID", Column(.int, [.int(1), .null])), ("fare", Column(.double, [.double(-1), .double(.nan)])),
+      ("flag", Column(.bool, [.bool(true), .null])), ("s", Column(.string, [.string("x\n\u{7}y"), .string("")])),
+    ]
+    let sample = EventSample(columns: columns)
+    let text = try infer(sample)
+    expectRight(text)
+    let fields = try UseCaseReader.read(text).get().event.schema.fields
+    #expect(fields.map(\.type) == [.timestamp(.automatic), .int, .double, .bool, .string])
+    #expect(fields[1].path == ["Vendor ID"] && fields[2].minimum == nil)
+    #expect(text.contains("holds NaN"))
+    let finite = columns.map { ($0.0, $0.1.filtered(Bitmap(count: 2) { $0 == 0 })) }
+    #expect(try rejected(text, .columns(finite), count: 1).isEmpty)
+  }
+
+  @Test(arguments: [
+    ("", "holds no events"), ("not json\n[1]\n", "2 records could not be read"),
+    ("{\"a\": 1}", "looks like an event time"),
+  ])
+  func saysWhyNothingCanBeInferred(_ text: String, _ reason: String) {
+    #expect {
+      try UseCaseInference.pipeline(for: EventSample(ndjson: text), name: "x", source: "x")
+    } throws: { error in
+      (error as? InferenceError)?.description.contains(reason) ?? false
+    }
+  }
+
+  /// Samples of every type under awkward names: the result always passes the check.
+  @Test(arguments: 0..<150)
+  func whateverWasSeenPassesTheCheck(_ seed: Int) throws {
+    var random = SampleRandom(state: UInt64(seed))
+    let names = [
+      "null", "yes", "a b", "a.b", "1st", "é", "", "id", "user_id", "true", "time", "x", "X", "sum", "and", "end", "#",
+      "- a", "{",
+    ]
+    let chosen = names.shuffled(using: &random).prefix(8)
+    var lines: [String] = []
+    for index in 0..<Int.random(in: 1...60, using: &random) {
+      var members = ["\"ts\": \"2026-03-01T00:00:\(10 + index % 50).\(index)Z\""]
+      for (position, name) in chosen.enumerated() {
+        members.append("\"\(name)\": \(value(kind: (seed + position) % 12, row: index, &random))")
+      }
+      lines.append("{\(members.joined(separator: ", "))}")
+    }
+    let pipeline = try infer(EventSample(ndjson: lines.joined(separator: "\n")))
+    expectRight(pipeline)
+    let letters = try rejected(pipeline, ndjson(lines), count: lines.count)
+    #expect(letters.isEmpty, "\(letters)\n\(lines.joined(separator: "\n"))\n\(pipeline)")
+  }
+
+  private func value(kind: Int, row: Int, _ random: inout SampleRandom) -> String {
+    if Int.random(in: 0..<6, using: &random) == 0 { return "null" }
+    switch kind {
+    case 0: return String(Int.random(in: -5...5, using: &random))
+    case 1: return String(UInt64.random(in: 0 ... .max, using: &random))
+    case 2: return String(Double.random(in: -1e6...1e6, using: &random))
+    case 3: return Bool.random(using: &random) ? "true" : "false"
+    case 4:
+      return
+        "\"\(["null", "~", "NO", "a: b", "# x", "it's", "1", "\\u0000\\u001b[31m", "\\ud83d\\ude00"].randomElement(using: &random)!)\""
+    case 5: return "\"\(Int.random(in: 0...3, using: &random))\""
+    case 6: return "[{\"a\": 1}]"
+    case 7: return row % 2 == 0 ? "{\"b\": {\"c\": \(row)}}" : "5"
+    case 8: return "{}"
+    case 9: return row % 3 == 0 ? "1" : "true"
+    case 10: return "\"2026-03-01\""
+    default: return "1e400".prefix(2) + String(Int.random(in: 1...300, using: &random))
+    }
+  }
+}

@@ -1,0 +1,178 @@
+// Whole pipelines in memory: no result depends on batch sizes, workers, or on commits that fail and runs that start again.
+
+import Detection
+import Foundation
+import Logging
+import Synchronization
+import TestKit
+import Testing
+
+@testable import Pipeline
+
+@Suite("Runtime")
+struct RuntimeTests {
+  private static let pipeline = """
+    name: runtime
+    event:
+      time: at
+      key: user
+      out_of_order: 2s
+      fields:
+        at: {type: timestamp, required: true, format: seconds}
+        user: {type: string, required: true}
+        amount: {type: double, min: 0}
+    classify:
+      into: size
+      cases: [{large: amount > 90}]
+      else: small
+    rules:
+      - {name: large, when: amount > 95}
+      - {name: burst, when: amount IS NOT NULL, per: user, within: 1m, having: count(*) >= 5 AND sum(amount) > 200.5}
+    windows:
+      - name: minutes
+        type: tumbling
+        size: 1m
+        by: [user]
+        allowed_lateness: 30s
+        aggregates: {n: count(*), total: sum(amount), p90: 'quantile(amount, 0.9)', users: distinct(user)}
+      - {name: sliding, type: sliding, size: 10m, every: 5m, aggregates: {mean: avg(amount), last: last(user)}}
+    """
+
+  private static func records(_ count: Int, seed: UInt64) -> [[UInt8]] {
+    var random = SplitMix(state: seed)
+    var time = 1_700_000_000
+    return (0..<count).map { _ in
+      time += Int.random(in: 0...3, using: &random)
+      switch Int.random(in: 0..<100, using: &random) {
+      case 0: return Array("{broken".utf8)
+      case 1: return Array(#"{"at": \#(time), "user": "u1", "amount": -1}"#.utf8)
+      default:
+        let late = Int.random(in: 0..<20, using: &random) == 0 ? Int.random(in: 0...200, using: &random) : 0
+        let amount = Double.random(in: 0...100, using: &random)
+        return Array(
+          #"{"at": \#(time - late), "user": "u\#(Int.random(in: 0..<7, using: &random))", "amount": \#(amount)}"#.utf8)
+      }
+    }
+  }
+
+  private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+      state &+= 0x9e37_79b9_7f4a_7c15
+      var z = state
+      z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+      z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+      return z ^ (z >> 31)
+    }
+  }
+
+  private static func run(
+    _ records: [[UInt8]], into store: MemoryStore, _ history: MemoryHistory, sizes: [Int], workers: Int
+  ) async throws {
+    let check = UseCaseChecker.check(text: pipeline)
+    let plan = try #require(check.plan, "\(check.rendered)")
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    try await Pipeline(
+      plan: plan, version: ConfigurationVersion(plan.useCase, text: pipeline),
+      source: MemorySource(records, batchSizes: sizes), store: store, encoder: history,
+      options: Pipeline.Options(workers: workers, checkpointInterval: .milliseconds(1)), logger: logger
+    ).run()
+  }
+
+  private static func whole(_ records: [[UInt8]], sizes: [Int], workers: Int) async throws -> MemoryStore.Contents {
+    let history = MemoryHistory()
+    let store = MemoryStore(history)
+    try await run(records, into: store, history, sizes: sizes, workers: workers)
+    return store.contents
+  }
+
+  @Test("results do not depend on batch sizes and workers")
+  func cutIndependence() async throws {
+    let records = Self.records(5_000, seed: 1)
+    let expected = try await Self.whole(records, sizes: [5_000], workers: 1)
+    #expect(expected.anomalies.count > 300)
+    #expect(expected.windows.count > 500)
+    #expect(expected.deadLetters.count > 50)
+    #expect(expected.totals.records == 5_000)
+    #expect(expected.history.values.reduce(0) { $0 + $1.count } == expected.totals.events)
+    for (sizes, workers) in [([1], 1), ([7], 2), ([3, 900, 1, 64], 4), ([1000], 3)] {
+      #expect(try await Self.whole(records, sizes: sizes, workers: workers) == expected, "\(sizes), \(workers) workers")
+    }
+  }
+
+  @Test("commits that fail before or after taking effect change nothing", arguments: 0..<20)
+  func faults(seed: Int) async throws {
+    let records = Self.records(3_000, seed: 2)
+    let expected = try await Self.whole(records, sizes: [512], workers: 2)
+    var random = SplitMix(state: UInt64(seed) &* 977)
+    let history = MemoryHistory()
+    let store = MemoryStore(history)
+    var failures = 0
+    for attempt in 0..<40 {
+      // Every run commits at least twice, so the first fault always strikes.
+      let faults: Set<Int> = attempt < 8 ? [Int.random(in: 0..<(attempt == 0 ? 2 : 12), using: &random)] : []
+      store.fail(at: faults)
+      do {
+        let sizes = (0..<5).map { _ in Int.random(in: 1...300, using: &random) }
+        try await Self.run(records, into: store, history, sizes: sizes, workers: Int.random(in: 1...4, using: &random))
+        if attempt >= 8 { break }
+      } catch is PlannedFault { failures += 1 }
+    }
+    #expect(failures > 0)
+    var contents = store.contents
+    // Shards are cut at the end of each run that ends; their rows, in order, are what must be equal.
+    contents.position = expected.position
+    #expect(contents == expected)
+  }
+
+  @Test("a queue hands results over in the order of their tickets")
+  func order() async throws {
+    let queue = OrderedQueue<Int>()
+    var tickets = Array(0..<1000)
+    var random = SplitMix(state: 3)
+    tickets.shuffle(using: &random)
+    let shuffled = tickets
+    async let submitted: Void = {
+      for ticket in shuffled { queue.submit(ticket * 2, ticket: UInt64(ticket)) }
+      queue.finish(after: 1000)
+    }()
+    var received: [Int] = []
+    loop: while true {
+      switch await queue.next() {
+      case .element(let element): received.append(element)
+      case .tick: continue
+      case .end: break loop
+      }
+    }
+    await submitted
+    #expect(received == (0..<1000).map { $0 * 2 })
+  }
+
+  @Test("the reader waits while too much is in flight")
+  func backPressure() async throws {
+    let queue = WorkQueue<Int>(capacity: 3)
+    let sent = Counter()
+    let sender = Task {
+      for element in 0..<10 {
+        await queue.send(element)
+        sent.increment()
+      }
+      queue.finish()
+    }
+    var received: [Int] = []
+    while let element = await queue.receive() {
+      received.append(element)
+      #expect(sent.value <= received.count + 3)
+      queue.release()
+    }
+    await sender.value
+    #expect(received == Array(0..<10))
+  }
+
+  private final class Counter: Sendable {
+    private let count = Mutex(0)
+    func increment() { count.withLock { $0 += 1 } }
+    var value: Int { count.withLock { $0 } }
+  }
+}

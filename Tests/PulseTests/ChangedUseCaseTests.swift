@@ -1,0 +1,121 @@
+// A use case that changes over data that exists: what is stored stays, the new definition applies from the checkpoint on,
+// and what has not changed goes on as if nothing had happened.
+
+import Foundation
+import Testing
+
+@Suite("A changed use case")
+struct ChangedUseCaseTests {
+  private static let events = Trail.events(0..<4000)
+  private static let half = Trail.events(0..<2000)
+
+  /// Runs the first half, changes the use case, and runs the rest.
+  private func changing(_ edit: (String) -> String) throws -> (folder: TestFolder, outcome: Outcome) {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.half)
+    try Trail.run(folder, "events.ndjson").expect(0)
+    try folder.write("trail/pipeline.yaml", edit(Trail.pipeline))
+    try folder.append("events.ndjson", Trail.events(2000..<4000))
+    let outcome = try Trail.run(folder, "events.ndjson")
+    outcome.expect(0, saying: "the use case has changed")
+    return (folder, outcome)
+  }
+
+  /// The findings of a rule, told apart by whether they lie in the first half.
+  private func findings(_ stored: Stored, of rule: String, inFirstHalf: Bool) throws -> [String] {
+    try stored.anomalies.filter { line in
+      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [[String: Any]]
+      let position = object?.first?["position"] as? [String: Any]
+      return object?.first?["detector"] as? String == rule
+        && (position?["offset"] as? Int ?? 0 < Self.half.utf8.count) == inFirstHalf
+    }
+  }
+
+  private func version(_ folder: TestFolder) throws -> String {
+    try PulseCommand.run("status", "--data", folder / "data", "--json").rows().first?["version"] as? String ?? ""
+  }
+
+  @Test("a new rule applies from the checkpoint on; windows and other rules go on")
+  func rule() throws {
+    let edit = { (text: String) in text.replacingOccurrences(of: "when: load > 95", with: "when: load > 50") }
+    let (folder, _) = try changing(edit)
+    let stored = try Stored(folder / "data")
+    let old = try Trail.undisturbed(Self.events)
+    let new = try Trail.undisturbed(Self.events, edit)
+    #expect(stored.windows == old.windows)
+    #expect(stored.deadLetters == old.deadLetters)
+    for isFirst in [true, false] {
+      #expect(
+        try findings(stored, of: "overload", inFirstHalf: isFirst)
+          == findings(isFirst ? old : new, of: "overload", inFirstHalf: isFirst))
+      // The recent events that a rule remembers go on with it.
+      #expect(
+        try findings(stored, of: "storm", inFirstHalf: isFirst) == findings(old, of: "storm", inFirstHalf: isFirst))
+    }
+    #expect(try findings(new, of: "overload", inFirstHalf: true).count > findings(old, of: "overload", inFirstHalf: true).count)
+    let changed = try version(folder)
+    // Once is enough: the same definition is not news.
+    let again = try Trail.run(folder, "events.ndjson")
+    again.expect(0)
+    #expect(!again.errors.contains("has changed"))
+    #expect(try version(folder) == changed)
+    #expect(try Stored(folder / "data") == stored)
+  }
+
+  @Test("a window that is defined anew begins anew; the others go on")
+  func window() throws {
+    let (folder, _) = try changing {
+      $0.replacingOccurrences(of: "size: 1m\n", with: "size: 2m\n")
+    }
+    let stored = try Stored(folder / "data")
+    let old = try Trail.undisturbed(Self.events)
+    let isQuarter = { (line: String) in line.contains("\"quarters\"") }
+    #expect(stored.windows.filter(isQuarter) == old.windows.filter(isQuarter))
+    #expect(stored.anomalies == old.anomalies)
+    // Two minutes each from the checkpoint on: the second half lasts 1000 s.
+    let long = try PulseCommand.run(
+      "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "0", "--since",
+      "2024-03-01T11:20:00Z"
+    ).rows()
+    #expect(!long.isEmpty)
+    for row in long {
+      let times = [row["start"], row["end"]].compactMap { ($0 as? String).flatMap { try? Date($0, strategy: .iso8601) } }
+      #expect(times.count == 2 && times[1].timeIntervalSince(times[0]) == 120, "\(row)")
+    }
+    let total = long.reduce(0) { $0 + ($1["events"] as? Int ?? 0) }
+    let expected = (2400..<4000).count { $0 % 250 != 249 }
+    #expect(total == expected)
+  }
+
+  @Test("a field more, after a crash: the rows that wait for history are kept")
+  func fieldAfterCrash() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.half)
+    let running = try Trail.start(folder, "events.ndjson", more: ["--follow", "--checkpoint-interval", "0.1"])
+    let reached = try poll { try Trail.records(folder) == 2000 }
+    #expect(reached)
+    running.send(SIGKILL)
+    #expect(try running.wait().exitCode == 128 + SIGKILL)
+    try folder.write(
+      "trail/pipeline.yaml",
+      Trail.pipeline.replacingOccurrences(of: "note: {type: string}", with: "note: {type: string}\n    zone: {type: string, default: here}"))
+    try folder.append("events.ndjson", Trail.events(2000..<4000))
+    try Trail.run(folder, "events.ndjson").expect(0, saying: "the use case has changed")
+    let stored = try Stored(folder / "data")
+    let old = try Trail.undisturbed(Self.events)
+    #expect(stored.windows == old.windows)
+    #expect(stored.totals == old.totals)
+    #expect(stored.anomalies.count == old.anomalies.count)
+  }
+
+  @Test("a use case that is wrong changes nothing")
+  func wrong() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.half)
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let stored = try Stored(folder / "data")
+    try folder.write("trail/pipeline.yaml", Trail.pipeline.replacingOccurrences(of: "load > 95", with: "lode > 95"))
+    try Trail.run(folder, "events.ndjson").expect(2, saying: "pipeline.yaml", "lode", "load")
+    #expect(try Stored(folder / "data") == stored)
+  }
+}

@@ -1,0 +1,218 @@
+// The command line as a person meets it: wrong usage is explained, lists have the promised fields, and what one command
+// writes another one reads.
+
+import Foundation
+import Testing
+
+@Suite("Command line")
+struct CommandLineTests {
+  @Test(
+    "wrong usage ends with 64 and says what is wrong",
+    arguments: [
+      (["runn"], "runn"), (["run"], "--use-case"), (["run", "--use-case", "x", "--data", "d"], "--source"),
+      (["run", "--use-case", "x", "--source", "y"], "--data"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--batch-size", "0"], "1 to 65536"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--batch-size", "many"], "batch-size"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--workers", "0"], "1 to 256"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--format", "xml"], "ndjson"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--checkpoint-interval", "0"], "more than 0"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--idle-timeout", "-1"], "idle-timeout"),
+      (["run", "--use-case", "x", "--source", "-", "--source", "y", "--data", "d"], "cannot be combined"),
+      (["run", "--use-case", "x", "--source", "-", "--data", "d", "--follow"], "--follow"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--source-name", "n"], "--source-name"),
+      (["anomalies", "--data", "d", "--limit", "-1"], "limit"),
+      (["anomalies", "--data", "d", "--severity", "terrible"], "critical"),
+      (["windows", "--data", "d", "--since", "yesterday"], "RFC 3339"),
+      (["dead-letters", "--data", "d", "--reason", "malformd"], "malformed"),
+      (["simulate", "redset", "--to", "-", "--events", "-5"], "events"), (["list", "planets"], "detectors"),
+    ])
+  func wrongUsage(_ arguments: [String], _ word: String) throws {
+    try PulseCommand.run(arguments).expect(64, saying: "error", word)
+  }
+
+  @Test("help explains every command")
+  func help() throws {
+    let commands = [
+      "check", "infer", "run", "simulate", "test", "status", "anomalies", "windows", "dead-letters", "list",
+    ]
+    let help = try PulseCommand.run("--help")
+    help.expect(0)
+    for command in commands {
+      #expect(help.output.contains("\n  \(command) "))
+      let own = try PulseCommand.run(command, "--help")
+      own.expect(0)
+      #expect(own.output.contains("USAGE: pulse \(command)"))
+    }
+    for word in ["Exit codes", "64"] { #expect(help.output.contains(word)) }
+  }
+
+  @Test("an unknown use case is answered with the nearest name")
+  func unknownUseCase() throws {
+    let folder = try TestFolder()
+    try folder.write("UseCases/redset/pipeline.yaml", Trail.pipeline)
+    let name = { (command: String) in "$PULSE \(command)" }
+    for command in ["check redsett", "test redsett", "simulate redsett --to -", "run --use-case redsett --source x --data d"] {
+      try PulseCommand.shell(name(command), in: folder).expect(2, saying: "redsett", "did you mean redset?")
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder / "d"))
+    try PulseCommand.shell(name("check UseCases"), in: folder).expect(2, saying: "no pipeline.yaml")
+  }
+
+  @Test("check reports every error at once, with its place and the nearest name")
+  func brokenUseCase() throws {
+    let folder = try Trail.folder { text in
+      text.replacingOccurrences(of: "type: double, required", with: "type: duoble, required")
+        .replacingOccurrences(of: "severity: high", with: "severity: hihg")
+        .replacingOccurrences(of: "when: load > 80", with: "when: load >")
+        .replacingOccurrences(of: "by: [host]", with: "by: [hots]")
+        .replacingOccurrences(of: "retain: 30d}", with: "retian: 30d}")
+    }
+    let outcome = try PulseCommand.run("check", folder / "trail")
+    outcome.expect(2, saying: "duoble", "double", "hihg", "high", "hots", "host", "retian", "retain")
+    let places = outcome.errors.matches(of: /pipeline\.yaml:(\d+):(\d+)/)
+    let lines = Trail.pipeline.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    for word in ["type: double, required", "severity: high", "when: load > 80", "by: [host]", "retain: 30d}"] {
+      let line = (lines.firstIndex { $0.contains(word) } ?? -1) + 1
+      #expect(places.contains { Int($0.output.1) == line }, "no error at line \(line)\n\(outcome)")
+    }
+    // The commands that need the use case say the same.
+    try PulseCommand.run("test", folder / "trail").expect(2, saying: "duoble")
+    try PulseCommand.run("check", PulseCommand.useCase("redset")).expect(0)
+    try folder.write("none/pipeline.yaml", "")
+    try PulseCommand.run("check", folder / "none").expect(2, saying: "pipeline.yaml")
+    try folder.write("tabs/pipeline.yaml", "name: x\nevent:\n\t- {")
+    try PulseCommand.run("check", folder / "tabs").expect(2, saying: "pipeline.yaml:3")
+  }
+
+  @Test("an empty store has empty lists")
+  func emptyStore() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", "")
+    try Trail.run(folder, "events.ndjson").expect(0)
+    for command in ["status", "anomalies", "windows", "dead-letters"] {
+      let json = try PulseCommand.run(command, "--data", folder / "data", "--json")
+      json.expect(0)
+      #expect(try json.rows().isEmpty)
+      let text = try PulseCommand.run(command, "--data", folder / "data")
+      text.expect(0)
+      #expect(text.output.contains("No"), "\(text)")
+    }
+  }
+
+  @Test("lists are newest first, as long as asked for, filtered, and have the promised fields")
+  func lists() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<20_000))
+    let summary = try Trail.run(folder, "events.ndjson").object()
+    #expect(Set(summary.keys).isSuperset(of: ["use_case", "records", "events", "seconds", "totals", "data"]))
+    func rows(_ arguments: String...) throws -> [[String: Any]] {
+      let outcome = try PulseCommand.run([arguments[0], "--data", folder / "data", "--json"] + arguments.dropFirst())
+      outcome.expect(0)
+      return try outcome.rows()
+    }
+    for (command, time) in [("anomalies", "event_time"), ("windows", "start"), ("dead-letters", "row")] {
+      let all = try rows(command, "--limit", "0")
+      #expect(try rows(command).count == 50)
+      #expect(try rows(command, "--limit", "3").count == 3)
+      #expect(all.count > 50)
+      let order = all.map { ($0[time] as? String) ?? String(format: "%09d", (($0["position"] as? [String: Any])?["row"] as? Int) ?? 0) }
+      #expect(order == order.sorted(by: >), "\(command) is not newest first")
+      #expect(try rows(command, "--use-case", "nobody").isEmpty)
+      #expect(try rows(command, "--limit", "0", "--since", "2024-03-01").count == all.count)
+      #expect(try rows(command, "--limit", "0", "--until", "2024-03-01").isEmpty)
+    }
+    let anomaly = try #require(try rows("anomalies", "--limit", "1").first)
+    #expect(
+      Set(anomaly.keys) == [
+        "id", "use_case", "detector", "event_time", "key", "score", "severity", "reason", "position", "model",
+        "explanation", "event",
+      ])
+    #expect((anomaly["event"] as? [String: Any])?["host"] as? String == anomaly["key"] as? String)
+    let explanation = try #require(anomaly["explanation"] as? [String: Any])
+    #expect(Set(explanation.keys) == ["contributions", "expected", "range", "clause"])
+    #expect(try rows("anomalies", "--limit", "0", "--detector", "storm").allSatisfy { $0["severity"] as? String == "medium" })
+    #expect(try rows("anomalies", "--limit", "0", "--severity", "high").allSatisfy { $0["detector"] as? String == "overload" })
+    #expect(try rows("anomalies", "--limit", "0", "--key", "h3").allSatisfy { $0["key"] as? String == "h3" })
+
+    let window = try #require(try rows("windows", "--window", "minutes", "--limit", "1").first)
+    #expect(
+      Set(window.keys).isSuperset(of: ["use_case", "window", "start", "end", "closed", "host", "aggregates", "state"]))
+    let aggregates = try #require(window["aggregates"] as? [String: Any])
+    #expect(Set(aggregates.keys) == ["events", "load", "highest", "p90"])
+    let classes = try #require(window["state"] as? [String: Int])
+    #expect(Set(classes.keys) == ["busy", "calm"])
+    #expect(classes.values.reduce(0, +) == aggregates["events"] as? Int)
+
+    let letter = try #require(try rows("dead-letters", "--limit", "1").first)
+    #expect(Set(letter.keys).isSuperset(of: ["use_case", "position", "stage", "reason", "field", "message", "length"]))
+    #expect(letter["reason"] as? String == "missing" && letter["field"] as? String == "load", "\(letter)")
+    let status = try #require(try rows("status").first)
+    #expect(Set(status.keys).isSuperset(of: ["use_case", "position", "watermark", "records", "events", "windows"]))
+    for what in ["detectors", "functions", "sources", "sinks"] {
+      let entries = try PulseCommand.run("list", what, "--json").rows()
+      #expect(!entries.isEmpty && entries.allSatisfy { ($0["name"] as? String)?.isEmpty == false })
+    }
+  }
+
+  @Test("what infer writes passes check and reads the sample without a dead letter")
+  func infer() throws {
+    let folder = try TestFolder()
+    try PulseCommand.run(
+      "simulate", PulseCommand.useCase("redset"), "--events", "2000", "--to", folder / "queries.ndjson"
+    ).expect(0)
+    let hosts = (0..<500).map { "\(Trail.time($0)),\"h,\($0 % 7)\",\($0 % 100).5" }
+    try folder.write("hosts.csv", "at,host,load\n" + hosts.joined(separator: "\n") + "\n")
+    for (file, records) in [("queries.ndjson", 2000), ("hosts.csv", 500)] {
+      let inferred = try PulseCommand.run("infer", folder / file)
+      inferred.expect(0)
+      try folder.write("\(file)-case/pipeline.yaml", inferred.output)
+      try PulseCommand.run("check", folder / "\(file)-case").expect(0)
+      let outcome = try PulseCommand.run(
+        "run", "--use-case", folder / "\(file)-case", "--source", folder / file, "--data", folder / "\(file)-data", "--json")
+      outcome.expect(0)
+      #expect(try outcome.object()["events"] as? Int == records, "\(outcome)")
+    }
+    try PulseCommand.run("infer", folder / "none.ndjson").expect(3, saying: "none.ndjson")
+    try PulseCommand.run("infer", folder.path).expect(3, saying: "directory")
+    try folder.write("empty.ndjson", "")
+    #expect(try PulseCommand.run("infer", folder / "empty.ndjson").exitCode != 0)
+  }
+
+  @Test("the simulator repeats itself, and its labels name the events that were changed")
+  func simulate() throws {
+    let folder = try TestFolder()
+    func simulate(_ seed: String, _ events: String, _ name: String) throws {
+      try PulseCommand.run(
+        "simulate", PulseCommand.useCase("redset"), "--events", events, "--seed", seed, "--to", folder / name, "--labels",
+        folder / "\(name).labels"
+      ).expect(0)
+    }
+    try simulate("7", "30000", "a")
+    try simulate("7", "30000", "b")
+    try simulate("8", "30000", "c")
+    try simulate("7", "20000", "d")
+    let events = folder.read("a")
+    #expect(events == folder.read("b"))
+    #expect(folder.read("a.labels") == folder.read("b.labels"))
+    #expect(events != folder.read("c"))
+    #expect(events.hasPrefix(folder.read("d")))
+    let lines = events.split(separator: "\n")
+    #expect(lines.count == 30_000)
+    let labels = try folder.read("a.labels").split(separator: "\n").map { line in
+      try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+    }
+    #expect(labels.contains { $0["injected"] as? Bool == true })
+    #expect(labels.contains { $0["injected"] as? Bool == false })
+    for label in labels {
+      let row = try #require(label["row"] as? Int)
+      let event = try #require(
+        try JSONSerialization.jsonObject(with: Data(lines[row].utf8)) as? [String: Any])
+      #expect(event["query_id"] as? Int == label["query_id"] as? Int)
+      #expect(event["injected"] == nil && event["kind"] == nil)
+      #expect(event["execution_duration_ms"] as? Double ?? 0 >= 60_000, "\(label)")
+    }
+    // Standard output is the same stream.
+    let piped = try PulseCommand.run("simulate", PulseCommand.useCase("redset"), "--events", "20000", "--seed", "7", "--to", "-")
+    #expect(piped.output == folder.read("d"))
+  }
+}

@@ -1,0 +1,111 @@
+// Runs that are ended early, in order, and go on later; and standard input, which has no position but the one it is given.
+
+import Foundation
+import Testing
+
+@Suite("Stopped runs")
+struct StoppedRunTests {
+  @Test("SIGTERM and SIGINT drain, checkpoint and exit with 0; the rest follows", arguments: [SIGTERM, SIGINT])
+  func signals(_ signal: Int32) throws {
+    let events = Trail.events(0..<60_000)
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", events)
+    // Small batches make the run long enough to be stopped in its middle.
+    let options = ["--batch-size", "16", "--workers", "1", "--checkpoint-interval", "0.05"]
+    var stops = 0
+    var last = 0
+    for delay in [0.03, 0.1, 0.15] {
+      let running = try Trail.start(folder, "events.ndjson", more: options)
+      usleep(UInt32(delay * 1_000_000))
+      running.send(signal)
+      let outcome = try running.wait()
+      // Before the handlers stand, the signal does what it always does, and nothing has begun.
+      if outcome.exitCode != 0 {
+        #expect(outcome.exitCode == 128 + signal, "\(outcome)")
+        continue
+      }
+      let records = max(0, try Trail.records(folder))
+      #expect(records >= last)
+      last = records
+      if records > 0 && records < 60_000 { stops += 1 }
+    }
+    #expect(stops > 0, "no run was stopped in its middle")
+    try Trail.run(folder, "events.ndjson", more: options).expect(0)
+    #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(events)) == [])
+  }
+
+  @Test("what a run has stored is the same for any batch size and number of workers, stopped or not")
+  func batchSizes() throws {
+    let events = Trail.events(0..<5000)
+    let expected = try Trail.undisturbed(events)
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", events)
+    for (size, workers) in [("1", "4"), ("7", "2"), ("65536", "1")] {
+      try Trail.run(folder, "events.ndjson", data: size, more: ["--batch-size", size, "--workers", workers]).expect(0)
+      #expect(try Stored(folder / size).differences(from: expected) == [], "batch size \(size)")
+    }
+  }
+
+  @Test("standard input that waits is ended by a signal, and what came is stored")
+  func openPipe() throws {
+    let folder = try Trail.folder()
+    #expect(mkfifo(folder / "pipe", 0o600) == 0)
+    let running = try RunningCommand(
+      [PulseCommand.path] + Trail.arguments(folder, ["-"]) + ["--checkpoint-interval", "0.1"], pipe: folder / "pipe")
+    // Opened for reading too, so that this does not wait for the command.
+    let descriptor = open(folder / "pipe", O_RDWR)
+    try FileHandle(fileDescriptor: descriptor, closeOnDealloc: true).write(contentsOf: Data(Trail.events(0..<500).utf8))
+    // The last event arrives without delay, though the batch is not full and the input not at its end.
+    let reached = try poll { try Trail.records(folder) == 500 }
+    #expect(reached)
+    running.send(SIGTERM)
+    try running.wait().expect(0)
+    #expect(try Stored(folder / "data").count("records") == 500)
+  }
+
+  @Test("standard input with a name resumes behind what was read of it")
+  func namedInput() throws {
+    let folder = try Trail.folder()
+    let named = ["--source-name", "feed"]
+    for count in [1000, 1000, 2500] {
+      try Trail.run(folder, "-", more: named, input: Trail.events(0..<count)).expect(0)
+      #expect(try Stored(folder / "data").count("records") == count)
+    }
+    let stored = try Stored(folder / "data")
+    try Trail.run(folder, "-", data: "undisturbed", more: named, input: Trail.events(0..<2500)).expect(0)
+    #expect(try stored.differences(from: Stored(folder / "undisturbed")) == [])
+    // Another input under this name, or less of it, is refused.
+    try Trail.run(folder, "-", more: named, input: Trail.events(1..<2600)).expect(3, saying: "standard input", "--source-name")
+    try Trail.run(folder, "-", more: named, input: Trail.events(0..<2000)).expect(3, saying: "standard input ends")
+    #expect(try Stored(folder / "data") == stored)
+  }
+
+  @Test("standard input without a name is a new source each time")
+  func unnamedInput() throws {
+    let folder = try Trail.folder()
+    for _ in 0..<2 { try Trail.run(folder, "-", input: Trail.events(0..<500)).expect(0) }
+    let rows = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
+    #expect(rows.map { $0["records"] as? Int } == [500, 500])
+    let sources = rows.compactMap { ($0["position"] as? [String: Any])?["source"] as? String }
+    #expect(Set(sources).count == 2)
+    try Trail.run(folder, "-", data: "none", input: "").expect(0)
+  }
+
+  @Test("a reader that goes away ends a command quietly")
+  func closedPipe() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<20_000))
+    try Trail.run(folder, "events.ndjson").expect(0)
+    for command in [
+      "windows --data data --limit 0", "windows --data data --limit 0 --json", "anomalies --data data --limit 0",
+      "dead-letters --data data --json --limit 0", "list functions", "simulate redset --events 200000 --to -",
+    ] {
+      let outcome = try PulseCommand.shell(
+        "$PULSE \(command.replacing("redset", with: PulseCommand.useCase("redset"))) | head -1; echo ${PIPESTATUS[0]}",
+        in: folder)
+      let lines = outcome.output.split(separator: "\n")
+      #expect(lines.count == 2 && lines.last == "0", "\(command): \(outcome)")
+      #expect(outcome.errors.isEmpty, "\(command): \(outcome)")
+    }
+  }
+}

@@ -2,8 +2,8 @@
 
 import Foundation
 
-/// A growing buffer that keeps what is not yet used. Unsafe because an array would be zeroed and checked for every read;
-/// one owner, never shared.
+/// A growing buffer that keeps what is not yet used. Unsafe because an array would be zeroed and checked for every
+/// read; one owner, never shared.
 final class ByteWindow {
   /// Bytes are read in pieces of at most this much: large enough that the system call does not matter, small enough
   /// to stay in the second-level cache until the piece was searched for line ends.

@@ -140,7 +140,7 @@ final class OpenFile {
   private func failure(at offset: Int64) -> OperatingError {
     OperatingError(
       .input,
-      "\(path) cannot be read at byte \(offset): \(StopSignal.reason(errno)). What lies before was processed; run again "
-        + "once the file can be read")
+      "\(path) cannot be read at byte \(offset): \(StopSignal.reason(errno)). What lies before was processed; run "
+        + "again once the file can be read")
   }
 }

@@ -261,7 +261,7 @@ actor StandardInputWorker {
     guard Array(copy.finalize()) != expected.sha256 else { return }
     throw OperatingError(
       .input,
-      "the first \(expected.length) bytes of standard input are not those that were read before under this name. Expected "
-        + "the same input again; give another --source-name for a new one, or start over with --reset")
+      "the first \(expected.length) bytes of standard input are not those that were read before under this name. "
+        + "Expected the same input again; give another --source-name for a new one, or start over with --reset")
   }
 }

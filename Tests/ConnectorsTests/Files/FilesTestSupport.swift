@@ -79,12 +79,20 @@ struct Reading {
   var texts: [String] { items.map(\.text) }
 }
 
-/// Reads a source to its end.
-func read(_ source: some Source, from point: ResumePoint? = nil, batches: Int = .max) async throws -> Reading {
+/// Reads a source to its end, or until it has handed over so much.
+func read(
+  _ source: some Source, from point: ResumePoint? = nil, batches: Int = .max, items: Int = .max
+) async throws -> Reading {
   let partition = PartitionID(source: source.name, number: 0)
   try await source.open(resumingAt: point.map { [partition: $0] } ?? [:])
+  return try await readOn(source, batches: batches, items: items)
+}
+
+/// Reads an open source on.
+func readOn(_ source: some Source, batches: Int = .max, items: Int = .max) async throws -> Reading {
+  let partition = PartitionID(source: source.name, number: 0)
   var reading = Reading()
-  while reading.points.count < batches, case .batch(let batch) = try await source.next() {
+  while reading.points.count < batches, reading.items.count < items, case .batch(let batch) = try await source.next() {
     #expect(batch.partition == partition)
     #expect(batch.count > 0 || !batch.oversized.isEmpty)
     if case .csv(_, let header) = batch.payload { reading.headers.insert(header) }

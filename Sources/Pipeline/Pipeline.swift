@@ -61,7 +61,7 @@ public final class Pipeline: Sendable {
     for (partition, snapshot) in snapshots { progress.start(partition, from: snapshot.totals) }
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()
-    try await withTaskGroup(of: Void.self) { group in
+    let failure: (any Error)? = await withTaskGroup(of: Void.self) { group in
       for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
@@ -76,8 +76,9 @@ public final class Pipeline: Sendable {
       while !lanes.areDone { await group.next() }
       group.cancelAll()
       // A store that cannot be written explains whatever else went wrong.
-      if let failure = lanes.failure ?? failure { throw failure }
+      return lanes.failure ?? failure
     }
+    if let failure { throw failure }
   }
 
   /// Ends the run early, in order: what the source has handed over is finished and checkpointed.

@@ -83,6 +83,8 @@ public struct Totals: Sendable, Hashable, Codable {
   public var aheadEvents = 0
   /// Values that became NULL because an expression overflowed or a cast failed.
   public var expressionFailures = 0
+  /// Events that stateful rules left out, by rule and why: `burst/late`, `burst/ahead`, `burst/without_entity`.
+  public var ruleSkips: [String: Int] = [:]
   public var classes: [String: Int] = [:]
   public var anomalies: [String: Int] = [:]
   /// By `stage/reason`.
@@ -98,6 +100,7 @@ public struct Totals: Sendable, Hashable, Codable {
     sum.aheadEvents += b.aheadEvents
     sum.expressionFailures += b.expressionFailures
     sum.lateEvents.merge(b.lateEvents, uniquingKeysWith: +)
+    sum.ruleSkips.merge(b.ruleSkips, uniquingKeysWith: +)
     sum.classes.merge(b.classes, uniquingKeysWith: +)
     sum.anomalies.merge(b.anomalies, uniquingKeysWith: +)
     sum.deadLetters.merge(b.deadLetters, uniquingKeysWith: +)
@@ -113,6 +116,7 @@ public struct Totals: Sendable, Hashable, Codable {
     minus.aheadEvents = -b.aheadEvents
     minus.expressionFailures = -b.expressionFailures
     minus.lateEvents = negated(b.lateEvents)
+    minus.ruleSkips = negated(b.ruleSkips)
     minus.classes = negated(b.classes)
     minus.anomalies = negated(b.anomalies)
     minus.deadLetters = negated(b.deadLetters)

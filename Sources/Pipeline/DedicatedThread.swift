@@ -28,8 +28,9 @@ public final class DedicatedThread: SerialExecutor {
 }
 
 /// The jobs that wait for the thread. Owned by both sides, so that the thread outlives the executor until it has ended.
+///
+/// SAFETY: `jobs` and `isClosed` are only touched under `condition`, which is a constant and itself safe to share.
 private final class JobQueue: @unchecked Sendable {
-  // @unchecked: `jobs` and `isClosed` are only touched under `condition`.
   private let condition = NSCondition()
   private var jobs: [@Sendable () -> Void] = []
   private var isClosed = false

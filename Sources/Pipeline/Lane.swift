@@ -23,7 +23,7 @@ final class Lanes: Sendable {
   private struct State: Sendable {
     var lanes: [PartitionID: Lane] = [:]
     var running = 0
-    var haveFailed = false
+    var failure: (any Error)?
   }
 
   private let state = Mutex(State())
@@ -38,17 +38,19 @@ final class Lanes: Sendable {
   }
 
   /// A lane has ended; if it failed, the others are given up: the last checkpoints stand.
-  func end(failed: Bool) {
+  func end(with failure: (any Error)? = nil) {
     let all = state.withLock { state -> [Lane] in
       state.running -= 1
-      guard failed else { return [] }
-      state.haveFailed = true
+      guard let failure else { return [] }
+      // The first failure is the cause; others follow from it.
+      state.failure = state.failure ?? failure
       return Array(state.lanes.values)
     }
     for lane in all { lane.queue.abort() }
   }
 
-  var haveFailed: Bool { state.withLock { $0.haveFailed } }
+  /// What made the first lane fail.
+  var failure: (any Error)? { state.withLock { $0.failure } }
   var areDone: Bool { state.withLock { $0.running == 0 } }
 
   func finish() { for lane in state.withLock({ Array($0.lanes.values) }) { lane.finish() } }

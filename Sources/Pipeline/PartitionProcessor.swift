@@ -79,8 +79,13 @@ struct PartitionProcessor {
     let batch = work.staged.events
     let marks = watermark.mark(batch.eventTimes)
     var findings = work.staged.findings
-    for detector in detectors { try detector.detect(in: batch, marks: marks, into: &findings) }
     var failures = work.staged.failures
+    for detector in detectors {
+      var counts = DetectorCounts()
+      try detector.detect(in: batch, marks: marks, into: &findings, counts: &counts)
+      failures += counts.failures
+      count(counts, of: detector.name)
+    }
     var late: Bitmap?
     for window in windows {
       guard let rows = try window.add(batch, marks: marks, failures: &failures) else { continue }
@@ -154,6 +159,14 @@ struct PartitionProcessor {
     return letters.map { letter in
       while row < positions.count, positions[row] < letter.position { row += 1 }
       return (letter, row < positions.count ? marks.watermarks[row] : marks.watermarkAfter)
+    }
+  }
+
+  private mutating func count(_ counts: DetectorCounts, of detector: String) {
+    for (reason, count) in [
+      ("late", counts.late), ("ahead", counts.ahead), ("without_entity", counts.withoutEntity),
+    ] where count > 0 {
+      totals.ruleSkips["\(detector)/\(reason)", default: 0] += count
     }
   }
 

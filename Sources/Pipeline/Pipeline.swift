@@ -58,23 +58,25 @@ public final class Pipeline: Sendable {
     let snapshots = try await store.restore(useCase: plan.useCase.name, source: source.name)
     try await source.open(
       resumingAt: snapshots.mapValues { ResumePoint(position: $0.position, sourceState: $0.sourceState) })
+    for (partition, snapshot) in snapshots { progress.start(partition, from: snapshot.totals) }
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    try await withTaskGroup(of: Void.self) { group in
       for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
       do {
-        while case .batch(let raw) = try await source.next(), !lanes.haveFailed {
+        while case .batch(let raw) = try await source.next(), lanes.failure == nil {
           let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
           await work.send(Work(raw: raw, ticket: lane.nextTicket(), lane: lane))
         }
       } catch { failure = error }
       work.finish()
       lanes.finish()
-      while !lanes.areDone { try await group.next() }
+      while !lanes.areDone { await group.next() }
       group.cancelAll()
-      if let failure { throw failure }
+      // A store that cannot be written explains whatever else went wrong.
+      if let failure = lanes.failure ?? failure { throw failure }
     }
   }
 
@@ -94,19 +96,18 @@ public final class Pipeline: Sendable {
   /// Opens the lane of a partition that was not seen before in this run.
   private func start(
     _ partition: PartitionID, _ snapshot: PartitionSnapshot?, _ lanes: Lanes, _ work: WorkQueue<Work>,
-    _ group: inout ThrowingTaskGroup<Void, any Error>
+    _ group: inout TaskGroup<Void>
   ) -> Lane {
     let lane = Lane(partition: partition)
     lanes.add(lane)
     group.addTask {
       do {
         try await self.advance(lane, from: snapshot, releasing: work)
-        lanes.end(failed: false)
+        lanes.end()
       } catch {
-        lanes.end(failed: true)
+        lanes.end(with: OperatingError.explaining(error))
         work.finish(discarding: true)
         self.source.stop()
-        throw error
       }
     }
     return lane

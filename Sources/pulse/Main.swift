@@ -40,7 +40,9 @@ struct Pulse: AsyncParsableCommand {
       }
     } catch let error as OperatingError {
       Terminal.printError("pulse: error: \(error)")
-      Foundation.exit(error.kind.rawValue)
+      // Without the destructors of `exit`: a thread may still be at work in Arrow, which would abort without its pool.
+      // Nothing is lost: what is printed is not buffered, and the last checkpoint stands.
+      _exit(error.kind.rawValue)
     } catch let error as UseCaseNotFound {
       Terminal.printError("pulse: error: \(error)")
       Foundation.exit(OperatingError.Kind.configuration.rawValue)

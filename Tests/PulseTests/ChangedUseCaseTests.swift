@@ -52,7 +52,9 @@ struct ChangedUseCaseTests {
       #expect(
         try findings(stored, of: "storm", inFirstHalf: isFirst) == findings(old, of: "storm", inFirstHalf: isFirst))
     }
-    #expect(try findings(new, of: "overload", inFirstHalf: true).count > findings(old, of: "overload", inFirstHalf: true).count)
+    #expect(
+      try findings(new, of: "overload", inFirstHalf: true).count
+        > findings(old, of: "overload", inFirstHalf: true).count)
     let changed = try version(folder)
     // Once is enough: the same definition is not news.
     let again = try Trail.run(folder, "events.ndjson")
@@ -66,7 +68,6 @@ struct ChangedUseCaseTests {
   func window() throws {
     let (folder, _) = try changing {
       $0.replacingOccurrences(of: "size: 1m\n", with: "size: 2m\n")
-        .replacingOccurrences(of: "retain: 30d\n    aggregates: {events: count(*), load", with: "retain: 20d\n    aggregates: {events: count(*), load")
     }
     let stored = try Stored(folder / "data")
     let old = try Trail.undisturbed(Self.events)
@@ -80,7 +81,9 @@ struct ChangedUseCaseTests {
     ).rows()
     #expect(!long.isEmpty)
     for row in long {
-      let times = [row["start"], row["end"]].compactMap { ($0 as? String).flatMap { try? Date($0, strategy: .iso8601) } }
+      let times = [row["start"], row["end"]].compactMap {
+        ($0 as? String).flatMap { try? Date($0, strategy: .iso8601) }
+      }
       #expect(times.count == 2 && times[1].timeIntervalSince(times[0]) == 120, "\(row)")
     }
     let total = long.reduce(0) { $0 + ($1["events"] as? Int ?? 0) }
@@ -88,21 +91,32 @@ struct ChangedUseCaseTests {
     #expect(total == expected)
   }
 
+  @Test("a window with an aggregate more: the run ends well and every list can be read")
+  func aggregate() throws {
+    let (folder, _) = try changing {
+      $0.replacingOccurrences(of: "highest: max(load),", with: "highest: max(load), lowest: min(load),")
+    }
+    #expect(try Stored(folder / "data").totals["records"] == Trail.undisturbed(Self.events).totals["records"])
+    let newest = try PulseCommand.run(
+      "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "1"
+    ).rows()
+    #expect((newest.first?["aggregates"] as? [String: Any])?["lowest"] != nil)
+    try Trail.run(folder, "events.ndjson").expect(0)
+  }
+
   @Test("a field more, after a crash: the rows that wait for history are kept")
   func fieldAfterCrash() throws {
     let folder = try Trail.folder()
     try folder.write("events.ndjson", Self.half)
     let running = try Trail.start(folder, "events.ndjson", more: ["--follow", "--checkpoint-interval", "0.1"])
-    #expect(
-      try poll {
-        let status = try PulseCommand.run("status", "--data", folder / "data", "--json")
-        return status.exitCode == 0 && (try status.rows().first?["records"] as? Int) == 2000
-      })
+    let reached = try poll { try Trail.records(folder) == 2000 }
+    #expect(reached)
     running.send(SIGKILL)
     #expect(try running.wait().exitCode == 128 + SIGKILL)
     try folder.write(
       "trail/pipeline.yaml",
-      Trail.pipeline.replacingOccurrences(of: "note: {type: string}", with: "note: {type: string}\n    zone: {type: string, default: here}"))
+      Trail.pipeline.replacingOccurrences(
+        of: "note: {type: string}", with: "note: {type: string}\n    zone: {type: string, default: here}"))
     try folder.append("events.ndjson", Trail.events(2000..<4000))
     try Trail.run(folder, "events.ndjson").expect(0, saying: "the use case has changed")
     let stored = try Stored(folder / "data")

@@ -10,10 +10,7 @@ struct FollowedFileTests {
 
   /// Waits until a checkpoint has `count` records.
   private func waitForRecords(_ count: Int, in folder: TestFolder, at: SourceLocation = #_sourceLocation) throws {
-    let reached = try poll {
-      let status = try PulseCommand.run("status", "--data", folder / "data", "--json")
-      return status.exitCode == 0 && (try status.rows().first?["records"] as? Int ?? 0) >= count
-    }
+    let reached = try poll { try Trail.records(folder) >= count }
     #expect(reached, "\(count) records were not reached", sourceLocation: at)
   }
 

@@ -195,7 +195,7 @@ final class TestFolder {
   let path: String
 
   init() throws {
-    var template = Array((NSTemporaryDirectory() + "/pulse-test-XXXXXX").utf8CString)
+    var template = Array((FileManager.default.temporaryDirectory.path + "/pulse-test-XXXXXX").utf8CString)
     guard let name = mkdtemp(&template) else { throw CommandError("no temporary folder can be made") }
     path = String(cString: name)
   }

@@ -32,7 +32,8 @@ struct TaxiTests {
         "jfk": 5968, "newark": 534, "suburban": 186, "negotiated": 1204, "metered": 232_093,
       ])
     let letters = try PulseCommand.run("dead-letters", "--data", folder / "data", "--json", "--limit", "0").rows()
-    #expect(letters.count { $0["reason"] as? String == "out_of_range" && $0["field"] as? String == "trip_distance" } == 12)
+    #expect(
+      letters.count { $0["reason"] as? String == "out_of_range" && $0["field"] as? String == "trip_distance" } == 12)
     #expect(letters.count { $0["reason"] as? String == "failed_check" } == 2)
     let status = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
     #expect(status.first?["windows"] as? Int == 195_673)

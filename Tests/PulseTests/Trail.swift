@@ -44,7 +44,7 @@ enum Trail {
         by: [host]
         allowed_lateness: 1m
         retain: 30d
-        aggregates: {events: count(*), load: avg(load), highest: max(load), p90: quantile(load, 0.9)}
+        aggregates: {events: count(*), load: avg(load), highest: max(load), p90: 'quantile(load, 0.9)'}
       - name: quarters
         type: sliding
         size: 1h
@@ -107,6 +107,13 @@ enum Trail {
     try RunningCommand([PulseCommand.path] + arguments(folder, source, data: data) + more)
   }
 
+  /// How many records the last checkpoint has, of all sources together; -1 where there is no store yet.
+  static func records(_ folder: TestFolder) throws -> Int {
+    let status = try PulseCommand.run("status", "--data", folder / "data", "--json")
+    if status.exitCode != 0 { return -1 }
+    return try status.rows().reduce(0) { $0 + ($1["records"] as? Int ?? 0) }
+  }
+
   /// What an undisturbed run over these events stores.
   static func undisturbed(_ events: String, _ edit: (String) -> String = { $0 }) throws -> Stored {
     let folder = try folder(edit)
@@ -147,7 +154,9 @@ struct Stored: Equatable, CustomStringConvertible {
   }
 
   private static func text(_ value: Any?) -> String {
-    guard let value, let data = try? JSONSerialization.data(withJSONObject: [value], options: .sortedKeys) else { return "-" }
+    guard let value, let data = try? JSONSerialization.data(withJSONObject: [value], options: .sortedKeys) else {
+      return "-"
+    }
     return String(decoding: data, as: UTF8.self)
   }
 

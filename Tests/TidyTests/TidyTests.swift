@@ -137,15 +137,27 @@ struct TidyTests {
 
   @Test("unsafe code says why it is safe", arguments: SourceFile.product)
   func unsafeCodeIsExplained(_ file: SourceFile) {
+    for line in Self.unexplainedUnsafeLines(in: file) {
+      Issue.record("\(file.path):\(line) is unsafe and no SAFETY comment stands within 12 lines above it")
+    }
+  }
+
+  /// The lines, from 1, that open an unsafe use without a comment on or shortly above them. Parameters of unsafe types
+  /// open nothing: who makes the pointer has to say why it is safe.
+  static func unexplainedUnsafeLines(in file: SourceFile) -> [Int] {
     let words = [
-      "withUnsafe", "UnsafeMutable", "UnsafePointer", "UnsafeRaw", "unsafeUninitialized", "unsafeBitCast",
-      "@unchecked Sendable",
+      "withUnsafe", "unsafeUninitialized", "unsafeBitCast", "unsafeDowncast", "assumingMemoryBound", "bindMemory",
+      "withMemoryRebound", "_unsafe", "Unmanaged", "@unchecked Sendable", "nonisolated(unsafe)",
     ]
-    let isUnsafe = file.lines.contains { line in words.contains { SourceFile.code(line).contains($0) } }
-    guard isUnsafe else { return }
-    #expect(
-      file.lines.contains { $0.contains("SAFETY:") || $0.contains("@unchecked:") },
-      "\(file.path) has unsafe code without a SAFETY comment")
+    // A pointer is made or allocated, or stored.
+    let made = #/Unsafe\w*Pointer(<.*>)?(\.allocate)?\(/#
+    let stored = #/^ *(@?\w+(\(\w+\))? )*(let|var) \w+: [^={]*Unsafe\w*Pointer/#
+    return file.lines.indices.compactMap { index in
+      let code = SourceFile.code(file.lines[index])
+      let isUnsafe = words.contains { code.contains($0) } || code.contains(made) || code.contains(stored)
+      let above = file.lines[max(0, index - 12)...index]
+      return isUnsafe && !above.contains { $0.contains("SAFETY:") } ? index + 1 : nil
+    }
   }
 
   @Test("the checks notice what they are for")
@@ -156,6 +168,15 @@ struct TidyTests {
     )
     #expect(long.imports == ["Foundation"])
     #expect(Self.functions(in: long).map(\.length) == [92])
+    let unsafe = SourceFile(
+      path: "Sources/Detection/Unsafe.swift",
+      lines: [
+        "// Unsafe.", "  func f(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafePointer<Int>) -> Void) {",
+        "    x.withUnsafeBytes { f($0) }", "  private let memory: UnsafeMutablePointer<UInt8>",
+        "    let p = UnsafeMutablePointer<UnsafePointer<Int>?>.allocate(capacity: 1)", "    // SAFETY: a reason.",
+        "    let q = UnsafeRawBufferPointer(start: p, count: 1)",
+      ])
+    #expect(Self.unexplainedUnsafeLines(in: unsafe) == [3, 4, 5])
     #expect(SourceFile.code(#"let a = "fatalError(" // fatalError("#) == #"let a = "" "#)
   }
 

@@ -62,6 +62,7 @@ struct ArrowExport {
   private struct Lent {
     let format: StaticString
     let nullCount: Int
+    /// SAFETY: lent by the closures of `withBuffers`, inside which every value of this type lives and dies.
     let buffers: [UnsafeRawPointer?]
   }
 
@@ -73,6 +74,8 @@ struct ArrowExport {
       let this = Lent(format: format, nullCount: nullCount, buffers: [validity] + buffers)
       return withBuffers(of: rest.dropFirst(), lent: lent + [this], body)
     }
+    // SAFETY: the recursion and `body` run inside the closures, and `self` holds the arrays unchanged for as long. Each
+    // has `rows` values (`rows + 1` offsets that end within the bytes), as `Column` and the initializer check.
     return Self.withWords(column.validity) { validity in
       switch column.values {
       case .int(let values): values.withUnsafeBytes { next("l", validity, $0.baseAddress) }
@@ -90,6 +93,7 @@ struct ArrowExport {
 
   private static func withWords<Result>(_ bitmap: Bitmap?, _ body: (UnsafeRawPointer?) -> Result) -> Result {
     guard let bitmap else { return body(nil) }
+    // SAFETY: used inside the closure only; the words hold all bits of the bitmap.
     return bitmap.words.withUnsafeBytes { body($0.baseAddress) }
   }
 
@@ -99,7 +103,8 @@ struct ArrowExport {
     _ lent: [Lent], _ body: (UnsafeMutablePointer<ArrowSchema>, UnsafeMutablePointer<ArrowArray>) -> Result
   ) -> Result {
     // SAFETY: everything allocated here is freed after `body`, which is the contract of the shim: structs passed in
-    // are consumed when the call returns, and their release callbacks below free nothing.
+    // are consumed when the call returns, and their release callbacks below free nothing. A column has one schema, one
+    // array and at most three buffers; the last place of the tables is the batch's own.
     let schemas = UnsafeMutablePointer<ArrowSchema>.allocate(capacity: lent.count + 1)
     let arrays = UnsafeMutablePointer<ArrowArray>.allocate(capacity: lent.count + 1)
     let schemaTable = UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>.allocate(capacity: lent.count)
@@ -163,6 +168,7 @@ struct ArrowExport {
 
   private static func cString(_ text: String) -> UnsafeMutablePointer<CChar> {
     let bytes = text.utf8CString
+    // SAFETY: the caller deallocates the copy, of which every byte is initialized, the closing zero included.
     let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
     for (index, byte) in bytes.enumerated() { (copy + index).initialize(to: byte) }
     return copy

@@ -156,6 +156,7 @@ struct ArrowImport {
         }
       }
     }
+    // SAFETY: `bounds` and the new array both have `rows.count + 1` values, and all of them are written.
     let offsets = [UInt32](unsafeUninitializedCapacity: rows.count + 1) { buffer, count in
       for row in 0...rows.count { buffer[row] = UInt32(truncatingIfNeeded: bounds[row] &- first) }
       count = rows.count + 1

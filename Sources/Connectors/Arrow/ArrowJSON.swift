@@ -16,7 +16,7 @@ struct ArrowJSON {
   }
 
   /// Lowercase hexadecimal digits of bytes.
-  static func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+  static func hexadecimal(_ bytes: some Sequence<UInt8>) -> [UInt8] {
     let digits = Array("0123456789abcdef".utf8)
     return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
   }
@@ -63,7 +63,7 @@ struct ArrowJSON {
 
   private mutating func appendObject(_ node: ArrowNode, _ row: Int) {
     appendSequence("{", 0..<node.field.children.count, "}") { json, index in
-      json.append(quoted: node.field.children[index].name)
+      json.append(quoted: node.field.children[index].name.utf8)
       json.append(":")
       json.append(node.child(index), row + node.offset)
     }
@@ -85,17 +85,12 @@ struct ArrowJSON {
     var rendered = ArrowJSON()
     let text = rendered.text(node, row)
     if text.first == UInt8(ascii: "\"") { return output.append(contentsOf: text) }
-    text.withUnsafeBytes { append(quoted: $0) }
+    append(quoted: text)
   }
 
   private mutating func append(_ text: String) { output.append(contentsOf: text.utf8) }
 
-  private mutating func append(quoted text: String) {
-    var text = text
-    text.withUTF8 { append(quoted: UnsafeRawBufferPointer($0)) }
-  }
-
-  private mutating func append(quoted bytes: UnsafeRawBufferPointer) {
+  private mutating func append(quoted bytes: some Sequence<UInt8>) {
     output.append(UInt8(ascii: "\""))
     for byte in bytes {
       switch byte {
@@ -107,7 +102,7 @@ struct ArrowJSON {
       case 0x09: append("\\t")
       case 0..<0x20:
         append("\\u00")
-        withUnsafeBytes(of: byte) { output.append(contentsOf: Self.hexadecimal($0)) }
+        output.append(contentsOf: Self.hexadecimal(CollectionOfOne(byte)))
       default: output.append(byte)
       }
     }

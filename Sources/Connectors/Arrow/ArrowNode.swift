@@ -37,9 +37,12 @@ struct ArrowNode {
   /// A buffer by its number; nil where the array has none (no nulls, or no rows).
   func buffer(_ index: Int) -> UnsafeRawPointer? { array.pointee.buffers[index] }
 
-  /// The values of rows `rows`, whose type takes `MemoryLayout<Value>.size` bytes. Empty for an array without rows.
+  /// The values of rows `rows` of the array, whose type takes `MemoryLayout<Value>.size` bytes.
   func values<Value: BitwiseCopyable>(_: Value.Type, _ rows: Range<Int>) -> UnsafeBufferPointer<Value> {
-    guard !rows.isEmpty, let base = buffer(1) else { return UnsafeBufferPointer(start: nil, count: 0) }
+    // SAFETY: no rows, no memory.
+    guard !rows.isEmpty else { return UnsafeBufferPointer(start: nil, count: 0) }
+    // Callers index the result, which release builds do not check.
+    guard let base = buffer(1) else { preconditionFailure("an array with rows lacks its buffer of values") }
     // SAFETY: the buffer holds offset + length values, and the shim aligns buffers to their element type.
     let start = base.assumingMemoryBound(to: Value.self)
     return UnsafeBufferPointer(start: start + offset + rows.lowerBound, count: rows.count)
@@ -96,6 +99,7 @@ struct ArrowNode {
     case .text(.large), .binary(.large): return bytes(row, Int64.self)
     case .text(.view), .binary(.view): return viewedBytes(row)
     case .fixedBinary(let width):
+      // SAFETY: the buffer holds offset + length values of `width` bytes.
       return UnsafeRawBufferPointer(start: buffer(1).map { $0 + (offset + row) * width }, count: width)
     default: preconditionFailure("bytes of a \(field.type)")
     }
@@ -105,12 +109,15 @@ struct ArrowNode {
   {
     let bounds = values(Offset.self, row..<row + 2)
     let start = Int(bounds[0])
+    // SAFETY: offsets ascend, null rows included, and the last one lies within the data buffer.
     return UnsafeRawBufferPointer(start: buffer(2).map { $0 + start }, count: Int(bounds[1]) - start)
   }
 
   /// A view is a length of 4 bytes and then either up to 12 bytes themselves, or 4 bytes of them, the number of a data
-  /// buffer and an offset into it.
+  /// buffer and an offset into it. Views of null rows are not validated: this must not be called for them.
   private func viewedBytes(_ row: Int) -> UnsafeRawBufferPointer {
+    // SAFETY: there are offset + length views of 16 bytes; the views of rows that are not null lie within their data
+    // buffers, whose numbers begin behind the two buffers of the array itself.
     let view = buffer(1)! + (offset + row) * 16
     let count = Int(view.loadUnaligned(as: Int32.self))
     if count <= 12 { return UnsafeRawBufferPointer(start: view + 4, count: count) }

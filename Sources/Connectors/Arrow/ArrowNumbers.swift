@@ -58,6 +58,7 @@ enum ArrowNumbers {
     _ stored: UnsafeBufferPointer<Stored>, _ conversion: (Stored) -> Int64?
   ) -> (values: [Int64], misfits: [Int]) {
     var misfits: [Int] = []
+    // SAFETY: both have `stored.count` values, and all of them are written.
     let values = [Int64](unsafeUninitializedCapacity: stored.count) { buffer, count in
       for row in 0..<stored.count {
         let value = conversion(stored[row])

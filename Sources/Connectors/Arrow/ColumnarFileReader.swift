@@ -175,6 +175,7 @@ enum ArrowBatch {
     _ batch: UnsafePointer<ArrowArray>, schema: ArrowField,
     _ selection: [(name: String, path: [Int], type: FieldType?)], path: String
   ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], outOfRange: Int) {
+    // SAFETY: the caller releases the batch after this returns; columns hold copies, and no node leaves the function.
     let root = ArrowNode(batch, schema)
     var importer = ArrowImport()
     var columns: [(name: String, column: Column)] = []
@@ -209,6 +210,7 @@ enum ArrowBatch {
 func withCStrings<Result>(_ strings: [String], _ body: ([UnsafePointer<CChar>?]) -> Result) -> Result {
   func open(_ rest: ArraySlice<String>, _ pointers: [UnsafePointer<CChar>?]) -> Result {
     guard let first = rest.first else { return body(pointers) }
+    // SAFETY: `body` runs inside all the closures that lend a string; nothing of `strings` changes meanwhile.
     return first.withCString { open(rest.dropFirst(), pointers + [$0]) }
   }
   return open(strings[...], [])

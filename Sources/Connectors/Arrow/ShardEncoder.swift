@@ -93,6 +93,8 @@ public struct ShardEncoder: Sendable {
     var error = CArrowError()
     let code = withCStrings(metadata.map(\.key)) { keys in
       withCStrings(metadata.map(\.value)) { values in
+        // SAFETY: the call that reads the options runs inside all four closures, and the shim copies the metadata. Keys
+        // and values are equally many.
         keys.withUnsafeBufferPointer { keys in
           values.withUnsafeBufferPointer { values in
             var options = CArrowWriteOptions()

@@ -2,8 +2,8 @@
 
 import Foundation
 
-/// A growing buffer that keeps what is not yet used. Unsafe because an array would be zeroed and checked for every read;
-/// one owner, never shared.
+/// A growing buffer that keeps what is not yet used. Unsafe because an array would be zeroed and checked for every
+/// read; one owner, never shared.
 final class ByteWindow {
   /// Bytes are read in pieces of at most this much: large enough that the system call does not matter, small enough
   /// to stay in the second-level cache until the piece was searched for line ends.
@@ -13,6 +13,8 @@ final class ByteWindow {
   private(set) var origin: Int64
   /// Where the valid bytes end; they begin at 0.
   private(set) var filled = 0
+  /// SAFETY: `capacity` bytes, of which the first `filled` are initialized; allocated, replaced and freed here alone,
+  /// and lent only inside closures that do not use the window.
   private var memory: UnsafeMutableRawPointer
   private var capacity: Int
 
@@ -29,13 +31,14 @@ final class ByteWindow {
   func fill<E: Error>(
     keepingFrom index: Int, _ read: (UnsafeMutableRawBufferPointer) throws(E) -> Int
   ) throws(E) -> (dropped: Int, count: Int) {
+    precondition((0...filled).contains(index), "what is kept must lie in the window")
     var dropped = 0
     if capacity - filled < Self.readBytes {
       dropped = index
       let kept = filled - index
       if capacity - kept < Self.readBytes + capacity / 4 {
-        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity * 2, alignment: 64)
         // SAFETY: `index ..< filled` lies in the old memory, and the new one is larger.
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity * 2, alignment: 64)
         larger.copyMemory(from: memory + index, byteCount: kept)
         memory.deallocate()
         (memory, capacity) = (larger, capacity * 2)
@@ -70,8 +73,8 @@ final class ByteWindow {
   /// A copy of `range` with `padding` zeroes behind it.
   func copy(_ range: Range<Int>, padding: Int = 0) -> [UInt8] {
     precondition(range.lowerBound >= 0 && range.upperBound <= filled, "a range outside of the window")
+    // SAFETY: the space has room for the range and the padding, and both are written before they are counted.
     return [UInt8](unsafeUninitializedCapacity: range.count + padding) { space, count in
-      // SAFETY: the space has room for the range and the padding, and both are written before they are counted.
       if let start = space.baseAddress {
         memcpy(start, memory + range.lowerBound, range.count)
         memset(start + range.count, 0, padding)

@@ -1,7 +1,11 @@
 // The little of CSV that a reader must know to find where records end and what the columns are called. RFC 4180 with
 // line feeds allowed as line ends; fields are taken apart by the decoder.
 
+import Foundation
+
 /// Where a CSV line leaves its reader.
+///
+/// SAFETY: bytes are lent for the time of a call and only searched; what is kept of them is copied.
 enum CSVText {
   private static let quote = UInt8(ascii: "\"")
   private static let comma = UInt8(ascii: ",")
@@ -11,16 +15,27 @@ enum CSVText {
   /// Whether a quoted field is still open at the end of a line. A quote opens a field only as its first character;
   /// elsewhere it stands for itself, and a doubled one within quotes does too.
   static func isOpen(after line: UnsafeRawBufferPointer, from isOpen: Bool) -> Bool {
-    var state: State = isOpen ? .quoted : .fieldStart
-    for byte in line {
-      switch state {
-      case .fieldStart: state = byte == quote ? .quoted : byte == comma ? .fieldStart : .plain
-      case .plain: if byte == comma { state = .fieldStart }
-      case .quoted: if byte == quote { state = .quoteInQuoted }
-      case .quoteInQuoted: state = byte == quote ? .quoted : byte == comma ? .fieldStart : .plain
+    var isOpen = isOpen
+    var index = 0
+    while let found = firstQuote(in: line, from: index) {
+      index = found + 1
+      if !isOpen {
+        isOpen = found == 0 || line[found - 1] == comma
+      } else if index < line.count && line[index] == quote {
+        index += 1
+      } else {
+        isOpen = false
       }
     }
-    return state == .quoted
+    return isOpen
+  }
+
+  private static func firstQuote(in line: UnsafeRawBufferPointer, from index: Int) -> Int? {
+    // SAFETY: the search begins and ends within the buffer.
+    guard index < line.count, let start = line.baseAddress,
+      let found = memchr(start + index, Int32(quote), line.count - index)
+    else { return nil }
+    return UnsafeRawPointer(found) - start
   }
 
   /// The fields of one record, unquoted; nil where they are not UTF-8.

@@ -41,8 +41,8 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
     if let compression = compression(beginning) {
       throw OperatingError(
         .input,
-        "\(name) is compressed (\(compression.name)), expected NDJSON, CSV, Parquet or Arrow. Unpack it, or read it with "
-          + "\(compression.tool) \(name) | pulse run --source - …")
+        "\(name) is compressed (\(compression.name)), expected NDJSON, CSV, Parquet or Arrow. Unpack it, or read it "
+          + "with \(compression.tool) \(name) | pulse run --source - …")
     }
     if beginning.starts(with: [0xFF, 0xFE]) || beginning.starts(with: [0xFE, 0xFF]) {
       throw OperatingError(.input, "\(name) is encoded in UTF-16, expected UTF-8. Convert it, for example with iconv")

@@ -20,8 +20,8 @@ struct FileLocator {
       let found = index < paths.count ? "now it is \(paths[index])" : "now the list has only \(paths.count)"
       throw OperatingError(
         .input,
-        "the list of files has changed: file \(index + 1) was \(expected), \(found). A list may only be extended at its "
-          + "end: name the same files in the same order, choose another --data, or start over with --reset")
+        "the list of files has changed: file \(index + 1) was \(expected), \(found). A list may only be extended at "
+          + "its end: name the same files in the same order, choose another --data, or start over with --reset")
     }
     for path in paths.dropFirst(listed.count) { manifest.entries.append(FileManifest.Entry(path: path)) }
   }
@@ -98,8 +98,8 @@ struct FileLocator {
     if mayBeRenamed {
       throw OperatingError(
         .input,
-        "\(entry.path) was rotated, and what was read to byte \(readTo) is not in \(FileList.directory(of: entry.path)) "
-          + "any more: what was written to it after that would be lost. Expected a file with inode "
+        "\(entry.path) was rotated, and what was read to byte \(readTo) is not in "
+          + "\(FileList.directory(of: entry.path)) any more: what was written to it after that would be lost. Expected a file with inode "
           + "\(opened.identity.inode) and the same beginning, not compressed. \(Self.remedy)")
     }
     guard atPath != nil else {
@@ -133,15 +133,16 @@ struct FileLocator {
   static func overwritten(_ path: String) -> OperatingError {
     OperatingError(
       .input,
-      "\(path) was truncated or overwritten while it was followed: its beginning is not the one that was read. Rotate by "
-        + "renaming instead (logrotate: without copytruncate), then choose another --data or start over with --reset")
+      "\(path) was truncated or overwritten while it was followed: its beginning is not the one that was read. "
+        + "Rotate by renaming instead (logrotate: without copytruncate), then choose another --data or start over "
+        + "with --reset")
   }
 
   static func replaced(_ path: String) -> OperatingError {
     OperatingError(
       .input,
-      "\(path) is not the file that was read before: its beginning is different. With --follow a file may be rotated by "
-        + "renaming; otherwise expected the same file. \(remedy)")
+      "\(path) is not the file that was read before: its beginning is different. With --follow a file may be rotated "
+        + "by renaming; otherwise expected the same file. \(remedy)")
   }
 
   // MARK: - Rotation
@@ -175,8 +176,8 @@ struct FileLocator {
       if kind == .compressed {
         throw OperatingError(
           .input,
-          "\(path) was rotated more than once, and \(candidate.path) is compressed. Unpack it beside its place with its "
-            + "time kept (gunzip -k) and run again, or start over with --reset")
+          "\(path) was rotated more than once, and \(candidate.path) is compressed. Unpack it beside its place with "
+            + "its time kept (gunzip -k) and run again, or start over with --reset")
       }
       let file = try OpenFile(candidate.path)
       if try !isKnown(file, manifest) { found.append((candidate.status.modified, file)) }

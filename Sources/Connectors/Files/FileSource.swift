@@ -27,10 +27,12 @@ public final class FileSource: Source {
   ///   - batchRows: records in a batch, 1 to `Limits.maxBatchRows`.
   ///   - maxEventBytes: larger records of text files become dead letters.
   ///   - columns: the columns of columnar files that are of interest, with the types they are used as; empty reads all.
+  ///   - rotationGrace: how long a rotated file must be quiet, once there is something in the new one, before it is left:
+  ///     its writer may still have it open.
   public init(
     name: String = "files", paths: [String], format: FileFormat? = nil, follow: Bool = false,
     idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
-    columns: [(name: String, type: FieldType)] = []
+    columns: [(name: String, type: FieldType)] = [], rotationGrace: Duration = .milliseconds(250)
   ) {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
     precondition(maxEventBytes > 0, "an event has at least one byte")
@@ -42,7 +44,8 @@ public final class FileSource: Source {
     self.manifest = manifest
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }
     worker = FileWorker(
-      patterns: paths, format: format, follows: follow, idleTimeout: idleTimeout, options: options, manifest: manifest)
+      patterns: paths, format: format, follows: follow, idleTimeout: idleTimeout, rotationGrace: rotationGrace,
+      options: options, manifest: manifest)
   }
 
   public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
@@ -63,10 +66,6 @@ final class SharedManifest: Sendable {
 
 /// Reads the files on a thread of its own: reads of a file block.
 actor FileWorker {
-  /// How long a rotated file must be quiet, once there is something in the new one, before it is left: its writer may
-  /// still have it open.
-  static let rotationGrace = Duration.milliseconds(250)
-
   private let thread = DedicatedThread(name: "pulse-files")
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -74,6 +73,7 @@ actor FileWorker {
   private let format: FileFormat?
   private let follows: Bool
   private let idleTimeout: Duration?
+  private let rotationGrace: Duration
   private let options: ReadOptions
   private let locator: FileLocator
   private let shared: SharedManifest
@@ -86,13 +86,14 @@ actor FileWorker {
   private var lastData = ContinuousClock.now
 
   init(
-    patterns: [String], format: FileFormat?, follows: Bool, idleTimeout: Duration?, options: ReadOptions,
-    manifest: SharedManifest
+    patterns: [String], format: FileFormat?, follows: Bool, idleTimeout: Duration?, rotationGrace: Duration,
+    options: ReadOptions, manifest: SharedManifest
   ) {
     self.patterns = patterns
     self.format = format
     self.follows = follows
     self.idleTimeout = idleTimeout
+    self.rotationGrace = rotationGrace
     self.options = options
     locator = FileLocator(follows: follows)
     shared = manifest
@@ -212,7 +213,7 @@ actor FileWorker {
       if let successor = try FileStatus.of(path), successor.identity != file.identity, successor.size > 0 {
         let since = rotationSeen ?? .now
         rotationSeen = since
-        if ContinuousClock.now - max(since, lastData) >= Self.rotationGrace {
+        if ContinuousClock.now - max(since, lastData) >= rotationGrace {
           try follow(from: file, to: path)
           return true
         }

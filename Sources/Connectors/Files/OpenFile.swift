@@ -104,6 +104,7 @@ final class OpenFile {
 
   /// Reads up to `space.count` bytes from `offset`; 0 at the end of the file.
   func read(into space: UnsafeMutableRawBufferPointer, at offset: Int64) throws(OperatingError) -> Int {
+    // SAFETY: the kernel writes at most `space.count` bytes.
     while true {
       let count = pread(descriptor, space.baseAddress, space.count, off_t(offset))
       if count >= 0 { return count }
@@ -113,6 +114,7 @@ final class OpenFile {
 
   /// Up to `count` bytes from `offset`.
   func bytes(_ count: Int, at offset: Int64 = 0) throws(OperatingError) -> [UInt8] {
+    // SAFETY: owned by this call and freed when it ends; what is returned is a copy of the bytes that were read.
     let space = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
     defer { space.deallocate() }
     var have = 0
@@ -138,7 +140,7 @@ final class OpenFile {
   private func failure(at offset: Int64) -> OperatingError {
     OperatingError(
       .input,
-      "\(path) cannot be read at byte \(offset): \(StopSignal.reason(errno)). What lies before was processed; run again "
-        + "once the file can be read")
+      "\(path) cannot be read at byte \(offset): \(StopSignal.reason(errno)). What lies before was processed; run "
+        + "again once the file can be read")
   }
 }

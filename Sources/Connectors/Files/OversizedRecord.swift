@@ -18,6 +18,7 @@ struct OversizedRecord {
     guard let last = piece.last else { return }
     releaseReturn()
     holdsReturn = last == 0x0D
+    // SAFETY: a part of what the caller lends, which is not empty here; `take` copies and hashes it.
     take(UnsafeRawBufferPointer(rebasing: holdsReturn ? piece.dropLast() : piece[...]))
   }
 
@@ -35,6 +36,7 @@ struct OversizedRecord {
     guard holdsReturn else { return }
     holdsReturn = false
     let byte: [UInt8] = [0x0D]
+    // SAFETY: a local array, lent for the call.
     byte.withUnsafeBytes { take($0) }
   }
 

@@ -57,8 +57,8 @@ final class RecordCutter {
   /// - Parameters:
   ///   - offset: where in the input the first byte comes from.
   ///   - row: the line that begins there.
-  ///   - isInLine: whether the byte before is not a line feed: the last record was the end of the input then, and if the
-  ///     input has grown since, a line end that comes first belongs to that record.
+  ///   - isInLine: whether the byte before is not a line feed: the last record was the end of the input then, and if
+  ///     the input has grown since, a line end that comes first belongs to that record.
   init(_ options: Options, offset: Int64, row: Int64, isInLine: Bool) {
     precondition((1...Limits.maxBatchRows).contains(options.batchRows), "a batch has 1 to 65536 rows")
     precondition(options.maxEventBytes > 0, "an event has at least one byte")
@@ -84,6 +84,7 @@ final class RecordCutter {
 
   /// Takes in bytes; returns how many, 0 when there are none.
   func fill<E: Error>(_ read: (UnsafeMutableRawBufferPointer) throws(E) -> Int) throws(E) -> Int {
+    // SAFETY: `read` gets room that the window owns and trusts it only for as many bytes as it says it has written.
     let (dropped, count) = try window.fill(keepingFrom: first, read)
     first -= dropped
     pending -= dropped

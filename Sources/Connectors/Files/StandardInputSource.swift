@@ -159,7 +159,8 @@ actor StandardInputWorker {
   private func hash(upTo offset: Int64) {
     guard hashes != nil, offset > hashed else { return }
     let count = Int(offset - hashed)
-    unhashed.withUnsafeBytes { hasher.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    // SAFETY: lent for the call; the slice of the array checks that `count` bytes are there.
+    unhashed[..<count].withUnsafeBytes { hasher.update(bufferPointer: $0) }
     unhashed.removeFirst(count)
     hashed = offset
   }
@@ -177,6 +178,7 @@ actor StandardInputWorker {
     var beginning: [UInt8] = []
     let count = try cutter.fill { space throws(OperatingError) in
       let count = try read(space, at: offset)
+      // SAFETY: `read` has written `count` bytes, at most as many as there was room for; they are copied here.
       let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(space)[..<count])
       if hashes != nil { unhashed.append(contentsOf: bytes) }
       if isFirst { beginning = Array(bytes.prefix(16)) }
@@ -196,6 +198,7 @@ actor StandardInputWorker {
   }
 
   private func read(_ space: UnsafeMutableRawBufferPointer, at offset: Int64) throws(OperatingError) -> Int {
+    // SAFETY: the kernel writes at most `space.count` bytes.
     while true {
       let count = Foundation.read(descriptor, space.baseAddress, space.count)
       if count >= 0 { return count }
@@ -217,6 +220,7 @@ actor StandardInputWorker {
     _ length: Int64, _ known: PrefixHashes, _ header: RecordCutter?, _ stop: StopSignal
   ) throws(OperatingError) -> UInt8? {
     let expected = known.entry(upTo: length)
+    // SAFETY: owned by this call and freed when it ends; what is used of it is hashed or copied before.
     let space = UnsafeMutableRawBufferPointer.allocate(byteCount: ByteWindow.readBytes, alignment: 64)
     defer { space.deallocate() }
     var last: UInt8 = 0x0A
@@ -224,6 +228,7 @@ actor StandardInputWorker {
       if let expected, expected.length == hashed { try check(expected) }
       guard stop.wait(for: descriptor, timeout: nil) == .ready else { return nil }
       let bound = expected.map { $0.length > hashed ? $0.length : length } ?? length
+      // SAFETY: the range is not negative, as `bound` exceeds `hashed`, and ends within the space.
       let room = UnsafeMutableRawBufferPointer(rebasing: space[..<Int(min(bound - hashed, Int64(space.count)))])
       let count = try read(room, at: hashed)
       guard count > 0 else {
@@ -233,12 +238,14 @@ actor StandardInputWorker {
           "standard input ends at byte \(hashed), but \(length) bytes of it were read before. Expected the same input "
             + "again; give another --source-name for a new one, or start over with --reset")
       }
+      // SAFETY: the `count` bytes that were just read, at least one and at most `room.count`.
       let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
       hasher.update(bufferPointer: bytes)
       hashed += Int64(count)
       last = bytes[count - 1]
       if let header, header.header == nil {
         _ = header.fill { space in
+          // SAFETY: a window always has room for `ByteWindow.readBytes`, which is all that `bytes` can be.
           space.copyMemory(from: bytes)
           return count
         }
@@ -254,7 +261,7 @@ actor StandardInputWorker {
     guard Array(copy.finalize()) != expected.sha256 else { return }
     throw OperatingError(
       .input,
-      "the first \(expected.length) bytes of standard input are not those that were read before under this name. Expected "
-        + "the same input again; give another --source-name for a new one, or start over with --reset")
+      "the first \(expected.length) bytes of standard input are not those that were read before under this name. "
+        + "Expected the same input again; give another --source-name for a new one, or start over with --reset")
   }
 }

@@ -108,7 +108,7 @@ final class DirectoryLock: Sendable {
     }
     let text = Array(String(getpid()).utf8)
     ftruncate(descriptor, 0)
-    _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    _ = pwrite(descriptor, text, text.count, 0)
   }
 
   deinit { close(descriptor) }

@@ -97,12 +97,22 @@ extension StoreReader {
     of useCase: String, window name: String, by aggregate: String, limit: Int
   ) throws -> [(by: String, events: Int64, value: Double)] {
     try read { database in
+      // Where nothing has been read yet, no configuration is on record either.
+      let isStored = try Bool.fetchOne(
+        database, sql: "SELECT EXISTS (SELECT 1 FROM window_parts WHERE use_case = ? AND window = ?)",
+        arguments: [useCase, name])
+      guard isStored == true else { return [] }
       let plan = try loadPlan(of: useCase, in: database)
       guard let compiled = plan.windows.first(where: { $0.definition.name == name }) else { return [] }
       var parts: [String: [WindowPart]] = [:]
       let rows = try Row.fetchCursor(
-        database, sql: "SELECT * FROM window_parts WHERE use_case = ? AND window = ? ORDER BY start, by_key",
-        arguments: [useCase, name])
+        database,
+        sql: """
+          SELECT p.* FROM window_parts p JOIN window_definitions d ON d.id = p.definition
+          WHERE use_case = ? AND window = ? AND d.text = ? ORDER BY start, by_key
+          """,
+        // Parts of an earlier definition cannot be merged with those of this one.
+        arguments: [useCase, name, compiled.fingerprint])
       while let row = try rows.next() {
         let by: String = row["by_values"]
         parts[by, default: []].append(try SQLiteCheckpoint.windowPart(row))
@@ -149,7 +159,7 @@ public struct PartitionStatus: Sendable {
       ("version", JSONText.optional(version)), ("records", String(totals.records)),
       ("events", String(totals.events)), ("classes", counts(totals.classes)), ("anomalies", counts(totals.anomalies)),
       ("dead_letters", counts(totals.deadLetters)), ("late_events", counts(totals.lateEvents)),
-      ("ahead_events", String(totals.aheadEvents)), ("expression_failures", String(totals.expressionFailures)),
+      ("rule_skips", counts(totals.ruleSkips)), ("ahead_events", String(totals.aheadEvents)), ("expression_failures", String(totals.expressionFailures)),
       ("windows", String(windows)), ("open_windows", String(openWindows)), ("history_shards", String(shards)),
       ("history_rows", String(shardRows + waitingRows)), ("history_bytes", String(shardBytes)),
     ])

@@ -141,6 +141,8 @@ struct EventWriter: Sendable {
   func write(_ row: Int, of values: FieldValues, into line: inout LineCursor) {
     line.require(longestLine)
     let start = line.count
+    // SAFETY: `nameStarts` has one place more than there are fields, ascends and ends at `names.count`; the cursor
+    // copies.
     names.withUnsafeBufferPointer { names in
       for field in fields.indices {
         line.write(UnsafeBufferPointer(rebasing: names[nameStarts[field]..<nameStarts[field + 1]]))
@@ -204,6 +206,7 @@ struct EventWriter: Sendable {
     case .bool: value == 1 ? line.write("true") : line.write("false")
     case .text:
       let text = Int(value)
+      // SAFETY: `textStarts` ascends and ends at `texts.count`, and its subscript checks the number; the cursor copies.
       texts.withUnsafeBufferPointer { texts in
         line.write(UnsafeBufferPointer(rebasing: texts[textStarts[text]..<textStarts[text + 1]]))
       }
@@ -221,6 +224,7 @@ struct EventWriter: Sendable {
 
   /// The JSON of one field of one event.
   func json(_ field: Int, _ row: Int, of values: FieldValues) -> String {
+    // SAFETY: the cursor lives in the closure only, writes from the front and has written `line.count` bytes.
     let bytes = [UInt8](unsafeUninitializedCapacity: longestLine) { memory, initialized in
       var line = LineCursor(memory)
       line.require(longestLine)

@@ -6,6 +6,7 @@
 /// Writing through a pointer instead of an array's subscript made a whole simulation 1.5 times as fast: the checks of
 /// uniqueness and bounds are made once per event instead of once per byte.
 struct LineCursor {
+  /// SAFETY: `capacity` bytes that belong to whoever made the cursor and outlive it.
   private let base: UnsafeMutablePointer<UInt8>
   private let capacity: Int
   private(set) var count = 0
@@ -52,11 +53,13 @@ struct LineCursor {
 
   @inline(__always)
   mutating func write(_ bytes: [UInt8]) {
+    // SAFETY: lent for the call, which copies.
     bytes.withUnsafeBufferPointer { write($0) }
   }
 
   @inline(__always)
   mutating func write(_ text: StaticString) {
+    // SAFETY: a literal's bytes live as long as the program.
     write(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 

@@ -94,6 +94,7 @@ public struct Simulator: Sendable {
       let place = row % SimulationBlock.size
       let end = min(place + count - result.count, place + Self.linesAtOnce, SimulationBlock.size)
       let offset = result.bytes.count
+      // SAFETY: the cursor lives in the closure only, and `require` checks before each line that it fits.
       let written = memory.withUnsafeMutableBufferPointer { lent in
         var line = LineCursor(lent)
         for at in place..<end {

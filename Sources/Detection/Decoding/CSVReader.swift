@@ -23,10 +23,14 @@ final class CSVReader {
 
   /// Lends the text of cells that had doubled quotes.
   func withArena<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    // SAFETY: lent for the call; `body` reads no records, so the arena stays as it is.
     arena.withUnsafeBytes(body)
   }
 
   /// Fills the block: field f is path f. Returns the number of rows and the refused records, ascending.
+  ///
+  /// SAFETY: `buffer` is the records' own, lent for the call. Every record is checked to lie within it, and nothing
+  /// below reads outside of the record it is at. The block has room for as many rows as there are records.
   func read(
     _ records: RecordBytes, header: [String], buffer: UnsafeRawBufferPointer, into block: CellBlock
   ) -> (rowCount: Int, failures: [(record: Int, RowFailure)]) {
@@ -44,6 +48,7 @@ final class CSVReader {
     let isText = isUTF8(buffer, from: Int(records.starts.first ?? 0), to: Int(records.ends.last ?? 0))
     for record in 0..<records.count {
       let range = Int(records.starts[record])..<Int(records.ends[record])
+      precondition(range.upperBound + Limits.bytePadding <= buffer.count, "a record lies outside its buffer")
       if let fault = readRecord(range, buffer, isKnownText: isText, row: row, block) {
         failures.append((record, fault))
         clear(row, block)
@@ -80,6 +85,7 @@ final class CSVReader {
 
   private func isUTF8(_ buffer: UnsafeRawBufferPointer, from start: Int, to end: Int) -> Bool {
     guard start < end, let bytes = buffer.bytes else { return true }
+    // SAFETY: both bounds are those of records, whose ends lie within the buffer.
     return csimdjson_is_utf8(bytes + start, end - start) != 0
   }
 

@@ -34,6 +34,9 @@ enum CellTag {
 func textPayload(start: Int, length: Int) -> UInt64 { UInt64(start) | UInt64(length) << 32 }
 
 /// The text that cells point to. Lent for the duration of a decoding call.
+///
+/// SAFETY: made inside the closures that lend both buffers, and never stored. Each is followed by `Limits.bytePadding`
+/// readable bytes.
 struct CellText {
   /// The records, or the bytes of a string column.
   let buffer: UnsafeRawBufferPointer
@@ -45,11 +48,15 @@ struct CellText {
   func bytes(_ tag: UInt8, _ payload: UInt64) -> UnsafeRawBufferPointer {
     let start = Int(payload & 0xFFFF_FFFF)
     let source = tag == CellTag.unescaped ? arena : buffer
+    // SAFETY: asked for cells with text only, whose payloads the reader of the batch took from these buffers.
     return UnsafeRawBufferPointer(rebasing: source[start..<start + Int(payload >> 32)])
   }
 }
 
 /// The cells of one path. Lent for the duration of a decoding call.
+///
+/// SAFETY: both pointers lead to `count` initialised cells of a `CellBlock`, which checks that they are there, outlives
+/// the run and is not made larger while one is in use.
 struct CellRun {
   let tags: UnsafeMutablePointer<UInt8>
   let payloads: UnsafeMutablePointer<UInt64>
@@ -74,6 +81,8 @@ struct CellRun {
 }
 
 /// Memory for the cells of a batch, reused from batch to batch.
+///
+/// SAFETY: owns three allocations of `pathCount * stride`, as many, and `stride` cells; one worker uses it.
 final class CellBlock {
   private let pathCount: Int
   private(set) var tags: UnsafeMutablePointer<UInt8>
@@ -125,6 +134,7 @@ final class CellBlock {
 
 extension UnsafeRawBufferPointer {
   /// The bytes as C code takes them; a pointer even where there are none.
+  /// SAFETY: raw memory of plain bytes may be read as bytes; the pointer is valid for as long as the buffer is.
   var bytes: UnsafePointer<UInt8>? { baseAddress?.assumingMemoryBound(to: UInt8.self) }
 
   /// Up to `limit` bytes as text for a message.

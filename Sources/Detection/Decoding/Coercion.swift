@@ -144,6 +144,7 @@ struct Coercion {
         let tag = run.tags[row]
         let payload = run.payloads[row]
         if tag == CellTag.string, format == .automatic || format == .rfc3339 {
+          // The text is lent for the whole call, and the span does not leave this scope.
           let bytes = RawSpan(_unsafeBytes: text.bytes(tag, payload))
           if let value = Timestamp.parse(bytes: bytes, format: .rfc3339) {
             values[row] = value
@@ -181,6 +182,7 @@ struct Coercion {
         wrongType(row, run, text, &failures)
         return nil
       }
+      // SAFETY: the text is lent for the whole call, and the span does not leave this scope.
       let bytes = RawSpan(_unsafeBytes: text.bytes(tag, payload))
       if let value = Timestamp.parse(bytes: bytes, format: .rfc3339) { return value }
       failures.note(

@@ -51,6 +51,8 @@ struct ColumnReader {
     if case .string(let source) = found?.values {
       padded = source.bytes + [UInt8](repeating: 0, count: Limits.bytePadding)
     }
+    // SAFETY: the cells point to the strings of `found`, which `padded` holds with padding behind them (without
+    // strings there are no cells of text); the column is made inside the closure and copies what it keeps.
     return padded.withUnsafeBytes { bytes in
       let text = CellText(buffer: bytes, arena: UnsafeRawBufferPointer(start: nil, count: 0))
       var run = block.run(index, rows: count)

@@ -69,6 +69,8 @@ public final class Decoder {
   }
 
   private func decodeJSON(_ records: RecordBytes, of raw: RawBatch) -> DecodedBatch {
+    // SAFETY: lent for the whole decoding, of which nothing keeps a pointer: columns and letters copy. The parser has
+    // checked that every record lies within the buffer, and its arena lasts until it is called again.
     records.bytes.withUnsafeBytes { buffer in
       let rowCount = json.read(records, buffer: buffer, into: block)
       var letters: [DeadLetter] = []
@@ -82,6 +84,7 @@ public final class Decoder {
   }
 
   private func decodeCSV(_ records: RecordBytes, header: [String], of raw: RawBatch) -> DecodedBatch {
+    // SAFETY: as for JSON; the reader has checked that every record lies within the buffer, and lends its own arena.
     records.bytes.withUnsafeBytes { buffer in
       block.reserve(records.count)
       let refused = csv.read(records, header: header, buffer: buffer, into: block)
@@ -118,6 +121,7 @@ public final class Decoder {
     for (row, why) in failures.byRow {
       let record = Int(block.records[row])
       let range = Int(records.starts[record])..<Int(records.ends[record])
+      // SAFETY: a record of the buffer, which the reader has checked; the letter is a copy.
       letters.append(letter(why, raw.positions[record], UnsafeRawBufferPointer(rebasing: text.buffer[range])))
     }
     let recordOfRow: [Int]? =
@@ -138,6 +142,7 @@ public final class Decoder {
     let rows = failures.isEmpty ? nil : failures.survivors(of: raw.count)
     let letters = failures.byRow.map { row, why in
       let text = Array(reader.json(ofRow: row).utf8)
+      // SAFETY: a local array, lent for the call; the letter is a copy.
       return text.withUnsafeBytes { letter(why, raw.positions[row], $0) }
     }
     return assemble(columns, rows: rows, records: rows, letters, raw)

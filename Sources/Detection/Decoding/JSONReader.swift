@@ -49,8 +49,9 @@ final class JSONReader {
   private static func add(_ slot: Slot, to parser: OpaquePointer) -> Int {
     let bytes = slot.path.flatMap { Array($0.utf8) }
     let lengths = slot.path.map(\.utf8.count)
+    // SAFETY: the keys lie one after another in `bytes`; an empty key needs a pointer, but nothing is read from it. The
+    // parser copies them.
     return bytes.withUnsafeBufferPointer { bytes in
-      // SAFETY: the keys lie one after another in `bytes`; an empty key needs a pointer, but nothing is read from it.
       withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1) { nowhere in
         var keys: [UnsafePointer<UInt8>?] = []
         var offset = 0
@@ -66,6 +67,8 @@ final class JSONReader {
   /// Parses records into the block and returns the number of rows; `failures` has the refused records.
   func read(_ records: RecordBytes, buffer: UnsafeRawBufferPointer, into block: CellBlock) -> Int {
     block.reserve(records.count)
+    // SAFETY: the block was made with at least as many paths as the parser has, and has just got room for every record.
+    // The parser refuses records that do not lie within `buffer` with their padding, and keeps no pointer.
     let rows = block.seen.withUnsafeMutableBufferPointer { seen in
       csimdjson_parse(
         parser, buffer.bytes, buffer.count, records.starts, records.ends, records.count, block.tags, block.payloads,
@@ -84,6 +87,8 @@ final class JSONReader {
   }
 
   /// The text of unescaped strings, valid until the next call of `read`.
+  ///
+  /// SAFETY: the parser owns `count` bytes and padding behind them; callers use them before they read again.
   var arena: UnsafeRawBufferPointer {
     var count = 0
     let start = csimdjson_arena(parser, &count)
@@ -96,6 +101,7 @@ final class JSONReader {
   ) -> [(record: Int, why: RowFailure)] {
     var count = 0
     let start = csimdjson_failures(parser, &count)
+    // SAFETY: the parser owns `count` failures until it parses again; they are turned into values here.
     return UnsafeBufferPointer(start: start, count: count).map { failure in
       let record = Int(failure.record)
       let range = Int(records.starts[record])..<Int(records.ends[record])
@@ -116,6 +122,7 @@ final class JSONReader {
   ) -> RowFailure {
     let offset = min(Int(failure.offset), range.upperBound)
     let place = "at byte \(offset - range.lowerBound)"
+    // SAFETY: both excerpts are cut to end with the record, which `read` has checked, and become strings.
     let found = UnsafeRawBufferPointer(rebasing: buffer[offset..<range.upperBound]).excerpt(limit: 16)
     let keyEnd = min(offset + Int(failure.length), range.upperBound)
     // The key as written, up to its closing quote and what white space follows it.

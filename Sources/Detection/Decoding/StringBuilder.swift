@@ -60,6 +60,8 @@ final class StringBuilder {
   }
 
   /// Copies `source` to `target`, of which `step` more bytes may be overwritten, and returns its end there.
+  ///
+  /// SAFETY: the caller sees to it that `source.count + step` bytes can be written at `target`.
   @inline(__always)
   private static func append(_ source: UnsafeRawBufferPointer, at target: UnsafeMutableRawPointer)
     -> UnsafeMutableRawPointer
@@ -136,9 +138,9 @@ final class StringBuilder {
     let start = Int(offsets[entry])
     let count = Int(offsets[entry + 1]) - start
     guard count == source.count else { return false }
+    // SAFETY: both ranges lie within their buffers; whole words first, then single bytes.
     return bytes.withUnsafeBytes { bytes in
       var index = 0
-      // SAFETY: both ranges lie within their buffers; whole words first, then single bytes.
       while index + 8 <= count {
         if bytes.loadUnaligned(fromByteOffset: start + index, as: UInt64.self)
           != source.loadUnaligned(fromByteOffset: index, as: UInt64.self)

@@ -28,7 +28,9 @@ public struct Bitmap: Sendable, Hashable {
   /// A bitmap whose row i is `predicate(i)`, built one word at a time.
   @inline(__always)
   public init(count: Int, where predicate: (Int) -> Bool) {
+    precondition(count >= 0, "a bitmap cannot have a negative count")
     self.count = count
+    // SAFETY: the loop writes each of the `(count + 63) / 64` words once; `predicate` cannot throw.
     words = [UInt64](unsafeUninitializedCapacity: (count + 63) / 64) { buffer, initialized in
       var row = 0
       while row < count {

@@ -27,6 +27,7 @@ public struct ByteWriter: Sendable {
 
   /// The 8 bytes of the IEEE 754 value, little-endian; NaN payloads and the sign of zero survive.
   public mutating func write(double value: Double) {
+    // SAFETY: the 8 bytes of a temporary, copied inside the closure.
     withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
   }
 

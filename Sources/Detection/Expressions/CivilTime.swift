@@ -83,6 +83,9 @@ enum CivilTime {
 }
 
 /// Timestamps as text, in literals and casts.
+///
+/// SAFETY: texts are slices of bytes that the caller lends for a call. They are read from their ends, after a look at
+/// whether there is a byte, and not kept.
 enum TimestampText {
   /// Microseconds of `YYYY-MM-DD`, or that with `T` or a space and `HH:MM`, `:SS` and a fraction, and `Z` or nothing.
   /// Digits beyond microseconds are cut off. nil for anything else, an offset included: a text whose zone would be
@@ -123,6 +126,7 @@ enum TimestampText {
   private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
 
   private struct Reader {
+    /// SAFETY: a part of what `parse` was lent; a reader does not outlive its call.
     var rest: Slice<UnsafeBufferPointer<UInt8>>
 
     mutating func accept(_ character: Unicode.Scalar) -> Bool {

@@ -131,6 +131,7 @@ extension Evaluation {
       return Int64(CodePoints.count(Text(rebasing: text[..<at]))) + 1
     }
     if case .constant(let scalar) = operands[1] {
+      // SAFETY: lent for the call, which returns integers.
       let values = Array(scalar.text.utf8).withUnsafeBufferPointer { needle in
         StringKernels.map(operands[0].strings(count), count) { place($0, needle) }
       }

@@ -48,7 +48,9 @@ public struct FunctionDescriptor: Sendable {
 
     /// As `round(DOUBLE, constant BIGINT) → DOUBLE`.
     public func text(_ name: String) -> String {
-      "\(name)(\(parameters.map(\.name).joined(separator: ", "))\(isVariadic ? ", …" : "")) → \(result?.sqlName ?? "ANY")"
+      var list = parameters.map(\.name).joined(separator: ", ") + (isVariadic ? ", …" : "")
+      if case .aggregate = implementation, parameters.isEmpty { list = "*" }
+      return "\(name)(\(list)) → \(result?.sqlName ?? "ANY")"
     }
   }
 

@@ -52,6 +52,7 @@ struct LikePattern: Sendable {
     var literal: [UInt8] = []
     func flush(_ result: inout [Element], _ literal: inout [UInt8]) {
       var lowered: [UInt8] = []
+      // SAFETY: lent for the call, which writes to another array.
       literal.withUnsafeBufferPointer { CaseMapping.lower($0, into: &lowered) }
       result += lowered.map { .byte($0) }
       literal = []
@@ -93,10 +94,12 @@ struct LikePattern: Sendable {
     guard ignoresCase else { return matchesExactly(text) }
     var lowered: [UInt8] = []
     CaseMapping.lower(text, into: &lowered)
+    // SAFETY: a local array, lent for the call, which returns a Bool.
     return lowered.withUnsafeBufferPointer(matchesExactly)
   }
 
   private func matchesExactly(_ text: Text) -> Bool {
+    // SAFETY: the literals are lent for a comparison each; indices stay below `text.count`, which is looked at first.
     switch shape {
     case .equal(let bytes): return bytes.withUnsafeBufferPointer { TextOrder.equal($0, text) }
     case .prefix(let bytes): return text.starts(with: bytes)

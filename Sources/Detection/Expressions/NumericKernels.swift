@@ -3,6 +3,8 @@
 
 enum NumericKernels {
   /// One result per row of a lane.
+  ///
+  /// SAFETY: `operation` cannot throw, so all `count` places are initialized; array subscripts check the input.
   @inline(__always)
   static func map<T, R>(_ lane: Lane<T>, _ count: Int, _ operation: (T) -> R) -> [R] {
     switch lane {
@@ -16,6 +18,8 @@ enum NumericKernels {
   }
 
   /// One result per row of two lanes.
+  ///
+  /// SAFETY: as for one lane: `operation` cannot throw, so all `count` places are initialized.
   @inline(__always)
   static func map<T, R>(_ a: Lane<T>, _ b: Lane<T>, _ count: Int, _ operation: (T, T) -> R) -> [R] {
     switch (a, b) {
@@ -31,6 +35,7 @@ enum NumericKernels {
         initialized = count
       }
     case (.run(let x), .run(let y)):
+      // SAFETY: as for one lane.
       precondition(x.count >= count && y.count >= count, "a column is shorter than the batch")
       return [R](unsafeUninitializedCapacity: count) { output, initialized in
         for row in 0..<count { output.initializeElement(at: row, to: operation(x[row], y[row])) }

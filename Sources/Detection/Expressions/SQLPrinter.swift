@@ -273,7 +273,8 @@ extension SQLPrinter {
     case .abs where node.type == .int: return "TRY(abs(\(first)))"
     case .makeTimestamp, .makeTimestampMilliseconds:
       // TRY lets some values beyond the range pass as others.
-      let (unit, name): (Int64, String) = function == .makeTimestamp ? (1, "make_timestamp") : (1000, "make_timestamp_ms")
+      let (unit, name): (Int64, String) =
+        function == .makeTimestamp ? (1, "make_timestamp") : (1000, "make_timestamp_ms")
       let range = "\(CivilTime.valid.lowerBound / unit) AND \(CivilTime.valid.upperBound / unit)"
       return "(CASE WHEN \(first) BETWEEN \(range) THEN \(name)(\(first)) END)"
     case .asin, .cos, .sin, .sqrt, .ln, .log10, .log2:
@@ -297,6 +298,7 @@ extension SQLPrinter {
     let plain = call("substring", [text] + places)
     if case .int(let place)? = node.children[1].constant, place >= 0 { return plain }
     let tail = "right(\(text), - \(places[0]))"
-    return "(CASE WHEN \(places[0]) < 0 THEN \(places.count > 1 ? "left(\(tail), \(places[1]))" : tail) ELSE \(plain) END)"
+    return
+      "(CASE WHEN \(places[0]) < 0 THEN \(places.count > 1 ? "left(\(tail), \(places[1]))" : tail) ELSE \(plain) END)"
   }
 }

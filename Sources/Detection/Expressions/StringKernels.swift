@@ -8,8 +8,8 @@ enum StringKernels {
   /// Calls `body` with the bytes of every entry behind one pointer.
   @inline(__always)
   static func withBytes<R>(_ strings: StringColumn, _ body: (Text) -> R) -> R {
-    // SAFETY: the pointer is used only within the call; entries are sub-ranges of it by the column's invariants, and
-    // slicing checks that in debug builds. Array slices instead made string predicates three times as slow.
+    // SAFETY: the pointer is used only within the call; entries are sub-ranges of it, as the column has checked.
+    // Array slices instead made string predicates three times as slow.
     strings.bytes.withUnsafeBufferPointer(body)
   }
 
@@ -25,6 +25,7 @@ enum StringKernels {
   @inline(__always)
   static func matches(_ value: Value, _ count: Int, _ predicate: (Text) -> Bool) -> Bitmap {
     guard case .strings(let strings, _) = value else {
+      // SAFETY: lent for the call, which returns a Bool.
       let result = Array(value.constantText.utf8).withUnsafeBufferPointer(predicate)
       return Bitmap(repeating: result, count: count)
     }
@@ -40,6 +41,7 @@ enum StringKernels {
   /// Rows where a condition on two strings holds.
   @inline(__always)
   static func matches(_ a: Value, _ b: Value, _ count: Int, _ predicate: (Text, Text) -> Bool) -> Bitmap {
+    // SAFETY: the constants are lent for as long as the rows are compared with them.
     if case .constant(let scalar) = b {
       return Array(scalar.text.utf8).withUnsafeBufferPointer { constant in
         matches(a, count) { predicate($0, constant) }
@@ -216,6 +218,7 @@ enum SetKernels {
   }
 
   private static func contains(_ value: Text, _ items: [[UInt8]]) -> Bool {
+    // SAFETY: each item is lent for one comparison.
     if items.count <= few {
       return items.contains { item in item.withUnsafeBufferPointer { TextOrder.equal($0, value) } }
     }
@@ -229,6 +232,7 @@ enum SetKernels {
         high = middle
       }
     }
+    // SAFETY: as above.
     return low < items.count && items[low].withUnsafeBufferPointer { TextOrder.equal($0, value) }
   }
 }

@@ -44,11 +44,13 @@ struct WindowKeys {
 
   private static func append(_ word: Int64, to key: inout [UInt8]) {
     key.append(1)
+    // SAFETY: the 8 bytes of a temporary, copied inside the closure.
     withUnsafeBytes(of: word.littleEndian) { key.append(contentsOf: $0) }
   }
 
   private static func appendLength(_ count: Int, to key: inout [UInt8]) {
     key.append(2)
+    // SAFETY: the 4 bytes of a temporary, copied inside the closure.
     withUnsafeBytes(of: UInt32(count).littleEndian) { key.append(contentsOf: $0) }
   }
 

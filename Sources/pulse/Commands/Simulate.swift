@@ -104,6 +104,7 @@ private final class ByteOutput {
   func write(_ bytes: [UInt8]) throws -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
+      // SAFETY: lent for the call, which reads no more than `count` bytes.
       let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
       if count < 0 {
         if errno == EINTR { continue }

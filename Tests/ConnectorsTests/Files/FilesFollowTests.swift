@@ -7,28 +7,54 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Following files", .serialized)
+@Suite("Following files")
 struct FilesFollowTests {
-  static let idle = Duration.milliseconds(400)
+  static let idle = Duration.milliseconds(200)
 
   static func source(_ path: String, batchRows: Int = 100) -> FileSource {
     FileSource(paths: [path], follow: true, idleTimeout: idle, batchRows: batchRows)
+  }
+
+  /// Follows a file without a time-out: reads its first record, lets `actions` happen while it waits, and stops it
+  /// after `items` more.
+  static func follow(
+    _ path: String, items: Int, rotationGrace: Duration = .milliseconds(250),
+    _ actions: () async throws -> Void
+  ) async throws -> Reading {
+    let source = FileSource(paths: [path], follow: true, rotationGrace: rotationGrace)
+    let first = try await read(source, batches: 1)
+    #expect(first.texts == ["1"])
+    async let reading = readOn(source, items: items)
+    try await actions()
+    let rest = try await reading
+    source.stop()
+    guard case .end = try await source.next() else { throw CancellationError() }
+    return Reading(
+      items: first.items + rest.items, points: first.points + rest.points.map { ($0.0, $0.items + 1) },
+      headers: rest.headers)
   }
 
   @Test("new lines come as they are finished; the last unfinished one waits")
   func growth() async throws {
     let folder = try Folder()
     let path = try folder.write("1\n2", to: "log")
-    let start = ContinuousClock.now
-    async let reading = read(Self.source(path))
-    try await Task.sleep(for: .milliseconds(100))
-    try folder.append("2\n3\n4", to: "log")
-    let found = try await reading
+    let found = try await Self.follow(path, items: 2) {
+      try await Task.sleep(for: .milliseconds(50))
+      try folder.append("2\n3\n4", to: "log")
+    }
     #expect(found.texts == ["1", "22", "3"])
     #expect(found.points.last?.0.position == Position(segment: 0, offset: 7, row: 3))
-    #expect(ContinuousClock.now - start >= Self.idle)
     let rest = try await read(FileSource(paths: [path]), from: found.points.last?.0)
     #expect(rest.texts == ["4"])
+  }
+
+  @Test("quiet ends a source that has a time-out")
+  func idleTimeout() async throws {
+    let folder = try Folder()
+    let path = try folder.write("1\n2", to: "log")
+    let start = ContinuousClock.now
+    #expect(try await read(Self.source(path)).texts == ["1"])
+    #expect(ContinuousClock.now - start >= Self.idle)
   }
 
   @Test("stop() wakes a source that waits")
@@ -36,26 +62,25 @@ struct FilesFollowTests {
     let folder = try Folder()
     let path = try folder.write("1\n", to: "log")
     let source = FileSource(paths: [path], follow: true)
-    async let reading = read(source)
-    try await Task.sleep(for: .milliseconds(100))
+    #expect(try await read(source, batches: 1).texts == ["1"])
+    async let rest = readOn(source)
+    try await Task.sleep(for: .milliseconds(50))
     source.stop()
-    #expect(try await reading.texts == ["1"])
+    #expect(try await rest.items.isEmpty)
   }
 
   @Test("a rotated file is read to its end, then the new one")
   func rotation() async throws {
     let folder = try Folder()
     let path = try folder.write("1\n", to: "log")
-    async let reading = read(Self.source(path))
-    try await Task.sleep(for: .milliseconds(100))
-    try folder.move("log", "log.1")
-    try folder.append("2\nunfinished", to: "log.1")
-    try await Task.sleep(for: .milliseconds(50))
-    try folder.write("3\n", to: "log")
-    try await Task.sleep(for: .milliseconds(50))
-    // The writer still has the old one open.
-    try folder.append(" no more\n", to: "log.1")
-    let found = try await reading
+    let found = try await Self.follow(path, items: 3, rotationGrace: .seconds(2)) {
+      try folder.move("log", "log.1")
+      try folder.append("2\nunfinished", to: "log.1")
+      try folder.write("3\n", to: "log")
+      try await Task.sleep(for: .milliseconds(50))
+      // The writer still has the old one open.
+      try folder.append(" no more\n", to: "log.1")
+    }
     #expect(found.texts == ["1", "2", "unfinished no more", "3"])
     #expect(found.items.last?.position == Position(segment: 1, offset: 0, row: 0))
     // Every resume point still leads to the same, although the first file has another name now.
@@ -71,11 +96,11 @@ struct FilesFollowTests {
   func unfinishedLine() async throws {
     let folder = try Folder()
     let path = try folder.write("1\n2", to: "log")
-    async let reading = read(Self.source(path))
-    try await Task.sleep(for: .milliseconds(100))
-    try folder.move("log", "log.1")
-    try folder.write("3\n", to: "log")
-    #expect(try await reading.texts == ["1", "2", "3"])
+    let found = try await Self.follow(path, items: 2) {
+      try folder.move("log", "log.1")
+      try folder.write("3\n", to: "log")
+    }
+    #expect(found.texts == ["1", "2", "3"])
   }
 
   @Test("truncation is an error; what was read before stays", arguments: [false, true])
@@ -144,7 +169,8 @@ struct FilesFollowTests {
     let path = try folder.write("1\n", to: "log")
     let point = try #require(try await read(Self.source(path)).points.last?.0)
     try folder.move("log", "log.1")
-    async let reading = read(Self.source(path), from: point)
+    let source = FileSource(paths: [path], follow: true)
+    async let reading = read(source, from: point, items: 1)
     try await Task.sleep(for: .milliseconds(100))
     try folder.write("2\n", to: "log")
     #expect(try await reading.texts == ["2"])
@@ -168,13 +194,12 @@ struct FilesFollowTests {
   func csv() async throws {
     let folder = try Folder()
     let path = try folder.write("", to: "log.csv")
-    async let reading = read(Self.source(path))
-    try await Task.sleep(for: .milliseconds(50))
-    try folder.append("a,", to: "log.csv")
-    try await Task.sleep(for: .milliseconds(50))
-    try folder.append("b\n1,\"x\n", to: "log.csv")
-    try await Task.sleep(for: .milliseconds(50))
-    try folder.append("y\"\n2,z\n", to: "log.csv")
+    let source = FileSource(paths: [path], follow: true)
+    async let reading = read(source, items: 2)
+    for piece in ["a,", "b\n1,\"x\n", "y\"\n2,z\n"] {
+      try await Task.sleep(for: .milliseconds(30))
+      try folder.append(piece, to: "log.csv")
+    }
     let found = try await reading
     #expect(found.texts == ["1,\"x\ny\"", "2,z"])
     #expect(found.headers == [["a", "b"]])

@@ -97,16 +97,15 @@ struct FilesReadingTests {
     #expect(error.kind == .input && error.description.contains("/proc/self/mem cannot be read at byte 0"))
   }
 
-  @Test("a line of 1 GB goes past without being held")
+  // That it is not held in memory is measured where a process is alone, in the tests of the command.
+  @Test("a line of 1 GB is one oversized record")
   func hugeLine() async throws {
     let folder = try Folder()
     let path = try folder.write("{\"a\":1}\n", to: "huge.ndjson")
     let size = 1 << 30
     try #require(truncate(path, off_t(8 + size)) == 0)
     try folder.append("\r\n{\"a\":2}\n", to: "huge.ndjson")
-    let before = try peakMemory()
     let reading = try await read(FileSource(paths: [path]))
-    #expect(try peakMemory() - before < 64 << 20)
     #expect(reading.texts == ["{\"a\":1}", "", "{\"a\":2}"])
     let letter = try #require(reading.items[1].letter)
     #expect(letter.length == size && letter.raw == [UInt8](repeating: 0, count: 64 << 10))

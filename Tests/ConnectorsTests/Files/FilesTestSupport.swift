@@ -79,12 +79,20 @@ struct Reading {
   var texts: [String] { items.map(\.text) }
 }
 
-/// Reads a source to its end.
-func read(_ source: some Source, from point: ResumePoint? = nil, batches: Int = .max) async throws -> Reading {
+/// Reads a source to its end, or until it has handed over so much.
+func read(
+  _ source: some Source, from point: ResumePoint? = nil, batches: Int = .max, items: Int = .max
+) async throws -> Reading {
   let partition = PartitionID(source: source.name, number: 0)
   try await source.open(resumingAt: point.map { [partition: $0] } ?? [:])
+  return try await readOn(source, batches: batches, items: items)
+}
+
+/// Reads an open source on.
+func readOn(_ source: some Source, batches: Int = .max, items: Int = .max) async throws -> Reading {
+  let partition = PartitionID(source: source.name, number: 0)
   var reading = Reading()
-  while reading.points.count < batches, case .batch(let batch) = try await source.next() {
+  while reading.points.count < batches, reading.items.count < items, case .batch(let batch) = try await source.next() {
     #expect(batch.partition == partition)
     #expect(batch.count > 0 || !batch.oversized.isEmpty)
     if case .csv(_, let header) = batch.payload { reading.headers.insert(header) }
@@ -114,11 +122,4 @@ struct SeededRandom: RandomNumberGenerator {
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
     return z ^ (z >> 31)
   }
-}
-
-/// Resident memory of the process at its highest, in bytes.
-func peakMemory() throws -> Int {
-  let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-  let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
-  return try #require(line.split(separator: " ").compactMap { Int($0) }.first) * 1024
 }

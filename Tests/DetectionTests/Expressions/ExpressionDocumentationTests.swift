@@ -22,7 +22,8 @@ struct ExpressionDocumentationTests {
         return "| \(signatures) | \(function.summary).\(notes) |"
       }.joined(separator: "\n")
     }
-    return "\n| function | gives |\n|---|---|\n\(rows(.scalar))\n\n| aggregate | gives |\n|---|---|\n\(rows(.aggregate))\n"
+    return
+      "\n| function | gives |\n|---|---|\n\(rows(.scalar))\n\n| aggregate | gives |\n|---|---|\n\(rows(.aggregate))\n"
   }
 
   @Test("The table of functions is up to date")
@@ -41,8 +42,11 @@ struct ExpressionDocumentationTests {
     let names = FunctionCatalog.all.map(\.name)
     #expect(names == names.sorted())
     #expect(Set(names).count == names.count)
-    #expect(FunctionCatalog.all.allSatisfy { !$0.summary.isEmpty && !$0.summary.hasSuffix(".") && !$0.signatures.isEmpty })
-    #expect(Set(FunctionCatalog.all.filter { $0.kind == .aggregate }.map(\.name)) == Set(AggregateFunction.allCases.map(\.rawValue)))
+    #expect(
+      FunctionCatalog.all.allSatisfy { !$0.summary.isEmpty && !$0.summary.hasSuffix(".") && !$0.signatures.isEmpty })
+    #expect(
+      Set(FunctionCatalog.all.filter { $0.kind == .aggregate }.map(\.name))
+        == Set(AggregateFunction.allCases.map(\.rawValue)))
   }
 
   /// Rows of the table of differences: expression, here, DuckDB.
@@ -52,10 +56,9 @@ struct ExpressionDocumentationTests {
     return page[start.upperBound...].prefix { _ in true }.split(separator: "\n", omittingEmptySubsequences: false)
       .prefix { $0.hasPrefix("|") }
       .map { line in
-        // The expression may hold `||`: it ends at its closing backquote.
         let parts = line.split(separator: "`", omittingEmptySubsequences: false)
         let rest = parts[2].split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-        // Before the first bar of the rest lies only white space.
+        // What is before the first bar is blank.
         return [String(parts[1]), rest[1], rest[2]]
       }
   }
@@ -72,7 +75,11 @@ struct ExpressionDocumentationTests {
       {
         #expect(expression.columns.isEmpty)
         var failures = 0
-        if case .string(let value) = text.evaluate([], count: 1, failures: &failures)[0] { ours = value } else { ours = "NULL" }
+        if case .string(let value) = text.evaluate([], count: 1, failures: &failures)[0] {
+          ours = value
+        } else {
+          ours = "NULL"
+        }
       }
       var theirs = "error"
       if case .rows(let lines) = answer { theirs = lines.joined(separator: " ") }
@@ -83,7 +90,9 @@ struct ExpressionDocumentationTests {
 
   @Test("What Spark cannot say is refused")
   func sparkRefusals() throws {
-    for text in ["round(x, 2)", "CAST(x AS VARCHAR)", "CAST(s AS BIGINT)", "s LIKE t", "left(s, -1)", "substring(s, i)"] {
+    for text in [
+      "round(x, 2)", "CAST(x AS VARCHAR)", "CAST(s AS BIGINT)", "s LIKE t", "left(s, -1)", "substring(s, i)",
+    ] {
       let expression = try Expression(text, scope: ExpressionFixture.scope)
       #expect(throws: SQLPrintingError.self) { try expression.sql(for: .spark) }
     }

@@ -146,6 +146,19 @@ struct ExpressionEvaluationTests {
     }
   }
 
+  @Test("Very long strings of many branches do not outgrow a column")
+  func longBranches() throws {
+    let long = String(repeating: "x", count: 100 << 20)
+    let columns = [Column(.string, [.string(long), .null, .string("b")]), Column(.int, [.int(0), .int(1), .int(2)])]
+    let text = "CASE i WHEN 0 THEN s WHEN 1 THEN 'none' WHEN 2 THEN lower(coalesce(s, upper(s))) END"
+    var failures = 0
+    let result = try Expression(text, scope: Scope([("s", .string), ("i", .int)]))
+      .evaluate(columns, count: 3, failures: &failures)
+    guard case .string(let strings) = result.values else { return #expect(Bool(false), "not strings") }
+    #expect(strings.range(of: 0).count == 100 << 20)
+    #expect(strings[1] == "none" && strings[2] == "b")
+  }
+
   @Test("Timestamps at the ends of the range do not trap")
   func extremeTimestamps() throws {
     let ends: [Int64] = [.min, .min + 1, .max, .max - 1, 0, -1, -9_223_372_022_400_000_000]

@@ -94,7 +94,8 @@ enum OracleDuckDB {
     case .int(let value), .timestamp(let value): String(value)
     case .bool(let value): value ? "true" : "false"
     case .double(let value): value.isNaN ? "nan" : "\(value.bitPattern)"
-    case .string(let value): value.utf8.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true) }.joined()
+    case .string(let value):
+      value.utf8.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true) }.joined()
     }
   }
 

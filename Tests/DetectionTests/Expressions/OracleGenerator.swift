@@ -114,7 +114,8 @@ struct OracleGenerator {
       }
     let source = pick(sources)
     // Texts that look like numbers and times make casts worth comparing.
-    let operand = source == .string && !chance(4) ? Sample(type: .string, parts: ["n"]) : sample(source, depth: depth - 1)
+    let operand =
+      source == .string && !chance(4) ? Sample(type: .string, parts: ["n"]) : sample(source, depth: depth - 1)
     let word = chance(2) ? "CAST" : "TRY_CAST"
     return Sample(type: type, parts: ["\(word)(", " AS \(type.sqlName))"], children: [operand])
   }
@@ -162,7 +163,9 @@ struct OracleGenerator {
       return Sample(type: .bool, parts: ["(", test], children: [sample(.bool, depth: inner)])
     case 4:
       let not = pick(["", "NOT "])
-      let items = chance(2) ? (0..<Int.random(in: 1...12, using: &random)).map { _ in leaf(operand) }
+      let items =
+        chance(2)
+        ? (0..<Int.random(in: 1...12, using: &random)).map { _ in leaf(operand) }
         : (0..<3).map { _ in sample(operand, depth: inner - 1) }
       return Sample(
         type: .bool, parts: ["(", " \(not)IN ("] + Array(repeating: ", ", count: items.count - 1) + ["))"],
@@ -238,7 +241,8 @@ struct OracleGenerator {
   mutating func flat() -> String {
     let operands = ["i", "k", "b", "c", "s", "1", "2", "'1'", "TRUE", "NULL", "- i", "NOT b", "- 2", "NOT c"]
     let operators = [
-      "+", "-", "*", "%", "//", "||", "=", "<>", "<", ">=", "AND", "OR", "AND", "OR", "IN", "BETWEEN", "LIKE", "IS", "NOT IN",
+      "+", "-", "*", "%", "//", "||", "=", "<>", "<", ">=", "AND", "OR", "AND", "OR", "IN", "BETWEEN", "LIKE", "IS",
+      "NOT IN",
       "NOT BETWEEN", "DISTINCT",
     ]
     var text = pick(operands)

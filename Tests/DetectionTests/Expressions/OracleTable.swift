@@ -34,7 +34,8 @@ struct OracleTable {
     3_037_000_500,
   ]
   static let doubles: [Double] = [
-    0, -0.0, .nan, .infinity, -.infinity, 1, -1, 0.5, 1.5, 2.5, -2.5, 0.1, 1e308, -1e308, Double.leastNonzeroMagnitude, 1e15, 1e16, 123456.789,
+    0, -0.0, .nan, .infinity, -.infinity, 1, -1, 0.5, 1.5, 2.5, -2.5, 0.1, 1e308, -1e308, Double.leastNonzeroMagnitude,
+    1e15, 1e16, 123456.789,
     0x1p63, -0x1p63, 9.2e18, 1e-5, 0.0001, 1e22, 0.49999999999999994, 4503599627370497.5, 1.005, 1e-7, 1e100,
   ]
   static let strings = [
@@ -47,7 +48,8 @@ struct OracleTable {
     "  ", "-", "1e400", "1e-400", "0.1", "123456789012345678901234567890", "true", "F", "Yes", "n", " true", "0", "1",
     "2024-02-29", "2024-02-30", "2024-02-29 12:34:56.789", "2024-02-29T12:34:56Z", "2024-02-29 12:34:56+02:00",
     "0001-01-01", "9999-12-31 23:59:59.9999999", "1969-12-31 23:59:59.999999", "2024-02-29 24:00:00", "2024-2-9",
-    " 2024-01-01 00:00 ", "2024-01-01 00:00:60", "epoch", "infinity", "2023-02-29 01:02:03", "1 2", "--1", "1-", "\t7\n",
+    " 2024-01-01 00:00 ", "2024-01-01 00:00:60", "epoch", "infinity", "2023-02-29 01:02:03", "1 2", "--1", "1-",
+    "\t7\n",
   ]
   static let timestamps: [Int64] = [
     0, -1, 1, 1_709_164_800_000_000, 1_709_251_199_999_999, -62_135_596_800_000_000, 253_402_300_799_999_999,
@@ -98,7 +100,8 @@ struct OracleTable {
     case .int(let value): "CAST('\(value)' AS BIGINT)"
     case .double(let value): "CAST('\(value)' AS DOUBLE)"
     case .bool(let value): value ? "TRUE" : "FALSE"
-    case .string(let value): "'\(value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''"))'"
+    case .string(let value):
+      "'\(value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''"))'"
     case .timestamp(let value): "make_timestamp(CAST('\(value)' AS BIGINT))"
     }
   }

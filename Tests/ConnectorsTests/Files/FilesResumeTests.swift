@@ -65,7 +65,9 @@ struct FilesResumeTests {
     let paths = try ["a", "b", "c"].map { try folder.write("\($0)1\n\($0)2\n\($0)3\n", to: $0) }
     let points = try await read(FileSource(paths: paths, batchRows: 1)).points.map(\.0)
     let inB = points[4]
-    func expect(_ paths: [String], _ texts: String..., sourceLocation: Testing.SourceLocation = #_sourceLocation) async throws {
+    func expect(
+      _ paths: [String], _ texts: String..., sourceLocation: Testing.SourceLocation = #_sourceLocation
+    ) async throws {
       let error = try await failure(of: FileSource(paths: paths), from: inB)
       #expect(error.kind == .input, sourceLocation: sourceLocation)
       for text in texts + ["--reset"] {

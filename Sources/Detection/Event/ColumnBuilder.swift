@@ -91,9 +91,9 @@ public struct ColumnBuilder: Sendable {
       for row in rows { offsets.append(base + (strings.offsets[row + 1] - first)) }
     } else {
       // A slice of an array would be counted as a reference for every row.
+      // SAFETY: the column has checked that its entries lie within its bytes, which stay lent during the call.
       strings.bytes.withUnsafeBufferPointer { source in
         for row in rows {
-          // SAFETY: slicing checks the range, and the bytes stay lent during the call.
           bytes.append(contentsOf: UnsafeBufferPointer(rebasing: source[strings.range(of: row)]))
           offsets.append(UInt32(bytes.count))
         }

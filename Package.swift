@@ -13,12 +13,8 @@ let strict: [SwiftSetting] = [
 // `make setup` puts the Arrow C++ libraries behind one stable folder; the run path points there, and costs
 // nothing on a system whose own packages provide them.
 let nativeLibraries = Context.packageDirectory + "/.native/lib"
-//
-// simdjson comes first: the Parquet library carries a copy of another version with the same symbols, and the loader gives
-// everyone the first it finds. Our decoder must get the version it was compiled with; Parquet's copy serves a part of it
-// (variant and geometry values) that is never called here.
 let runPath: [LinkerSetting] = [
-  .unsafeFlags(["-Xlinker", "-lsimdjson", "-Xlinker", "-rpath", "-Xlinker", nativeLibraries])
+  .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", nativeLibraries])
 ]
 
 let package = Package(

@@ -159,7 +159,8 @@ public struct PartitionStatus: Sendable {
       ("version", JSONText.optional(version)), ("records", String(totals.records)),
       ("events", String(totals.events)), ("classes", counts(totals.classes)), ("anomalies", counts(totals.anomalies)),
       ("dead_letters", counts(totals.deadLetters)), ("late_events", counts(totals.lateEvents)),
-      ("rule_skips", counts(totals.ruleSkips)), ("ahead_events", String(totals.aheadEvents)), ("expression_failures", String(totals.expressionFailures)),
+      ("rule_skips", counts(totals.ruleSkips)), ("ahead_events", String(totals.aheadEvents)),
+      ("expression_failures", String(totals.expressionFailures)),
       ("windows", String(windows)), ("open_windows", String(openWindows)), ("history_shards", String(shards)),
       ("history_rows", String(shardRows + waitingRows)), ("history_bytes", String(shardBytes)),
     ])

@@ -71,10 +71,7 @@ struct ListOptions: ParsableArguments {
   }
 
   /// Prints rows as one JSON array.
-  func printJSON(_ rows: [String]) {
-    if rows.isEmpty { return Terminal.print("[]") }
-    Terminal.print("[\n  " + rows.joined(separator: ",\n  ") + "\n]")
-  }
+  func printJSON(_ rows: [String]) { Terminal.printArray(rows) }
 }
 
 // Choices that are spelt on the command line as in the configuration.

@@ -8,6 +8,11 @@ enum Terminal {
   /// Writes a line of results. A closed pipe ends the process quietly.
   static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
 
+  /// Writes elements that are JSON as one JSON array.
+  static func printArray(_ elements: [String]) {
+    print(elements.isEmpty ? "[]" : "[\n  " + elements.joined(separator: ",\n  ") + "\n]")
+  }
+
   static func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 
   /// Replaces the current line of a terminal.
@@ -39,7 +44,16 @@ struct TextTable {
     alignments = header.map(\.1)
   }
 
-  mutating func add(_ row: [String]) { rows.append(row) }
+  /// Adds a row. Control characters, which event data may hold, are shown escaped: a table never drives the terminal.
+  mutating func add(_ row: [String]) {
+    rows.append(
+      row.map { cell in
+        guard cell.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return cell }
+        return cell.unicodeScalars.map { scalar in
+          scalar.properties.generalCategory == .control ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        }.joined()
+      })
+  }
 
   var isEmpty: Bool { rows.count == 1 }
 

@@ -32,7 +32,12 @@ public struct ArrowHistory: HistoryEncoder {
     do {
       try Self.create(folder: folder)
       try encoder(for: rows.layout).write(rows.columns, to: path)
-    } catch { throw OperatingError(.store, "history cannot be written to \(path): \(error)") }
+    } catch {
+      throw OperatingError(
+        .store,
+        "history cannot be written to \(path): \(error). Free some space or mend the folder and run again: what was committed "
+          + "is kept, the rest is read again")
+    }
     try DataDirectory.sync(folder: folder)
     let attributes = try FileManager.default.attributesOfItem(atPath: path)
     return (attributes[.size] as? NSNumber)?.int64Value ?? 0

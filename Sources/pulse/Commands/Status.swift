@@ -21,9 +21,7 @@ struct Status: ParsableCommand {
 
   func run() throws {
     let partitions = try StoreReader(DataDirectory(path: data)).status(of: useCase)
-    if json {
-      return Terminal.print("[\n  " + partitions.map(\.json).joined(separator: ",\n  ") + "\n]")
-    }
+    if json { return Terminal.printArray(partitions.map(\.json)) }
     if partitions.isEmpty { return Terminal.print("Nothing has run on \(data) yet.") }
     for partition in partitions { Terminal.print(Self.text(partition)) }
   }

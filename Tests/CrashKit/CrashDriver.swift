@@ -42,22 +42,28 @@ public struct CrashDriver: Sendable {
   }
 
   /// Runs without interruption.
-  /// - Returns: the data directory.
-  public func runThrough(_ variant: Variant, name: String) throws -> String {
+  /// - Returns: the data directory and how long the run took.
+  public func runThrough(_ variant: Variant, name: String) throws -> (data: String, duration: Duration) {
     let data = "\(folder)/\(name)"
+    let begin = ContinuousClock.now
     let process = try start(variant, data: data)
     process.waitUntilExit()
+    let duration = ContinuousClock.now - begin
     guard process.terminationStatus == 0 else {
       throw CrashError("an uninterrupted run ended with \(process.terminationStatus)")
     }
-    return data
+    return (data, duration)
   }
 
   /// Kills a run `kills` times at random moments, restarting it each time on the same data directory, then lets it end.
   /// When it ends before that many kills, the rest happens on another data directory.
+  /// - Parameter duration: of an uninterrupted run; a kill comes at any moment of it, from before the store is open to
+  ///   after the last commit.
   public func runWithKills(
-    _ variant: Variant, kills: Int, expecting expected: StoredResults, randomness: inout some RandomNumberGenerator
+    _ variant: Variant, kills: Int, duration: Duration, expecting expected: StoredResults,
+    randomness: inout some RandomNumberGenerator
   ) throws -> Outcome {
+    let microseconds = UInt32(clamping: Int64(duration / .microseconds(1)))
     var outcome = Outcome()
     var round = 0
     while outcome.kills < kills {
@@ -66,8 +72,7 @@ public struct CrashDriver: Sendable {
       var finished = false
       while !finished && outcome.kills < kills {
         let process = try start(variant, data: data)
-        // From before the store is open to well into the input: most of a run's life is reading and committing.
-        usleep(UInt32.random(in: 10_000...260_000, using: &randomness))
+        usleep(UInt32.random(in: 0...microseconds, using: &randomness))
         if process.isRunning {
           kill(process.processIdentifier, SIGKILL)
           process.waitUntilExit()
@@ -79,7 +84,7 @@ public struct CrashDriver: Sendable {
           finished = true
         } else {
           outcome.kills += 1
-          if FileManager.default.fileExists(atPath: data + "/pulse.sqlite") { outcome.resumes += 1 }
+          if try StoredResults.hasCheckpoint(dataDirectory: data) { outcome.resumes += 1 }
         }
       }
       let last = try start(variant, data: data)

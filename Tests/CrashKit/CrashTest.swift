@@ -42,7 +42,7 @@ public struct CrashTest: Sendable {
   /// - Returns: whether anything differed.
   public func run(report: (String) -> Void) throws -> Bool {
     try simulate()
-    let reference = try driver.runThrough(CrashDriver.Variant(batchSize: 4096, workers: 2), name: "reference")
+    let reference = try driver.runThrough(CrashDriver.Variant(batchSize: 4096, workers: 2), name: "reference").data
     let expected = try StoredResults(dataDirectory: reference)
     for (table, rows) in expected.tables.sorted(by: { $0.key < $1.key }) { report("\(table): \(rows.count) rows") }
     for (detector, count) in try StoredResults.anomalyCounts(dataDirectory: reference).sorted(by: { $0.key < $1.key }) {
@@ -54,14 +54,15 @@ public struct CrashTest: Sendable {
     for (index, variant) in variants.enumerated() {
       let share = kills * (index + 1) / variants.count - kills * index / variants.count
       let name = "whole-\(variant.batchSize)-\(variant.workers)"
-      let whole = try driver.runThrough(variant, name: name)
+      let (whole, duration) = try driver.runThrough(variant, name: name)
       differences += try StoredResults(dataDirectory: whole).differences(from: expected).map { "\(variant): \($0)" }
       try FileManager.default.removeItem(atPath: whole)
-      let outcome = try driver.runWithKills(variant, kills: share, expecting: expected, randomness: &randomness)
+      let outcome = try driver.runWithKills(
+        variant, kills: share, duration: duration, expecting: expected, randomness: &randomness)
       differences += outcome.differences.map { "\(variant), killed: \($0)" }
       total += outcome.kills
       report(
-        "\(variant): uninterrupted, and killed \(outcome.kills) times (\(outcome.resumes) resumed): "
+        "\(variant): uninterrupted, and killed \(outcome.kills) times (\(outcome.resumes) with a checkpoint behind them): "
           + (differences.isEmpty ? "equal" : "DIFFERENT"))
     }
     for difference in differences { report(difference) }

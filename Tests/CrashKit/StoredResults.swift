@@ -33,6 +33,16 @@ public struct StoredResults: Sendable {
     tables["history"] = try Self.shards(below: dataDirectory + "/history")
   }
 
+  /// Whether a killed run left a checkpoint that the next one continues from. Only looks: recovery is the next run's.
+  public static func hasCheckpoint(dataDirectory: String) throws -> Bool {
+    guard FileManager.default.fileExists(atPath: dataDirectory + "/pulse.sqlite") else { return false }
+    var configuration = Configuration()
+    configuration.readonly = true
+    // A run that was killed while it made the tables left none to count.
+    let queue = try? DatabaseQueue(path: dataDirectory + "/pulse.sqlite", configuration: configuration)
+    return (try? queue?.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM partitions") } ?? 0) ?? 0 > 0
+  }
+
   /// The number of anomalies of each detector.
   public static func anomalyCounts(dataDirectory: String) throws -> [String: Int] {
     try DatabaseQueue(path: dataDirectory + "/pulse.sqlite").read { database in

@@ -52,6 +52,13 @@ final class CommitSchedule {
     try await checkpoint?.value
   }
 
+  /// Waits for whatever is under way, after an error: nothing of a failed run may be written once it has ended.
+  func settle() async {
+    _ = await checkpoint?.result
+    await committer.settle()
+    for shard in shards { _ = await shard.result }
+  }
+
   private func startShards(of processor: inout PartitionProcessor) async throws {
     for job in processor.takeShardJobs() {
       if shardsUnderWay.count >= Self.maxShardsUnderWay { _ = try await shardsUnderWay.removeFirst().value }

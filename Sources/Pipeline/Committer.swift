@@ -39,6 +39,9 @@ actor Committer {
     try await source.acknowledge(checkpoint.partition, upTo: checkpoint.position)
   }
 
+  /// Waits for the commit under way, whatever becomes of it.
+  func settle() async { _ = await writing?.result }
+
   private func drain() async throws {
     while let writing { try await writing.value }
   }

@@ -121,19 +121,24 @@ public final class Pipeline: Sendable {
     let commits = CommitSchedule(
       committer: Committer(store: store, source: source, history: history), source: source, history: history,
       interval: options.checkpointInterval)
+    do { try await drive(lane, &processor, commits, releasing: work) } catch {
+      await commits.settle()
+      throw error
+    }
+  }
+
+  private func drive(
+    _ lane: Lane, _ processor: inout PartitionProcessor, _ commits: CommitSchedule, releasing work: WorkQueue<Work>
+  ) async throws {
     while true {
       switch await lane.queue.next() {
       case .element(let item):
         let results = try processor.process(item, now: .now)
         work.release()
-        progress.update(
-          lane.partition, totals: processor.totals, eventTime: processor.latestEventTime, results: results,
-          events: item.staged.events.count)
+        progress.update(processor, results, events: item.staged.events.count)
         try await commits.write(results, of: &processor)
-      case .tick:
-        try await commits.checkpointIfDue(&processor)
-      case .end:
-        return try await commits.finish(&processor)
+      case .tick: try await commits.checkpointIfDue(&processor)
+      case .end: return try await commits.finish(&processor)
       }
     }
   }

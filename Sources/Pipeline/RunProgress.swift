@@ -45,10 +45,11 @@ public final class RunProgress: Sendable {
     }
   }
 
-  func update(_ partition: PartitionID, totals: Totals, eventTime: Int64, results: Results, events count: Int) {
+  func update(_ processor: PartitionProcessor, _ results: Results, events count: Int) {
+    let (partition, totals, time) = (processor.partition, processor.totals, processor.latestEventTime)
     state.withLock {
       $0.now[partition] = totals
-      $0.eventTime = max($0.eventTime, eventTime)
+      $0.eventTime = max($0.eventTime, time)
     }
     events.increment(by: count)
     deadLetters.increment(by: results.deadLetters.count)

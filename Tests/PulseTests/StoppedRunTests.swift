@@ -63,6 +63,37 @@ struct StoppedRunTests {
     #expect(try Stored(folder / "data").count("records") == 500)
   }
 
+  @Test("a signal in the middle of a stream: every whole line that was taken from the pipe is stored")
+  func midstream() throws {
+    let folder = try Trail.folder()
+    #expect(mkfifo(folder / "pipe", 0o600) == 0)
+    let running = try RunningCommand(
+      [PulseCommand.path] + Trail.arguments(folder, ["-"]) + ["--batch-size", "65536"], pipe: folder / "pipe")
+    let descriptor = open(folder / "pipe", O_RDWR | O_NONBLOCK)
+    defer { close(descriptor) }
+    let events = Array(Trail.events(0..<5000).utf8)
+    var written = 0
+    var wasStopped = false
+    func taken() -> Int {
+      var left: Int32 = 0
+      #expect(ioctl(descriptor, UInt(FIONREAD), &left) == 0)
+      return written - Int(left)
+    }
+    while running.isRunning {
+      let piece = events[(written % events.count)...].prefix(16_384)
+      let count = piece.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+      if count > 0 { written += count } else { sched_yield() }
+      if !wasStopped && taken() > 3_000_000 {
+        running.send(SIGTERM)
+        wasStopped = true
+      }
+    }
+    try running.wait().expect(0)
+    let lines = { (bytes: ArraySlice<UInt8>) in bytes.count { $0 == 0x0A } }
+    let expected = taken() / events.count * 5000 + lines(events.prefix(taken() % events.count))
+    #expect(try Stored(folder / "data").count("records") == expected)
+  }
+
   @Test("standard input with a name resumes behind what was read of it")
   func namedInput() throws {
     let folder = try Trail.folder()

@@ -130,7 +130,9 @@ actor StandardInputWorker {
   func next() throws(OperatingError) -> SourceOutput {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
     guard let cutter else { return .end }
-    while !stop.isSet {
+    while true {
+      // What is in the window cannot be read again: its complete records are handed over before the end.
+      if stop.isSet { return try takeRest(cutter) }
       let isFull = try cutter.cut(isFinal: isAtEnd)
       hash(upTo: cutter.next.offset)
       if isFull || isAtEnd { return take(cutter) }
@@ -138,14 +140,20 @@ actor StandardInputWorker {
       let age = batchStart.map { batchAge - (ContinuousClock.now - $0) }
       let quiet = idleTimeout.map { $0 - (ContinuousClock.now - lastData) }
       switch stop.wait(for: descriptor, timeout: [age, quiet].compactMap { $0 }.min()) {
-      case .stopped: return .end
+      case .stopped: continue
       case .timeout:
         if cutter.hasRecords { return take(cutter) }
         return .end
       case .ready: try fill(cutter)
       }
     }
-    return .end
+  }
+
+  /// The next batch of what was read, without reading more; the end behind the last complete record.
+  private func takeRest(_ cutter: RecordCutter) throws(OperatingError) -> SourceOutput {
+    _ = try cutter.cut(isFinal: isAtEnd)
+    hash(upTo: cutter.next.offset)
+    return take(cutter)
   }
 
   private func take(_ cutter: RecordCutter) -> SourceOutput {

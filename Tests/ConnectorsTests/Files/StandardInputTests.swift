@@ -113,6 +113,42 @@ struct StandardInputTests {
     withExtendedLifetime(pipe) {}
   }
 
+  @Test("stop() loses nothing of what was read: whole lines are handed over, and then the end")
+  func stoppingWithRecords() async throws {
+    // One read takes all of it; the last line has no end yet.
+    let text = (0..<100).map { "\($0)\n" }.joined() + "half"
+    let pipe = Pipe()
+    try pipe.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+    let source = StandardInputSource(
+      name: "piped", isResumable: true, batchRows: 8, descriptor: pipe.fileHandleForReading.fileDescriptor)
+    let first = try await read(source, batches: 1)
+    source.stop()
+    let rest = try await readOn(source)
+    #expect(first.texts + rest.texts == (0..<100).map(String.init))
+    #expect(rest.points.last?.0.position == Position(segment: 0, offset: Int64(text.utf8.count - 4), row: 100))
+    try pipe.fileHandleForWriting.close()
+    // What was handed over is what a run under the same name passes over.
+    let (again, input) = Self.source(text)
+    #expect(try await read(again, from: rest.points.last?.0).texts == ["half"])
+    withExtendedLifetime((pipe, input)) {}
+  }
+
+  @Test("stop() hands over the records of the batch that is open")
+  func stoppingWithOpenBatch() async throws {
+    let pipe = Pipe()
+    let descriptor = pipe.fileHandleForReading.fileDescriptor
+    try pipe.fileHandleForWriting.write(contentsOf: Data("1\n2\nhalf".utf8))
+    let source = StandardInputSource(
+      name: "stdin-1", isResumable: false, batchAge: .seconds(3600), descriptor: descriptor)
+    async let reading = read(source)
+    // Once nothing is left in the pipe, the records wait for others in the open batch.
+    var left: Int32 = 1
+    while left > 0, ioctl(descriptor, UInt(FIONREAD), &left) == 0 { await Task.yield() }
+    source.stop()
+    #expect(try await reading.texts == ["1", "2"])
+    withExtendedLifetime(pipe) {}
+  }
+
   @Test("/dev/null, a redirected file, a closed descriptor")
   func descriptors() async throws {
     let folder = try Folder()

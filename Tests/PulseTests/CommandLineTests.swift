@@ -30,6 +30,40 @@ struct CommandLineTests {
     try PulseCommand.run(arguments).expect(64, saying: "error", word)
   }
 
+  @Test(
+    "a source is not named like a path, a hidden file or one of pulse's own",
+    arguments: [
+      "a/b", "..", "../up", ".hidden", "", "with space", "ümlaut", "line\nend", "stdin-1", "STDIN-7", "files",
+      "simulator", "stdin", String(repeating: "x", count: 101),
+    ])
+  func sourceNames(_ name: String) throws {
+    let folder = try Trail.folder()
+    try Trail.run(folder, "-", more: ["--source-name", name], input: Trail.events(0..<10)).expect(
+      64, saying: "--source-name")
+    #expect(!FileManager.default.fileExists(atPath: folder / "data"))
+  }
+
+  @Test("a source may have a plain name")
+  func plainSourceName() throws {
+    let folder = try Trail.folder()
+    try Trail.run(folder, "-", more: ["--source-name", "Feed_2.a-b"], input: Trail.events(0..<10)).expect(0)
+  }
+
+  @Test("messages that nobody reads stop nothing")
+  func closedErrors() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<10))
+    let command = "$PULSE run --use-case trail --source events.ndjson --data"
+    // A pipe whose reader has gone, a full device, and nothing at all.
+    let setUp = "mkfifo gone; exec 7<>gone 8>gone 7<&-; "
+    for (index, errors) in ["2>&8", "2>/dev/full", "2>&-"].enumerated() {
+      let missing = try PulseCommand.shell(setUp + "$PULSE check none \(errors); echo $?; rm gone", in: folder)
+      #expect(missing.output == "2\n", "\(errors): \(missing)")
+      let run = try PulseCommand.shell(setUp + "\(command) d\(index) --quiet \(errors); echo $?; rm gone", in: folder)
+      #expect(run.output == "0\n", "\(errors): \(run)")
+    }
+  }
+
   @Test("help explains every command")
   func help() throws {
     let commands = [

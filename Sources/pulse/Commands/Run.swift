@@ -86,6 +86,9 @@ struct Run: AsyncParsableCommand {
     }
     if source.isEmpty { throw ValidationError("--source is missing: a file, a glob, - or simulator") }
     if sourceName != nil && source != ["-"] { throw ValidationError("--source-name names standard input (--source -)") }
+    if let sourceName, let problem = SourceName.problem(sourceName) {
+      throw ValidationError("--source-name: \(problem)")
+    }
     if follow && (source == ["-"] || source == ["simulator"]) {
       throw ValidationError("--follow needs a file as the source")
     }

@@ -28,6 +28,10 @@ public protocol Source: AnyObject, Sendable {
   /// Name of the source in positions and identities.
   var name: String { get }
 
+  /// Whether the input is there and could be read from its beginning, as far as that can be told without reading it.
+  /// - Throws: `OperatingError` where `open` without points would.
+  func check() async throws
+
   /// Prepares to continue behind the given points; a partition without one starts at its beginning. Called once,
   /// before `next`.
   /// - Throws: `OperatingError` when the input is not the one the points belong to.
@@ -50,5 +54,7 @@ public protocol Source: AnyObject, Sendable {
 }
 
 extension Source {
+  public func check() async throws {}
+
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {}
 }

@@ -169,4 +169,24 @@ struct StoreTroubleTests {
       uniqueKeysWithValues: rows.map { ($0["use_case"] as? String ?? "", $0["records"] as? Int) })
     #expect(records == ["trail": 200, "other": 1000])
   }
+
+  @Test("--reset removes nothing where there is nothing to start over with")
+  func resetOfNothing() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<1000))
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let stored = try Stored(folder / "data")
+    try folder.write("broken.parquet", "PAR1 and no more")
+    for (source, more, code) in [
+      ("event.ndjson", [], 3), ("*.csv", [], 3), ("trail", [], 3), ("broken.parquet", [], 3),
+      ("simulator", [], 2), ("-", ["--format", "parquet"], 2),
+    ] as [(String, [String], Int32)] {
+      let arguments = ["run", "--use-case", folder / "trail", "--data", folder / "data", "--reset", "--source"]
+      let path = ["-", "simulator"].contains(source) ? source : folder / source
+      try PulseCommand.run(arguments + [path] + more).expect(code)
+      #expect(try Stored(folder / "data") == stored, "\(source)")
+    }
+    let shards = FileManager.default.enumerator(atPath: folder / "data/history")?.allObjects as? [String] ?? []
+    #expect(shards.contains { $0.hasSuffix(".arrow") })
+  }
 }

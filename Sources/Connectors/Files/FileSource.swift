@@ -48,6 +48,8 @@ public final class FileSource: Source {
       options: options, manifest: manifest)
   }
 
+  public func check() async throws { try await worker.check() }
+
   public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
     try await worker.open(resumingAt: points[PartitionID(source: name, number: 0)], stop: try stopSignal.get())
   }
@@ -97,6 +99,12 @@ actor FileWorker {
     self.options = options
     locator = FileLocator(follows: follows)
     shared = manifest
+  }
+
+  func check() throws(OperatingError) {
+    var manifest = FileManifest()
+    try FileLocator.extend(&manifest, to: try FileList.expand(patterns))
+    try locator.check(manifest, from: .start, options, format)
   }
 
   func open(resumingAt point: ResumePoint?, stop: StopSignal) throws(OperatingError) {

@@ -41,7 +41,13 @@ public final class StandardInputSource: Source {
       hashes: isResumable ? hashes : nil)
   }
 
+  public func check() async throws {
+    if isResumable { try SourceName.check(name) }
+    try worker.checkFormat()
+  }
+
   public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
+    try await check()
     let point = points[PartitionID(source: name, number: 0)]
     if point != nil && !isResumable {
       throw OperatingError(
@@ -102,13 +108,15 @@ actor StandardInputWorker {
     self.hashes = hashes
   }
 
+  nonisolated func checkFormat() throws(OperatingError) {
+    guard let format, format.isColumnar else { return }
+    throw OperatingError(
+      .configuration,
+      "\(format.title) cannot be read from standard input, expected NDJSON or CSV. Name the file instead")
+  }
+
   func open(resumingAt point: ResumePoint?, stop: StopSignal) throws(OperatingError) {
     self.stop = stop
-    if let format, format.isColumnar {
-      throw OperatingError(
-        .configuration,
-        "\(format.title) cannot be read from standard input, expected NDJSON or CSV. Name the file instead")
-    }
     var cutting = RecordCutter.Options(
       partition: options.partition, segment: 0, path: "standard input", isCSV: format == .csv,
       batchRows: options.batchRows, maxEventBytes: options.maxEventBytes)

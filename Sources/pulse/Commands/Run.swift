@@ -99,9 +99,14 @@ struct Run: AsyncParsableCommand {
     let useCase = try UseCaseArgument.load(useCase)
     let directory = DataDirectory(path: data)
     let store = try SQLiteStore(in: directory)
-    if reset { try await store.reset(useCase: useCase.plan.useCase.name) }
+    let source = try await makeSource(useCase, store: store)
+    if reset {
+      // What is stored goes only if there is something to take its place.
+      try await source.check()
+      try await store.reset(useCase: useCase.plan.useCase.name)
+    }
     let pipeline = Pipeline(
-      plan: useCase.plan, version: useCase.version, source: try await makeSource(useCase, store: store), store: store,
+      plan: useCase.plan, version: useCase.version, source: source, store: store,
       encoder: ArrowHistory(in: directory, useCase: useCase.plan.useCase.name, codec: historyCodec),
       options: Pipeline.Options(
         workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,

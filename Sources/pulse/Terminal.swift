@@ -18,6 +18,15 @@ enum Terminal {
   /// Replaces the current line of a terminal.
   static func replaceLine(_ text: String) { write("\r\u{1B}[K" + text, to: STDERR_FILENO) }
 
+  /// Keeps the numbers of the standard streams taken. Were one of them closed, the next file that is opened would get
+  /// its number, and messages would end up in it. What is put there refuses what a stream is used for.
+  static func holdStandardStreams() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) < 0 {
+      // The lowest free number is given out first, and the ones below are taken.
+      _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    }
+  }
+
   private static func write(_ text: String, to descriptor: Int32) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
@@ -25,6 +34,8 @@ enum Terminal {
       let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
       if count < 0 {
         if errno == EINTR || errno == EAGAIN { continue }
+        // A run goes on whether or not anybody reads its messages.
+        if descriptor == STDERR_FILENO { return }
         Foundation.exit(descriptor == STDOUT_FILENO && errno == EPIPE ? 0 : 1)
       }
       bytes = bytes.dropFirst(count)

@@ -5,7 +5,6 @@ import Crypto
 public import Detection
 import Foundation
 public import Pipeline
-import Synchronization
 
 /// A bounded, simulated stream. Positions are event numbers; partition 0.
 public final class SimulatorSource: Source {
@@ -21,7 +20,7 @@ public final class SimulatorSource: Source {
   private let limit: Int
   private let batchRows: Int
   private let pace: Pace
-  private let isStopped = Atomic(false)
+  private let sleep = StoppableSleep()
   private let generator: Generator
 
   /// - Parameters:
@@ -49,13 +48,9 @@ public final class SimulatorSource: Source {
   }
 
   public func next() async throws -> SourceOutput {
-    if isStopped.load(ordering: .relaxed) { return .end }
     let first = await generator.row
     let count = min(batchRows, limit - first)
-    guard count > 0 else { return .end }
-    let size = pace == .asFastAsPossible ? count : min(count, 64)
-    let events = await generator.next(size, pace: pace)
-    if isStopped.load(ordering: .relaxed) { return .end }
+    guard count > 0, !sleep.isStopped, let events = await generator.next(count, pace: pace, sleep) else { return .end }
     let rows = (first..<first + events.count).map(Int64.init)
     let bytes = RecordBytes(
       bytes: events.bytes + [UInt8](repeating: 0, count: Limits.bytePadding), starts: events.starts, ends: events.ends)
@@ -67,32 +62,66 @@ public final class SimulatorSource: Source {
 
   public func checkpointState(of partition: PartitionID) -> [UInt8] { identity }
 
-  public func stop() { isStopped.store(true, ordering: .relaxed) }
+  public func stop() { sleep.stop() }
+
+  /// How long it takes until so many microseconds of simulated time have passed; at most 31 years.
+  public static func wait(for microseconds: Int64, speedup: Double) -> Duration {
+    .microseconds(Int64(min(Double(microseconds) / speedup, 1e15)))
+  }
 
   private var partition: PartitionID { PartitionID(source: name, number: 0) }
 }
 
 /// The generator and the clock that paces it.
 private actor Generator {
+  /// How long the first event of a batch waits for others, as everywhere.
+  private static let batchAge = Duration.milliseconds(5)
+  /// Events that are generated at once when they are paced.
+  private static let eventsAhead = 1024
+
   private var simulator: Simulator
-  /// When the first event was handed over, and its arrival in simulated time.
+  /// What was generated; it was handed over up to `used`.
+  private var ahead = SimulatedEvents()
+  private var used = 0
+  /// When the first event was due, and its arrival in simulated time.
   private var origin: (instant: ContinuousClock.Instant, arrival: Int64)?
 
   init(_ simulator: Simulator) { self.simulator = simulator }
 
-  var row: Int { simulator.row }
+  /// Number of the next event.
+  var row: Int { simulator.row - (ahead.count - used) }
 
   func skip(_ count: Int) { simulator.skip(count) }
 
-  func next(_ count: Int, pace: SimulatorSource.Pace) async -> SimulatedEvents {
-    let events = simulator.next(count)
-    if case .speedup(let factor) = pace, let last = events.arrivals.last {
-      if origin == nil { origin = (.now, events.arrivals[0]) }
-      if let origin {
-        let due = origin.instant + .microseconds(Int64(Double(last - origin.arrival) / factor))
-        try? await Task.sleep(until: due, clock: .continuous)
-      }
+  /// The next events, at most `count`; nil when stopped. A paced batch is closed by size, or by age: it holds what is
+  /// due a moment after its first event is.
+  func next(_ count: Int, pace: SimulatorSource.Pace, _ sleep: StoppableSleep) async -> SimulatedEvents? {
+    guard case .speedup(let speedup) = pace else { return simulator.next(count) }
+    if used == ahead.count { (ahead, used) = (simulator.next(min(count, Self.eventsAhead)), 0) }
+    let origin = origin ?? (.now, ahead.arrivals[used])
+    self.origin = origin
+    func due(_ index: Int) -> ContinuousClock.Instant {
+      origin.instant + SimulatorSource.wait(for: ahead.arrivals[index] - origin.arrival, speedup: speedup)
     }
-    return events
+    let last = min(used + count, ahead.count) - 1
+    guard await sleep.sleep(until: min(due(used) + Self.batchAge, due(last))) else { return nil }
+    let now = ContinuousClock.now
+    var end = used + 1
+    while end <= last, due(end) <= now { end += 1 }
+    defer { used = end }
+    return ahead.part(used..<end)
+  }
+}
+
+extension SimulatedEvents {
+  /// Some of the events, without labels.
+  fileprivate func part(_ rows: Range<Int>) -> SimulatedEvents {
+    let start = starts[rows.lowerBound]
+    var part = SimulatedEvents()
+    part.bytes = Array(bytes[Int(start)..<(rows.upperBound < count ? Int(starts[rows.upperBound]) : bytes.count)])
+    part.starts = starts[rows].map { $0 - start }
+    part.ends = ends[rows].map { $0 - start }
+    part.arrivals = Array(arrivals[rows])
+    return part
   }
 }

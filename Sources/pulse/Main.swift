@@ -18,9 +18,10 @@ struct Pulse: AsyncParsableCommand {
         pulse run --use-case redset --source events.ndjson --data data
         pulse anomalies --data data                            what was found?
 
-      Exit codes: 0 success; 1 a check or test failed; 2 the use case or configuration is wrong; 3 the input cannot be \
-      read or is not the one read before; 4 the store or data directory cannot be used; 5 a bound was reached; \
-      6 an optional native part is missing; 64 wrong usage.
+      Exit codes: 0 success; 1 a scenario of `pulse test` does not hold, or an error that nobody foresaw; 2 the use case \
+      or configuration is wrong (what `pulse check` looks for); 3 the input cannot be read or is not the one read before; \
+      4 the store or data directory cannot be used or is damaged; 5 a bound was reached; 6 an optional native part is \
+      missing; 64 wrong usage.
       """,
     version: "0.1.0",
     subcommands: [

@@ -74,6 +74,18 @@ struct ListOptions: ParsableArguments {
   func printJSON(_ rows: [String]) { Terminal.printArray(rows) }
 }
 
+/// Options that are numbers with a fraction.
+enum NumberOption {
+  /// - Throws: `ValidationError` where the number is out of range, or none.
+  static func check(_ name: String, _ value: Double, in range: ClosedRange<Double>, _ unit: String) throws {
+    guard range.contains(value) else {
+      func text(_ bound: Double) -> String { Int64(exactly: bound).map(String.init) ?? String(bound) }
+      throw ValidationError(
+        "\(name) must be \(text(range.lowerBound)) to \(text(range.upperBound)) \(unit), found \(value)")
+    }
+  }
+}
+
 // Choices that are spelt on the command line as in the configuration.
 extension Severity: ExpressibleByArgument {}
 extension RuntimeConfiguration.Source.Format: ExpressibleByArgument {}

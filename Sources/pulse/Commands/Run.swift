@@ -77,10 +77,8 @@ struct Run: AsyncParsableCommand {
     if let workers, !(1...256).contains(workers) {
       throw ValidationError("--workers must be 1 to 256, found \(workers)")
     }
-    guard checkpointInterval > 0, checkpointInterval <= 3600 else {
-      throw ValidationError("--checkpoint-interval must be more than 0 and at most 3600 seconds")
-    }
-    if let idleTimeout, !(idleTimeout > 0) { throw ValidationError("--idle-timeout must be more than 0 seconds") }
+    try NumberOption.check("--checkpoint-interval", checkpointInterval, in: 0.01...3600, "seconds")
+    if let idleTimeout { try NumberOption.check("--idle-timeout", idleTimeout, in: 0.001...1e9, "seconds") }
     if source.count > 1, let special = source.first(where: { $0 == "-" || $0 == "simulator" }) {
       throw ValidationError("--source \(special) cannot be combined with other sources")
     }
@@ -110,7 +108,7 @@ struct Run: AsyncParsableCommand {
       encoder: ArrowHistory(in: directory, useCase: useCase.plan.useCase.name, codec: historyCodec),
       options: Pipeline.Options(
         workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
-        checkpointInterval: .milliseconds(Int64(checkpointInterval * 1000))),
+        checkpointInterval: .microseconds(Int64(checkpointInterval * 1e6))),
       logger: logger)
     let start = ContinuousClock.now
     try await supervise(pipeline, logger: logger)
@@ -145,7 +143,7 @@ struct Run: AsyncParsableCommand {
   }
 
   private func makeSource(_ useCase: LoadedUseCase, store: SQLiteStore) async throws -> any Source {
-    let idle = idleTimeout.map { Duration.milliseconds(Int64($0 * 1000)) }
+    let idle = idleTimeout.map { Duration.microseconds(Int64($0 * 1e6)) }
     let maxEventBytes = useCase.plan.schema.maxEventBytes
     switch source {
     case ["-"]:

@@ -19,7 +19,7 @@ struct SimulationOptions: ParsableArguments {
 
   func validate() throws {
     guard events >= 0 else { throw ValidationError("--events must be 0 or more, found \(events)") }
-    guard speedup >= 0, speedup.isFinite else { throw ValidationError("--speedup must be 0 or more, found \(speedup)") }
+    if speedup != 0 { try NumberOption.check("--speedup", speedup, in: 0.001...1e9, "(or 0)") }
   }
 
   var pace: SimulatorSource.Pace { speedup == 0 ? .asFastAsPossible : .speedup(speedup) }
@@ -76,7 +76,7 @@ struct Simulate: AsyncParsableCommand {
       if options.speedup > 0, let last = events.arrivals.last {
         let from = origin ?? (.now, events.arrivals[0])
         origin = from
-        let due = from.instant + .microseconds(Int64(Double(last - from.arrival) / options.speedup))
+        let due = from.instant + SimulatorSource.wait(for: last - from.arrival, speedup: options.speedup)
         try await Task.sleep(until: due, clock: .continuous)
       }
       guard try output.write(events.bytes) else { return }

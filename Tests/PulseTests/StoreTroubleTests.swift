@@ -189,4 +189,27 @@ struct StoreTroubleTests {
     let shards = FileManager.default.enumerator(atPath: folder / "data/history")?.allObjects as? [String] ?? []
     #expect(shards.contains { $0.hasSuffix(".arrow") })
   }
+
+  @Test("a damaged row of the store is named as such", .enabled(if: Need.python != nil, "needs Python"))
+  func damagedRow() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<1000))
+    func damage(_ sql: String) throws {
+      try Trail.run(folder, "events.ndjson", more: ["--reset"]).expect(0)
+      _ = try Need.python(
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()",
+        folder / "data/pulse.sqlite", sql)
+    }
+    try damage("UPDATE partitions SET totals = '{\"events\": \"many\"'")
+    try Trail.run(folder, "events.ndjson").expect(4, saying: "damaged")
+    try PulseCommand.run("status", "--data", folder / "data").expect(4, saying: "damaged")
+    try damage("UPDATE partitions SET totals = '{\"events\": \"many\"}'")
+    try PulseCommand.run("status", "--data", folder / "data", "--json").expect(4, saying: "damaged")
+    try damage("UPDATE window_parts SET by_key = x'ff'")
+    try Trail.run(folder, "events.ndjson").expect(4, saying: "damaged")
+    try damage("UPDATE state SET value = x'ffff'")
+    try Trail.run(folder, "events.ndjson").expect(4, saying: "--reset")
+    try damage("UPDATE partitions SET source_state = x'09'")
+    try Trail.run(folder, "events.ndjson").expect(4, saying: "list of files", "--reset")
+  }
 }

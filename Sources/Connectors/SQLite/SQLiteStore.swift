@@ -199,7 +199,14 @@ extension SQLiteStore {
   }
 
   static func operatingError(_ error: any Error, in directory: DataDirectory) -> any Error {
-    guard let error = error as? DatabaseError else { return error }
+    guard let error = error as? DatabaseError else {
+      // What a row holds is written by this program alone: if it cannot be read, the store is damaged.
+      guard error is CodingError || error is DecodingError else { return error }
+      return OperatingError(
+        .store,
+        "the store \(directory.databasePath): a stored row is damaged (\(reason(error))). Restore it from a backup, or "
+          + "start over with --reset")
+    }
     let what =
       switch error.resultCode {
       case .SQLITE_FULL: "the disk is full. Free some space and run again: nothing that was committed is lost"
@@ -213,5 +220,16 @@ extension SQLiteStore {
       default: "\(error.message ?? "unknown trouble") (SQLite code \(error.extendedResultCode.rawValue))"
       }
     return OperatingError(.store, "the store \(directory.databasePath): \(what)")
+  }
+
+  /// What could not be decoded, without the data itself.
+  private static func reason(_ error: any Error) -> String {
+    guard let error = error as? DecodingError else { return "\(error)" }
+    switch error {
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context),
+      .dataCorrupted(let context):
+      return context.debugDescription
+    @unknown default: return "not the JSON that was written"
+    }
   }
 }

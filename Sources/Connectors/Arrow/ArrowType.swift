@@ -154,6 +154,11 @@ final class ArrowField: Sendable {
     return nil
   }
 
+  /// The field with this name or dotted path.
+  func field(at name: String) -> ArrowField? {
+    path(to: name)?.reduce(self) { $0.children[$1] }
+  }
+
   /// The dotted paths of everything below that is not a struct, in order, with the fields they lead to.
   var leaves: [(name: String, field: ArrowField)] {
     children.flatMap { child -> [(name: String, field: ArrowField)] in

@@ -98,6 +98,9 @@ public final class ColumnarFileReader {
 
   deinit { carrow_reader_close(handle) }
 
+  /// Whether `name` can be read: a column, the dotted path of a struct's field, or a struct as a whole.
+  public func hasColumn(_ name: String) -> Bool { wholeSchema.field(at: name)?.fieldType != nil }
+
   /// Restricts reading to these columns and starts again at the first row. Only they are decoded.
   /// - Throws: `noSuchColumn` where the file has no column of that name; `columns` tells which there are.
   public func select(_ requests: [Request]) throws(ColumnarFileError) {

@@ -26,20 +26,23 @@ public final class FileSource: Source {
   ///   - idleTimeout: when following, how long nothing may come before the source ends; nil waits for ever.
   ///   - batchRows: records in a batch, 1 to `Limits.maxBatchRows`.
   ///   - maxEventBytes: larger records of text files become dead letters.
-  ///   - columns: the columns of columnar files that are of interest, with the types they are used as; empty reads all.
+  ///   - columns: the columns of columnar files that are of interest, by their dotted paths, with the types they are
+  ///     used as; empty reads all.
+  ///   - readsOtherColumns: whether those that are not of interest are handed over too, so that they can be refused.
   ///   - rotationGrace: how long a rotated file must be quiet, once there is something in the new one, before it is left:
   ///     its writer may still have it open.
   public init(
     name: String = "files", paths: [String], format: FileFormat? = nil, follow: Bool = false,
     idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
-    columns: [(name: String, type: FieldType)] = [], rotationGrace: Duration = .milliseconds(250)
+    columns: [(name: String, type: FieldType)] = [], readsOtherColumns: Bool = false,
+    rotationGrace: Duration = .milliseconds(250)
   ) {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
     precondition(maxEventBytes > 0, "an event has at least one byte")
     self.name = name
     let options = ReadOptions(
       partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
-      columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) })
+      columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) }, readsOtherColumns: readsOtherColumns)
     let manifest = SharedManifest()
     self.manifest = manifest
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }

@@ -12,6 +12,22 @@ struct ReadOptions: Sendable {
   var maxEventBytes: Int
   /// Columns of a columnar file that are read, where it has them; all of its columns if none of these is there.
   var columns: [ColumnarFileReader.Request]
+  /// Whether the other columns are read as well, except the fields of a struct that is read whole.
+  var readsOtherColumns = false
+
+  /// What of `reader` is read; empty for everything.
+  func selection(of reader: ColumnarFileReader) -> [ColumnarFileReader.Request] {
+    var names: Set<String> = []
+    var selection = columns.filter { reader.hasColumn($0.name) && names.insert($0.name).inserted }
+    guard readsOtherColumns, !selection.isEmpty else { return selection }
+    for column in reader.columns {
+      // The paths of the column and of the structs it lies in.
+      let parts = column.name.split(separator: ".", omittingEmptySubsequences: false)
+      let isRead = (1...parts.count).contains { names.contains(parts.prefix($0).joined(separator: ".")) }
+      if !isRead { selection.append(ColumnarFileReader.Request(column.name)) }
+    }
+    return selection
+  }
 }
 
 /// One file being read.
@@ -88,9 +104,8 @@ final class ColumnarSegmentReader: SegmentReader {
     self.options = options
     reader = try Self.open(location, options)
     do throws(ColumnarFileError) {
-      let wanted = Set(options.columns.map(\.name))
-      let present = reader.columns.filter { wanted.contains($0.name) }.map(\.name)
-      if !present.isEmpty { try reader.select(options.columns.filter { present.contains($0.name) }) }
+      let selection = options.selection(of: reader)
+      if !selection.isEmpty { try reader.select(selection) }
       let skipped = try reader.skip(rows: Int(position.offset))
       guard skipped == Int(position.offset) else {
         throw ColumnarFileError(

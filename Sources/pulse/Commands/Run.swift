@@ -162,7 +162,8 @@ struct Run: AsyncParsableCommand {
       return FileSource(
         paths: source, format: fileFormat, follow: follow, idleTimeout: idle, batchRows: batchSize,
         maxEventBytes: maxEventBytes,
-        columns: schema.unknownFields == .reject ? [] : schema.fields.map { ($0.name, $0.type) })
+        columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) },
+        readsOtherColumns: schema.unknownFields == .reject)
     }
   }
 

@@ -2,7 +2,7 @@
 
 import Detection
 import Foundation
-import Pipeline
+public import Pipeline
 
 /// How the records of an input are written.
 public enum FileFormat: String, Sendable, Hashable, CaseIterable {
@@ -30,7 +30,9 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
   /// The format of an input that begins with `beginning`: the one asked for, else by content, else by the extension of
   /// `name`, else NDJSON.
   /// - Throws: `OperatingError` where the bytes are of a kind that cannot be meant.
-  static func detect(_ beginning: [UInt8], name: String, expected: FileFormat?) throws(OperatingError) -> FileFormat {
+  public static func detect(
+    _ beginning: [UInt8], name: String, expected: FileFormat? = nil
+  ) throws(OperatingError) -> FileFormat {
     let found = columnar(beginning)
     if let expected {
       guard let found, found != expected else { return expected }

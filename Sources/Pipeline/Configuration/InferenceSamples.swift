@@ -74,7 +74,12 @@ extension EventSample {
   /// The sample of columns of a columnar file.
   public init(columns: [(name: String, column: Column)], limit: Int = 10_000) {
     self.init(origin: .columns)
-    let rows = min(limit, columns.first?.column.count ?? 0)
+    append(columns: columns, limit: limit)
+  }
+
+  /// Adds the next batch of a columnar file, up to `limit` events in all.
+  public mutating func append(columns: [(name: String, column: Column)], limit: Int) {
+    let rows = min(limit - events, columns.first?.column.count ?? 0)
     for row in 0..<rows {
       beginEvent()
       for (name, column) in columns { observe([name], Self.value(of: column[row])) }

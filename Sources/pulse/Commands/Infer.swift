@@ -44,19 +44,27 @@ struct Infer: ParsableCommand {
       throw OperatingError(.input, "\(file) cannot be read: \(String(cString: strerror(errno)))")
     }
     let beginning: Data
-    do { beginning = try handle.read(upToCount: 6) ?? Data() } catch {
+    do { beginning = try handle.read(upToCount: 16) ?? Data() } catch {
       throw OperatingError(.input, "\(file) cannot be read: is it a directory?")
     }
-    if beginning.starts(with: Array("PAR1".utf8)) || beginning.starts(with: Array("ARROW1".utf8)) {
-      do {
-        let reader = try ColumnarFileReader(path: file)
-        return EventSample(columns: try reader.nextBatch(maxRows: min(limit, Limits.maxBatchRows)) ?? [], limit: limit)
-      } catch { throw OperatingError(.input, "\(error)") }
-    }
+    let format = try FileFormat.detect(Array(beginning), name: file)
+    if format == .parquet || format == .arrow { return try loadColumns() }
     // Enough text for the sample: events beyond this many bytes are not looked at.
     let text = String(decoding: beginning + (try handle.read(upToCount: 64 << 20) ?? Data()), as: UTF8.self)
-    return file.lowercased().hasSuffix(".csv")
-      ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
+    return format == .csv ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
+  }
+
+  private func loadColumns() throws -> EventSample {
+    do {
+      let reader = try ColumnarFileReader(path: file, batchRows: min(limit, Limits.defaultBatchRows))
+      var sample = EventSample(columns: [], limit: limit)
+      while sample.events < limit,
+        let columns = try reader.nextBatch(maxRows: min(limit - sample.events, Limits.maxBatchRows))
+      {
+        sample.append(columns: columns, limit: limit)
+      }
+      return sample
+    } catch { throw OperatingError(.input, "\(error)") }
   }
 
   /// A name that a use case may have.

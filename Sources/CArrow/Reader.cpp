@@ -6,12 +6,14 @@
 // First, because it says what to do where Arrow is missing.
 #include "Shared.h"
 
+#include <arrow/array/array_base.h>
 #include <arrow/c/bridge.h>
 #include <arrow/io/file.h>
 #include <arrow/ipc/reader.h>
 #include <arrow/record_batch.h>
 #include <arrow/result.h>
 #include <arrow/type.h>
+#include <arrow/util/byte_size.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
 #include <parquet/file_reader.h>
@@ -93,6 +95,7 @@ bool add_leaves(const std::vector<parquet::arrow::SchemaField>& fields, std::str
 struct CArrowReader {
   CArrowFormat format = CARROW_FORMAT_PARQUET;
   int64_t batch_rows = 0;
+  int64_t batch_bytes = 0;
   int64_t row_count = -1;
   std::shared_ptr<arrow::io::ReadableFile> file;
   std::shared_ptr<arrow::Schema> schema;
@@ -159,7 +162,23 @@ struct CArrowReader {
     return parquet->parquet_reader()->metadata()->RowGroup(group)->num_rows();
   }
 
+  // How many rows to decode at once: fewer than asked for where the selected columns of a row group have more bytes for
+  // a row, on average and as they are encoded, than `batch_bytes` allow.
+  int64_t rows_at_once(int first_group) const {
+    const auto metadata = parquet->parquet_reader()->metadata();
+    int64_t rows = batch_rows;
+    for (int group = first_group; group < metadata->num_row_groups(); ++group) {
+      const auto row_group = metadata->RowGroup(group);
+      int64_t bytes = 1;
+      for (const int leaf : leaves) bytes += std::max<int64_t>(row_group->ColumnChunk(leaf)->total_uncompressed_size(), 0);
+      const double average = static_cast<double>(bytes) / static_cast<double>(std::max<int64_t>(row_group->num_rows(), 1));
+      rows = std::min(rows, static_cast<int64_t>(static_cast<double>(batch_bytes) / average));
+    }
+    return std::max<int64_t>(rows, 1);
+  }
+
   Status start_parquet(int first_group) {
+    parquet->set_batch_size(rows_at_once(first_group));
     std::vector<int> groups(static_cast<size_t>(parquet->num_row_groups() - first_group));
     std::iota(groups.begin(), groups.end(), first_group);
     ARROW_ASSIGN_OR_RAISE(batches, batches_of(*parquet, groups, leaves));
@@ -248,10 +267,22 @@ struct CArrowReader {
     return valid;
   }
 
-  Status next(int64_t max_rows, ArrowArray* out) {
+  // The bytes that `rows` rows of `current` hold, from the first unused one on. A dictionary is not counted, as it does
+  // not become smaller with fewer rows; neither are types that Arrow cannot tell it of.
+  int64_t bytes_of(int64_t rows) const {
+    int64_t bytes = 0;
+    for (const auto& column : current->columns()) {
+      if (column->type_id() == arrow::Type::DICTIONARY) continue;
+      bytes += arrow::util::ReferencedBufferSize(*column->Slice(current_used, rows)).ValueOr(0);
+    }
+    return bytes;
+  }
+
+  Status next(int64_t max_rows, int64_t max_bytes, ArrowArray* out) {
     if (buffered() == 0) ARROW_RETURN_NOT_OK(load());
     if (current == nullptr) return Status::OK();
-    const int64_t rows = std::min(max_rows, buffered());
+    int64_t rows = std::min(max_rows, buffered());
+    while (rows > 1 && bytes_of(rows) > max_bytes) rows /= 2;
     const auto part = rows == current->num_rows() ? current : current->Slice(current_used, rows);
     current_used += rows;
     position += rows;
@@ -335,12 +366,15 @@ struct CArrowReader {
 
 const char* carrow_error_message(const CArrowError* error) { return error->message; }
 
-CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, CArrowReader** out, CArrowError* error) {
+CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, int64_t batch_bytes, CArrowReader** out,
+                              CArrowError* error) {
   *out = nullptr;
   return carrow::guarded(error, [&]() -> Status {
     if (batch_rows < 1) return Status::UnknownError("batch_rows must be 1 or more");
+    if (batch_bytes < 1) return Status::UnknownError("batch_bytes must be 1 or more");
     auto reader = std::make_unique<CArrowReader>();
     reader->batch_rows = batch_rows;
+    reader->batch_bytes = batch_bytes;
     ARROW_RETURN_NOT_OK(reader->open(path));
     *out = reader.release();
     return Status::OK();
@@ -364,11 +398,13 @@ CArrowCode carrow_reader_select(CArrowReader* reader, const char* const* names, 
   return carrow::set_error(error, CARROW_NO_SUCH_COLUMN, 0, missing);
 }
 
-CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, ArrowArray* out, CArrowError* error) {
+CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, int64_t max_bytes, ArrowArray* out,
+                              CArrowError* error) {
   *out = ArrowArray{};
   return carrow::guarded(error, [&]() -> Status {
     if (max_rows < 1) return Status::UnknownError("max_rows must be 1 or more");
-    return reader->next(max_rows, out);
+    if (max_bytes < 1) return Status::UnknownError("max_bytes must be 1 or more");
+    return reader->next(max_rows, max_bytes, out);
   });
 }
 

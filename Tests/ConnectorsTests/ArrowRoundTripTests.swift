@@ -50,6 +50,28 @@ struct ArrowRoundTripTests {
     }
   }
 
+  @Test("a batch has fewer rows where they would have too many bytes", arguments: [1, 100, 5000, 1 << 20])
+  func bytes(maxBytes: Int) throws {
+    let texts = (0..<300).map { String(repeating: "x", count: $0) }
+    let columns = [Column(.string, texts.map { .string($0) }), Column(.int, texts.indices.map { .int(Int64($0)) })]
+    try withTemporaryFolder { folder in
+      let encoder = ShardEncoder(names: ["text", "number"])
+      try encoder.write(columns, to: folder + "/shard.arrow")
+      try encoder.writeParquet(columns, to: folder + "/shard.parquet")
+      for name in ["/shard.arrow", "/shard.parquet"] {
+        let reader = try ColumnarFileReader(path: folder + name)
+        var rows: [Scalar] = []
+        while let batch = try reader.nextBatch(maxRows: 128, maxBytes: maxBytes) {
+          guard case .string(let strings) = batch[0].column.values else { throw CancellationError() }
+          #expect(strings.count == 1 || strings.bytes.count + 8 * strings.count <= maxBytes)
+          #expect(strings.count <= 128 && strings.count == batch[1].column.count)
+          rows += scalars(batch[0].column)
+        }
+        #expect(rows == scalars(columns[0]))
+      }
+    }
+  }
+
   @Test("a tail survives encoding", arguments: codecs)
   func tail(codec: ShardEncoder.Codec) throws {
     var generator = SeededGenerator(seed: 11)

@@ -92,9 +92,11 @@ typedef enum CArrowFormat : int32_t {
 
 typedef struct CArrowReader CArrowReader;
 
-/// Opens a file, telling its format by its first bytes. `batch_rows` (1 or more) bounds the rows decoded at once where
-/// the format allows it (Parquet); the other formats are decoded in the batches they were written in.
-CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, CArrowReader** out, CArrowError* error);
+/// Opens a file, telling its format by its first bytes. `batch_rows` and `batch_bytes` (1 or more) bound the rows decoded
+/// at once where the format allows it (Parquet, whose metadata tells the average size of a row as it is encoded); the
+/// other formats are decoded in the batches they were written in.
+CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, int64_t batch_bytes, CArrowReader** out,
+                              CArrowError* error);
 
 CArrowFormat carrow_reader_format(const CArrowReader* reader);
 
@@ -108,8 +110,10 @@ CArrowCode carrow_reader_schema(const CArrowReader* reader, struct ArrowSchema* 
 /// file also the dotted path of a nested field, in which case only that part of the struct is read.
 CArrowCode carrow_reader_select(CArrowReader* reader, const char* const* names, size_t count, CArrowError* error);
 
-/// The next rows, at most `max_rows` (1 or more) of them, as a struct array. At the end `out->release` is NULL.
-CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, struct ArrowArray* out, CArrowError* error);
+/// The next rows, at most `max_rows` (1 or more) of them, as a struct array. At the end `out->release` is NULL. Fewer are
+/// returned where their values, dictionaries apart, have more than `max_bytes` (1 or more); one row may have more.
+CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, int64_t max_bytes, struct ArrowArray* out,
+                              CArrowError* error);
 
 /// Moves `rows` (0 or more) forward without returning them; whole row groups and record batches are not decoded.
 /// `skipped` is how many there were, fewer only at the end of the file.

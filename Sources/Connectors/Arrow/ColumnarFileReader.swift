@@ -58,13 +58,15 @@ public final class ColumnarFileReader {
   /// The schema of the shim's batches: the file's, or the part of it that was selected.
   private var schema: ArrowField
 
-  /// Opens a file and reads its schema. At most `batchRows` rows are decoded at once where the format allows that
-  /// (Parquet); an Arrow file is decoded in the batches it was written in.
+  /// Opens a file and reads its schema. At most `batchRows` rows, of about `Limits.maxBatchBytes`, are decoded at once
+  /// where the format allows that (Parquet); an Arrow file is decoded in the batches it was written in.
   public init(path: String, batchRows: Int = Limits.maxBatchRows) throws(ColumnarFileError) {
     precondition(batchRows > 0, "a batch has at least one row")
     var error = CArrowError()
     var opened: OpaquePointer?
-    guard carrow_reader_open(path, Int64(batchRows), &opened, &error) == CARROW_OK, let opened else {
+    guard carrow_reader_open(path, Int64(batchRows), Int64(Limits.maxBatchBytes), &opened, &error) == CARROW_OK,
+      let opened
+    else {
       throw ColumnarFileError(error, path: path)
     }
     let schema: ArrowField
@@ -124,12 +126,15 @@ public final class ColumnarFileReader {
   }
 
   /// The next rows, at most `maxRows` of them, as the selected columns in the order of the selection (all columns
-  /// where nothing was selected); nil at the end of the file. Fewer rows than asked for do not mean the end.
-  public func nextBatch(maxRows: Int) throws(ColumnarFileError) -> [(name: String, column: Column)]? {
-    precondition(maxRows > 0, "a batch has at least one row")
+  /// where nothing was selected); nil at the end of the file. Fewer rows than asked for do not mean the end: there are
+  /// fewer where their values would have more than `maxBytes` in the file's own form. A single row may have more.
+  public func nextBatch(
+    maxRows: Int, maxBytes: Int = Limits.maxBatchBytes
+  ) throws(ColumnarFileError) -> [(name: String, column: Column)]? {
+    precondition(maxRows > 0 && maxBytes > 0, "a batch has at least one row")
     var error = CArrowError()
     var array = ArrowArray()
-    guard carrow_reader_next(handle, Int64(maxRows), &array, &error) == CARROW_OK else {
+    guard carrow_reader_next(handle, Int64(maxRows), Int64(maxBytes), &array, &error) == CARROW_OK else {
       throw ColumnarFileError(error, path: path)
     }
     guard let release = array.release else { return nil }

@@ -37,6 +37,22 @@ struct ColumnReader {
     for row in 0..<count { failures.note(row, fault) }
   }
 
+  /// Notes every row whose text has more bytes than an event may have. Numbers do not count: they are bounded.
+  func refuseTooLarge(_ failures: inout RowFailures) {
+    let texts = input.compactMap { _, column -> StringColumn? in
+      guard case .string(let text) = column.values else { return nil }
+      return text
+    }
+    // No row has more than all of them.
+    if texts.reduce(0, { $0 + $1.bytes.count }) <= schema.maxEventBytes { return }
+    for row in 0..<count {
+      let length = texts.reduce(0) { $0 + $1.range(of: row).count }
+      guard length > schema.maxEventBytes else { continue }
+      let message = "expected at most \(schema.maxEventBytes) bytes, found \(length) bytes of text"
+      failures.note(row, RowFailure(stage: .read, reason: .tooLarge, field: nil, message: message))
+    }
+  }
+
   /// The column of a field, coerced.
   func column(
     _ index: Int, _ coercion: Coercion, _ strings: StringBuilder, json: JSONReader, block: CellBlock,

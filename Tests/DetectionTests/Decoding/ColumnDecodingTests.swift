@@ -35,6 +35,20 @@ import Testing
     #expect(decode(Field(name: "a", type: .int), nil).events.columns[1] == Column(.int, [.null, .null, .null]))
   }
 
+  @Test func rowsWithTooMuchTextBecomeDeadLetters() {
+    let plain = Column(.string, [.string("12345"), .string("1234"), .null])
+    let coded = Column(
+      .string(StringColumn(offsets: [0, 1, 6, 6], bytes: Array("abcdef".utf8), codes: [1, 1, 0])))
+    for (limit, expected) in [(10, []), (9, [0]), (8, [0, 1]), (1, [0, 1]), (0, [0, 1, 2])] as [(Int, [Int64])] {
+      let schema = schema(Field(name: "a", type: .string), maxEventBytes: limit)
+      let raw = columnBatch([("t", times), ("a", plain), ("undeclared", coded)], count: 3)
+      let decoded = Decoder(schema: schema).decode(raw)
+      #expect(decoded.deadLetters.map(\.position.row) == expected)
+      #expect(decoded.deadLetters.allSatisfy { $0.reason == .tooLarge && $0.stage == .read })
+      #expect(decoded.events.count == 3 - expected.count)
+    }
+  }
+
   @Test func columnsOfAnotherTypeAreCoerced() {
     let ints = Column(.int, [.int(0), .null, .int(1)])
     #expect(

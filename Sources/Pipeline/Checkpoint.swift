@@ -20,6 +20,8 @@ public struct Checkpoint: Sendable {
   /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
   public var resultsKeepFrom: Int64?
   public var states: [StateSpace]
+  /// Name of the state space that belongs to the source.
+  static let sourceSpace = "source"
   public var history: HistoryChanges
 
   /// A part of a window with what it says so far.

@@ -73,6 +73,8 @@ final class CommitSchedule {
     try await checkpoint?.value
     let tails = processor.takeTailJobs()
     var next = try processor.takeCheckpoint(sourceState: source.checkpointState(of: processor.partition))
+    let changes = source.takeStateChanges(of: processor.partition)
+    next.states.append(Checkpoint.StateSpace(name: Checkpoint.sourceSpace, fingerprint: "", changes: changes))
     next.history.droppedTails = tails.dropped
     let (committer, content, shards) = (committer, next, shards)
     checkpoint = Task { try await committer.commit(content, shards: shards, tails: tails.added) }

@@ -59,7 +59,7 @@ struct PartitionProcessor {
         discarded.append(part.stateName)
       }
     }
-    let names = Set(stateful.map(\.stateName))
+    let names = Set(stateful.map(\.stateName) + [Checkpoint.sourceSpace])
     discarded += snapshot.states.keys.filter { !names.contains($0) }.sorted()
     for window in windows {
       let parts = snapshot.openWindows.filter { $0.part.window == window.window.definition.name }

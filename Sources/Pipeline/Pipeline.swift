@@ -56,8 +56,7 @@ public final class Pipeline: Sendable {
   /// - Throws: `OperatingError`.
   public func run() async throws {
     let snapshots = try await store.restore(useCase: plan.useCase.name, source: source.name)
-    try await source.open(
-      resumingAt: snapshots.mapValues { ResumePoint(position: $0.position, sourceState: $0.sourceState) })
+    try await source.open(resumingAt: snapshots.mapValues { ResumePoint($0) })
     for (partition, snapshot) in snapshots { progress.start(partition, from: snapshot.totals) }
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()

@@ -15,10 +15,20 @@ public struct ResumePoint: Sendable, Hashable {
   public var position: Position
   /// What the source reported with `checkpointState(of:)` when the checkpoint was taken.
   public var sourceState: [UInt8]
+  /// What all changes that the source reported with `takeStateChanges(of:)` have left behind.
+  public var stateEntries: [[UInt8]: [UInt8]]
 
-  public init(position: Position, sourceState: [UInt8]) {
+  public init(position: Position, sourceState: [UInt8], stateEntries: [[UInt8]: [UInt8]] = [:]) {
     self.position = position
     self.sourceState = sourceState
+    self.stateEntries = stateEntries
+  }
+
+  init(_ snapshot: PartitionSnapshot) {
+    let entries = snapshot.states[Checkpoint.sourceSpace]?.entries ?? []
+    self.init(
+      position: snapshot.position, sourceState: snapshot.sourceState,
+      stateEntries: Dictionary(entries.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
   }
 }
 
@@ -46,6 +56,11 @@ public protocol Source: AnyObject, Sendable {
   /// checkpoint is taken; it may know more than the position has reached, never less.
   func checkpointState(of partition: PartitionID) -> [UInt8]
 
+  /// What of the source's state is kept as entries, because all of it is too much for every checkpoint: those that have
+  /// changed since the last call, or since `open`. Asked after `checkpointState(of:)`; may know more than the position has
+  /// reached, too.
+  func takeStateChanges(of partition: PartitionID) -> StateChanges
+
   /// Called after a checkpoint that contains everything before `position` is durable.
   func acknowledge(_ partition: PartitionID, upTo position: Position) async throws
 
@@ -55,6 +70,8 @@ public protocol Source: AnyObject, Sendable {
 
 extension Source {
   public func check() async throws {}
+
+  public func takeStateChanges(of partition: PartitionID) -> StateChanges { StateChanges() }
 
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {}
 }

@@ -1,5 +1,8 @@
 // The list of files of a partition as it is kept in checkpoints: which file a segment is, and how to know it again.
 // Invariant: entries are only ever appended, so the ordinal of a file, its segment, never changes.
+//
+// A list may have many thousands of files, so each is an entry of its own in the store: under its segment (four bytes,
+// the highest first), and a checkpoint writes those that changed. The state beside the position holds the version alone.
 
 import Detection
 import Pipeline
@@ -24,7 +27,11 @@ struct FileManifest: Sendable, Hashable {
     var format: FileFormat
   }
 
-  private static let version: UInt8 = 1
+  /// Version 1 was one piece: its number, how many files, and the files.
+  private static let version: UInt8 = 3
+
+  /// What a checkpoint keeps beside the entries.
+  static let state = [version]
 
   var entries: [Entry] = []
 
@@ -36,43 +43,62 @@ struct FileManifest: Sendable, Hashable {
   /// The paths that were listed, in order.
   var listed: [String] { entries.filter { !$0.isRotation }.map(\.path) }
 
-  var encoded: [UInt8] {
-    var writer = ByteWriter()
-    writer.write(byte: Self.version)
-    writer.write(unsigned: UInt64(entries.count))
-    for entry in entries {
-      writer.write(string: entry.path)
-      writer.write(bool: entry.isRotation)
-      writer.write(bool: entry.opened != nil)
-      if let opened = entry.opened {
-        writer.write(unsigned: opened.identity.device)
-        writer.write(unsigned: opened.identity.inode)
-        writer.write(unsigned: UInt64(opened.beginning.length))
-        writer.write(blob: opened.beginning.sha256)
-        writer.write(string: opened.format.rawValue)
-      }
-      writer.write(bool: entry.finalSize != nil)
-      if let size = entry.finalSize { writer.write(signed: size) }
+  /// What has changed since the store had `stored`.
+  func changes(since stored: [Entry]) -> StateChanges {
+    var changes = StateChanges()
+    for (segment, entry) in entries.enumerated() where segment >= stored.count || stored[segment] != entry {
+      changes.puts.append((Self.key(of: segment), Self.encoded(entry)))
     }
+    return changes
+  }
+
+  private static func key(of segment: Int) -> [UInt8] {
+    (0..<4).map { UInt8(truncatingIfNeeded: segment >> (24 - 8 * $0)) }
+  }
+
+  private static func encoded(_ entry: Entry) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(string: entry.path)
+    writer.write(bool: entry.isRotation)
+    writer.write(bool: entry.opened != nil)
+    if let opened = entry.opened {
+      writer.write(unsigned: opened.identity.device)
+      writer.write(unsigned: opened.identity.inode)
+      writer.write(unsigned: UInt64(opened.beginning.length))
+      writer.write(blob: opened.beginning.sha256)
+      writer.write(string: opened.format.rawValue)
+    }
+    writer.write(bool: entry.finalSize != nil)
+    if let size = entry.finalSize { writer.write(signed: size) }
     return writer.bytes
   }
 
   init() {}
 
-  /// - Throws: `OperatingError` where the bytes are not a manifest.
-  init(decoding bytes: [UInt8]) throws(OperatingError) {
+  /// - Parameters:
+  ///   - state: what a checkpoint kept beside the position.
+  ///   - stored: the entries of the store; none where `state` is of version 1.
+  /// - Throws: `OperatingError` where they are not a manifest.
+  init(decoding state: [UInt8], _ stored: [[UInt8]: [UInt8]]) throws(OperatingError) {
     do throws(CodingError) {
-      var reader = ByteReader(bytes)
-      let version = try reader.readByte()
-      guard version == Self.version else {
-        throw CodingError("its version is \(version), expected \(Self.version)")
+      var reader = ByteReader(state)
+      switch try reader.readByte() {
+      case 1:
+        let count = try reader.readCount(upTo: state.count)
+        for _ in 0..<count { entries.append(try Self.entry(&reader)) }
+      case Self.version:
+        for segment in 0..<stored.count {
+          guard let bytes = stored[Self.key(of: segment)] else { throw CodingError("file \(segment + 1) is missing") }
+          var reader = ByteReader(bytes)
+          entries.append(try Self.entry(&reader))
+          guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
+        }
+      case let version: throw CodingError("its version is \(version), expected 1 or \(Self.version)")
       }
-      let count = try reader.readCount(upTo: bytes.count)
-      for _ in 0..<count { entries.append(try Self.entry(&reader)) }
       guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
     } catch {
       throw OperatingError(
-        .input,
+        .store,
         "the stored list of files cannot be used: \(error). Start over with --reset, or use the version that wrote it")
     }
   }

@@ -59,7 +59,15 @@ public final class FileSource: Source {
 
   public func next() async throws -> SourceOutput { try await worker.next() }
 
-  public func checkpointState(of partition: PartitionID) -> [UInt8] { manifest.value.withLock { $0.encoded } }
+  public func checkpointState(of partition: PartitionID) -> [UInt8] { FileManifest.state }
+
+  public func takeStateChanges(of partition: PartitionID) -> StateChanges {
+    let current = manifest.value.withLock { $0 }
+    return manifest.stored.withLock { stored in
+      defer { stored = current.entries }
+      return current.changes(since: stored)
+    }
+  }
 
   public func stop() { try? stopSignal.get().set() }
 }
@@ -67,6 +75,8 @@ public final class FileSource: Source {
 /// The manifest, written by the worker and read when a checkpoint is taken.
 final class SharedManifest: Sendable {
   let value = Mutex(FileManifest())
+  /// The entries that the store has.
+  let stored = Mutex<[FileManifest.Entry]>([])
 }
 
 /// Reads the files on a thread of its own: reads of a file block.
@@ -114,7 +124,9 @@ actor FileWorker {
     self.stop = stop
     let paths = try FileList.expand(patterns)
     if let point {
-      manifest = try FileManifest(decoding: point.sourceState)
+      manifest = try FileManifest(decoding: point.sourceState, point.stateEntries)
+      let isStored = !point.stateEntries.isEmpty
+      shared.stored.withLock { [entries = manifest.entries] in $0 = isStored ? entries : [] }
       position = point.position
       guard Int(position.segment) < manifest.entries.count else {
         throw OperatingError(

@@ -27,8 +27,7 @@ struct FilesResumeTests {
     }
   }
 
-  @Test("the manifest survives its encoding, and damage is refused")
-  func manifestCoding() throws {
+  private static var manifest: FileManifest {
     var manifest = FileManifest()
     manifest.entries = [
       FileManifest.Entry(
@@ -38,11 +37,68 @@ struct FilesResumeTests {
         finalSize: 1 << 40),
       FileManifest.Entry(path: "/a", isRotation: true), FileManifest.Entry(path: "/ü"),
     ]
-    let bytes = manifest.encoded
-    #expect(try FileManifest(decoding: bytes) == manifest)
-    for length in 0..<bytes.count {
-      #expect(throws: OperatingError.self) { try FileManifest(decoding: Array(bytes[..<length])) }
+    return manifest
+  }
+
+  @Test("the manifest survives its encoding, and damage is refused")
+  func manifestCoding() throws {
+    let manifest = Self.manifest
+    let entries = Dictionary(uniqueKeysWithValues: manifest.changes(since: []).puts.map { ($0.key, $0.value) })
+    #expect(entries.count == 3)
+    #expect(try FileManifest(decoding: FileManifest.state, entries) == manifest)
+    for (key, bytes) in entries {
+      for length in 0..<bytes.count {
+        var damaged = entries
+        damaged[key] = Array(bytes[..<length])
+        #expect(throws: OperatingError.self) { try FileManifest(decoding: FileManifest.state, damaged) }
+      }
     }
+    var missing = entries
+    missing[[0, 0, 0, 1]] = nil
+    #expect(throws: OperatingError.self) { try FileManifest(decoding: FileManifest.state, missing) }
+    for state in [[], [4], FileManifest.state + [0]] as [[UInt8]] {
+      #expect(throws: OperatingError.self) { try FileManifest(decoding: state, entries) }
+    }
+  }
+
+  @Test("a manifest that was stored in one piece is read, and stored anew by files")
+  func manifestOfVersion1() throws {
+    let stored: [UInt8] =
+      [1, 3]  // version, files
+      + [2, 0x2F, 0x61, 0, 1]  // "/a", not a rotation, opened
+      + [0x80, 0x80, 0x80, 0x80, 0x80, 0x20] + [UInt8](repeating: 0xFF, count: 9) + [1]  // device and inode
+      + [3, 32] + FileBeginning(of: [1, 2, 3]).sha256 + [3, 0x63, 0x73, 0x76]  // beginning, "csv"
+      + [1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40]  // final size
+      + [2, 0x2F, 0x61, 1, 0, 0] + [3, 0x2F, 0xC3, 0xBC, 0, 0, 0]
+    #expect(try FileManifest(decoding: stored, [:]) == Self.manifest)
+    for length in 0..<stored.count {
+      #expect(throws: OperatingError.self) { try FileManifest(decoding: Array(stored[..<length]), [:]) }
+    }
+  }
+
+  @Test("a checkpoint costs the files that changed, not the files there are")
+  func manifestChanges() async throws {
+    let folder = try Folder()
+    let paths = try (0..<200).map { try folder.write("1\n2\n", to: "\($0).ndjson") }
+    let source = FileSource(paths: paths, batchRows: 1)
+    let partition = PartitionID(source: source.name, number: 0)
+    try await source.open(resumingAt: [:])
+    #expect(source.takeStateChanges(of: partition).puts.count == 200)
+    var entries: [[UInt8]: [UInt8]] = [:]
+    for record in 0..<20 {
+      guard case .batch = try await source.next() else { throw CancellationError() }
+      #expect(source.checkpointState(of: partition).count == 1)
+      let changes = source.takeStateChanges(of: partition)
+      // The first record of a file opens it and leaves the file before it.
+      #expect(changes.deletes.isEmpty && changes.puts.count == (record == 0 ? 1 : record % 2 == 0 ? 2 : 0))
+      for (key, value) in changes.puts { entries[key] = value }
+    }
+    #expect(entries.count == 10)
+    // A run that goes on has nothing to store anew.
+    let whole = try await read(FileSource(paths: paths, batchRows: 1))
+    let again = FileSource(paths: paths, batchRows: 1)
+    try await again.open(resumingAt: [partition: whole.points[20].0])
+    #expect(again.takeStateChanges(of: partition).isEmpty)
   }
 
   @Test("a grown last file and a longer list go on; rows stay those of one run")
@@ -124,7 +180,8 @@ struct FilesResumeTests {
     try folder.append("\nsecond\nthird\n", to: "large")
     let opened = try await read(FileSource(paths: [path], batchRows: 1), batches: 1).points[0].0
     let point = ResumePoint(
-      position: Position(segment: 0, offset: offset + 1, row: 2), sourceState: opened.sourceState)
+      position: Position(segment: 0, offset: offset + 1, row: 2), sourceState: opened.sourceState,
+      stateEntries: opened.stateEntries)
     let rest = try await read(FileSource(paths: [path]), from: point)
     #expect(rest.texts == ["second", "third"])
     #expect(rest.items[1].position == Position(segment: 0, offset: offset + 8, row: 3))

@@ -85,12 +85,15 @@ func read(
 ) async throws -> Reading {
   let partition = PartitionID(source: source.name, number: 0)
   try await source.open(resumingAt: point.map { [partition: $0] } ?? [:])
-  return try await readOn(source, batches: batches, items: items)
+  return try await readOn(source, stored: point?.stateEntries ?? [:], batches: batches, items: items)
 }
 
-/// Reads an open source on.
-func readOn(_ source: some Source, batches: Int = .max, items: Int = .max) async throws -> Reading {
+/// Reads an open source on. `stored`: the entries of its state that a store has.
+func readOn(
+  _ source: some Source, stored: [[UInt8]: [UInt8]] = [:], batches: Int = .max, items: Int = .max
+) async throws -> Reading {
   let partition = PartitionID(source: source.name, number: 0)
+  var stored = stored
   var reading = Reading()
   while reading.points.count < batches, reading.items.count < items, case .batch(let batch) = try await source.next() {
     #expect(batch.partition == partition)
@@ -100,7 +103,11 @@ func readOn(_ source: some Source, batches: Int = .max, items: Int = .max) async
     #expect(items.last.map { $0.position < batch.next } == true)
     reading.items += items
     let state = source.checkpointState(of: partition)
-    reading.points.append((ResumePoint(position: batch.next, sourceState: state), reading.items.count))
+    let changes = source.takeStateChanges(of: partition)
+    for (key, value) in changes.puts { stored[key] = value }
+    for key in changes.deletes { stored[key] = nil }
+    reading.points.append(
+      (ResumePoint(position: batch.next, sourceState: state, stateEntries: stored), reading.items.count))
   }
   return reading
 }

@@ -63,7 +63,11 @@ struct PartitionProcessor {
     discarded += snapshot.states.keys.filter { !names.contains($0) }.sorted()
     for window in windows {
       let parts = snapshot.openWindows.filter { $0.part.window == window.window.definition.name }
-      try window.restore(parts.filter { $0.definition == window.window.fingerprint }.map(\.part))
+      let closed = snapshot.closedWindows.first {
+        $0.window == window.window.definition.name && $0.definition == window.window.fingerprint
+      }
+      try window.restore(
+        parts.filter { $0.definition == window.window.fingerprint }.map(\.part), closedThrough: closed?.through)
       if parts.contains(where: { $0.definition != window.window.fingerprint }) {
         discarded.append("window/\(window.window.definition.name)")
       }

@@ -100,7 +100,8 @@ struct ChangedUseCaseTests {
     try folder.write(
       "trail/pipeline.yaml",
       Trail.pipeline.replacingOccurrences(of: "allowed_lateness: 1m", with: "allowed_lateness: 2h")
-        .replacingOccurrences(of: "out_of_order: 5s", with: "out_of_order: 2h"))
+        .replacingOccurrences(of: "out_of_order: 5s", with: "out_of_order: 2h")
+        .replacingOccurrences(of: "max_ahead: 1h", with: "max_ahead: 4h"))
     // Events of the first minutes again: their windows closed long ago.
     try folder.append("events.ndjson", Trail.events(0..<200))
     try Trail.run(folder, "events.ndjson").expect(0, saying: "the use case has changed")

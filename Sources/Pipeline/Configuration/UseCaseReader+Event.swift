@@ -288,7 +288,7 @@ extension UseCaseReader {
       case .bool: if let value = Bool(text.text) { return .bool(value) }
       case .string: return .string(text.text)
       case .timestamp:
-        if let value = TimestampText.parse(text.text) { return .timestamp(value) }
+        if let value = Timestamp.parse(text.text, format: .rfc3339) { return .timestamp(value) }
       case .json:
         reader.report(node.location, "\(what) does not apply to type json")
         return nil

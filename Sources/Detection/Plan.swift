@@ -96,6 +96,15 @@ public struct Plan: Sendable {
     renderer = EventRenderer(schema: useCase.event.schema)
   }
 
+  /// Everything that is wrong with what a use case means, where its form is not right either.
+  /// - Parameter unclear: names of fields, features and the class that it declares in a way that could not be read.
+  ///   Nothing is said about how they are used.
+  public static func problems(of useCase: UseCase, unclear: Set<String>) -> [Diagnostic] {
+    var survey = PlanCompiler(useCase, features: useCase.features, unclear: unclear)
+    survey.compile()
+    return survey.diagnostics
+  }
+
   /// The same plan, which keeps history for `length` microseconds (whole days) in place of what the use case says. What
   /// is found in the events does not depend on it.
   public func keepingHistory(for length: Int64) -> Plan {

@@ -282,7 +282,7 @@ private let complete = """
   @Test func fieldNamesThatExpressionsCannotHoldAreRefusedWithTheWayOut() {
     let text =
       "name: a\nevent:\n  time: t\n  fields:\n    t: {type: timestamp, required: true}\n    \"a b\": {type: int}"
-    let (_, diagnostics) = UseCaseReader.readPartially(text)
+    let diagnostics = UseCaseReader.readPartially(text).diagnostics
     #expect(diagnostics.count == 1)
     #expect(diagnostics.first?.suggestion?.hasPrefix("a_b: {path:") == true)
   }

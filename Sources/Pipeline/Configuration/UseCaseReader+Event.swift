@@ -14,7 +14,10 @@ extension UseCaseReader {
     var places: [String: SourceLocation] = [:]
     if let fieldsNode = keys.required("fields", "{…}", &reader) {
       for entry in reader.mapping(fieldsNode, what: "`fields`") ?? [] {
-        guard let field = field(entry) else { continue }
+        guard let field = field(entry) else {
+          unclear.insert(entry.key.text)
+          continue
+        }
         fields.append(field)
         places[field.name] = entry.key.location
       }

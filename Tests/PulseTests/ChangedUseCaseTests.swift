@@ -122,6 +122,14 @@ struct ChangedUseCaseTests {
       "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "1"
     ).rows()
     #expect((newest.first?["aggregates"] as? [String: Any])?["lowest"] != nil)
+    // The window that was open at the change has two rows, one of each definition; together they lost nothing.
+    let events = try PulseCommand.run(
+      "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "0"
+    ).rows().reduce(0) { $0 + ($1["events"] as? Int ?? 0) }
+    #expect(events == (0..<4000).count { $0 % 250 != 249 })
+    let openOfOld = try StoredResults.rows(
+      of: "SELECT count(*) FROM window_parts WHERE closed = 0 AND definition = 1", dataDirectory: folder / "data")
+    #expect(openOfOld == ["0"])
     try Trail.run(folder, "events.ndjson").expect(0)
   }
 

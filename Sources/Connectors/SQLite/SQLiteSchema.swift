@@ -51,7 +51,7 @@ enum SQLiteSchema {
       start INTEGER NOT NULL, by_key BLOB NOT NULL, end INTEGER NOT NULL, closed INTEGER NOT NULL,
       events INTEGER NOT NULL, by_values TEXT NOT NULL, aggregates TEXT NOT NULL, classes TEXT NOT NULL,
       definition INTEGER NOT NULL REFERENCES window_definitions (id), state BLOB NOT NULL,
-      PRIMARY KEY (use_case, window, start, by_key, source, partition))
+      PRIMARY KEY (use_case, window, start, by_key, definition, source, partition))
     """,
     "CREATE TABLE window_definitions (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
     """

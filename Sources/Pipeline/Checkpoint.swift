@@ -15,6 +15,8 @@ public struct Checkpoint: Sendable {
   public var watermark: Int64
   public var totals: Totals
   public var windows: [WindowRow]
+  /// Windows under definitions (fingerprints) that no longer apply: they take no more events and count as closed.
+  public var leftWindows: [(window: String, definition: String)]
   /// Stored windows of a definition that start before the bound are removed.
   public var windowRetention: [(window: String, startsBefore: Int64)]
   /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
@@ -54,7 +56,8 @@ public struct Checkpoint: Sendable {
 
   public init(
     useCase: String, partition: PartitionID, position: Position, sourceState: [UInt8], watermark: Int64,
-    totals: Totals, windows: [WindowRow], windowRetention: [(window: String, startsBefore: Int64)],
+    totals: Totals, windows: [WindowRow], leftWindows: [(window: String, definition: String)] = [],
+    windowRetention: [(window: String, startsBefore: Int64)],
     resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges
   ) {
     self.useCase = useCase
@@ -64,6 +67,7 @@ public struct Checkpoint: Sendable {
     self.watermark = watermark
     self.totals = totals
     self.windows = windows
+    self.leftWindows = leftWindows
     self.windowRetention = windowRetention
     self.resultsKeepFrom = resultsKeepFrom
     self.states = states

@@ -53,6 +53,13 @@ public struct StoredResults: Sendable {
     }
   }
 
+  /// The rows of a query, their values separated by `|`.
+  public static func rows(of query: String, dataDirectory: String) throws -> [String] {
+    try DatabaseQueue(path: dataDirectory + "/pulse.sqlite").read { database in
+      try Row.fetchAll(database, sql: query).map { row in row.map { text($0.1) }.joined(separator: "|") }
+    }
+  }
+
   /// What differs from the expected results: missing and surplus rows, at most `limit` a table; empty when equal.
   public func differences(from expected: StoredResults, limit: Int = 3) -> [String] {
     var differences: [String] = []

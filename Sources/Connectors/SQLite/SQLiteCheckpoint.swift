@@ -55,6 +55,13 @@ struct SQLiteCheckpoint {
   }
 
   private func writeWindows() throws {
+    for (window, definition) in checkpoint.leftWindows {
+      try execute(
+        """
+        UPDATE window_parts SET closed = 1
+        WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND definition = ?
+        """, [window, try self.definition(definition)])
+    }
     var definitions: [String: Int64] = [:]
     // Looked up once: there are thousands of rows.
     let insert = try database.cachedStatement(
@@ -64,7 +71,7 @@ struct SQLiteCheckpoint {
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
           by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
-          definition = excluded.definition, state = excluded.state
+          state = excluded.state
         """)
     for row in checkpoint.windows {
       let definition = try definitions[row.definition] ?? self.definition(row.definition)

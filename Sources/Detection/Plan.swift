@@ -51,7 +51,7 @@ public struct Plan: Sendable {
     let dictionary: StringColumn?
   }
 
-  public let useCase: UseCase
+  public private(set) var useCase: UseCase
   public let schema: Schema
   /// The columns of derived batches, by index. The column of class indices has no name that an expression can hold.
   public let scope: Scope
@@ -94,6 +94,23 @@ public struct Plan: Sendable {
         conditions: compiler.conditions, dictionary: survey.readsClass ? StringColumn(definition.classes) : nil)
     }
     renderer = EventRenderer(schema: useCase.event.schema)
+  }
+
+  /// Everything that is wrong with what a use case means, where its form is not right either.
+  /// - Parameter unclear: names of fields, features and the class that it declares in a way that could not be read.
+  ///   Nothing is said about how they are used.
+  public static func problems(of useCase: UseCase, unclear: Set<String>) -> [Diagnostic] {
+    var survey = PlanCompiler(useCase, features: useCase.features, unclear: unclear)
+    survey.compile()
+    return survey.diagnostics
+  }
+
+  /// The same plan, which keeps history for `length` microseconds (whole days) in place of what the use case says. What
+  /// is found in the events does not depend on it.
+  public func keepingHistory(for length: Int64) -> Plan {
+    var plan = self
+    plan.useCase.historyRetention = length
+    return plan
   }
 
   /// Detectors for one partition, with no events yet, in the order of the use case.

@@ -14,19 +14,20 @@ struct PlanCompiler {
   private(set) var windows: [CompiledWindow] = []
   private(set) var scope: Scope
   private(set) var classColumn: Int?
-  /// Features that did not compile: their types are guesses.
-  private var wrongFeatures: Set<String> = []
   /// Columns that something other than a feature reads.
   private var readColumns: Set<Int> = []
 
   /// Stands for the column of class indices in the scope: no expression can hold it.
   private static let unnamed = "\u{0}class"
 
-  /// - Parameter features: those of the use case's features that are to be computed.
-  init(_ useCase: UseCase, features: [FeatureDefinition]) {
+  /// - Parameters:
+  ///   - features: those of the use case's features that are to be computed.
+  ///   - unclear: further names, of what is declared in a way that could not be read.
+  init(_ useCase: UseCase, features: [FeatureDefinition], unclear: Set<String> = []) {
     self.useCase = useCase
     featureDefinitions = features
-    scope = Scope(useCase.event.schema.fields.map { ($0.name, $0.type.valueType) })
+    let fields = useCase.event.schema.fields.map { (name: $0.name, type: $0.type.valueType) }
+    scope = Scope(fields + unclear.sorted().map { ($0, .int) }, unclear: unclear)
   }
 
   mutating func compile() {
@@ -72,9 +73,9 @@ struct PlanCompiler {
           ? "the feature `\(name)` refers to itself" : "the feature `\(name)` is defined below"
         error.expected = "a field or a feature above `\(feature.name)`"
       }
-      // A feature that is wrong keeps its name, with a guessed type, so that what uses it is not reported as well.
-      scope = Scope(scope.columns + [(feature.name, compiled?.type ?? .double)])
-      if let compiled { features.append((feature.name, compiled)) } else { wrongFeatures.insert(feature.name) }
+      // A feature that is wrong keeps its name, so that what uses it is not reported as well.
+      scope = scope.adding((feature.name, compiled?.type ?? .double), unclear: compiled == nil ? [feature.name] : [])
+      if let compiled { features.append((feature.name, compiled)) }
     }
   }
 
@@ -86,7 +87,7 @@ struct PlanCompiler {
       conditions.append(condition)
     }
     classColumn = scope.columns.count
-    scope = Scope(scope.columns + [(Self.unnamed, .int), (classification.into, .string)])
+    scope = scope.adding((Self.unnamed, .int), (classification.into, .string))
   }
 
   // MARK: Rules and windows
@@ -100,8 +101,9 @@ struct PlanCompiler {
       }
       rules.append(rule)
     } catch {
-      let texts = [definition.when, definition.having, definition.reason].compactMap(\.self) + definition.per
-      diagnostics += error.all.filter { !isConsequence($0, in: texts) }
+      let conditions = [definition.when, definition.having].compactMap(\.self)
+      let others = definition.per + [definition.reason].compactMap(\.self)
+      diagnostics += error.all.filter { !isConsequence($0, in: conditions, others) }
     }
   }
 
@@ -187,14 +189,24 @@ struct PlanCompiler {
     if !isConsequence(diagnostic, in: [text]) { diagnostics.append(diagnostic) }
   }
 
-  /// Whether a diagnostic may be there only because a feature in these texts did not compile, so that its type is a guess.
-  private func isConsequence(_ diagnostic: Diagnostic, in texts: [LocatedText]) -> Bool {
-    // An unknown name is an error whatever the types are.
-    let isUnknownName = diagnostic.expected == "a known column" || diagnostic.message.hasPrefix("unknown name")
-    guard !wrongFeatures.isEmpty, !isUnknownName else { return false }
-    return texts.contains { text in
+  /// Whether a diagnostic may be there only because the type of a name in these texts is not known: what is made of such
+  /// a name (`coalesce(x, y)`) has a guessed type.
+  /// - Parameters:
+  ///   - expressions: the expressions it is about.
+  ///   - others: further texts that name columns.
+  private func isConsequence(
+    _ diagnostic: Diagnostic, in expressions: [LocatedText], _ others: [LocatedText] = []
+  ) -> Bool {
+    // Unknown names, and what is no expression, are errors whatever the types are.
+    let isUnknownName =
+      ["a known column", "a known function", "a function of one event"].contains(diagnostic.expected)
+      || diagnostic.message.hasPrefix("unknown name")
+    guard !scope.unclear.isEmpty, !isUnknownName,
+      expressions.allSatisfy({ (try? Parser.parse($0.text)) != nil })
+    else { return false }
+    return (expressions + others).contains { text in
       let words = text.text.split { !($0.isLetter || $0.isNumber || $0 == "_" || $0 == ".") }
-      return words.contains { wrongFeatures.contains(String($0)) }
+      return words.contains { scope.unclear.contains(String($0)) }
     }
   }
 

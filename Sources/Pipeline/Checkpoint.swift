@@ -15,6 +15,8 @@ public struct Checkpoint: Sendable {
   public var watermark: Int64
   public var totals: Totals
   public var windows: [WindowRow]
+  /// Windows under definitions (fingerprints) that no longer apply: they take no more events and count as closed.
+  public var leftWindows: [(window: String, definition: String)]
   /// Stored windows of a definition that start before the bound are removed.
   public var windowRetention: [(window: String, startsBefore: Int64)]
   /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
@@ -56,7 +58,8 @@ public struct Checkpoint: Sendable {
 
   public init(
     useCase: String, partition: PartitionID, position: Position, sourceState: [UInt8], watermark: Int64,
-    totals: Totals, windows: [WindowRow], windowRetention: [(window: String, startsBefore: Int64)],
+    totals: Totals, windows: [WindowRow], leftWindows: [(window: String, definition: String)] = [],
+    windowRetention: [(window: String, startsBefore: Int64)],
     resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges
   ) {
     self.useCase = useCase
@@ -66,6 +69,7 @@ public struct Checkpoint: Sendable {
     self.watermark = watermark
     self.totals = totals
     self.windows = windows
+    self.leftWindows = leftWindows
     self.windowRetention = windowRetention
     self.resultsKeepFrom = resultsKeepFrom
     self.states = states
@@ -133,6 +137,8 @@ public struct PartitionSnapshot: Sendable {
   public var totals: Totals
   /// Windows that are not closed, with the fingerprint of the definition they belong to.
   public var openWindows: [(definition: String, part: WindowPart)]
+  /// The latest start of a closed window of each window and definition (its fingerprint).
+  public var closedWindows: [(window: String, definition: String, through: Int64)]
   /// Entries of every state space, by name, with the fingerprint they were written under; keys ascending.
   public var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])]
   /// History rows that are not yet in a shard, in order.
@@ -142,6 +148,7 @@ public struct PartitionSnapshot: Sendable {
 
   public init(
     position: Position, sourceState: [UInt8], totals: Totals, openWindows: [(definition: String, part: WindowPart)],
+    closedWindows: [(window: String, definition: String, through: Int64)],
     states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])], tails: [HistoryTail],
     nextShard: [String: Int]
   ) {
@@ -149,6 +156,7 @@ public struct PartitionSnapshot: Sendable {
     self.sourceState = sourceState
     self.totals = totals
     self.openWindows = openWindows
+    self.closedWindows = closedWindows
     self.states = states
     self.tails = tails
     self.nextShard = nextShard

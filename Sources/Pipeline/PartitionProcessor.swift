@@ -21,6 +21,8 @@ struct PartitionProcessor {
   private let watermark: Watermark
   private let detectors: [any StatefulDetector]
   private let windows: [WindowOperator]
+  /// Stored open windows of definitions that no longer apply; the next checkpoint closes them.
+  private var leftWindows: [(window: String, definition: String)] = []
   private(set) var history: HistoryBuffer
   private(set) var totals = Totals()
   private(set) var position = Position.start
@@ -63,10 +65,19 @@ struct PartitionProcessor {
     discarded += snapshot.states.keys.filter { !names.contains($0) }.sorted()
     for window in windows {
       let parts = snapshot.openWindows.filter { $0.part.window == window.window.definition.name }
-      try window.restore(parts.filter { $0.definition == window.window.fingerprint }.map(\.part))
-      if parts.contains(where: { $0.definition != window.window.fingerprint }) {
-        discarded.append("window/\(window.window.definition.name)")
+      let closed = snapshot.closedWindows.first {
+        $0.window == window.window.definition.name && $0.definition == window.window.fingerprint
       }
+      try window.restore(
+        parts.filter { $0.definition == window.window.fingerprint }.map(\.part), closedThrough: closed?.through)
+    }
+    let current = Set(windows.map(\.window.fingerprint))
+    for (definition, parts) in Dictionary(grouping: snapshot.openWindows, by: \.definition).sorted(by: {
+      $0.key < $1.key
+    })
+    where !current.contains(definition) {
+      leftWindows.append((window: parts[0].part.window, definition: definition))
+      discarded.append("window/\(parts[0].part.window)")
     }
     history.restore(try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard)
     watermarkTime = watermark.current
@@ -106,9 +117,11 @@ struct PartitionProcessor {
 
   /// What changed since the last checkpoint, except history, whose encoding is the caller's work.
   mutating func takeCheckpoint(sourceState: [UInt8]) throws -> Checkpoint {
-    Checkpoint(
+    let left = leftWindows
+    leftWindows = []
+    return Checkpoint(
       useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
-      watermark: watermarkTime, totals: totals, windows: try windows.flatMap(rows),
+      watermark: watermarkTime, totals: totals, windows: try windows.flatMap(rows), leftWindows: left,
       windowRetention: windows.compactMap { window in
         window.window.expired(before: watermarkTime)
           .map { (window: window.window.definition.name, startsBefore: $0) }

@@ -28,10 +28,46 @@ struct LoadedUseCase: Sendable {
   var version: ConfigurationVersion
 }
 
+/// Where things are: the configuration and the data directory.
+struct PlaceOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Where the use case runs: source, store and more (default: pulse.yaml, where there is one).", valueName: "file"))
+  var config: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The data directory, where results are kept (default: what the configuration says).",
+      valueName: "directory"))
+  var data: String?
+
+  /// The file with what the environment and `--data` change.
+  func configuration() throws -> RuntimeConfiguration {
+    let standard = FileManager.default.fileExists(atPath: "pulse.yaml") ? "pulse.yaml" : nil
+    var configuration = try RuntimeConfiguration.load(
+      path: config ?? standard, environment: ProcessInfo.processInfo.environment)
+    if let data { configuration.store.path = data }
+    return configuration
+  }
+
+  /// The store to read from.
+  func reader() throws -> StoreReader {
+    // Who names the directory can look into it whatever is wrong with the configuration.
+    let path = try config == nil && data != nil ? data : configuration().store.path
+    return try StoreReader(DataDirectory(path: try Self.required(path)))
+  }
+
+  static func required(_ path: String?) throws -> String {
+    guard let path else {
+      throw ValidationError("--data is missing: the data directory, unless pulse.yaml says it (`store: {path: …}`)")
+    }
+    return path
+  }
+}
+
 /// What the listing commands share.
 struct ListOptions: ParsableArguments {
-  @Option(help: "The data directory that `pulse run` wrote.")
-  var data: String
+  @OptionGroup var place: PlaceOptions
 
   @Option(help: "Only this use case.")
   var useCase: String?
@@ -61,7 +97,7 @@ struct ListOptions: ParsableArguments {
     return filter
   }
 
-  var reader: StoreReader { get throws { try StoreReader(DataDirectory(path: data)) } }
+  var reader: StoreReader { get throws { try place.reader() } }
 
   static func time(_ text: String) throws -> Int64 {
     guard let time = Timestamp.parse(text, format: .rfc3339) else {

@@ -82,6 +82,83 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     #expect(found.contains("13:10 a field or a feature above `later`"))
   }
 
+  /// The places of what is wrong with a use case whose field `x` has an unknown type.
+  private func problemsWithWrongField(_ text: String) -> [String] {
+    let wrong = (head + text).replacing("x: {type: int}", with: "x: {type: itn}")
+    return UseCaseChecker.check(text: wrong).diagnostics.map { "\($0.location.line) \($0.message)" }
+  }
+
+  @Test func whatIsMadeOfAWrongFieldIsNotReported() {
+    let uses = """
+      features:
+        twice: x * 2
+        text: coalesce(lower(x), 'none')
+        fine: y + twice
+      classify:
+        into: c
+        cases:
+          - big: x > 10 AND min(1) IS NULL
+          - small: text = 'q'
+        else: other
+      rules:
+        - {name: r, when: x = 'a' OR twice > 3, reason: "{x} and {twice}"}
+        - {name: s, when: "coalesce(x, twice) = 'a'", per: x, within: 1m, having: min(x) > 3 AND max(x) = 'z'}
+      windows:
+        - {name: w, type: tumbling, size: 1m, by: [x, text], aggregates: {n: sum(x), m: last(twice)}}
+      """
+    let found = problemsWithWrongField(uses)
+    #expect(found.count == 2 && found[0] == "8 unknown type `itn`" && found[1].hasPrefix("17 "), "\(found)")
+    // What is wrong whatever the type may be is reported.
+    let others = problemsWithWrongField(
+      """
+      rules:
+        - {name: r, when: x > 1 AND zz = 1}
+        - {name: s, when: smu(x) > 1}
+        - {name: t, when: y = 'a'}
+        - {name: u, when: x >}
+        - {name: v, per: x, within: 1m, having: sum(x) > }
+      """)
+    #expect(others.map { $0.prefix(2) } == ["8 ", "11", "12", "13", "14", "15"], "\(others)")
+  }
+
+  @Test func whatIsMadeOfAWrongFeatureOrClassIsNotReported() {
+    let found = UseCaseChecker.check(
+      text: head + """
+        features:
+          f: {encoder: frequency, of: k}
+          g: [1]
+          h: f + g
+        classify:
+          into: c
+          cases: []
+          else: other
+        rules:
+          - {name: r, when: f > 1 AND g = 'a' AND h > 2 AND c = 'big', per: [f, c], cool_down: 1m}
+        """
+    ).diagnostics
+    #expect(found.map(\.location.line) == [11, 12, 16], "\(found)")
+  }
+
+  @Test func anExpressionCutByACommaIsOneError() {
+    let found = UseCaseChecker.check(
+      text: head + """
+        rules:
+          - {name: r, when: coalesce(x, 0) > 3 AND if(y > 1, x, coalesce(x, 2)) = 1, severity: high}
+        windows:
+          - {name: w, type: tumbling, size: 1m, aggregates: {p: quantile(y, 0.9), q: quantile(x, 0.9), n: count(*)}}
+        """
+    ).diagnostics
+    #expect(found.map { "\($0.location.line):\($0.location.column)" } == ["11:21", "13:57", "13:78"], "\(found)")
+    #expect(found.allSatisfy { $0.message == "quote expressions that contain a comma inside { }" })
+    #expect(
+      found.map(\.suggestion) == [
+        "'coalesce(x, 0) > 3 AND if(y > 1, x, coalesce(x, 2)) = 1'", "'quantile(y, 0.9)'", "'quantile(x, 0.9)'",
+      ])
+    // Names without values are what they were.
+    let names = UseCaseChecker.check(text: head + "rules: [{name: r, when: (x > 1, wehn, y}]").diagnostics
+    #expect(names.map(\.message).contains { $0.hasPrefix("unknown key `wehn`") }, "\(names)")
+  }
+
   @Test(arguments: [
     ("{name: w, type: sliding, size: 10m, every: 3m, aggregates: {n: count(*)}}", "not a multiple"),
     ("{name: w, type: sliding, size: 1m, every: 10m, aggregates: {n: count(*)}}", "not a multiple"),

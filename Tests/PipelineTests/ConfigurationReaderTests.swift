@@ -282,42 +282,8 @@ private let complete = """
   @Test func fieldNamesThatExpressionsCannotHoldAreRefusedWithTheWayOut() {
     let text =
       "name: a\nevent:\n  time: t\n  fields:\n    t: {type: timestamp, required: true}\n    \"a b\": {type: int}"
-    let (_, diagnostics) = UseCaseReader.readPartially(text)
+    let diagnostics = UseCaseReader.readPartially(text).diagnostics
     #expect(diagnostics.count == 1)
     #expect(diagnostics.first?.suggestion?.hasPrefix("a_b: {path:") == true)
   }
-}
-
-@Suite struct DurationTests {
-  @Test(
-    arguments: [
-      ("10m", 600_000_000), ("1h30m", 5_400_000_000), ("500ms", 500_000), ("8d", 691_200_000_000), ("0s", 0), ("0", 0),
-      ("1d2h3m4s5ms", 93_784_005_000),
-    ] as [(String, Int64)])
-  func reads(_ text: String, _ microseconds: Int64) {
-    #expect(DurationText.parse(text) == microseconds)
-    #expect(DurationText.parse(DurationText.format(microseconds)) == microseconds)
-  }
-
-  @Test(arguments: [
-    "", "10", "m", "10x", "1.5h", "-1m", "1m1h", "1m1m", "1h 30m", "99999999999999999999d", "1000000d", "1M", "５m",
-  ])
-  func refuses(_ text: String) { #expect(DurationText.parse(text) == nil) }
-}
-
-@Suite struct TimestampTextTests {
-  @Test(
-    arguments: [
-      ("1970-01-01", 0), ("2026-03-01T12:34:56Z", 1_772_368_496_000_000),
-      ("2026-03-01 12:34:56.5", 1_772_368_496_500_000),
-      ("2026-03-01T14:34:56.000001+02:00", 1_772_368_496_000_001), ("1969-12-31T23:59:59Z", -1_000_000),
-      ("2024-02-29", 1_709_164_800_000_000),
-    ] as [(String, Int64)])
-  func reads(_ text: String, _ microseconds: Int64) { #expect(TimestampText.parse(text) == microseconds) }
-
-  @Test(arguments: [
-    "", "2026", "2026-13-01", "2026-02-30", "2026-01-01T24:00:00", "2026-01-01T1:00:00", "2026-01-01Tx",
-    "2026-01-01T00:00:00+2",
-  ])
-  func refuses(_ text: String) { #expect(TimestampText.parse(text) == nil) }
 }

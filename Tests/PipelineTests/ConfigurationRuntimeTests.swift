@@ -1,6 +1,7 @@
 // `pulse.yaml` and the environment.
 
 import Detection
+import Foundation
 import Testing
 
 @testable import Pipeline
@@ -18,7 +19,7 @@ import Testing
   @Test func readsEveryKey() throws {
     let configuration = try RuntimeConfiguration.load(
       text: """
-        source: {type: files, paths: [a.ndjson, "b*.csv"], format: csv}
+        source: {type: files, paths: [a.ndjson, "b*.csv"], format: csv, follow: true, idle_timeout: 90s}
         store: {type: sqlite, path: /var/lib/pulse}
         history: {codec: zstd, retain: 30d}
         checkpoint: {interval: 500ms}
@@ -26,7 +27,14 @@ import Testing
         batch_size: 100
         log: {level: debug}
         """)
-    #expect(configuration.source == .init(kind: .files, paths: ["a.ndjson", "b*.csv"], format: .csv))
+    var source = RuntimeConfiguration.Source()
+    source.paths = ["a.ndjson", "b*.csv"]
+    source.format = .csv
+    source.follow = true
+    source.idleTimeout = 90_000_000
+    #expect(configuration.source == source)
+    let input = try RuntimeConfiguration.load(text: "source: {type: stdin, name: app}").source
+    #expect(input.kind == .stdin && input.name == "app")
     #expect(configuration.store.path == "/var/lib/pulse")
     #expect(configuration.history == .init(codec: .zstd, retain: 30 * 86_400_000_000))
     #expect(configuration.checkpointInterval == 500_000 && configuration.workers == 3 && configuration.batchSize == 100)
@@ -47,6 +55,50 @@ import Testing
       ])
     #expect(configuration.workers == 5 && configuration.store.path == "b" && configuration.source.paths == ["x", "y"])
     #expect(configuration.logLevel == .error && configuration.batchSize == 7)
+  }
+
+  @Test func whatDoesNotGoTogetherIsRefused() throws {
+    #expect(
+      problems("source:\n  type: stdin\n  paths: [a]\n  follow: true") == [
+        "3:10 `source.paths` does not apply to this source", "4:11 `source.follow` does not apply to this source",
+      ])
+    #expect(problems("source: {name: a}") == ["1:16 `source.name` does not apply to this source"])
+    #expect(problems("checkpoint: {interval: 2h}") == ["1:24 `checkpoint.interval` is too long"])
+    #expect(problems("workers: 257") == ["1:10 `workers` is not in range"])
+    // Paths in the environment stand for the source that the file names.
+    let configuration = try RuntimeConfiguration.load(
+      text: "source: {type: stdin}", environment: ["PULSE__SOURCE__PATHS": "x"])
+    #expect(configuration.source.kind == .files && configuration.source.paths == ["x"])
+    #expect(problems("source: {type: stdin}", ["PULSE__SOURCE__FOLLOW": "true"]).count == 1)
+  }
+
+  @Test func whatIsNotThereYetSaysWhatThereIs() {
+    do {
+      _ = try RuntimeConfiguration.load(text: "kafka: {brokers: x}\npostgresql: {url: x}\nhttp: {port: 1}")
+      Issue.record("these sections are not available")
+    } catch {
+      #expect(
+        error.diagnostics.map(\.expected) == [
+          "a source of type files, stdin or simulator", "a store of type sqlite",
+          "a source of type files, stdin or simulator",
+        ])
+    }
+  }
+
+  /// The example of the documentation says every key there is, with its default where it has one.
+  @Test func theExampleIsRight() throws {
+    let root = URL(fileURLWithPath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    let text = try String(contentsOfFile: root + "/docs/pulse.example.yaml", encoding: .utf8)
+    let configuration = try RuntimeConfiguration.load(text: text)
+    var expected = RuntimeConfiguration()
+    expected.source.paths = ["logs/*.ndjson", "today.ndjson"]
+    expected.store.path = "data"
+    #expect(configuration == expected)
+    // With every comment that hides a key removed it is right as well.
+    let everything = text.replacing(##/(?m)^( *)#= /##) { "\($0.output.1)" }
+    let all = try RuntimeConfiguration.load(text: everything)
+    #expect(all.history.retain == 30 * 86_400_000_000 && all.source.idleTimeout == 60_000_000 && all.workers == 2)
   }
 
   @Test func errorsNameKeysAndVariables() {

@@ -120,10 +120,8 @@ struct RuntimeTests {
       } catch is PlannedFault { failures += 1 }
     }
     #expect(failures > 0)
-    var contents = store.contents
     // Shards are cut at the end of each run that ends; their rows, in order, are what must be equal.
-    contents.position = expected.position
-    #expect(contents == expected)
+    #expect(store.contents == expected)
   }
 
   @Test("a queue hands results over in the order of their tickets")
@@ -147,6 +145,52 @@ struct RuntimeTests {
     }
     await submitted
     #expect(received == (0..<1000).map { $0 * 2 })
+  }
+
+  @Test("a queue that was given up hands over nothing more, whatever arrives and however it is finished")
+  func abortedOrder() async throws {
+    let queue = OrderedQueue<Int>()
+    queue.submit(0, ticket: 0)
+    queue.submit(2, ticket: 2)
+    queue.abort()
+    queue.submit(1, ticket: 1)
+    queue.finish(after: 3)
+    guard case .end = await queue.next() else {
+      Issue.record("expected the end")
+      return
+    }
+  }
+
+  @Test("history that a killed run left becomes shards although nothing new arrives")
+  func abandonedTails() async throws {
+    let records = Self.records(500, seed: 5)
+    let expected = try await Self.whole(records, sizes: [500], workers: 1)
+    let history = MemoryHistory()
+    let store = MemoryStore(history)
+    // The checkpoint that covers the whole input without sealing it, as the clock may take it, then no more.
+    try await Self.leaveTails(records, in: store, history)
+    #expect(store.contents.history.isEmpty)
+    try await Self.run(records, into: store, history, sizes: [500], workers: 1)
+    #expect(store.contents.history == expected.history)
+  }
+
+  private static func leaveTails(_ records: [[UInt8]], in store: MemoryStore, _ history: MemoryHistory) async throws {
+    let plan = try #require(UseCaseChecker.check(text: pipeline).plan)
+    let version = ConfigurationVersion(plan.useCase, text: pipeline)
+    let source = MemorySource(records, batchSizes: [500])
+    guard case .batch(let raw) = try await source.next() else { preconditionFailure("the source has a batch") }
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    var processor = try await Activator(plan: plan, version: version, store: store, encoder: history, logger: logger)
+      .prepare(raw.partition, nil)
+    let staged = plan.derive(Decoder(schema: plan.schema).decode(raw), from: raw)
+    let results = try processor.process(StagedWork(staged: staged, records: raw.count, next: raw.next), now: .now)
+    try await store.commit([results])
+    var checkpoint = try processor.takeCheckpoint(sourceState: [])
+    for job in processor.takeTailJobs().added {
+      checkpoint.history.addedTails.append(
+        HistoryTail(day: job.day, number: job.number, rows: job.rows.count, bytes: try history.encodeTail(job.rows)))
+    }
+    try await store.commit(checkpoint)
   }
 
   @Test("the reader waits while too much is in flight")

@@ -1,6 +1,7 @@
 // A use case that changes over data that exists: what is stored stays, the new definition applies from the checkpoint on,
 // and what has not changed goes on as if nothing had happened.
 
+import CrashKit
 import Foundation
 import Testing
 
@@ -91,6 +92,26 @@ struct ChangedUseCaseTests {
     #expect(total == expected)
   }
 
+  @Test("more lateness and disorder do not open closed windows again")
+  func lateness() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.half)
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let before = try Stored(folder / "data").windows
+    try folder.write(
+      "trail/pipeline.yaml",
+      Trail.pipeline.replacingOccurrences(of: "allowed_lateness: 1m", with: "allowed_lateness: 2h")
+        .replacingOccurrences(of: "out_of_order: 5s", with: "out_of_order: 2h")
+        .replacingOccurrences(of: "max_ahead: 1h", with: "max_ahead: 4h"))
+    // Events of the first minutes again: their windows closed long ago.
+    try folder.append("events.ndjson", Trail.events(0..<200))
+    try Trail.run(folder, "events.ndjson").expect(0, saying: "the use case has changed")
+    let after = try Stored(folder / "data").windows
+    #expect(before.count > 10)
+    #expect(Set(before.filter { $0.contains("\"closed\":true") }).isSubset(of: after))
+    #expect(after.count == before.count)
+  }
+
   @Test("a window with an aggregate more: the run ends well and every list can be read")
   func aggregate() throws {
     let (folder, _) = try changing {
@@ -101,7 +122,80 @@ struct ChangedUseCaseTests {
       "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "1"
     ).rows()
     #expect((newest.first?["aggregates"] as? [String: Any])?["lowest"] != nil)
+    // The window that was open at the change has two rows, one of each definition; together they lost nothing.
+    let events = try PulseCommand.run(
+      "windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit", "0"
+    ).rows().reduce(0) { $0 + ($1["events"] as? Int ?? 0) }
+    #expect(events == (0..<4000).count { $0 % 250 != 249 })
+    let openOfOld = try StoredResults.rows(
+      of: "SELECT count(*) FROM window_parts WHERE closed = 0 AND definition = 1", dataDirectory: folder / "data")
+    #expect(openOfOld == ["0"])
     try Trail.run(folder, "events.ndjson").expect(0)
+  }
+
+  @Test("parts of several definitions are not mixed: each definition has its row, the newest first")
+  func definitionsOfSeveralSources() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.half)
+    func pipe(_ name: String) throws {
+      try Trail.run(folder, "-", more: ["--source-name", name], input: Self.half).expect(0)
+    }
+    func minutes(_ options: String...) throws -> [[String: Any]] {
+      let list = ["windows", "--data", folder / "data", "--window", "minutes", "--json", "--limit"]
+      let outcome = try PulseCommand.run(list + (options.isEmpty ? ["0"] : options))
+      outcome.expect(0)
+      return try outcome.rows()
+    }
+    func highest(_ row: [String: Any]) -> [String: Any]? { row["aggregates"] as? [String: Any] }
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let alone = try minutes()
+    try pipe("first")
+    let before = try minutes()
+    #expect(before.count == alone.count)
+    #expect(zip(before, alone).allSatisfy { $0["events"] as? Int == 2 * ($1["events"] as? Int ?? -1) })
+    try folder.write(
+      "trail/pipeline.yaml",
+      Trail.pipeline.replacingOccurrences(of: "highest: max(load),", with: "lowest: min(load), highest: max(load),"))
+    try pipe("second")
+    let after = try minutes()
+    #expect(after.count == 2 * before.count)
+    for (index, row) in before.enumerated() {
+      let (new, old) = (after[2 * index], after[2 * index + 1])
+      #expect(NSDictionary(dictionary: old) == NSDictionary(dictionary: row))
+      #expect(new["events"] as? Int == alone[index]["events"] as? Int && highest(new)?["lowest"] != nil)
+      #expect(highest(new)?["highest"] as? Double == highest(old)?["highest"] as? Double)
+    }
+    #expect(try minutes("3").count == 3)
+    // The view says the same, as far as SQL can.
+    let counts = try StoredResults.rows(
+      of: "SELECT parts, sum(events) FROM windows WHERE window = 'minutes' GROUP BY parts ORDER BY parts",
+      dataDirectory: folder / "data")
+    let events = alone.reduce(0) { $0 + ($1["events"] as? Int ?? 0) }
+    #expect(counts == ["1|\(events)", "2|\(2 * events)"])
+  }
+
+  @Test("the summary's entities are those of the highest value over all their windows")
+  func topEntities() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.events)
+    let summary = try PulseCommand.run(
+      Trail.arguments(folder, ["events.ndjson"]).filter { $0 != "--json" })
+    summary.expect(0)
+    var loads: [String: [Double]] = [:]
+    for index in 0..<4000 where index % 250 != 249 {
+      let event = try JSONSerialization.jsonObject(with: Data(Trail.event(index).utf8)) as? [String: Any]
+      loads[event?["host"] as? String ?? "", default: []].append(event?["load"] as? Double ?? 0)
+    }
+    let exact = loads.mapValues { values in values.sorted()[Int(0.9 * Double(values.count - 1))] }
+    let lines = summary.output.matches(of: #/host (h\d) +([\d,]+) +([\d.]+)/#)
+    #expect(lines.count == 5)
+    var previous = Double.infinity
+    for line in lines {
+      let (host, value) = (String(line.1), Double(line.3) ?? 0)
+      #expect(Int(line.2.replacing(",", with: "")) == loads[host]?.count)
+      #expect(abs(value - (exact[host] ?? 0)) <= 0.03 * value && value <= previous, "\(line.0) \(exact)")
+      previous = value
+    }
   }
 
   @Test("a field more, after a crash: the rows that wait for history are kept")

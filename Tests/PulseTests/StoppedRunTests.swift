@@ -140,4 +140,25 @@ struct StoppedRunTests {
       #expect(outcome.errors.isEmpty, "\(command): \(outcome)")
     }
   }
+
+  @Test("sources with names alike leave each other's history alone, and what is read no more is kept no longer")
+  func sources() throws {
+    let folder = try Trail.folder()
+    func history() throws -> [String] {
+      (FileManager.default.enumerator(atPath: folder / "data/history")?.allObjects as? [String] ?? [])
+        .filter { $0.hasSuffix(".arrow") }.map { ($0 as NSString).lastPathComponent }.sorted()
+    }
+    for name in ["feed-2", "feed"] {
+      try Trail.run(folder, "-", more: ["--source-name", name], input: Trail.events(0..<500)).expect(0)
+    }
+    #expect(try history() == ["feed-0-000000.arrow", "feed-2-0-000000.arrow"])
+    try Trail.run(folder, "-", more: ["--source-name", "feed-2"], input: Trail.events(0..<500)).expect(0)
+    // Half a year later everything of the other sources has left retention.
+    let later = Trail.events(0..<500).replacingOccurrences(of: "2024-03", with: "2024-09")
+    try Trail.run(folder, "-", more: ["--source-name", "later"], input: later).expect(0)
+    #expect(try history() == ["later-0-000000.arrow"])
+    let starts = try PulseCommand.run("windows", "--data", folder / "data", "--json", "--limit", "0").rows()
+      .compactMap { $0["start"] as? String }
+    #expect(!starts.isEmpty && starts.allSatisfy { $0.hasPrefix("2024-09") })
+  }
 }

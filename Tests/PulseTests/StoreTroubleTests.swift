@@ -87,6 +87,82 @@ struct StoreTroubleTests {
     disk.unmount()
   }
 
+  /// What the reading commands print.
+  private func lists(_ data: String, user: [String] = [], at: SourceLocation = #_sourceLocation) throws -> [String] {
+    try ["status", "anomalies", "windows", "dead-letters"].map { command in
+      let outcome = try RunningCommand(user + [PulseCommand.path, command, "--data", data, "--json"]).wait()
+      outcome.expect(0, at: at)
+      return outcome.output
+    }
+  }
+
+  /// A folder with a run in `data`, and what is in it.
+  private func stored(_ folder: TestFolder) throws -> [String] {
+    try folder.write("events.ndjson", Trail.events(0..<1000))
+    try Trail.run(folder, "events.ndjson").expect(0)
+    return try lists(folder / "data")
+  }
+
+  @Test(
+    "a store on a read-only file system can be read, after a run that ended and after one that was killed",
+    .enabled(if: Need.mounting, "needs the right to mount a file system"))
+  func readingReadOnly() throws {
+    let folder = try Trail.folder()
+    let disk = try MemoryDisk(on: folder / "data", size: "100m")
+    let expected = try stored(folder)
+    for name in ["-wal", "-shm"] { unlink(folder / "data/pulse.sqlite\(name)") }
+    try disk.remount("ro")
+    #expect(try lists(folder / "data") == expected)
+    try disk.remount("rw")
+    try folder.write("events.ndjson", Trail.events(0..<2000))
+    let running = try Trail.start(folder, "events.ndjson", more: ["--follow"])
+    let reached = try poll { try Trail.records(folder) == 2000 }
+    #expect(reached)
+    running.send(SIGKILL)
+    _ = try running.wait()
+    // Its log is there, with the file that goes with it.
+    try disk.remount("ro")
+    let killed = try lists(folder / "data")
+    try disk.remount("rw")
+    #expect(try lists(folder / "data") == killed && killed != expected)
+    disk.unmount()
+  }
+
+  @Test(
+    "a log that cannot be read is not passed over",
+    .enabled(if: Need.mounting, "needs the right to mount a file system"))
+  func logOnReadOnly() throws {
+    let folder = try Trail.folder()
+    let disk = try MemoryDisk(on: folder / "data", size: "100m")
+    try folder.write("events.ndjson", Trail.events(0..<1000))
+    let running = try Trail.start(folder, "events.ndjson", more: ["--follow"])
+    let reached = try poll { try Trail.records(folder) == 1000 }
+    #expect(reached)
+    running.send(SIGKILL)
+    _ = try running.wait()
+    unlink(folder / "data/pulse.sqlite-shm")
+    try disk.remount("ro")
+    try PulseCommand.run("status", "--data", folder / "data").expect(
+      4, saying: "did not end in order", "pulse.sqlite-wal", "read a copy")
+    try disk.remount("rw")
+    try PulseCommand.run("status", "--data", folder / "data").expect(0)
+    disk.unmount()
+  }
+
+  @Test(
+    "a store in a directory that this user may only read can be read",
+    .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))
+  func readingNotPermitted() throws {
+    let folder = try Trail.folder()
+    let expected = try stored(folder)
+    for name in ["-wal", "-shm"] { unlink(folder / "data/pulse.sqlite\(name)") }
+    chmod(folder.path, 0o755)
+    chmod(folder / "data", 0o555)
+    let user = try #require(Need.unprivileged)
+    #expect(try lists(folder / "data", user: user) == expected)
+    chmod(folder / "data", 0o755)
+  }
+
   @Test(
     "a directory that this user may not write to",
     .enabled(if: Need.unprivileged != nil, "needs setpriv and a command all may run"))

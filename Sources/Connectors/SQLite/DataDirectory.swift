@@ -11,12 +11,23 @@ public struct DataDirectory: Sendable, Hashable {
   public init(path: String) { self.path = path }
 
   public var databasePath: String { path + "/pulse.sqlite" }
+  /// The write-ahead log of the store, which a run that ended in order leaves empty or takes away.
+  var logPath: String { databasePath + "-wal" }
   var lockPath: String { path + "/pulse.lock" }
   /// Where the shards of a use case lie.
   public func historyPath(of useCase: String) -> String { path + "/history/" + useCase }
 
   /// Whether a store is there.
   public var exists: Bool { FileManager.default.fileExists(atPath: databasePath) }
+
+  /// Whether this process could write here: neither permissions nor a read-only file system forbid it.
+  var isWritable: Bool { access(path, W_OK) == 0 }
+
+  /// Whether everything that was committed is in the store's file.
+  var hasEmptyLog: Bool {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: logPath)
+    return (attributes?[.size] as? NSNumber)?.intValue ?? 0 == 0
+  }
 
   func create() throws {
     do {
@@ -25,7 +36,7 @@ public struct DataDirectory: Sendable, Hashable {
       throw OperatingError(
         .store, "the data directory \(path) cannot be created: \(Self.reason(error)). Choose another --data")
     }
-    guard access(path, W_OK) == 0 else {
+    guard isWritable else {
       throw OperatingError(
         .store,
         "the data directory \(path) is not writable. Give this user the right to write, or choose another --data")
@@ -57,14 +68,16 @@ public struct DataDirectory: Sendable, Hashable {
     }
   }
 
-  /// Removes shards of a source that no checkpoint lists: a crash left them between writing and committing.
-  func removeUnlisted(useCase: String, source: String, listed: Set<String>) throws {
+  /// Removes shards of a use case that no checkpoint lists: a crash left them between writing and committing. Files with
+  /// names of another form are none of ours.
+  /// - Parameter listed: paths of all shards of the use case, whatever their source.
+  func removeUnlisted(useCase: String, listed: Set<String>) throws {
     let root = "history/" + useCase
     for day in (try? FileManager.default.contentsOfDirectory(atPath: path + "/" + root)) ?? [] {
       for file in (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(root)/\(day)")) ?? [] {
-        let isOurs = file.hasPrefix(source + "-") || file.hasPrefix("." + source + "-")
         let relative = "\(root)/\(day)/\(file)"
-        if isOurs && !listed.contains(relative) { try remove([relative]) }
+        let isShard = file.wholeMatch(of: /.+-[0-9]+-[0-9]{6,}\.arrow(\.tmp)?/) != nil
+        if isShard && !listed.contains(relative) { try remove([relative]) }
       }
     }
   }

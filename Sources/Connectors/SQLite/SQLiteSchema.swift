@@ -10,6 +10,10 @@ enum SQLiteSchema {
     migrator.registerMigration("1") { database in
       for statement in version1 { try database.execute(sql: statement) }
     }
+    migrator.registerMigration("2") { database in
+      try database.execute(sql: "DROP VIEW windows")
+      try database.execute(sql: windowsView2)
+    }
     return migrator
   }
 
@@ -47,7 +51,7 @@ enum SQLiteSchema {
       start INTEGER NOT NULL, by_key BLOB NOT NULL, end INTEGER NOT NULL, closed INTEGER NOT NULL,
       events INTEGER NOT NULL, by_values TEXT NOT NULL, aggregates TEXT NOT NULL, classes TEXT NOT NULL,
       definition INTEGER NOT NULL REFERENCES window_definitions (id), state BLOB NOT NULL,
-      PRIMARY KEY (use_case, window, start, by_key, source, partition))
+      PRIMARY KEY (use_case, window, start, by_key, definition, source, partition))
     """,
     "CREATE TABLE window_definitions (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
     """
@@ -103,4 +107,7 @@ enum SQLiteSchema {
       CASE count(*) WHEN 1 THEN max(classes) END AS classes
     FROM window_parts GROUP BY use_case, window, start, by_key
     """
+
+  /// The same, but parts of several definitions of a window are not added up: each definition has its row.
+  private static let windowsView2 = windowsView + ", definition"
 }

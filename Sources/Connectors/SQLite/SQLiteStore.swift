@@ -56,7 +56,7 @@ public final class SQLiteStore: Store {
     }
     try Self.reportingTrouble(in: directory) {
       try directory.publish(shards)
-      try directory.removeUnlisted(useCase: useCase, source: source, listed: Set(shards.map(\.path)))
+      try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.path)))
     }
     return snapshots
   }

@@ -38,10 +38,11 @@ public struct StoredWindow: Sendable {
 }
 
 extension StoreReader {
-  /// Windows, newest start first, then by their values.
+  /// Windows, newest start first, then by their values. Parts of several definitions of a window (it was changed between
+  /// runs) cannot be added up: each definition has a row of its own, the newest first.
   public func windows(_ filter: ResultFilter) throws -> [StoredWindow] {
     let (condition, arguments) = filter.sql(time: "start", name: "window")
-    var plans: [String: Plan] = [:]
+    var definitions = WindowDefinitions()
     return try read { database in
       let keys = try Row.fetchAll(
         database,
@@ -52,82 +53,175 @@ extension StoreReader {
       let select = try database.makeStatement(
         sql: """
           SELECT * FROM window_parts WHERE use_case = ? AND window = ? AND start = ? AND by_key = ?
-          ORDER BY source, partition
+          ORDER BY definition DESC, source, partition
           """)
-      return try keys.map { key in
+      var windows: [StoredWindow] = []
+      for key in keys where filter.limit == 0 || windows.count < filter.limit {
         let parts = try Row.fetchAll(
           select,
           arguments: [key["use_case"] as String, key["window"] as String, key["start"] as Int64, key["by_key"] as Data])
-        return try window(of: parts, plans: &plans, in: database)
+        for parts in parts.chunked(by: { $0["definition"] as Int64 }) {
+          windows += try self.windows(of: parts, &definitions, in: database)
+        }
       }
+      return filter.limit == 0 ? windows : Array(windows.prefix(filter.limit))
     }
   }
 
-  private func window(of parts: [Row], plans: inout [String: Plan], in database: Database) throws -> StoredWindow {
-    let first = parts[0]
-    let useCase: String = first["use_case"]
-    let plan = try plans[useCase] ?? loadPlan(of: useCase, in: database)
-    plans[useCase] = plan
-    var window = StoredWindow(
-      useCase: useCase, window: first["window"], start: first["start"], end: first["end"],
-      closed: parts.allSatisfy { $0["closed"] }, events: parts.reduce(0) { $0 + ($1["events"] as Int64) },
-      by: first["by_values"], aggregates: first["aggregates"], classes: first["classes"],
-      classification: plan.useCase.classification?.into)
-    if parts.count > 1, let compiled = plan.windows.first(where: { $0.definition.name == window.window }) {
-      let merged = try WindowResult.merge(try parts.map(SQLiteCheckpoint.windowPart), of: compiled)
-      window.aggregates = JSONText.object(merged.aggregates.map { ($0.name, $0.value) })
-      window.classes = JSONText.object(merged.classCounts.map { ($0.name, .int($0.count)) })
+  /// The window that parts of one definition make; where that definition is no longer known, a window for each part.
+  private func windows(
+    of parts: [Row], _ definitions: inout WindowDefinitions, in database: Database
+  ) throws -> [StoredWindow] {
+    let compiled = try definitions.find(parts[0]["definition"], of: parts[0]["use_case"], in: database)
+    func window(_ parts: [Row]) -> StoredWindow {
+      let first = parts[0]
+      return StoredWindow(
+        useCase: first["use_case"], window: first["window"], start: first["start"], end: first["end"],
+        closed: parts.allSatisfy { $0["closed"] }, events: parts.reduce(0) { $0 + ($1["events"] as Int64) },
+        by: first["by_values"], aggregates: first["aggregates"], classes: first["classes"],
+        classification: compiled?.classificationName)
     }
-    return window
+    guard parts.count > 1 else { return [window(parts)] }
+    guard let compiled else { return parts.map { window([$0]) } }
+    var merged = window(parts)
+    let result = try WindowResult.merge(try parts.map(SQLiteCheckpoint.windowPart), of: compiled)
+    merged.aggregates = JSONText.object(result.aggregates.map { ($0.name, $0.value) })
+    merged.classes = JSONText.object(result.classCounts.map { ($0.name, .int($0.count)) })
+    return [merged]
   }
 
-  private func loadPlan(of useCase: String, in database: Database) throws -> Plan {
-    let text = try String.fetchOne(
-      database,
-      sql: """
-        SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
-        WHERE a.use_case = ? AND a.kind = 'configuration' ORDER BY a.sequence DESC LIMIT 1
-        """, arguments: [useCase])
-    return try UseCaseChecker.plan(fromStored: text ?? "")
-  }
-
-  /// The entities of a window definition with the highest value of an aggregate over all stored windows together.
+  /// The entities of a window definition with the highest value of an aggregate over all stored windows together, as far
+  /// as they belong to the definition that applies now. Takes memory for one entity at a time.
   /// - Returns: at most `limit` entities with their `by` values as a JSON object, highest first.
   public func topEntities(
     of useCase: String, window name: String, by aggregate: String, limit: Int
   ) throws -> [(by: String, events: Int64, value: Double)] {
     try read { database in
       // Where nothing has been read yet, no configuration is on record either.
-      let isStored = try Bool.fetchOne(
-        database, sql: "SELECT EXISTS (SELECT 1 FROM window_parts WHERE use_case = ? AND window = ?)",
-        arguments: [useCase, name])
-      guard isStored == true else { return [] }
-      let plan = try loadPlan(of: useCase, in: database)
-      guard let compiled = plan.windows.first(where: { $0.definition.name == name }) else { return [] }
-      var parts: [String: [WindowPart]] = [:]
-      let rows = try Row.fetchCursor(
+      guard let text = try WindowDefinitions.texts(of: useCase, in: database).first else { return [] }
+      let plan = try UseCaseChecker.plan(fromStored: text)
+      guard let compiled = plan.windows.first(where: { $0.definition.name == name }),
+        let definition = try Int64.fetchOne(
+          database, sql: "SELECT id FROM window_definitions WHERE text = ?", arguments: [compiled.fingerprint])
+      else { return [] }
+      // Only the keys are sorted, the states are fetched one by one.
+      let keys = try Row.fetchCursor(
         database,
         sql: """
-          SELECT p.* FROM window_parts p JOIN window_definitions d ON d.id = p.definition
-          WHERE use_case = ? AND window = ? AND d.text = ? ORDER BY start, by_key
-          """,
-        // Parts of an earlier definition cannot be merged with those of this one.
-        arguments: [useCase, name, compiled.fingerprint])
-      while let row = try rows.next() {
-        let by: String = row["by_values"]
-        parts[by, default: []].append(try SQLiteCheckpoint.windowPart(row))
-      }
-      let merger = WindowMerger(compiled)
-      return try parts.compactMap { by, parts -> (by: String, events: Int64, value: Double)? in
-        let merged = try merger.merge(parts)
-        let value = merged.aggregates.first { $0.name == aggregate }?.value
-        switch value {
-        case .double(let value): return (by, parts.reduce(0) { $0 + $1.events }, value)
-        case .int(let value): return (by, parts.reduce(0) { $0 + $1.events }, Double(value))
-        default: return nil
+          SELECT rowid, by_key FROM window_parts WHERE use_case = ? AND window = ?
+          ORDER BY by_key, start, source, partition
+          """, arguments: [useCase, name])
+      let select = try database.makeStatement(sql: "SELECT * FROM window_parts WHERE rowid = ? AND definition = ?")
+      var entity = EntityTotal(WindowMerger(compiled), aggregate: aggregate, limit: limit)
+      var last: Data?
+      while let key = try keys.next() {
+        let by: Data = key["by_key"]
+        if by != last { entity.finish() }
+        last = by
+        if let row = try Row.fetchOne(select, arguments: [key["rowid"] as Int64, definition]) {
+          try entity.add(try SQLiteCheckpoint.windowPart(row), by: row["by_values"])
         }
-      }.sorted { ($1.value, $0.by) < ($0.value, $1.by) }.prefix(limit).map { $0 }
+      }
+      entity.finish()
+      return entity.top
     }
+  }
+}
+
+/// The definitions that stored parts were made by, found again in the configurations on record.
+private struct WindowDefinitions {
+  private var found: [Int64: CompiledWindow?] = [:]
+  /// The windows of a use case's configurations by fingerprint, newest first, as far as they have been read.
+  private var windows: [String: [String: CompiledWindow]] = [:]
+  private var unread: [String: IndexingIterator<[String]>] = [:]
+
+  /// The texts of a use case's configurations, that applied last first.
+  static func texts(of useCase: String, in database: Database) throws -> [String] {
+    try String.fetchAll(
+      database,
+      sql: """
+        SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
+        WHERE a.use_case = ? AND a.kind = 'configuration' GROUP BY version ORDER BY max(a.sequence) DESC
+        """, arguments: [useCase]
+    )
+  }
+
+  /// The definition with this number; nil where no configuration on record has it.
+  /// - Throws: `OperatingError` when the newest configuration cannot be read.
+  mutating func find(_ definition: Int64, of useCase: String, in database: Database) throws -> CompiledWindow? {
+    if let known = found[definition] { return known }
+    let text = try String.fetchOne(
+      database, sql: "SELECT text FROM window_definitions WHERE id = ?", arguments: [definition])
+    let isFirst = unread[useCase] == nil
+    var rest = try unread[useCase] ?? Self.texts(of: useCase, in: database).makeIterator()
+    if isFirst, let newest = rest.next() { add(try UseCaseChecker.plan(fromStored: newest)) }
+    while windows[useCase]?[text ?? ""] == nil, let older = rest.next() {
+      // An older one that this version no longer reads is passed over.
+      if let plan = try? UseCaseChecker.plan(fromStored: older) { add(plan) }
+    }
+    unread[useCase] = rest
+    let window = windows[useCase]?[text ?? ""]
+    found[definition] = .some(window)
+    return window
+  }
+
+  private mutating func add(_ plan: Plan) {
+    for window in plan.windows {
+      windows[plan.useCase.name, default: [:]][window.fingerprint] =
+        windows[plan.useCase.name]?[window.fingerprint] ?? window
+    }
+  }
+}
+
+/// Merges the windows of one entity after another and keeps those with the highest value.
+private struct EntityTotal {
+  private let merger: WindowMerger
+  private let aggregate: String
+  private let limit: Int
+  private var by: String?
+  /// Highest first.
+  private(set) var top: [(by: String, events: Int64, value: Double)] = []
+
+  init(_ merger: WindowMerger, aggregate: String, limit: Int) {
+    self.merger = merger
+    self.aggregate = aggregate
+    self.limit = limit
+  }
+
+  mutating func add(_ part: WindowPart, by: String) throws {
+    self.by = by
+    try merger.add(part)
+  }
+
+  /// Ends the entity; nothing where it had no part.
+  mutating func finish() {
+    guard let by else { return }
+    let result = merger.result
+    merger.reset()
+    self.by = nil
+    let value: Double
+    switch result.aggregates.first(where: { $0.name == aggregate })?.value {
+    case .double(let number): value = number
+    case .int(let number): value = Double(number)
+    default: return
+    }
+    top.append((by, result.events, value))
+    top.sort { ($1.value, $0.by) < ($0.value, $1.by) }
+    if top.count > limit { top.removeLast() }
+  }
+}
+
+extension Array {
+  /// Runs of neighbours with the same key.
+  fileprivate func chunked<Key: Equatable>(by key: (Element) -> Key) -> [[Element]] {
+    var chunks: [[Element]] = []
+    var last: Key?
+    for element in self {
+      let key = key(element)
+      if key == last { chunks[chunks.count - 1].append(element) } else { chunks.append([element]) }
+      last = key
+    }
+    return chunks
   }
 }
 

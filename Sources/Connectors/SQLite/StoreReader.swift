@@ -9,8 +9,11 @@ import Pipeline
 /// A read-only view of a data directory.
 public final class StoreReader: Sendable {
   let queue: DatabaseQueue
-  let directory: DataDirectory
+  public let directory: DataDirectory
 
+  /// Opens the store beside a writer, or alone. Readers of a write-ahead log share files with the writer, and make them
+  /// where there are none; where they cannot (a read-only file system or directory) nobody else is at work, and the store
+  /// is read as a file that does not change.
   /// - Throws: `OperatingError` when there is no store or it cannot be read.
   public init(_ directory: DataDirectory) throws {
     self.directory = directory
@@ -19,11 +22,43 @@ public final class StoreReader: Sendable {
         .store, "there is no store at \(directory.databasePath). Check --data, or create one with `pulse run`")
     }
     queue = try SQLiteStore.reportingTrouble(in: directory) {
-      var configuration = Configuration()
-      configuration.readonly = true
-      configuration.busyMode = .timeout(10)
-      return try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      do { return try Self.open(directory, isImmutable: false) } catch let error as DatabaseError {
+        let isRefused = [.SQLITE_CANTOPEN, .SQLITE_READONLY].contains(error.resultCode)
+        guard isRefused, !directory.isWritable else { throw error }
+        guard directory.hasEmptyLog else { throw Self.unreadableLog(directory) }
+        return try Self.open(directory, isImmutable: true)
+      }
     }
+  }
+
+  /// - Parameter isImmutable: takes no lock and looks for no log: right only where nobody writes.
+  private static func open(_ directory: DataDirectory, isImmutable: Bool) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.readonly = true
+    configuration.busyMode = .timeout(10)
+    var path = directory.databasePath
+    if isImmutable {
+      // https://www.sqlite.org/uri.html
+      path = "\(URL(fileURLWithPath: path).absoluteString)?immutable=1"
+    }
+    let queue = try DatabaseQueue(path: path, configuration: configuration)
+    // The first look at the file is where trouble shows.
+    _ = try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") }
+    return queue
+  }
+
+  /// A view of a store that nobody writes to, without a look at whether that is so.
+  init(immutable directory: DataDirectory) throws {
+    self.directory = directory
+    queue = try SQLiteStore.reportingTrouble(in: directory) { try Self.open(directory, isImmutable: true) }
+  }
+
+  private static func unreadableLog(_ directory: DataDirectory) -> OperatingError {
+    OperatingError(
+      .store,
+      "the store \(directory.databasePath): the last run did not end in order, and what it committed is in "
+        + "\(directory.logPath), which cannot be read without the right to write to \(directory.path). Run "
+        + "`pulse status --data \(directory.path)` with that right, or read a copy of the directory")
   }
 
   func read<Value>(_ body: (Database) throws -> Value) throws -> Value {

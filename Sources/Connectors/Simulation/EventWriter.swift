@@ -1,5 +1,7 @@
 // Writes simulated events as lines of JSON. Invariant: `longestLine` bounds what one event can take, damaged or not.
 
+import Detection
+
 /// The fields of a block, evaluated and ready to be written row by row.
 struct FieldValues: Sendable {
   /// Row r of field f is at `f * rows + r`. NaN is written as null; of a list it is the number of items.
@@ -262,9 +264,9 @@ struct EventWriter: Sendable {
     case .milliseconds: line.write(integer: whole((seconds * 1e3).rounded(.down)))
     case .microseconds: line.write(integer: time)
     case .rfc3339:
-      let day = (time >= 0 ? time : time - CivilTime.microsecondsPerDay + 1) / CivilTime.microsecondsPerDay
-      let rest = UInt64(time - day * CivilTime.microsecondsPerDay)
-      let date = CivilTime.date(ofDay: day)
+      let day = (time >= 0 ? time : time - Timestamp.microsecondsPerDay + 1) / Timestamp.microsecondsPerDay
+      let rest = UInt64(time - day * Timestamp.microsecondsPerDay)
+      let date = Timestamp.civil(fromDays: day)
       line.write(0x22)
       line.write(UInt64(max(0, min(9999, date.year))), width: 4)
       line.write(0x2D)

@@ -47,7 +47,7 @@ public enum Timestamp {
 
   /// RFC 3339 in UTC with no, 3 or 6 fractional digits, the fewest that say it: `2018-01-01T12:30:00.250Z`.
   public static func format(_ timestamp: Int64) -> String {
-    let days = floorDivide(timestamp, microsecondsPerDay)
+    let days = CivilTime.floorDivide(timestamp, microsecondsPerDay)
     // Not `timestamp - days * microsecondsPerDay`, which overflows near Int64.min: that is outside `range`, but a dead
     // letter shows what a columnar file held.
     var rest = timestamp % microsecondsPerDay
@@ -64,30 +64,18 @@ public enum Timestamp {
 
   /// The UTC day of a timestamp, `2018-01-01`.
   public static func day(of timestamp: Int64) -> String {
-    date(ofDay: floorDivide(timestamp, microsecondsPerDay))
+    date(ofDay: CivilTime.floorDivide(timestamp, microsecondsPerDay))
   }
 
   /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar; `month` 1 to 12, `day` 1 to 31.
   public static func days(fromYear year: Int64, month: Int64, day: Int64) -> Int64 {
-    let shifted = month <= 2 ? year - 1 : year
-    let era = floorDivide(shifted, 400)
-    let yearOfEra = shifted - era * 400
-    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-    return era * 146_097 + dayOfEra - 719_468
+    CivilTime.day(of: CivilTime.Date(year: year, month: month, day: day))
   }
 
   /// The date of a day since 1970-01-01.
   public static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    let shifted = days + 719_468
-    let era = floorDivide(shifted, 146_097)
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    return (year, month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
+    let date = CivilTime.date(ofDay: days)
+    return (date.year, date.month, date.day)
   }
 
   private static func scale(ofMagnitude magnitude: Double, format: TimestampFormat) -> Int64? {
@@ -119,7 +107,7 @@ public enum Timestamp {
       let day = bytes.twoDigits(8)
     else { return nil }
     let year = century * 100 + yearOfCentury
-    guard year >= 1, month >= 1, month <= 12, day >= 1, day <= daysInMonth(month, of: year) else { return nil }
+    guard year >= 1, month >= 1, month <= 12, day >= 1, day <= CivilTime.daysInMonth(year, month) else { return nil }
     let midnight = days(fromYear: year, month: month, day: day) * microsecondsPerDay
     if count == 10 { return midnight }
 
@@ -163,25 +151,14 @@ public enum Timestamp {
     return sign == UInt8(ascii: "-") ? -(hours * 60 + minutes) : hours * 60 + minutes
   }
 
-  private static func daysInMonth(_ month: Int64, of year: Int64) -> Int64 {
-    if month == 2 { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28 }
-    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31
-  }
-
   private static func date(ofDay days: Int64) -> String {
     let date = civil(fromDays: days)
     return padded(date.year, 4) + "-" + padded(date.month, 2) + "-" + padded(date.day, 2)
   }
 
   private static func padded(_ number: Int64, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.count)) + digits
-  }
-
-  @inline(__always)
-  private static func floorDivide(_ a: Int64, _ b: Int64) -> Int64 {
-    let quotient = a / b
-    return a % b < 0 ? quotient - 1 : quotient
+    let digits = String(number.magnitude)
+    return (number < 0 ? "-" : "") + String(repeating: "0", count: max(0, width - digits.count)) + digits
   }
 }
 

@@ -5,15 +5,26 @@ public struct Scope: Sendable {
   /// Name and type of each column.
   public let columns: [(name: String, type: ValueType)]
   private let indices: [String: Int]
+  /// Names of columns that are declared, but not rightly: their types are not known, and fit everywhere.
+  let unclear: Set<String>
 
   /// A scope of these columns. Where a name occurs twice the first one is meant.
-  public init(_ columns: [(name: String, type: ValueType)]) {
+  public init(_ columns: [(name: String, type: ValueType)]) { self.init(columns, unclear: []) }
+
+  /// - Parameter unclear: those whose types are guesses. Expressions over them are checked, and must not be run.
+  init(_ columns: [(name: String, type: ValueType)], unclear: Set<String>) {
     self.columns = columns
+    self.unclear = unclear
     indices = Dictionary(columns.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
   /// The column with this name; names are case-sensitive.
   public func index(of name: String) -> Int? { indices[name] }
+
+  /// The scope with columns more.
+  func adding(_ more: (name: String, type: ValueType)..., unclear: Set<String> = []) -> Scope {
+    Scope(columns + more, unclear: self.unclear.union(unclear))
+  }
 }
 
 /// Why a text is not an expression of the expected kind, and where.

@@ -121,6 +121,8 @@ struct TypeChecker {
         syntax.span, expected: "a known column", found: name,
         suggestion: suggestion)
     }
+    // As open as NULL: whatever is said of it may be right.
+    if scope.unclear.contains(name) { return Typed(node: .constant(.null, .int), type: nil) }
     let type = scope.columns[index].type
     return Typed(node: Node(.column(index), type), type: type)
   }

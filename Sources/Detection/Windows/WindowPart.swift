@@ -55,6 +55,7 @@ public struct WindowResult: Sendable {
 public final class WindowMerger {
   /// Slot 0 holds the result, slot 1 the part that is added.
   private let set: AggregateSet
+  private var isEmpty = true
 
   public init(_ window: CompiledWindow) {
     set = AggregateSet(window)
@@ -65,13 +66,27 @@ public final class WindowMerger {
   /// - Parameter parts: parts with the same start and `by`, in the order of their partitions. No part: no events.
   /// - Throws: `CodingError` when a part's state cannot be read or belongs to another definition.
   public func merge(_ parts: [WindowPart]) throws(CodingError) -> WindowResult {
-    set.reset(0)
-    for (index, part) in parts.enumerated() {
-      try set.decode(index == 0 ? 0 : 1, part.state, events: part.events)
-      if index > 0 { set.merge(1, into: 0) }
-    }
-    return set.result(0)
+    reset()
+    for part in parts { try add(part) }
+    return result
   }
+
+  /// Begins anew, with no events.
+  public func reset() {
+    set.reset(0)
+    isEmpty = true
+  }
+
+  /// Merges one part more into the result.
+  /// - Throws: `CodingError` when its state cannot be read or belongs to another definition.
+  public func add(_ part: WindowPart) throws(CodingError) {
+    try set.decode(isEmpty ? 0 : 1, part.state, events: part.events)
+    if !isEmpty { set.merge(1, into: 0) }
+    isEmpty = false
+  }
+
+  /// The values of what was merged since the last reset.
+  public var result: WindowResult { self.set.result(0) }
 }
 
 /// An operating error of windows.

@@ -18,17 +18,18 @@ public enum DiagnosticRenderer {
     return text + (diagnostics.count == 1 ? "1 error" : "\(diagnostics.count) errors")
   }
 
+  /// All diagnostics without their places, one below the other: for what is not wrong in a file.
+  public static func renderWithoutPlaces(_ diagnostics: [Diagnostic]) -> String {
+    diagnostics.map { "error: " + message(of: $0) }.joined(separator: "\n")
+  }
+
   private static func lines(of source: String) -> [Substring] {
     source.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
   }
 
   private static func render(_ diagnostic: Diagnostic, path: String, lines: [Substring]) -> String {
     let place = diagnostic.location
-    var text = "\(path):\(place.line):\(place.column): error: \(diagnostic.message)"
-    let comparison = [diagnostic.expected.map { "expected \($0)" }, diagnostic.found.map { "found \($0)" }]
-      .compactMap(\.self)
-    if !comparison.isEmpty { text += "\n  " + comparison.joined(separator: ", ") }
-    if let suggestion = diagnostic.suggestion { text += "\n  did you mean `\(suggestion)`?" }
+    let text = "\(path):\(place.line):\(place.column): error: \(message(of: diagnostic))"
     guard lines.indices.contains(place.line - 1) else { return text }
     let line = lines[place.line - 1]
     guard !line.allSatisfy(\.isWhitespace) else { return text }
@@ -36,6 +37,15 @@ public enum DiagnosticRenderer {
     let number = String(place.line)
     let margin = String(repeating: " ", count: number.count)
     return text + "\n  \(number) | \(shown)\n  \(margin) | \(caret)^"
+  }
+
+  private static func message(of diagnostic: Diagnostic) -> String {
+    var text = diagnostic.message
+    let comparison = [diagnostic.expected.map { "expected \($0)" }, diagnostic.found.map { "found \($0)" }]
+      .compactMap(\.self)
+    if !comparison.isEmpty { text += "\n  " + comparison.joined(separator: ", ") }
+    if let suggestion = diagnostic.suggestion { text += "\n  did you mean `\(suggestion)`?" }
+    return text
   }
 
   /// The part of a line that fits a terminal, and the blanks that put a caret under the column.

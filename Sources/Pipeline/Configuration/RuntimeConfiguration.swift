@@ -7,20 +7,29 @@ internal import Detection
 public struct RuntimeConfiguration: Sendable, Hashable {
   /// Where events come from.
   public struct Source: Sendable, Hashable {
-    public enum Kind: String, Sendable, Hashable, CaseIterable { case files, stdin }
+    public enum Kind: String, Sendable, Hashable, CaseIterable { case files, stdin, simulator }
     /// How files are written; `automatic` goes by the name of the file.
     public enum Format: String, Sendable, Hashable, CaseIterable { case automatic, ndjson, csv, parquet, arrow }
 
-    public var kind: Kind
-    /// Files or globs in the order of reading; empty for standard input.
-    public var paths: [String]
-    public var format: Format
+    public var kind = Kind.files
+    /// Files or globs in the order of reading; empty for other sources.
+    public var paths: [String] = []
+    public var format = Format.automatic
+    /// Whether the last file is read on as it grows.
+    public var follow = false
+    /// Without new events for so long the source ends, microseconds; nil waits for ever.
+    public var idleTimeout: Int64?
+    /// A name for standard input, by which a later run resumes.
+    public var name: String?
+
+    /// Files that are not named yet.
+    public init() {}
   }
 
   /// Where results go.
   public struct Store: Sendable, Hashable {
-    /// The data directory; the store is `pulse.sqlite` in it.
-    public var path: String
+    /// The data directory; the store is `pulse.sqlite` in it. Nil where it is not said.
+    public var path: String?
   }
 
   /// How history shards are written.
@@ -37,8 +46,13 @@ public struct RuntimeConfiguration: Sendable, Hashable {
     case trace, debug, info, notice, warning, error, critical
   }
 
-  public var source = Source(kind: .files, paths: [], format: .automatic)
-  public var store = Store(path: "pulse-data")
+  /// How many batches may be decoded at a time.
+  public static let workerRange = 1...256
+  /// The longest time between checkpoints, microseconds.
+  public static let longestCheckpointInterval: Int64 = 3_600_000_000
+
+  public var source = Source()
+  public var store = Store(path: nil)
   public var history = History(codec: .lz4, retain: nil)
   /// Time between checkpoints, microseconds.
   public var checkpointInterval: Int64 = 1_000_000
@@ -52,22 +66,39 @@ public struct RuntimeConfiguration: Sendable, Hashable {
   public init() {}
 
   /// The configuration of the file at `path` (none: the defaults), changed by the variables of `environment` that begin
-  /// with `PULSE__`. Throws everything that is wrong with the file; only when the file is right, with the variables.
+  /// with `PULSE__`.
+  /// - Throws: `OperatingError` with everything that is wrong with the file; only when that is right, with the variables.
   public static func load(
     path: String?, environment: [String: String]
-  ) throws(ConfigurationErrors) -> RuntimeConfiguration {
-    guard let path else { return try load(text: nil, environment: environment) }
-    return try load(text: ConfigurationFile.read(path).get(), environment: environment)
+  ) throws(OperatingError) -> RuntimeConfiguration {
+    var text: String?
+    if let path {
+      do throws(ConfigurationErrors) {
+        text = try ConfigurationFile.read(path).get()
+        _ = try load(text: text)
+      } catch {
+        let rendered = DiagnosticRenderer.render(error.diagnostics, path: path, source: text ?? "")
+        throw OperatingError(.configuration, "\(path) is wrong\n\(rendered)")
+      }
+    }
+    do throws(ConfigurationErrors) {
+      return try load(text: text, environment: environment)
+    } catch {
+      throw OperatingError(
+        .configuration, "the environment is wrong\n\(DiagnosticRenderer.renderWithoutPlaces(error.diagnostics))")
+    }
   }
 
-  /// The same from the text of a file.
+  /// The same from the text of a file, with the places of what is wrong; those of variables say nothing.
   public static func load(
     text: String?, environment: [String: String] = [:]
   ) throws(ConfigurationErrors) -> RuntimeConfiguration {
     var reader = RuntimeReader()
     if let text { reader.read(text) }
+    reader.checkSource()
     guard reader.reader.diagnostics.isEmpty else { throw ConfigurationErrors(reader.reader.diagnostics) }
     reader.apply(environment)
+    reader.checkSource()
     guard reader.reader.diagnostics.isEmpty else { throw ConfigurationErrors(reader.reader.diagnostics) }
     return reader.configuration
   }
@@ -77,13 +108,20 @@ public struct RuntimeConfiguration: Sendable, Hashable {
 private struct RuntimeReader {
   var reader = NodeReader()
   var configuration = RuntimeConfiguration()
+  /// Where the values of `source` stand.
+  private var places: [String: SourceLocation] = [:]
 
   /// The keys by section; a key without a section stands under "".
   private static let sections: [(name: String, keys: [String])] = [
-    ("source", ["type", "paths", "format"]), ("store", ["type", "path"]), ("history", ["codec", "retain"]),
-    ("checkpoint", ["interval"]), ("log", ["level"]), ("", ["workers", "batch_size"]),
+    ("source", ["type", "paths", "format", "follow", "idle_timeout", "name"]), ("store", ["type", "path"]),
+    ("history", ["codec", "retain"]), ("checkpoint", ["interval"]), ("log", ["level"]),
+    ("", ["workers", "batch_size"]),
   ]
-  private static let later = ["http", "kafka", "postgresql"]
+  /// What a later version brings, and what there is instead.
+  private static let later = [
+    "http": "a source of type files, stdin or simulator", "kafka": "a source of type files, stdin or simulator",
+    "postgresql": "a store of type sqlite",
+  ]
   private static let secrets = ["password", "secret", "token", "credentials", "api_key"]
 
   // MARK: File
@@ -101,8 +139,8 @@ private struct RuntimeReader {
 
   private mutating func read(_ entry: YAMLEntry) {
     let key = entry.key.text
-    if Self.later.contains(key) {
-      reader.report(entry.key.location, "`\(key)` is not available yet")
+    if let instead = Self.later[key] {
+      reader.report(entry.key.location, "`\(key)` is not available yet", expected: instead)
     } else if Self.sections.last?.keys.contains(key) == true {
       set("", key, entry.value)
     } else if let section = Self.sections.first(where: { $0.name == key }) {
@@ -142,6 +180,10 @@ private struct RuntimeReader {
       section.keys.map { (section.name, $0, Self.variable(section.name, $0)) }
     }
     let start = SourceLocation(line: 1, column: 1)
+    if environment["PULSE__SOURCE__PATHS"] != nil, environment["PULSE__SOURCE__TYPE"] == nil {
+      // Paths from the environment replace whatever source the file names.
+      configuration.source.kind = .files
+    }
     for (variable, value) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix(prefix) {
       let section = variable.dropFirst(prefix.count).prefix { $0 != "_" }.lowercased()
       if let (section, key, _) = names.first(where: { $0.2 == variable }) {
@@ -150,8 +192,8 @@ private struct RuntimeReader {
         for index in before..<reader.diagnostics.count {
           reader.diagnostics[index].message = "\(variable): \(reader.diagnostics[index].message)"
         }
-      } else if Self.later.contains(section) {
-        reader.report(start, "\(variable): `\(section)` is not available yet")
+      } else if let instead = Self.later[section] {
+        reader.report(start, "\(variable): `\(section)` is not available yet", expected: instead)
       } else {
         let known = names.map(\.2)
         let near = nearest(to: variable, among: known)
@@ -182,6 +224,7 @@ private struct RuntimeReader {
 
   private mutating func set(_ section: String, _ key: String, _ node: YAMLNode) {
     if case .null = node.content { return }
+    if section == "source" { places[key] = node.location }
     let what = "`\(section.isEmpty ? key : "\(section).\(key)")`"
     switch (section, key) {
     case ("source", "type"):
@@ -197,6 +240,12 @@ private struct RuntimeReader {
       if let format = choice(node, what, RuntimeConfiguration.Source.Format.self) {
         configuration.source.format = format
       }
+    case ("source", "follow"):
+      if let follow = reader.flag(node, what: what) { configuration.source.follow = follow }
+    case ("source", "idle_timeout"):
+      if let timeout = reader.duration(node, what: what, positive: true) { configuration.source.idleTimeout = timeout }
+    case ("source", "name"):
+      if let name = reader.text(node, what: what, expected: "a name")?.text { configuration.source.name = name }
     case ("store", "type"):
       guard !refuseLater(node) else { return }
       _ = reader.word(node, what: what, of: ["sqlite"])
@@ -216,23 +265,40 @@ private struct RuntimeReader {
         }
       }
     case ("checkpoint", "interval"):
-      if let interval = reader.duration(node, what: what, positive: true) {
-        configuration.checkpointInterval = interval
+      guard let interval = reader.duration(node, what: what, positive: true) else { return }
+      configuration.checkpointInterval = interval
+      if interval > RuntimeConfiguration.longestCheckpointInterval {
+        reader.report(node.location, "\(what) is too long", expected: "at most 1h", found: node.description)
       }
     case ("log", "level"):
       if let level = choice(node, what, RuntimeConfiguration.LogLevel.self) { configuration.logLevel = level }
     case (_, "workers"):
-      if let count = reader.integer(node, what: what, in: 1...1024) { configuration.workers = count }
+      if let count = reader.integer(node, what: what, in: RuntimeConfiguration.workerRange) {
+        configuration.workers = count
+      }
     case (_, "batch_size"):
       if let rows = reader.integer(node, what: what, in: 1...Limits.maxBatchRows) { configuration.batchSize = rows }
     default: preconditionFailure("the key \(what) is listed but not read")
     }
   }
 
+  /// Keys of the source that do not go together.
+  mutating func checkSource() {
+    let source = configuration.source
+    func misplaced(_ key: String, _ kind: String) {
+      reader.report(
+        places[key] ?? SourceLocation(line: 1, column: 1), "`source.\(key)` does not apply to this source",
+        expected: "a source of type \(kind)", found: source.kind.rawValue)
+    }
+    if !source.paths.isEmpty, source.kind != .files { misplaced("paths", "files") }
+    if source.follow, source.kind != .files { misplaced("follow", "files") }
+    if source.name != nil, source.kind != .stdin { misplaced("name", "stdin") }
+  }
+
   /// Refuses a kind of source or store that a later version brings.
   private mutating func refuseLater(_ node: YAMLNode) -> Bool {
-    guard case .scalar(let text, _) = node.content, Self.later.contains(text.text) else { return false }
-    reader.report(node.location, "`\(text.text)` is not available yet")
+    guard case .scalar(let text, _) = node.content, let instead = Self.later[text.text] else { return false }
+    reader.report(node.location, "`\(text.text)` is not available yet", expected: instead)
     return true
   }
 

@@ -59,6 +59,14 @@ struct SourceText: Sendable {
     return nil
   }
 
+  /// What stands at a place; nil outside of the text.
+  func character(at place: SourceLocation) -> Unicode.Scalar? {
+    guard lines.indices.contains(place.line - 1), lines[place.line - 1].indices.contains(place.column - 1) else {
+      return nil
+    }
+    return lines[place.line - 1][place.column - 1]
+  }
+
   /// The place of a byte of the text.
   func location(ofUTF8Offset offset: Int) -> SourceLocation {
     let before = Self.split(String(decoding: text.utf8.prefix(offset), as: UTF8.self))

@@ -31,16 +31,14 @@ public enum UseCaseChecker {
 
   /// Checks the text of a `pipeline.yaml`.
   public static func check(text: String, path: String = "pipeline.yaml") -> UseCaseCheck {
-    var (useCase, diagnostics) = UseCaseReader.readPartially(text)
+    var (useCase, unclear, diagnostics) = UseCaseReader.readPartially(text)
     var plan: Plan?
-    if let useCase {
-      do throws(PlanErrors) {
-        plan = try Plan(useCase)
-      } catch {
-        // What the reader already refused at a place is not reported a second time in other words.
-        let places = Set(diagnostics.map(\.location))
-        diagnostics += error.diagnostics.filter { !places.contains($0.location) }
-      }
+    if let useCase, diagnostics.isEmpty {
+      do throws(PlanErrors) { plan = try Plan(useCase) } catch { diagnostics = error.diagnostics }
+    } else if let useCase {
+      // What the reader already refused at a place is not reported a second time in other words.
+      let places = Set(diagnostics.map(\.location))
+      diagnostics += Plan.problems(of: useCase, unclear: unclear).filter { !places.contains($0.location) }
     }
     let isRight = diagnostics.isEmpty
     return UseCaseCheck(

@@ -14,7 +14,10 @@ extension UseCaseReader {
     var places: [String: SourceLocation] = [:]
     if let fieldsNode = keys.required("fields", "{…}", &reader) {
       for entry in reader.mapping(fieldsNode, what: "`fields`") ?? [] {
-        guard let field = field(entry) else { continue }
+        guard let field = field(entry) else {
+          unclear.insert(entry.key.text)
+          continue
+        }
         fields.append(field)
         places[field.name] = entry.key.location
       }
@@ -288,7 +291,7 @@ extension UseCaseReader {
       case .bool: if let value = Bool(text.text) { return .bool(value) }
       case .string: return .string(text.text)
       case .timestamp:
-        if let value = TimestampText.parse(text.text) { return .timestamp(value) }
+        if let value = Timestamp.parse(text.text, format: .rfc3339) { return .timestamp(value) }
       case .json:
         reader.report(node.location, "\(what) does not apply to type json")
         return nil

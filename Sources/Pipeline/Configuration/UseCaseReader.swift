@@ -8,23 +8,28 @@ public struct UseCaseReader {
   var reader = NodeReader()
   /// What the names of detectors and rules are taken by, with their lines.
   var detectorNames: [String: Int] = [:]
+  /// Names of fields, features and the class that are declared, but could not be read.
+  var unclear: Set<String> = []
 
   /// The use case that `text` describes, or everything that is wrong with it, by location.
   public static func read(_ text: String) -> Result<UseCase, ConfigurationErrors> {
-    let (useCase, diagnostics) = readPartially(text)
+    let (useCase, _, diagnostics) = readPartially(text)
     if diagnostics.isEmpty, let useCase { return .success(useCase) }
     return .failure(ConfigurationErrors(diagnostics))
   }
 
   /// The use case as far as it could be read, so that its expressions can be checked along with its form. Without an
-  /// event definition there is none.
-  static func readPartially(_ text: String) -> (useCase: UseCase?, diagnostics: [Diagnostic]) {
+  /// event definition there is none. `unclear`: names that it declares in a way that could not be read.
+  static func readPartially(
+    _ text: String
+  ) -> (useCase: UseCase?, unclear: Set<String>, diagnostics: [Diagnostic]) {
     var useCaseReader = UseCaseReader()
     guard let root = YAMLLoader.load(text, diagnostics: &useCaseReader.reader.diagnostics) else {
-      return (nil, useCaseReader.reader.diagnostics.sorted { $0.location < $1.location })
+      return (nil, [], useCaseReader.reader.diagnostics.sorted { $0.location < $1.location })
     }
     let useCase = useCaseReader.useCase(root)
-    return (useCase, useCaseReader.reader.diagnostics.sorted { $0.location < $1.location })
+    let diagnostics = useCaseReader.reader.diagnostics.sorted { $0.location < $1.location }
+    return (useCase, useCaseReader.unclear, diagnostics)
   }
 
   /// The keys of the document.
@@ -47,6 +52,9 @@ public struct UseCaseReader {
     let event = keys.required("event", "…", &reader).flatMap { eventDefinition($0) }
     let features = keys["features"].map { featureDefinitions($0) } ?? []
     let classification = keys["classify"].flatMap { classificationDefinition($0) }
+    if classification == nil, let into = keys["classify"].flatMap({ Self.classColumn($0) }) {
+      unclear.insert(into.text)
+    }
     keys["detectors"].map { refuseDetectors($0) }
     let rules = keys["rules"].map { ruleDefinitions($0) } ?? []
     let windows = keys["windows"].map { windowDefinitions($0) } ?? []
@@ -77,6 +85,7 @@ public struct UseCaseReader {
     for entry in reader.mapping(node, what: "`features`") ?? [] {
       let name = reader.name(entry.key, what: "the feature")
       if case .mapping(let members) = entry.value.content {
+        unclear.insert(entry.key.text)
         let encoder = members.first { $0.key.text == "encoder" }
         if encoder != nil {
           unavailable("an encoder in a feature", at: entry.value.location)
@@ -88,7 +97,10 @@ public struct UseCaseReader {
         continue
       }
       let expression = reader.expression(entry.value, what: "the feature \(excerpt(entry.key.text))")
-      guard let name, let expression else { continue }
+      guard let name, let expression else {
+        unclear.insert(entry.key.text)
+        continue
+      }
       features.append(
         NamedFeature(
           definition: FeatureDefinition(name: name, expression: expression), location: entry.key.location))
@@ -168,6 +180,14 @@ public struct UseCaseReader {
 
   // MARK: Names across sections
 
+  /// What the section `classify` calls the class, as far as it does.
+  private static func classColumn(_ classification: YAMLNode) -> LocatedText? {
+    guard case .mapping(let entries) = classification.content,
+      let into = entries.first(where: { $0.key.text == "into" }), case .scalar(let text, _) = into.value.content
+    else { return nil }
+    return text
+  }
+
   private mutating func checkCollisions(
     event: EventDefinition, features: [NamedFeature], classification: YAMLNode?, rules: [RuleDefinition]
   ) {
@@ -176,9 +196,7 @@ public struct UseCaseReader {
         feature.location, "the feature `\(feature.definition.name)` has the name of a field",
         expected: "a name of its own")
     }
-    guard let classification, case .mapping(let entries) = classification.content,
-      let into = entries.first(where: { $0.key.text == "into" }), case .scalar(let text, _) = into.value.content
-    else { return }
+    guard let text = classification.flatMap({ Self.classColumn($0) }) else { return }
     let isFeature = features.contains { $0.definition.name == text.text }
     if isFeature || event.schema.index(of: text.text) != nil {
       reader.report(

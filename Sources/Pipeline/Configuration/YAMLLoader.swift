@@ -143,27 +143,78 @@ struct YAMLLoader {
   private mutating func entries(of mapping: Node.Mapping, depth: Int) -> [YAMLEntry] {
     var entries: [YAMLEntry] = []
     var places: [String: SourceLocation] = [:]
-    for (key, value) in mapping {
+    let pairs = Array(mapping)
+    let start = location(mapping.mark)
+    // The parser does not say reliably how a mapping is written.
+    let isFlow = source.character(at: start) == "{"
+    var next = 0
+    while next < pairs.count {
+      let (key, value) = pairs[next]
+      next += 1
       guard case .scalar(let scalar) = key else {
         report(location(key.mark), "a key must be a name", found: key.sequence == nil ? "a mapping" : "a list")
         continue
       }
       if key.anchor != nil { report(location(key.mark), "anchors and aliases are not supported") }
       let place = location(key.mark)
+      var cut: YAMLNode?
+      if isFlow, let (whole, pieces) = Self.cutExpression(pairs[(next - 1)...], mangled) {
+        cut = reportCut(whole, at: location(value.mark))
+        next += pieces
+      }
       if let original = mangled[scalar.string] {
         // One of several: keep the first's place for the message at the others, and let the last stand for all.
         if let first = places[original] { reportDuplicate(original, at: place, first: first) }
         places[original] = places[original] ?? place
-        _ = convert(value, depth: depth + 1)
+        if cut == nil { _ = convert(value, depth: depth + 1) }
         continue
       }
       if let first = places[scalar.string] { reportDuplicate(scalar.string, at: place, first: first) }
       places[scalar.string] = places[scalar.string] ?? place
       guard !entries.contains(where: { $0.key.text == scalar.string }) else { continue }
       let text = source.locate(scalar.string, style: scalar.style, at: place)
-      entries.append(YAMLEntry(key: text, value: convert(value, depth: depth + 1)))
+      entries.append(YAMLEntry(key: text, value: cut ?? convert(value, depth: depth + 1)))
     }
     return entries
+  }
+
+  // MARK: Commas in expressions
+
+  /// An expression that a comma inside `{ }` has cut, `{a: quantile(x, 0.99)}`: the value of the first pair leaves a
+  /// parenthesis open, and the keys behind it have no values, up to one that closes it.
+  /// - Returns: the expression as it was meant, and how many further pairs are pieces of it.
+  private static func cutExpression(
+    _ pairs: ArraySlice<(key: Node, value: Node)>, _ mangled: [String: String]
+  ) -> (whole: String, pieces: Int)? {
+    func plain(_ node: Node) -> String? {
+      guard case .scalar(let scalar) = node, scalar.style == .plain || scalar.style == .any else { return nil }
+      return scalar.string
+    }
+    guard var whole = pairs.first.flatMap({ plain($0.value) }) else { return nil }
+    var open = openParentheses(whole)
+    for (index, pair) in pairs.dropFirst().enumerated() where open > 0 {
+      guard let key = plain(pair.key), plain(pair.value) == "" else { return nil }
+      let piece = mangled[key] ?? key
+      whole += ", " + piece
+      open += openParentheses(piece)
+      if open <= 0 { return (whole, index + 1) }
+    }
+    return nil
+  }
+
+  private static func openParentheses(_ text: String) -> Int {
+    text.utf8.reduce(0) { $0 + ($1 == UInt8(ascii: "(") ? 1 : $1 == UInt8(ascii: ")") ? -1 : 0) }
+  }
+
+  /// Reports the one cause instead of every piece; the expression is read on as it was meant.
+  private mutating func reportCut(_ whole: String, at place: SourceLocation) -> YAMLNode {
+    let quoted = "'" + whole.replacing("'", with: "''") + "'"
+    diagnostics.append(
+      Diagnostic(
+        location: place, message: "quote expressions that contain a comma inside { }",
+        expected: "the expression in quotes, or on a line of its own", suggestion: quoted))
+    return YAMLNode(
+      content: .scalar(source.locate(whole, style: .plain, at: place), quoted: false), location: place)
   }
 
   // MARK: Reporting

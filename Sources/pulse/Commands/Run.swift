@@ -20,6 +20,9 @@ struct Run: AsyncParsableCommand {
         pulse simulate redset --events 1000000 --to - | pulse run --use-case redset --source - --data data
         pulse run --use-case redset --source simulator --events 1000000 --data data
 
+      What is not said here is taken from the environment (PULSE__SECTION__KEY), then from pulse.yaml, \
+      then from the defaults; --source stands for the whole section `source`.
+
       Ctrl-C or SIGTERM ends it in order: what was read is processed and checkpointed.
       """)
 
@@ -30,16 +33,15 @@ struct Run: AsyncParsableCommand {
     help: ArgumentHelp(
       "A file or quoted glob (NDJSON, CSV, Parquet, Arrow), - for standard input, or simulator. May be repeated.",
       discussion: "The files are one partition, in the order given.", valueName: "file|glob|-|simulator"))
-  var source: [String]
+  var source: [String] = []
 
-  @Option(help: "Where results are kept.")
-  var data: String
+  @OptionGroup var place: PlaceOptions
 
-  @Option(help: "The format of the input: automatic, ndjson, csv, parquet or arrow.")
-  var format = RuntimeConfiguration.Source.Format.automatic
+  @Option(help: "The format of the input: automatic, ndjson, csv, parquet or arrow (default: automatic).")
+  var format: RuntimeConfiguration.Source.Format?
 
-  @Flag(help: "Keep reading what is appended to the last file.")
-  var follow = false
+  @Flag(inversion: .prefixedNo, help: "Keep reading what is appended to the last file.")
+  var follow: Bool?
 
   @Option(help: "End after so many seconds without new events.")
   var idleTimeout: Double?
@@ -53,14 +55,14 @@ struct Run: AsyncParsableCommand {
   @Option(help: "Batches processed at the same time (default: the processors).")
   var workers: Int?
 
-  @Option(help: "Events in a batch, 1 to \(Limits.maxBatchRows).")
-  var batchSize = Limits.defaultBatchRows
+  @Option(help: "Events in a batch, 1 to \(Limits.maxBatchRows) (default: \(Limits.defaultBatchRows)).")
+  var batchSize: Int?
 
-  @Option(help: "Seconds between checkpoints.")
-  var checkpointInterval = 1.0
+  @Option(help: "Seconds between checkpoints (default: 1).")
+  var checkpointInterval: Double?
 
-  @Option(help: "Compression of history: lz4, zstd or none.")
-  var codec = RuntimeConfiguration.History.Codec.lz4
+  @Option(help: "Compression of history: lz4, zstd or none (default: lz4).")
+  var codec: RuntimeConfiguration.History.Codec?
 
   @OptionGroup(title: "Simulator") var simulation: SimulationOptions
 
@@ -71,50 +73,86 @@ struct Run: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    guard (1...Limits.maxBatchRows).contains(batchSize) else {
+    if let batchSize, !(1...Limits.maxBatchRows).contains(batchSize) {
       throw ValidationError("--batch-size must be 1 to \(Limits.maxBatchRows), found \(batchSize)")
     }
-    if let workers, !(1...256).contains(workers) {
-      throw ValidationError("--workers must be 1 to 256, found \(workers)")
+    let range = RuntimeConfiguration.workerRange
+    if let workers, !range.contains(workers) {
+      throw ValidationError("--workers must be \(range.lowerBound) to \(range.upperBound), found \(workers)")
     }
-    try NumberOption.check("--checkpoint-interval", checkpointInterval, in: 0.01...3600, "seconds")
+    if let checkpointInterval {
+      try NumberOption.check("--checkpoint-interval", checkpointInterval, in: 0.01...3600, "seconds")
+    }
     if let idleTimeout { try NumberOption.check("--idle-timeout", idleTimeout, in: 0.001...1e9, "seconds") }
     if source.count > 1, let special = source.first(where: { $0 == "-" || $0 == "simulator" }) {
       throw ValidationError("--source \(special) cannot be combined with other sources")
     }
-    if source.isEmpty { throw ValidationError("--source is missing: a file, a glob, - or simulator") }
-    if sourceName != nil && source != ["-"] { throw ValidationError("--source-name names standard input (--source -)") }
-    if let sourceName, let problem = SourceName.problem(sourceName) {
+  }
+
+  /// What the file and the environment say, with what the flags change.
+  private func configuration() throws -> RuntimeConfiguration {
+    var configuration = try place.configuration()
+    if !source.isEmpty {
+      configuration.source = RuntimeConfiguration.Source()
+      switch source {
+      case ["-"]: configuration.source.kind = .stdin
+      case ["simulator"]: configuration.source.kind = .simulator
+      default: configuration.source.paths = source
+      }
+    }
+    if let format { configuration.source.format = format }
+    if let follow { configuration.source.follow = follow }
+    if let idleTimeout { configuration.source.idleTimeout = Int64(idleTimeout * 1e6) }
+    if let sourceName { configuration.source.name = sourceName }
+    if let workers { configuration.workers = workers }
+    if let batchSize { configuration.batchSize = batchSize }
+    if let checkpointInterval { configuration.checkpointInterval = Int64(checkpointInterval * 1e6) }
+    if let codec { configuration.history.codec = codec }
+    try check(configuration.source)
+    return configuration
+  }
+
+  /// Flags that do not go with the source.
+  private func check(_ source: RuntimeConfiguration.Source) throws {
+    if source.kind == .files, source.paths.isEmpty {
+      throw ValidationError("--source is missing: a file, a glob, - or simulator, unless pulse.yaml says it")
+    }
+    if source.name != nil && source.kind != .stdin {
+      throw ValidationError("--source-name names standard input (--source -)")
+    }
+    if let name = source.name, let problem = SourceName.problem(name) {
       throw ValidationError("--source-name: \(problem)")
     }
-    if follow && (source == ["-"] || source == ["simulator"]) {
-      throw ValidationError("--follow needs a file as the source")
-    }
+    if source.follow && source.kind != .files { throw ValidationError("--follow needs a file as the source") }
   }
 
   func run() async throws {
-    let logger = Logs.bootstrap()
+    let configuration = try configuration()
+    let data = try PlaceOptions.required(configuration.store.path)
+    let logger = Logs.bootstrap(configuration.logLevel)
     let useCase = try UseCaseArgument.load(useCase)
+    let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
     let store = try SQLiteStore(in: directory)
-    let source = try await makeSource(useCase, store: store)
+    let source = try await makeSource(configuration, useCase, store: store)
     if reset {
       // What is stored goes only if there is something to take its place.
       try await source.check()
-      try await store.reset(useCase: useCase.plan.useCase.name)
+      try await store.reset(useCase: plan.useCase.name)
     }
     let pipeline = Pipeline(
-      plan: useCase.plan, version: useCase.version, source: source, store: store,
-      encoder: ArrowHistory(in: directory, useCase: useCase.plan.useCase.name, codec: historyCodec),
+      plan: plan, version: useCase.version, source: source, store: store,
+      encoder: ArrowHistory(
+        in: directory, useCase: plan.useCase.name, codec: Self.codec(configuration.history.codec)),
       options: Pipeline.Options(
-        workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
-        checkpointInterval: .microseconds(Int64(checkpointInterval * 1e6))),
+        workers: configuration.workers ?? ProcessInfo.processInfo.activeProcessorCount,
+        checkpointInterval: .microseconds(configuration.checkpointInterval)),
       logger: logger)
     let start = ContinuousClock.now
     try await supervise(pipeline, logger: logger)
     if quiet { return }
     let summary = try RunSummary(
-      progress: pipeline.progress.snapshot, duration: ContinuousClock.now - start, plan: useCase.plan, data: data,
+      progress: pipeline.progress.snapshot, duration: ContinuousClock.now - start, plan: plan, data: data,
       useCaseArgument: self.useCase)
     Terminal.print(json ? summary.json : summary.text)
   }
@@ -134,7 +172,7 @@ struct Run: AsyncParsableCommand {
     try await group.run()
   }
 
-  private var historyCodec: ShardEncoder.Codec {
+  private static func codec(_ codec: RuntimeConfiguration.History.Codec) -> ShardEncoder.Codec {
     switch codec {
     case .lz4: .lz4
     case .zstd: .zstd(level: 1)
@@ -142,32 +180,35 @@ struct Run: AsyncParsableCommand {
     }
   }
 
-  private func makeSource(_ useCase: LoadedUseCase, store: SQLiteStore) async throws -> any Source {
-    let idle = idleTimeout.map { Duration.microseconds(Int64($0 * 1e6)) }
-    let maxEventBytes = useCase.plan.schema.maxEventBytes
-    switch source {
-    case ["-"]:
-      var name = sourceName ?? ""
-      if name.isEmpty { name = "stdin-\(try await store.nextRun(named: "stdin"))" }
+  private func makeSource(
+    _ configuration: RuntimeConfiguration, _ useCase: LoadedUseCase, store: SQLiteStore
+  ) async throws -> any Source {
+    let source = configuration.source
+    let idle = source.idleTimeout.map { Duration.microseconds($0) }
+    let format = Self.format(source.format)
+    let schema = useCase.plan.schema
+    switch source.kind {
+    case .stdin:
+      let name: String
+      if let given = source.name { name = given } else { name = "stdin-\(try await store.nextRun(named: "stdin"))" }
       return StandardInputSource(
-        name: name, isResumable: sourceName != nil, format: fileFormat, idleTimeout: idle, batchRows: batchSize,
-        maxEventBytes: maxEventBytes)
-    case ["simulator"]:
+        name: name, isResumable: source.name != nil, format: format, idleTimeout: idle,
+        batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes)
+    case .simulator:
       let (definition, text) = try simulation.definition(of: useCase.location)
       return SimulatorSource(
         definition, text: text, seed: simulation.seed, events: simulation.events, pace: simulation.pace,
-        batchRows: batchSize)
-    default:
-      let schema = useCase.plan.schema
+        batchRows: configuration.batchSize)
+    case .files:
       return FileSource(
-        paths: source, format: fileFormat, follow: follow, idleTimeout: idle, batchRows: batchSize,
-        maxEventBytes: maxEventBytes,
+        paths: source.paths, format: format, follow: source.follow, idleTimeout: idle,
+        batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes,
         columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) },
         readsOtherColumns: schema.unknownFields == .reject)
     }
   }
 
-  private var fileFormat: FileFormat? {
+  private static func format(_ format: RuntimeConfiguration.Source.Format) -> FileFormat? {
     switch format {
     case .automatic: nil
     case .ndjson: .ndjson

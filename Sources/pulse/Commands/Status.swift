@@ -10,8 +10,7 @@ struct Status: ParsableCommand {
     abstract: "Show how far each use case has come and what is stored.",
     discussion: "Example: pulse status --data data")
 
-  @Option(help: "The data directory that `pulse run` wrote.")
-  var data: String
+  @OptionGroup var place: PlaceOptions
 
   @Option(help: "Only this use case.")
   var useCase: String?
@@ -20,9 +19,10 @@ struct Status: ParsableCommand {
   var json = false
 
   func run() throws {
-    let partitions = try StoreReader(DataDirectory(path: data)).status(of: useCase)
+    let reader = try place.reader()
+    let partitions = try reader.status(of: useCase)
     if json { return Terminal.printArray(partitions.map(\.json)) }
-    if partitions.isEmpty { return Terminal.print("Nothing has run on \(data) yet.") }
+    if partitions.isEmpty { return Terminal.print("Nothing has run on \(reader.directory.path) yet.") }
     for partition in partitions { Terminal.print(Self.text(partition)) }
   }
 

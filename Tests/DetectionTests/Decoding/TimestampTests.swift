@@ -58,6 +58,8 @@ import Testing
     #expect(Timestamp.format(0) == "1970-01-01T00:00:00Z")
     #expect(Timestamp.format(250_000) == "1970-01-01T00:00:00.250Z")
     #expect(Timestamp.format(250_001) == "1970-01-01T00:00:00.250001Z")
+    // A feature may be a time before the year 1.
+    #expect(Timestamp.format(.min).hasPrefix("-"))
     #expect(Timestamp.format(-1) == "1969-12-31T23:59:59.999999Z")
     #expect(Timestamp.day(of: -1) == "1969-12-31")
     #expect(Timestamp.day(of: Timestamp.range.lowerBound) == "0001-01-01")

@@ -89,12 +89,7 @@ import Testing
     #expect(RuleText.number(0.1 + 0.2) == "0.3")
     #expect(RuleText.number(42) == "42")
     #expect(RuleText.number(-1e300) == "-1e+300")
-    #expect(RuleText.duration(90_000_000) == "1m30s")
-    #expect(RuleText.duration(86_400_000_000) == "1d")
-    #expect(RuleText.timestamp(0) == "1970-01-01T00:00:00Z")
-    #expect(RuleText.timestamp(951_782_400_500_000) == "2000-02-29T00:00:00.5Z")
-    #expect(RuleText.timestamp(-1) == "1969-12-31T23:59:59.999999Z")
-    #expect(RuleText.timestamp(.min).hasPrefix("-"))
+    #expect(RuleText.text(of: .timestamp(951_782_400_500_000)) == "2000-02-29T00:00:00.500Z")
     let long = String(repeating: "é", count: 1000)
     #expect(RuleText.shortened(long) == String(repeating: "é", count: 128) + "…")
   }

@@ -207,9 +207,9 @@ private struct RuleCompiler {
 
   private mutating func piece(_ name: String, at location: SourceLocation, isSliding: Bool) -> ReasonTemplate.Piece? {
     if let index = scope.index(of: name) { return .column(index) }
-    if name == "within", let within = definition.within { return .text(RuleText.duration(within)) }
+    if name == "within", let within = definition.within { return .text(DurationText.format(within)) }
     if name == "cool_down", let coolDown = definition.coolDown ?? definition.within {
-      return .text(RuleText.duration(coolDown))
+      return .text(DurationText.format(coolDown))
     }
     guard name.contains("(") else {
       report(
@@ -251,7 +251,7 @@ private struct RuleCompiler {
       return ReasonTemplate(pieces: pieces)
     }
     list(aggregates.texts.enumerated().map { ($0.element, .aggregate($0.offset)) }, ", ")
-    pieces.append(.text(" within \(RuleText.duration(within)) for "))
+    pieces.append(.text(" within \(DurationText.format(within)) for "))
     list(per.map { (columns[$0].name, .column($0)) }, ", ")
     pieces.append(.text(": \(having.text)"))
     return ReasonTemplate(pieces: pieces)

@@ -1,15 +1,16 @@
-// Lengths of time as people write them: `500ms`, `10m`, `1h30m`, `8d`. Stored as microseconds.
+// Lengths of time as people write them, in configuration files and in reasons: `500ms`, `10m`, `1h30m`, `8d`. Stored as
+// microseconds.
 
 /// Reads and writes durations.
-enum DurationText {
+public enum DurationText {
   /// Unit names by falling length, with their microseconds.
-  static let units: [(name: String, microseconds: Int64)] = [
+  public static let units: [(name: String, microseconds: Int64)] = [
     ("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000),
   ]
 
   /// The microseconds of a duration: whole numbers with a unit each, from large to small, each unit at most once; `0`
   /// needs none. Nil for anything else and for what exceeds a thousand years.
-  static func parse(_ text: String) -> Int64? {
+  public static func parse(_ text: String) -> Int64? {
     if text == "0" { return 0 }
     var rest = Substring(text)
     var next = 0
@@ -31,14 +32,16 @@ enum DurationText {
     return next == 0 ? nil : total
   }
 
-  /// The shortest text that `parse` reads back; microseconds below one millisecond are cut.
-  static func format(_ microseconds: Int64) -> String {
+  /// The shortest text that `parse` reads back. What is left below a millisecond, which no configuration can say, stands
+  /// behind it in `us`.
+  public static func format(_ microseconds: Int64) -> String {
     var rest = microseconds
     var text = ""
     for unit in units where rest >= unit.microseconds {
       text += "\(rest / unit.microseconds)\(unit.name)"
       rest %= unit.microseconds
     }
+    if rest > 0 { text += "\(rest)us" }
     return text.isEmpty ? "0s" : text
   }
 }

@@ -1,0 +1,46 @@
+// Reading a store that nobody can write to.
+
+import Detection
+import Foundation
+import Pipeline
+import Testing
+
+@testable import Connectors
+
+@Suite("Reading a store")
+struct StoreReaderTests {
+  /// The name needs escaping in a URI.
+  @Test("a store that cannot change is read without the files that writers and readers share")
+  func immutable() async throws {
+    let parent = FileManager.default.temporaryDirectory.path + "/pulse-reader-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: parent) }
+    let directory = DataDirectory(path: parent + "/a b?c=1#d%20é")
+    do {
+      let store = try SQLiteStore(in: directory)
+      let partition = PartitionID(source: "s", number: 0)
+      let anomaly = Anomaly(
+        useCase: "u", partition: partition, position: .start, detector: "d", eventTime: 1, key: "k", score: 1,
+        severity: .high, reason: "r", explanation: Explanation(), event: "{}")
+      try await store.commit([Results(useCase: "u", partition: partition, anomalies: [anomaly], deadLetters: [])])
+    }
+    let copy = DataDirectory(path: directory.path + "/copy")
+    try FileManager.default.createDirectory(atPath: copy.path, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: directory.databasePath, toPath: copy.databasePath)
+    let reader = try StoreReader(immutable: copy)
+    #expect(try reader.anomalies(ResultFilter()).map(\.detector) == ["d"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: copy.path) == ["pulse.sqlite"])
+    #expect(try StoreReader(copy).anomalies(ResultFilter()).map(\.detector) == ["d"])
+  }
+
+  @Test("a log is empty where it is missing or has no bytes")
+  func log() throws {
+    let directory = DataDirectory(path: FileManager.default.temporaryDirectory.path + "/pulse-log-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory.path) }
+    #expect(directory.isWritable && directory.hasEmptyLog)
+    #expect(FileManager.default.createFile(atPath: directory.logPath, contents: Data()))
+    #expect(directory.hasEmptyLog)
+    try Data([1]).write(to: URL(fileURLWithPath: directory.logPath))
+    #expect(!directory.hasEmptyLog)
+  }
+}

@@ -189,6 +189,7 @@ public protocol Store: Sendable {
   /// Commits results at once; the position stays. Upserts: writing again changes nothing.
   func commit(_ results: [Results]) async throws
 
-  /// Commits a checkpoint in one transaction, then gives new shards their final names.
-  func commit(_ checkpoint: Checkpoint) async throws
+  /// Commits a checkpoint in one transaction. Its new shards get their final names afterwards, by the caller.
+  /// - Returns: paths of the shards that the store no longer lists, relative to the data directory.
+  func commit(_ checkpoint: Checkpoint) async throws -> [String]
 }

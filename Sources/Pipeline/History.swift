@@ -92,7 +92,8 @@ public struct HistoryChanges: Sendable {
   public init() {}
 }
 
-/// Writes history rows in some columnar format.
+/// Writes history rows in some columnar format and keeps the files they are in. Every call may block: during a run they
+/// are made on the thread of `HistoryWriter`.
 public protocol HistoryEncoder: Sendable {
   /// Writes a complete shard and syncs it and its directory.
   /// - Parameters:
@@ -104,3 +105,8 @@ public protocol HistoryEncoder: Sendable {
   /// The inverse.
   func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows
 }
+  /// Gives shards of a committed checkpoint their final names, durably. Repeating it is harmless.
+  func publish(_ shards: [HistoryShard]) throws
+  /// Removes shards that the store no longer lists.
+  /// - Parameter paths: relative to the data directory; missing files are fine.
+  func remove(_ paths: [String]) throws

@@ -85,7 +85,7 @@ public final class MemoryStore: Store {
     }
   }
 
-  public func commit(_ checkpoint: Checkpoint) async throws {
+  public func commit(_ checkpoint: Checkpoint) async throws -> [String] {
     let shards = checkpoint.history.sealed.map { ($0, encoder.rows(at: $0.temporaryPath)) }
     try commit { state in
       state.partition = checkpoint.partition
@@ -114,6 +114,7 @@ public final class MemoryStore: Store {
         position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
         states: [:], tails: [], nextShard: [:])
     }
+    return []
   }
 
   private func commit(_ change: (inout State) -> Void) throws {
@@ -159,4 +160,8 @@ public final class MemoryHistory: HistoryEncoder {
     let index = try reader.readCount(upTo: .max)
     return state.withLock { $0.tails[index] }
   }
+
+  public func publish(_ shards: [HistoryShard]) throws {}
+
+  public func remove(_ paths: [String]) throws {}
 }

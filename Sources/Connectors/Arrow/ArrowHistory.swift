@@ -55,6 +55,10 @@ public struct ArrowHistory: HistoryEncoder {
 
   public func encodeTail(_ rows: HistoryRows) throws -> [UInt8] {
     try encoder(for: rows.layout).encodeTail(rows.columns)
+  public func publish(_ shards: [HistoryShard]) throws { try directory.publish(shards) }
+
+  public func remove(_ paths: [String]) throws { try directory.remove(paths) }
+
   }
 
   public func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows {

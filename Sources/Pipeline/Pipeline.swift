@@ -52,6 +52,10 @@ public final class Pipeline: Sendable {
   }
 
   /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws
+      // What waits for a shard must get there even if nothing more comes.
+      for (partition, snapshot) in snapshots where !snapshot.tails.isEmpty {
+        _ = start(partition, snapshot, lanes, work, &group)
+      }
   /// the source's error. If results cannot be stored, the last checkpoint stands and the next run continues there.
   /// - Throws: `OperatingError`.
   public func run() async throws {

@@ -67,7 +67,7 @@ struct RuntimeTests {
   }
 
   private static func run(
-    _ records: [[UInt8]], into store: MemoryStore, _ history: any HistoryEncoder, sizes: [Int], workers: Int
+    _ records: [[UInt8]], into store: any Store, _ history: any HistoryEncoder, sizes: [Int], workers: Int
   ) async throws {
     let check = UseCaseChecker.check(text: pipeline)
     let plan = try #require(check.plan, "\(check.rendered)")
@@ -126,6 +126,46 @@ struct RuntimeTests {
     let differences = Self.differences(of: contents, from: expected)
     #expect(differences == [])
     #expect(contents == expected || !differences.isEmpty)
+  }
+
+  @Test("rows that wait for a shard get there although the input has ended before the restart")
+  func waitingRowsAtTheEnd() async throws {
+    let records = Self.records(2_000, seed: 6)
+    let expected = try await Self.whole(records, sizes: [2_000], workers: 1)
+    let history = MemoryHistory()
+    let store = MemoryStore(history)
+    await #expect(throws: PlannedFault.self) {
+      try await Self.run(records, into: ShardlessStore(store), history, sizes: [2_000], workers: 1)
+    }
+    #expect(store.contents.position == expected.position && store.contents.history.isEmpty)
+    try await Self.run(records, into: store, history, sizes: [2_000], workers: 1)
+    #expect(store.contents.history == expected.history)
+  }
+
+  /// Fails at the first checkpoint with a shard.
+  private struct ShardlessStore: Store {
+    let store: MemoryStore
+
+    init(_ store: MemoryStore) { self.store = store }
+
+    func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
+      try await store.restore(useCase: useCase, source: source)
+    }
+
+    func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
+      try await store.activations(useCase: useCase, partition: partition)
+    }
+
+    func activate(_ activation: Activation, useCase: String, text: String) async throws {
+      try await store.activate(activation, useCase: useCase, text: text)
+    }
+
+    func commit(_ results: [Results]) async throws { try await store.commit(results) }
+
+    func commit(_ checkpoint: Checkpoint) async throws -> [String] {
+      guard checkpoint.history.sealed.isEmpty else { throw PlannedFault() }
+      return try await store.commit(checkpoint)
+    }
   }
 
   /// A few words on what differs: whole contents fill pages.

@@ -55,7 +55,7 @@ private final class MemorySource: Source {
         next: Position(segment: 0, offset: offset + 1, row: offset + 1)))
   }
 
-  func checkpointState(of partition: PartitionID) -> [UInt8] { [] }
+  func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { [] }
 
   func stop() { next.store(batches, ordering: .relaxed) }
 }

@@ -72,7 +72,8 @@ final class CommitSchedule {
   private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
     try await checkpoint?.value
     let tails = processor.takeTailJobs()
-    var next = try processor.takeCheckpoint(sourceState: source.checkpointState(of: processor.partition))
+    let sourceState = source.checkpointState(of: processor.partition, at: processor.position)
+    var next = try processor.takeCheckpoint(sourceState: sourceState)
     next.history.droppedTails = tails.dropped
     let (committer, content, shards) = (committer, next, shards)
     checkpoint = Task { try await committer.commit(content, shards: shards, tails: tails.added) }

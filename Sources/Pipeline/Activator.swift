@@ -43,7 +43,7 @@ struct Activator: Sendable {
     var processor = try PartitionProcessor(plan: plan, partition: partition)
     guard let snapshot else { return processor }
     do {
-      for part in try processor.restore(snapshot, decoding: { try encoder.decodeTail($0.bytes) }) {
+      for part in try processor.restore(snapshot, now: .now, decoding: { try encoder.decodeTail($0.bytes) }) {
         logger.notice("state of an earlier definition is left behind", metadata: ["state": "\(part)"])
       }
     } catch let error as CodingError {

@@ -71,12 +71,12 @@ final class CommitSchedule {
 
   private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
     try await checkpoint?.value
-    let tails = processor.takeTailJobs()
+    let tail = processor.takeTailJob()
     let sourceState = source.checkpointState(of: processor.partition, at: processor.position)
     var next = try processor.takeCheckpoint(sourceState: sourceState)
-    next.history.droppedTails = tails.dropped
+    next.history.dropTailsBelow = tail.dropBelow
     let (committer, content, shards) = (committer, next, shards)
-    checkpoint = Task { try await committer.commit(content, shards: shards, tails: tails.added) }
+    checkpoint = Task { try await committer.commit(content, shards: shards, tail: tail.added) }
     self.shards = []
     lastCheckpoint = .now
     lastPosition = processor.position

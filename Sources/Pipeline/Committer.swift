@@ -29,11 +29,11 @@ actor Committer {
 
   /// Commits everything handed over before, then the checkpoint with its history, then tells the source.
   func commit(
-    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tails: [TailJob]
+    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tail: TailJob?
   ) async throws {
     var checkpoint = checkpoint
     try await drain()
-    for job in tails { checkpoint.history.addedTails.append(try await history.encode(job)) }
+    if let tail { checkpoint.history.addedTail = try await history.encode(tail) }
     for shard in shards { checkpoint.history.sealed.append(try await shard.value) }
     let removed = try await store.commit(checkpoint)
     try await history.settle(published: checkpoint.history.sealed, removed: removed)
@@ -74,7 +74,7 @@ actor HistoryWriter {
   }
 
   func encode(_ job: TailJob) throws -> HistoryTail {
-    HistoryTail(day: job.day, number: job.number, rows: job.rows.count, bytes: try encoder.encodeTail(job.rows))
+    HistoryTail(number: job.number, days: job.days, bytes: try encoder.encodeTail(job.rows))
   }
 
   /// Brings the files in line with a committed checkpoint.

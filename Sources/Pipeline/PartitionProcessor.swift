@@ -45,9 +45,9 @@ struct PartitionProcessor {
   /// Takes up what the last checkpoint left. State written under another definition is discarded.
   /// - Returns: what was discarded, for the log.
   /// - Throws: `CodingError` when stored state cannot be read.
-  mutating func restore(_ snapshot: PartitionSnapshot, decoding decode: (HistoryTail) throws -> HistoryRows) throws
-    -> [String]
-  {
+  mutating func restore(
+    _ snapshot: PartitionSnapshot, now: ContinuousClock.Instant, decoding decode: (HistoryTail) throws -> HistoryRows
+  ) throws -> [String] {
     position = snapshot.position
     totals = snapshot.totals
     var discarded: [String] = []
@@ -68,7 +68,8 @@ struct PartitionProcessor {
         discarded.append("window/\(window.window.definition.name)")
       }
     }
-    history.restore(try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard)
+    try history.restore(
+      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, now: now)
     watermarkTime = watermark.current
     return discarded
   }
@@ -122,12 +123,12 @@ struct PartitionProcessor {
 
   /// Cuts shards from what waits in history: what has waited too long, or at the end everything.
   mutating func sealHistory(all: Bool, now: ContinuousClock.Instant) {
-    history.seal(olderThan: now - HistoryBuffer.maxAge, all: all, now: now)
+    history.seal(olderThan: now - HistoryBuffer.maxAge, all: all)
   }
 
   mutating func takeShardJobs() -> [ShardJob] { history.takeJobs() }
 
-  mutating func takeTailJobs() -> (added: [TailJob], dropped: [(day: String, below: Int)]) { history.takeTails() }
+  mutating func takeTailJob() -> (added: TailJob?, dropBelow: Int?) { history.takeTail() }
 
   private func historyChanges() -> HistoryChanges {
     var changes = HistoryChanges()

@@ -6,7 +6,9 @@ public import Pipeline
 import Synchronization
 
 /// Thrown by a store at a planned moment.
-public struct PlannedFault: Error {}
+public struct PlannedFault: Error {
+  public init() {}
+}
 
 /// Keeps what a pipeline commits.
 public final class MemoryStore: Store {
@@ -104,8 +106,8 @@ public final class MemoryStore: Store {
         for (key, value) in space.changes.puts { state.entries[space.name]?.entries[key] = value }
       }
       let changes = checkpoint.history
-      for (day, below) in changes.droppedTails { state.tails.removeAll { $0.day == day && $0.number < below } }
-      state.tails += changes.addedTails
+      if let below = changes.dropTailsBelow { state.tails.removeAll { $0.number < below } }
+      if let tail = changes.addedTail { state.tails.append(tail) }
       for (shard, rows) in shards {
         state.contents.history[shard.day, default: []] += rows
         state.nextShard[shard.day] = shard.number + 1

@@ -128,15 +128,16 @@ struct SQLiteCheckpoint {
 
   private func writeHistory() throws -> [String] {
     let changes = checkpoint.history
-    for (day, below) in changes.droppedTails {
+    if let below = changes.dropTailsBelow {
       try execute(
-        "DELETE FROM history_tails WHERE use_case = ? AND source = ? AND partition = ? AND day = ? AND number < ?",
-        [day, below])
+        "DELETE FROM history_tails WHERE use_case = ? AND source = ? AND partition = ? AND number < ?", [below])
     }
-    for tail in changes.addedTails {
+    if let tail = changes.addedTail {
+      let days = JSONText.array(
+        tail.days.map { JSONText.array([JSONText.string($0.day), String($0.rows)]) })
       try execute(
-        "INSERT INTO history_tails (use_case, source, partition, day, number, rows, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [tail.day, tail.number, tail.rows, Data(tail.bytes)])
+        "INSERT INTO history_tails (use_case, source, partition, number, rows, days, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [tail.number, tail.rows, days, Data(tail.bytes)])
     }
     for shard in changes.sealed {
       try execute(
@@ -257,9 +258,18 @@ extension SQLiteCheckpoint {
   }
 
   private static func restoreTails(_ identity: StatementArguments, from database: Database) throws -> [HistoryTail] {
-    try Row.fetchAll(
-      database, sql: "SELECT day, number, rows, bytes FROM history_tails \(ofPartition) ORDER BY day, number",
-      arguments: identity
-    ).map { HistoryTail(day: $0[0], number: $0[1], rows: $0[2], bytes: [UInt8]($0[3] as Data)) }
+    let select = """
+      SELECT t.number, d.value ->> 0 AS day, d.value ->> 1 AS rows, t.bytes FROM history_tails t, json_each(t.days) d
+      \(ofPartition) ORDER BY t.number, d.key
+      """
+    var tails: [HistoryTail] = []
+    for row in try Row.fetchAll(database, sql: select, arguments: identity) {
+      let number: Int = row[0]
+      if tails.last?.number != number {
+        tails.append(HistoryTail(number: number, days: [], bytes: [UInt8](row[3] as Data)))
+      }
+      tails[tails.count - 1].days.append(HistoryTail.DayRows(day: row[1], rows: row[2]))
+    }
+    return tails
   }
 }

@@ -11,6 +11,9 @@ enum SQLiteSchema {
       for statement in version1 { try database.execute(sql: statement) }
     }
     return migrator
+    migrator.registerMigration("2") { database in
+      for statement in version2 { try database.execute(sql: statement) }
+    }
   }
 
   private static let version1 = [
@@ -104,3 +107,22 @@ enum SQLiteSchema {
     FROM window_parts GROUP BY use_case, window, start, by_key
     """
 }
+  /// Tails hold rows of several days: `days` is a JSON array of [day, rows], in the order of the rows.
+  private static let version2 = [
+    "ALTER TABLE history_tails RENAME TO history_tails_1",
+    """
+    CREATE TABLE history_tails (
+      use_case TEXT NOT NULL, source TEXT NOT NULL, partition INTEGER NOT NULL,
+      number INTEGER NOT NULL, rows INTEGER NOT NULL, days TEXT NOT NULL, bytes BLOB NOT NULL,
+      PRIMARY KEY (use_case, source, partition, number))
+    """,
+    """
+    INSERT INTO history_tails (use_case, source, partition, number, rows, days, bytes)
+    SELECT use_case, source, partition,
+      row_number() OVER (PARTITION BY use_case, source, partition ORDER BY day, number) - 1, rows,
+      json_array(json_array(day, rows)), bytes
+    FROM history_tails_1
+    """,
+    "DROP TABLE history_tails_1",
+  ]
+

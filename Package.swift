@@ -90,7 +90,10 @@ let package = Package(
     .testTarget(name: "DetectionTests", dependencies: ["Detection", "TestKit"], swiftSettings: strict),
     .testTarget(
       name: "PipelineTests",
-      dependencies: ["Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"), .product(name: "MetricsTestKit", package: "swift-metrics"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "ConnectorsTests", dependencies: ["Connectors", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,

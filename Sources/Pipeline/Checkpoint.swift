@@ -124,6 +124,19 @@ public struct Totals: Sendable, Hashable, Codable {
   }
 }
 
+extension Totals {
+  /// The counts since an earlier moment of the same partition, without what did not change.
+  func increase(over earlier: Totals) -> Totals {
+    var change = self - earlier
+    for counts in [
+      \Totals.lateEvents, \Totals.ruleSkips, \Totals.classes, \Totals.anomalies, \Totals.deadLetters,
+    ] as [WritableKeyPath<Totals, [String: Int]>] {
+      change[keyPath: counts] = change[keyPath: counts].filter { $0.value != 0 }
+    }
+    return change
+  }
+}
+
 /// What a restart finds of one partition.
 public struct PartitionSnapshot: Sendable {
   public var position: Position

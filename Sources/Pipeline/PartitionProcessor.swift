@@ -9,6 +9,8 @@ struct StagedWork: Sendable {
   var staged: StagedBatch
   /// Records it was made of, dead letters included.
   var records: Int
+  /// Bytes of those records; 0 where they are not known.
+  var bytes = 0
   /// Where to read on.
   var next: Position
 }

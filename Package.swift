@@ -103,8 +103,9 @@ let package = Package(
       exclude: ["UseCase"], swiftSettings: strict),
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .testTarget(
-      name: "PulseTests", dependencies: ["pulse", "CrashKit", "TestKit"], swiftSettings: strict,
-      linkerSettings: runPath),
+      name: "PulseTests",
+      dependencies: ["pulse", "CrashKit", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Detection", "Pipeline"], swiftSettings: strict,
       linkerSettings: runPath),

@@ -47,7 +47,10 @@ struct Activator: Sendable {
         logger.notice("state of an earlier definition is left behind", metadata: ["state": "\(part)"])
       }
     } catch let error as CodingError {
-      throw OperatingError(.store, "the checkpoint of \(name) cannot be read: \(error). Start over with --reset")
+      throw OperatingError(
+        .store,
+        "the checkpoint of \(name) cannot be read: \(error). Use the version of "
+          + "pulse that wrote it, or start over with --reset")
     }
     return processor
   }

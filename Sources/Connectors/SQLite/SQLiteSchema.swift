@@ -2,6 +2,7 @@
 // docs/store.md. Times are microseconds since 1970-01-01 00:00 UTC.
 
 import GRDB
+import Pipeline
 
 enum SQLiteSchema {
   /// The migrations, oldest first. A released one never changes.
@@ -10,10 +11,22 @@ enum SQLiteSchema {
     migrator.registerMigration("1") { database in
       for statement in version1 { try database.execute(sql: statement) }
     }
-    return migrator
     migrator.registerMigration("2") { database in
       for statement in version2 { try database.execute(sql: statement) }
     }
+    return migrator
+  }
+
+  /// Refuses a store that a later version of the program has migrated: its tables may mean something else.
+  /// - Throws: `OperatingError` that names the versions.
+  static func checkVersion(of database: Database, in directory: DataDirectory) throws {
+    let known = migrator.migrations
+    guard try migrator.hasBeenSuperseded(database) else { return }
+    let found = try migrator.appliedIdentifiers(database).subtracting(known).sorted().joined(separator: ", ")
+    throw OperatingError(
+      .store,
+      "the store \(directory.databasePath) was written by a newer version of pulse: its tables have version \(found), "
+        + "expected at most \(known.last ?? "none"). Use that version of pulse, or another --data")
   }
 
   private static let version1 = [
@@ -95,18 +108,6 @@ enum SQLiteSchema {
     windowsView,
   ]
 
-  /// Windows with the parts of all partitions merged, as far as SQL can: counts, sums, minima and maxima. What needs the
-  /// sketches or moments (quantiles, distinct counts, averages, deviations, first and last) is exact where one partition
-  /// holds the window and NULL where several do; `pulse windows` merges those too.
-  private static let windowsView = """
-    CREATE VIEW windows AS
-    SELECT use_case, window, start, end, min(closed) AS closed, by_values, sum(events) AS events,
-      count(*) AS parts,
-      CASE count(*) WHEN 1 THEN max(aggregates) END AS aggregates,
-      CASE count(*) WHEN 1 THEN max(classes) END AS classes
-    FROM window_parts GROUP BY use_case, window, start, by_key
-    """
-}
   /// Tails hold rows of several days: `days` is a JSON array of [day, rows], in the order of the rows.
   private static let version2 = [
     "ALTER TABLE history_tails RENAME TO history_tails_1",
@@ -126,3 +127,15 @@ enum SQLiteSchema {
     "DROP TABLE history_tails_1",
   ]
 
+  /// Windows with the parts of all partitions merged, as far as SQL can: counts, sums, minima and maxima. What needs the
+  /// sketches or moments (quantiles, distinct counts, averages, deviations, first and last) is exact where one partition
+  /// holds the window and NULL where several do; `pulse windows` merges those too.
+  private static let windowsView = """
+    CREATE VIEW windows AS
+    SELECT use_case, window, start, end, min(closed) AS closed, by_values, sum(events) AS events,
+      count(*) AS parts,
+      CASE count(*) WHEN 1 THEN max(aggregates) END AS aggregates,
+      CASE count(*) WHEN 1 THEN max(classes) END AS classes
+    FROM window_parts GROUP BY use_case, window, start, by_key
+    """
+}

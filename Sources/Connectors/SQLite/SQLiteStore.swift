@@ -28,6 +28,7 @@ public final class SQLiteStore: Store {
         try database.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY")
       }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
       try SQLiteSchema.migrator.migrate(queue)
       return queue
     }
@@ -123,9 +124,9 @@ public final class SQLiteStore: Store {
   }
 
   /// One transaction on the writer's queue; durable ones are synced before this returns.
-  private func write<Value: Sendable>(
   /// - Parameter afterwards: what follows the commit, on the same queue: it may block.
   @discardableResult
+  private func write<Value: Sendable>(
     durably: Bool, _ updates: @escaping @Sendable (Database) throws -> Value,
     afterwards: @escaping @Sendable (Value) throws -> Void = { _ in }
   ) async throws -> Value {
@@ -138,8 +139,8 @@ public final class SQLiteStore: Store {
           return .commit
         }
         guard let value else { throw DatabaseError(message: "the transaction gave no value") }
-        return value
         try afterwards(value)
+        return value
       }
     } catch { throw Self.operatingError(error, in: directory) }
   }

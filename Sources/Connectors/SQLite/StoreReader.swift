@@ -22,7 +22,9 @@ public final class StoreReader: Sendable {
       var configuration = Configuration()
       configuration.readonly = true
       configuration.busyMode = .timeout(10)
-      return try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
+      return queue
     }
   }
 

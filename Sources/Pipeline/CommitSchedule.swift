@@ -75,7 +75,7 @@ final class CommitSchedule {
     try await checkpoint?.value
     let tail = processor.takeTailJob()
     let sourceState = source.checkpointState(of: processor.partition, at: processor.position)
-    var next = try processor.takeCheckpoint(sourceState: sourceState)
+    var next = processor.takeCheckpoint(sourceState: sourceState)
     next.history.dropTailsBelow = tail.dropBelow
     let (committer, content, shards) = (committer, next, shards)
     checkpoint = Task { [progress] in

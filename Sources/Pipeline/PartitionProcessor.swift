@@ -108,10 +108,10 @@ struct PartitionProcessor {
   }
 
   /// What changed since the last checkpoint, except history, whose encoding is the caller's work.
-  mutating func takeCheckpoint(sourceState: [UInt8]) throws -> Checkpoint {
+  mutating func takeCheckpoint(sourceState: [UInt8]) -> Checkpoint {
     Checkpoint(
       useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
-      watermark: watermarkTime, totals: totals, windows: try windows.flatMap(rows),
+      watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows),
       windowRetention: windows.compactMap { window in
         window.window.expired(before: watermarkTime)
           .map { (window: window.window.definition.name, startsBefore: $0) }
@@ -144,13 +144,11 @@ struct PartitionProcessor {
     return max(watermarkTime.subtractingSaturated(retention), Timestamp.range.lowerBound)
   }
 
-  private func rows(of window: WindowOperator) throws -> [Checkpoint.WindowRow] {
+  private func rows(of window: WindowOperator) -> [Checkpoint.WindowRow] {
     let definition = window.window
     let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
-    let merger = WindowMerger(definition)
-    return try window.takeChanges().map { part in
-      Checkpoint.WindowRow(
-        part: part, result: try merger.merge([part]), byNames: names, definition: fingerprint)
+    return window.takeChanges().map { change in
+      Checkpoint.WindowRow(part: change.part, result: change.result, byNames: names, definition: fingerprint)
     }
   }
 

@@ -95,7 +95,7 @@ public final class MemoryStore: Store {
       state.contents.position = checkpoint.position
       for row in checkpoint.windows {
         let key = "\(row.part.window) \(row.part.start) \(row.part.by)"
-        state.contents.windows[key] = "\(row.part) \(row.result)"
+        state.contents.windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"
         state.open[key] = row.part.closed ? nil : (row.definition, row.part)
       }
       for space in checkpoint.states {

@@ -55,32 +55,43 @@ struct SQLiteCheckpoint {
   }
 
   private func writeWindows() throws {
-    var definitions: [String: Int64] = [:]
-    // Looked up once: there are thousands of rows.
-    let insert = try database.cachedStatement(
-      sql: """
-        INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
-          aggregates, classes, definition, state)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
-          by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
-          definition = excluded.definition, state = excluded.state
-        """)
+    var insert = try RowStatement(
+      """
+      INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
+        aggregates, classes, definition, state)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
+        by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
+        definition = excluded.definition, state = excluded.state
+      """, in: database)
+    var current: WindowRowKeys?
     for row in checkpoint.windows {
-      let definition = try definitions[row.definition] ?? self.definition(row.definition)
-      definitions[row.definition] = definition
+      // Rows of one definition follow each other.
+      let keys: WindowRowKeys
+      if let current, current.definition == row.definition {
+        keys = current
+      } else {
+        keys = WindowRowKeys(row, number: try definition(row.definition))
+        current = keys
+      }
       let part = row.part
       var key = ByteWriter()
       for value in part.by { key.write(scalar: value) }
-      try insert.execute(
-        arguments: StatementArguments(
-          identity + [
-            part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
-            JSONText.object(zip(row.byNames, part.by).lazy.map { ($0, $1) }),
-            JSONText.object(row.result.aggregates.lazy.map { ($0.name, $0.value) }),
-            JSONText.object(row.result.classCounts.lazy.map { ($0.name, .int($0.count)) }), definition,
-            Data(part.state),
-          ]))
+      insert.bind(checkpoint.useCase, at: 1)
+      insert.bind(checkpoint.partition.source, at: 2)
+      insert.bind(Int64(checkpoint.partition.number), at: 3)
+      insert.bind(part.window, at: 4)
+      insert.bind(part.start, at: 5)
+      insert.bind(blob: key.bytes, at: 6)
+      insert.bind(part.end, at: 7)
+      insert.bind(part.closed ? 1 : 0, at: 8)
+      insert.bind(part.events, at: 9)
+      insert.bindText(at: 10) { $0.appendJSONObject(keys.by, part.by) { $0.appendJSON($1) } }
+      insert.bindText(at: 11) { $0.appendJSONObject(keys.aggregates, row.result.values) { $0.appendJSON($1) } }
+      insert.bindText(at: 12) { $0.appendJSONObject(keys.classes, row.result.counts) { $0.appendJSON(.int($1)) } }
+      insert.bind(keys.number, at: 13)
+      insert.bind(blob: part.state, at: 14)
+      try insert.execute()
     }
   }
 
@@ -178,6 +189,25 @@ struct SQLiteCheckpoint {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return encoder
+  }
+}
+
+/// What the rows of one window definition have in common.
+private struct WindowRowKeys {
+  let definition: String
+  /// Number of the definition in the store.
+  let number: Int64
+  /// Names as the members of JSON objects begin: quoted, with a colon.
+  let by: [[UInt8]]
+  let aggregates: [[UInt8]]
+  let classes: [[UInt8]]
+
+  init(_ row: Checkpoint.WindowRow, number: Int64) {
+    definition = row.definition
+    self.number = number
+    by = row.byNames.map(JSONText.key)
+    aggregates = row.result.names.aggregates.map(JSONText.key)
+    classes = row.result.names.classes.map(JSONText.key)
   }
 }
 

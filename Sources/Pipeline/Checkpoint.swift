@@ -144,6 +144,8 @@ public struct PartitionSnapshot: Sendable {
   public var totals: Totals
   /// Windows that are not closed, with the fingerprint of the definition they belong to.
   public var openWindows: [(definition: String, part: WindowPart)]
+  /// The latest start of a closed window of each window and definition (its fingerprint).
+  public var closedWindows: [(window: String, definition: String, through: Int64)]
   /// Entries of every state space, by name, with the fingerprint they were written under; keys ascending.
   public var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])]
   /// History rows that are not yet in a shard, in order.
@@ -153,6 +155,7 @@ public struct PartitionSnapshot: Sendable {
 
   public init(
     position: Position, sourceState: [UInt8], totals: Totals, openWindows: [(definition: String, part: WindowPart)],
+    closedWindows: [(window: String, definition: String, through: Int64)],
     states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])], tails: [HistoryTail],
     nextShard: [String: Int]
   ) {
@@ -160,6 +163,7 @@ public struct PartitionSnapshot: Sendable {
     self.sourceState = sourceState
     self.totals = totals
     self.openWindows = openWindows
+    self.closedWindows = closedWindows
     self.states = states
     self.tails = tails
     self.nextShard = nextShard

@@ -14,8 +14,10 @@ final class CommitSchedule {
   private var lastCheckpoint = ContinuousClock.now
   private var lastPosition: Position?
   private var checkpoint: Task<Void, any Error>?
+  /// Shards that the next checkpoint lists.
   private var shards: [Task<HistoryShard, any Error>] = []
-  /// The newest shard task: waiting for it means the disk has caught up.
+  /// Shards that nobody has waited for, oldest first, at most `maxShardsUnderWay`: waiting for the oldest means that the
+  /// disk has caught up. They are written in this order, so one that is done has only done ones before it.
   private var shardsUnderWay: [Task<HistoryShard, any Error>] = []
 
   /// Full shards in memory at a time: one being written and one waiting.
@@ -58,7 +60,7 @@ final class CommitSchedule {
   func settle() async {
     _ = await checkpoint?.result
     await committer.settle()
-    for shard in shards { _ = await shard.result }
+    for shard in shardsUnderWay { _ = await shard.result }
   }
 
   private func startShards(of processor: inout PartitionProcessor) async throws {

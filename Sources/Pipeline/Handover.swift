@@ -100,11 +100,13 @@ final class OrderedQueue<Element: Sendable>: Sendable {
     var next: UInt64 = 0
     var waiting: [UInt64: Element] = [:]
     var end: UInt64?
+    var isAborted = false
     var isTicking = false
     var consumer: CheckedContinuation<Turn, Never>?
 
     /// What the consumer may have now; nil if it must wait.
     mutating func take() -> Turn? {
+      if isAborted { return .end }
       if let element = waiting.removeValue(forKey: next) {
         next += 1
         return .element(element)
@@ -123,6 +125,7 @@ final class OrderedQueue<Element: Sendable>: Sendable {
   func submit(_ element: Element, ticket: UInt64) {
     update { state in
       precondition(ticket >= state.next && state.waiting[ticket] == nil, "ticket \(ticket) was submitted twice")
+      if state.isAborted { return }
       state.waiting[ticket] = element
     }
   }
@@ -133,11 +136,11 @@ final class OrderedQueue<Element: Sendable>: Sendable {
   /// Tells how many tickets were handed out in all: `next()` gives `.end` behind the last one.
   func finish(after tickets: UInt64) { update { $0.end = tickets } }
 
-  /// Gives up whatever is waiting: `next()` gives `.end` from now on.
+  /// Gives up whatever is waiting or still to come: `next()` gives `.end` from now on, whatever is called afterwards.
   func abort() {
     update { state in
       state.waiting = [:]
-      state.end = 0
+      state.isAborted = true
     }
   }
 

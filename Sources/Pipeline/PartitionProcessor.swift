@@ -55,7 +55,7 @@ struct PartitionProcessor {
     var discarded: [String] = []
     for part in stateful {
       guard let stored = snapshot.states[part.stateName] else { continue }
-      if stored.fingerprint == part.stateFingerprint {
+      if part.continues(stored.fingerprint) {
         try part.restore(from: stored.entries)
       } else {
         discarded.append(part.stateName)
@@ -65,7 +65,11 @@ struct PartitionProcessor {
     discarded += snapshot.states.keys.filter { !names.contains($0) }.sorted()
     for window in windows {
       let parts = snapshot.openWindows.filter { $0.part.window == window.window.definition.name }
-      try window.restore(parts.filter { $0.definition == window.window.fingerprint }.map(\.part))
+      let closed = snapshot.closedWindows.first {
+        $0.window == window.window.definition.name && $0.definition == window.window.fingerprint
+      }
+      try window.restore(
+        parts.filter { $0.definition == window.window.fingerprint }.map(\.part), closedThrough: closed?.through)
       if parts.contains(where: { $0.definition != window.window.fingerprint }) {
         discarded.append("window/\(window.window.definition.name)")
       }

@@ -45,17 +45,13 @@ public final class Pipeline: Sendable {
     let snapshots = try await store.restore(useCase: plan.useCase.name, source: source.name)
     try await source.open(
       resumingAt: snapshots.mapValues { ResumePoint(position: $0.position, sourceState: $0.sourceState) })
-    for (partition, snapshot) in snapshots { progress.start(partition, from: snapshot.totals) }
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()
     let failure: (any Error)? = await withTaskGroup(of: Void.self) { group in
       for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
-      // What waits for a shard must get there even if nothing more comes.
-      for (partition, snapshot) in snapshots where !snapshot.tails.isEmpty {
-        _ = start(partition, snapshot, lanes, work, &group)
-      }
+      for (partition, snapshot) in snapshots { _ = start(partition, snapshot, lanes, work, &group) }
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
           let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
@@ -86,7 +82,7 @@ public final class Pipeline: Sendable {
     }
   }
 
-  /// Opens the lane of a partition that was not seen before in this run.
+  /// Opens the lane of a partition: at once where it is stored, so that history that waits is sealed, else when it is seen.
   private func start(
     _ partition: PartitionID, _ snapshot: PartitionSnapshot?, _ lanes: Lanes, _ work: WorkQueue<Work>,
     _ group: inout TaskGroup<Void>

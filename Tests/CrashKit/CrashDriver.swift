@@ -27,17 +27,18 @@ public struct CrashDriver: Sendable {
 
   private let pulse: String
   private let useCase: String
-  private let input: String
+  private let inputs: [String]
   private let folder: String
 
   /// - Parameters:
   ///   - pulse: path of the command.
   ///   - useCase: folder of the use case.
+  ///   - inputs: files to read, in order.
   ///   - folder: where data directories are made.
-  public init(pulse: String, useCase: String, input: String, folder: String) {
+  public init(pulse: String, useCase: String, inputs: [String], folder: String) {
     self.pulse = pulse
     self.useCase = useCase
-    self.input = input
+    self.inputs = inputs
     self.folder = folder
   }
 
@@ -99,10 +100,11 @@ public struct CrashDriver: Sendable {
   private func start(_ variant: Variant, data: String) throws -> Process {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: pulse)
-    process.arguments = [
-      "run", "--use-case", useCase, "--source", input, "--data", data, "--quiet", "--checkpoint-interval", "0.05",
-      "--batch-size", String(variant.batchSize), "--workers", String(variant.workers),
-    ]
+    process.arguments =
+      [
+        "run", "--use-case", useCase, "--data", data, "--quiet", "--checkpoint-interval", "0.05",
+        "--batch-size", String(variant.batchSize), "--workers", String(variant.workers),
+      ] + inputs.flatMap { ["--source", $0] }
     process.standardOutput = FileHandle.nullDevice
     try process.run()
     return process

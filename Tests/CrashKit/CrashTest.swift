@@ -9,27 +9,30 @@ public struct CrashTest: Sendable {
   private let driver: CrashDriver
   private let pulse: String
   private let simulated: String
-  private let input: String
+  private let folder: String
   private let kills: Int
   private let events: Int
   private let seed: UInt64
+  private let minimumAnomalies: Int
   private let variants: [CrashDriver.Variant]
 
   /// - Parameters:
   ///   - useCase: folder of the use case to run.
   ///   - simulated: the use case whose generator makes the input.
   ///   - kills: how many runs are killed, spread over the variants.
+  ///   - minimumAnomalies: of each rule in the uninterrupted run; with fewer the test proves too little and fails.
   public init(
     pulse: String, useCase: String, simulated: String, folder: String, kills: Int, events: Int, seed: UInt64,
-    variants: [CrashDriver.Variant] = Self.allVariants
+    minimumAnomalies: Int, variants: [CrashDriver.Variant] = Self.allVariants
   ) {
-    input = folder + "/events.ndjson"
-    driver = CrashDriver(pulse: pulse, useCase: useCase, input: input, folder: folder)
+    driver = CrashDriver(pulse: pulse, useCase: useCase, inputs: Self.inputs(in: folder), folder: folder)
+    self.folder = folder
     self.pulse = pulse
     self.simulated = simulated
     self.kills = kills
     self.events = events
     self.seed = seed
+    self.minimumAnomalies = minimumAnomalies
     self.variants = variants
   }
 
@@ -39,18 +42,24 @@ public struct CrashTest: Sendable {
   }
 
   /// - Parameter report: is given a line on every step.
-  /// - Returns: whether anything differed.
+  /// - Returns: whether anything differed, or the test could not have shown it.
   public func run(report: (String) -> Void) throws -> Bool {
     try simulate()
     let reference = try driver.runThrough(CrashDriver.Variant(batchSize: 4096, workers: 2), name: "reference").data
     let expected = try StoredResults(dataDirectory: reference)
     for (table, rows) in expected.tables.sorted(by: { $0.key < $1.key }) { report("\(table): \(rows.count) rows") }
+    var differences = try canary(reference: reference, expected: expected, report: report)
     for (detector, count) in try StoredResults.anomalyCounts(dataDirectory: reference).sorted(by: { $0.key < $1.key }) {
       report("anomalies of \(detector): \(count)")
+      if count < minimumAnomalies { differences.append("\(detector) has fewer than \(minimumAnomalies) anomalies") }
     }
-    var differences = try canary(reference: reference, expected: expected, report: report)
+    for table in ["dead_letters", "window_parts", "history_shards"] where expected.tables[table]?.isEmpty ?? true {
+      differences.append("the input yields no \(table)")
+    }
+    if expected.tables["history_tails"]?.isEmpty == false { differences.append("a run that has ended left tails") }
     var randomness = SeededRandom(seed: seed)
     var total = 0
+    var resumes = 0
     for (index, variant) in variants.enumerated() {
       let share = kills * (index + 1) / variants.count - kills * index / variants.count
       let name = "whole-\(variant.batchSize)-\(variant.workers)"
@@ -61,16 +70,25 @@ public struct CrashTest: Sendable {
         variant, kills: share, duration: duration, expecting: expected, randomness: &randomness)
       differences += outcome.differences.map { "\(variant), killed: \($0)" }
       total += outcome.kills
+      resumes += outcome.resumes
       report(
         "\(variant): uninterrupted, and killed \(outcome.kills) times (\(outcome.resumes) with a checkpoint behind them): "
           + (differences.isEmpty ? "equal" : "DIFFERENT"))
+    }
+    if resumes < max(1, total / 3) {
+      differences.append("only \(resumes) of \(total) kills came behind a checkpoint: the input is too small")
     }
     for difference in differences { report(difference) }
     report("\(total) kills, \(differences.count) differences")
     return !differences.isEmpty
   }
 
+  private static func inputs(in folder: String) -> [String] { (1...3).map { "\(folder)/events-\($0).ndjson" } }
+
+  /// Makes the input, as three files of unequal length: the last record of a file and the first of the next are where
+  /// positions change their segment.
   private func simulate() throws {
+    let input = folder + "/events.ndjson"
     let process = Process()
     process.executableURL = URL(fileURLWithPath: pulse)
     process.arguments = [
@@ -79,6 +97,15 @@ public struct CrashTest: Sendable {
     try process.run()
     process.waitUntilExit()
     guard process.terminationStatus == 0 else { throw CrashError("simulate ended with \(process.terminationStatus)") }
+    let whole = try Data(contentsOf: URL(fileURLWithPath: input))
+    var start = 0
+    for (path, share) in zip(Self.inputs(in: folder), [0.3, 0.37, 1]) {
+      let cut = Int(Double(whole.count) * share)
+      let end = share == 1 ? whole.count : (whole[cut...].firstIndex(of: 0x0A) ?? whole.count - 1) + 1
+      try whole[start..<end].write(to: URL(fileURLWithPath: path))
+      start = end
+    }
+    try FileManager.default.removeItem(atPath: input)
   }
 
   /// Changes, removes and doubles one stored row each and checks that the comparison notices.

@@ -9,7 +9,8 @@ public struct StoredResults: Sendable {
   /// Sorted rows by table; a shard of history is a row of its path and contents.
   public private(set) var tables: [String: [String]] = [:]
 
-  /// Columns that name a row and what it says. Internal state (segments of rules, tails) may differ between runs.
+  /// Columns that name a row and what it says. Internal state (segments of rules) may differ between runs; tails must be
+  /// gone when a run has ended.
   private static let queries = [
     "anomalies": "SELECT * FROM anomalies",
     "dead_letters": "SELECT * FROM dead_letters",
@@ -18,6 +19,7 @@ public struct StoredResults: Sendable {
     SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
     """,
     "history_shards": "SELECT * FROM history_shards",
+    "history_tails": "SELECT use_case, source, partition, number, days, rows FROM history_tails",
   ]
 
   /// Reads a data directory that no run is using.

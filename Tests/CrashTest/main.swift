@@ -7,8 +7,10 @@ import Foundation
 func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 
 let arguments = CommandLine.arguments
-guard arguments.count == 6, let kills = Int(arguments[4]), let events = Int(arguments[5]) else {
-  say("usage: crash-test PULSE USE-CASE-TO-RUN USE-CASE-TO-SIMULATE KILLS EVENTS")
+guard arguments.count == 7, let kills = Int(arguments[4]), let events = Int(arguments[5]),
+  let minimum = Int(arguments[6])
+else {
+  say("usage: crash-test PULSE USE-CASE-TO-RUN USE-CASE-TO-SIMULATE KILLS EVENTS ANOMALIES-OF-EACH-RULE-AT-LEAST")
   exit(64)
 }
 
@@ -20,7 +22,7 @@ do {
   say("seed \(seed) (repeat with SEED=\(seed))")
   let failed = try CrashTest(
     pulse: arguments[1], useCase: arguments[2], simulated: arguments[3], folder: folder, kills: kills, events: events,
-    seed: seed
+    seed: seed, minimumAnomalies: minimum
   ).run { say($0) }
   if failed { exit(1) }
 } catch {

@@ -91,6 +91,26 @@ struct ChangedUseCaseTests {
     #expect(total == expected)
   }
 
+  @Test("more lateness and disorder do not open closed windows again")
+  func lateness() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.half)
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let before = try Stored(folder / "data").windows
+    try folder.write(
+      "trail/pipeline.yaml",
+      Trail.pipeline.replacingOccurrences(of: "allowed_lateness: 1m", with: "allowed_lateness: 2h")
+        .replacingOccurrences(of: "out_of_order: 5s", with: "out_of_order: 2h")
+        .replacingOccurrences(of: "max_ahead: 1h", with: "max_ahead: 4h"))
+    // Events of the first minutes again: their windows closed long ago.
+    try folder.append("events.ndjson", Trail.events(0..<200))
+    try Trail.run(folder, "events.ndjson").expect(0, saying: "the use case has changed")
+    let after = try Stored(folder / "data").windows
+    #expect(before.count > 10)
+    #expect(Set(before.filter { $0.contains("\"closed\":true") }).isSubset(of: after))
+    #expect(after.count == before.count)
+  }
+
   @Test("a window with an aggregate more: the run ends well and every list can be read")
   func aggregate() throws {
     let (folder, _) = try changing {

@@ -14,6 +14,7 @@ struct CrashTests {
     let differs = try CrashTest(
       pulse: PulseCommand.path, useCase: PulseCommand.package + "/Tests/CrashKit/UseCase",
       simulated: PulseCommand.useCase("redset"), folder: folder.path, kills: 6, events: 60_000, seed: seed,
+      minimumAnomalies: 100,
       variants: [
         CrashDriver.Variant(batchSize: 64, workers: 2), CrashDriver.Variant(batchSize: 4096, workers: 1),
       ]

@@ -28,6 +28,7 @@ public final class MemoryStore: Store {
     var snapshot: PartitionSnapshot?
     var entries: [String: (fingerprint: String, entries: [[UInt8]: [UInt8]])] = [:]
     var open: [String: (definition: String, part: WindowPart)] = [:]
+    var closed: [String: (window: String, definition: String, through: Int64)] = [:]
     var tails: [HistoryTail] = []
     var nextShard: [String: Int] = [:]
     var activations: [Activation] = []
@@ -59,6 +60,7 @@ public final class MemoryStore: Store {
         return (space.fingerprint, sorted.map { (key: $0.key, value: $0.value) })
       }
       snapshot.openWindows = state.open.sorted { $0.key < $1.key }.map(\.value)
+      snapshot.closedWindows = Array(state.closed.values)
       snapshot.tails = state.tails
       snapshot.nextShard = state.nextShard
       return [partition: snapshot]
@@ -97,6 +99,11 @@ public final class MemoryStore: Store {
         let key = "\(row.part.window) \(row.part.start) \(row.part.by)"
         state.contents.windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"
         state.open[key] = row.part.closed ? nil : (row.definition, row.part)
+        if row.part.closed {
+          let key = row.part.window + row.definition
+          let through = max(state.closed[key]?.through ?? .min, row.part.start)
+          state.closed[key] = (row.part.window, row.definition, through)
+        }
       }
       for space in checkpoint.states {
         if state.entries[space.name]?.fingerprint != space.fingerprint {
@@ -114,7 +121,7 @@ public final class MemoryStore: Store {
       }
       state.snapshot = PartitionSnapshot(
         position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
-        states: [:], tails: [], nextShard: [:])
+        closedWindows: [], states: [:], tails: [], nextShard: [:])
     }
     return []
   }

@@ -57,14 +57,16 @@ public struct DataDirectory: Sendable, Hashable {
     }
   }
 
-  /// Removes shards of a source that no checkpoint lists: a crash left them between writing and committing.
-  func removeUnlisted(useCase: String, source: String, listed: Set<String>) throws {
+  /// Removes shards of a use case that no checkpoint lists: a crash left them between writing and committing. Files with
+  /// names of another form are none of ours.
+  /// - Parameter listed: paths of all shards of the use case, whatever their source.
+  func removeUnlisted(useCase: String, listed: Set<String>) throws {
     let root = "history/" + useCase
     for day in (try? FileManager.default.contentsOfDirectory(atPath: path + "/" + root)) ?? [] {
       for file in (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(root)/\(day)")) ?? [] {
-        let isOurs = file.hasPrefix(source + "-") || file.hasPrefix("." + source + "-")
         let relative = "\(root)/\(day)/\(file)"
-        if isOurs && !listed.contains(relative) { try remove([relative]) }
+        let isShard = file.wholeMatch(of: /.+-[0-9]+-[0-9]{6,}\.arrow(\.tmp)?/) != nil
+        if isShard && !listed.contains(relative) { try remove([relative]) }
       }
     }
   }

@@ -162,26 +162,31 @@ struct SQLiteCheckpoint {
         ])
     }
     guard let keepFrom = changes.keepFrom else { return [] }
-    let expired = "FROM history_shards WHERE use_case = ? AND source = ? AND partition = ? AND day < ?"
-    let arguments: StatementArguments = [
-      checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number, keepFrom,
-    ]
+    let expired = "FROM history_shards WHERE \(Self.ofThisOrPassed) AND day < ?5"
+    let values: [(any DatabaseValueConvertible)?] = identity + [checkpoint.watermark, keepFrom]
+    let arguments = StatementArguments(values)
     let paths = try String.fetchAll(database, sql: "SELECT path " + expired, arguments: arguments)
     if !paths.isEmpty { try database.execute(sql: "DELETE " + expired, arguments: arguments) }
     return paths
   }
 
+  /// Rows of the partition, and of other sources whose watermark this one has passed: a source that is read no more
+  /// (an earlier run's standard input) would otherwise keep what it has for ever. Parameters: identity and watermark.
+  private static let ofThisOrPassed = """
+    use_case = ?1 AND (source = ?2 AND partition = ?3 OR source <> ?2 AND source IN
+      (SELECT source FROM partitions WHERE use_case = ?1 GROUP BY source HAVING max(coalesce(watermark, ?4)) <= ?4))
+    """
+
   private func removeExpired() throws {
     for (window, startsBefore) in checkpoint.windowRetention {
       try execute(
-        """
-        DELETE FROM window_parts WHERE use_case = ?1 AND source = ?2 AND partition = ?3 AND window = ?4 AND start < ?5
-        """, [window, startsBefore])
+        "DELETE FROM window_parts WHERE \(Self.ofThisOrPassed) AND window = ?5 AND start < ?6",
+        [checkpoint.watermark, window, startsBefore])
     }
     guard let keepFrom = checkpoint.resultsKeepFrom else { return }
     for (table, time) in [("anomalies", "event_time"), ("dead_letters", "watermark")] {
       try execute(
-        "DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND \(time) < ?", [keepFrom])
+        "DELETE FROM \(table) WHERE \(Self.ofThisOrPassed) AND \(time) < ?5", [checkpoint.watermark, keepFrom])
     }
   }
 
@@ -214,19 +219,20 @@ private struct WindowRowKeys {
 // MARK: - Restoring
 
 extension SQLiteCheckpoint {
-  /// What is stored of every partition of a source, and all shards the store lists for them.
+  /// What is stored of every partition of a source, and all shards the store lists for the use case.
   static func restore(
     useCase: String, source: String, from database: Database
   ) throws -> ([PartitionID: PartitionSnapshot], [HistoryShard]) {
     var snapshots: [PartitionID: PartitionSnapshot] = [:]
-    var shards: [HistoryShard] = []
     let rows = try Row.fetchAll(
       database, sql: "SELECT * FROM partitions WHERE use_case = ? AND source = ?", arguments: [useCase, source])
+    let shards = try Row.fetchAll(
+      database, sql: "SELECT * FROM history_shards WHERE use_case = ?", arguments: [useCase]
+    ).map { shard($0) }
     for row in rows {
       let partition = PartitionID(source: source, number: row["partition"])
       let identity: StatementArguments = [useCase, source, partition.number]
       let listed = try restoreShards(identity, from: database)
-      shards += listed
       var nextShard: [String: Int] = [:]
       for shard in listed { nextShard[shard.day] = max(nextShard[shard.day] ?? 0, shard.number + 1) }
       snapshots[partition] = PartitionSnapshot(
@@ -234,6 +240,7 @@ extension SQLiteCheckpoint {
         sourceState: [UInt8](row["source_state"] as Data),
         totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
         openWindows: try restoreWindows(identity, from: database),
+        closedWindows: try restoreClosed(identity, from: database),
         states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
         nextShard: nextShard)
     }
@@ -245,11 +252,13 @@ extension SQLiteCheckpoint {
   private static func restoreShards(_ identity: StatementArguments, from database: Database) throws -> [HistoryShard] {
     try Row.fetchAll(
       database, sql: "SELECT * FROM history_shards \(ofPartition) ORDER BY day, number", arguments: identity
-    ).map { row in
-      HistoryShard(
-        day: row["day"], number: row["number"], rows: row["rows"], bytes: row["bytes"], firstTime: row["first_time"],
-        lastTime: row["last_time"], temporaryPath: row["temporary_path"], path: row["path"])
-    }
+    ).map { shard($0) }
+  }
+
+  private static func shard(_ row: Row) -> HistoryShard {
+    HistoryShard(
+      day: row["day"], number: row["number"], rows: row["rows"], bytes: row["bytes"], firstTime: row["first_time"],
+      lastTime: row["last_time"], temporaryPath: row["temporary_path"], path: row["path"])
   }
 
   private static func restoreWindows(
@@ -262,6 +271,19 @@ extension SQLiteCheckpoint {
         \(ofPartition) AND closed = 0 ORDER BY window, start, by_key
         """, arguments: identity
     ).map { row in (row["definition_text"], try windowPart(row)) }
+  }
+
+  /// Windows close in the order of their starts, so the latest closed one tells which ones are.
+  private static func restoreClosed(
+    _ identity: StatementArguments, from database: Database
+  ) throws -> [(window: String, definition: String, through: Int64)] {
+    try Row.fetchAll(
+      database,
+      sql: """
+        SELECT p.window, d.text, max(p.start) FROM window_parts p JOIN window_definitions d ON d.id = p.definition
+        \(ofPartition) AND closed = 1 GROUP BY p.window, p.definition
+        """, arguments: identity
+    ).map { ($0[0], $0[1], $0[2]) }
   }
 
   /// The part a row of `window_parts` holds.

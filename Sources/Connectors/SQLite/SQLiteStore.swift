@@ -51,7 +51,7 @@ public final class SQLiteStore: Store {
       { database in try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database) },
       afterwards: { _, shards in
         try directory.publish(shards)
-        try directory.removeUnlisted(useCase: useCase, source: source, listed: Set(shards.map(\.path)))
+        try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.path)))
       })
     return snapshots
   }

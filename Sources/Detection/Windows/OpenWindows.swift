@@ -27,6 +27,8 @@ struct OpenWindows {
   private var dirty: [Int32] = []
   private var closed: [ChangedPart] = []
   private var scratch: [UInt8] = []
+  /// Windows that start here or earlier were closed under an earlier, shorter lateness and take no more events.
+  private var closedThrough = Int64.min
 
   /// A changed part with its place in the order of changes.
   private struct ChangedPart {
@@ -89,7 +91,8 @@ struct OpenWindows {
   /// Replaces the open windows by stored ones, in any order.
   /// - Throws: `CodingError` when a part cannot be read, is closed or is none of this definition; the operator is then of
   ///   no further use.
-  mutating func restore(_ openParts: [WindowPart]) throws(CodingError) {
+  mutating func restore(_ openParts: [WindowPart], closedThrough: Int64?) throws(CodingError) {
+    self.closedThrough = closedThrough ?? .min
     while queue.earliest != nil { drop(queue.removeEarliest()) }
     dirty.removeAll()
     closed.removeAll()
@@ -181,7 +184,7 @@ extension OpenWindows {
       var start = low
       var isTaken = false
       // From the latest window that holds the event to the earliest; once one has closed, so have those before it.
-      while start > oldest, grid.closing(start) > watermark {
+      while start > oldest, grid.closing(start) > watermark, start > windows.closedThrough {
         let slot = try slotOf(&windows, row, start)
         windows.entries.append(row: row, slot: slot)
         isTaken = true

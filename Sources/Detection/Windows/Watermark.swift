@@ -2,6 +2,7 @@
 // Invariants: it never goes back; what it says before an event depends only on earlier events, so cutting the events
 // into batches differently changes nothing; no time, however absurd, overflows it.
 //
+// - A changed `outOfOrder` or `maxAhead` applies from where it stands on: until the new rule has caught up, it stays there.
 // - It is unknown (`Int64.min`) before each of the first `Limits.watermarkAgreement` events: nothing is late, no event
 //   is ahead, no window closes. With the last of them it starts at their minimum, and they are replayed in their order
 //   by the rule below. An input that ends earlier never gets a watermark.
@@ -13,7 +14,7 @@
 
 /// Assigns the watermark before each event of a partition.
 public final class Watermark: Stateful {
-  private static let version: UInt8 = 1
+  private static let version: UInt8 = 2
   private static let stateKey = Array("watermark".utf8)
 
   private let outOfOrder: Int64
@@ -93,8 +94,8 @@ public final class Watermark: Stateful {
 
   private func believe(_ time: Int64) {
     highest = time
-    // `Int64.min` stays reserved for "unknown".
-    current = max(time.subtractingSaturated(outOfOrder), .min + 1)
+    // `Int64.min` stays reserved for "unknown". A watermark restored from another definition may be further.
+    current = max(time.subtractingSaturated(outOfOrder), .min + 1, current)
     horizon = current.addingSaturated(maxAhead)
   }
 }
@@ -104,8 +105,14 @@ public final class Watermark: Stateful {
 extension Watermark {
   public var stateName: String { "watermark" }
 
-  public var stateFingerprint: String {
-    "watermark \(Self.version): out of order \(outOfOrder), ahead \(maxAhead), agreement \(Limits.watermarkAgreement)"
+  /// Without the definition: event time does not go back because the use case has changed.
+  public var stateFingerprint: String { "watermark \(Self.version)" }
+
+  /// Version 1 belonged to a definition; under the same one it continues.
+  public func continues(_ fingerprint: String) -> Bool {
+    let first =
+      "watermark 1: out of order \(outOfOrder), ahead \(maxAhead), agreement \(Limits.watermarkAgreement)"
+    return fingerprint == stateFingerprint || fingerprint == first
   }
 
   /// One entry that holds everything, when it changed.
@@ -120,26 +127,31 @@ extension Watermark {
     guard entries.count <= 1 else { throw CodingError("the watermark has \(entries.count) entries, expected one") }
     var isStarted = false
     var highest = Int64.min
+    var reached = Int64.min
     var run: [Int64] = []
+    var version = Self.version
     if let entry = entries.first {
       guard entry.key == Self.stateKey else { throw CodingError("the watermark's entry has an unknown key") }
       var reader = ByteReader(entry.value)
-      let version = try reader.readByte()
-      guard version == Self.version else {
-        throw CodingError("the watermark has version \(version), expected \(Self.version)")
+      version = try reader.readByte()
+      guard (1...Self.version).contains(version) else {
+        throw CodingError("the watermark has version \(version), expected 1 to \(Self.version)")
       }
       isStarted = try reader.readBool()
       highest = try reader.readSigned()
+      // In version 1 it was always the highest believed time less the disorder.
+      if version >= 2 { reached = try reader.readSigned() }
       for _ in 0..<(try reader.readCount(upTo: Limits.watermarkAgreement - 1)) { run.append(try reader.readSigned()) }
       guard reader.isAtEnd else { throw CodingError("the watermark has \(reader.remaining) bytes too many") }
     }
     self.isStarted = isStarted
-    current = .min
+    current = reached
     horizon = .max
     self.highest = .min
     if isStarted { believe(highest) }
     self.run = run
-    lastTaken = encoded()
+    // What an earlier version wrote is written anew: the store forgets it with its fingerprint.
+    lastTaken = version == Self.version ? encoded() : []
   }
 
   private func encoded() -> [UInt8] {
@@ -147,6 +159,7 @@ extension Watermark {
     writer.write(byte: Self.version)
     writer.write(bool: isStarted)
     writer.write(signed: highest)
+    writer.write(signed: current)
     writer.write(unsigned: UInt64(run.count))
     for time in run { writer.write(signed: time) }
     return writer.bytes

@@ -51,7 +51,11 @@ public final class WindowOperator {
   public func takeChanges() -> [WindowChange] { open.takeChanges() }
 
   /// Replaces the open windows by stored ones, in any order.
+  /// - Parameter closedThrough: the latest start of a window that is stored as closed; nil when there is none. Windows up
+  ///   to it stay closed even if the definition now allows more lateness: what they hold is no longer in memory.
   /// - Throws: `CodingError` when a part cannot be read, is closed or is none of this definition; the operator is then of
   ///   no further use.
-  public func restore(_ openParts: [WindowPart]) throws(CodingError) { try open.restore(openParts) }
+  public func restore(_ openParts: [WindowPart], closedThrough: Int64? = nil) throws(CodingError) {
+    try open.restore(openParts, closedThrough: closedThrough)
+  }
 }

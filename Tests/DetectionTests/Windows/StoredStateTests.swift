@@ -41,10 +41,15 @@ struct StoredStateTests {
   @Test("the watermark, and a version that is not known")
   func watermark() throws {
     let watermark = Watermark(outOfOrder: 1_000_000, maxAhead: 1 << 40)
-    var value = try Self.example("01 01 80 A4 E8 03 00")
+    var value = try Self.example("02 01 80 A4 E8 03 80 9B EE 02 00")
     try watermark.restore(from: [(Array("watermark".utf8), value)])
-    #expect(watermark.current == 3_000_000)
-    value[0] = 2
+    #expect(watermark.current == 3_000_000 && watermark.takeChanges().isEmpty)
+    let old = Watermark(outOfOrder: 1_000_000, maxAhead: 1 << 40)
+    #expect(old.continues("watermark 1: out of order 1000000, ahead \(1 << 40), agreement 100"))
+    #expect(!old.continues("watermark 1: out of order 1, ahead \(1 << 40), agreement 100"))
+    try old.restore(from: [(Array("watermark".utf8), try Self.example("01 01 80 A4 E8 03 00"))])
+    #expect(old.current == 3_000_000 && old.takeChanges().puts.first?.value == value)
+    value[0] = 3
     #expect(throws: CodingError.self) { try watermark.restore(from: [(Array("watermark".utf8), value)]) }
   }
 

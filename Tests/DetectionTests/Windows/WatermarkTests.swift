@@ -57,6 +57,23 @@ import Testing
     #expect(marks.ahead.isEmpty)
   }
 
+  @Test func aChangedDefinitionGoesOnWhereTheOldOneStood() throws {
+    let old = Watermark(outOfOrder: 5, maxAhead: 1000)
+    _ = old.mark((0..<200).map { Int64($0) * 10 })
+    #expect(old.current == 1985)
+    let entries = old.takeChanges().puts
+    let new = Watermark(outOfOrder: 500, maxAhead: 1000)
+    #expect(new.stateFingerprint == old.stateFingerprint)
+    try new.restore(from: entries)
+    #expect(new.current == 1985)
+    let marks = new.mark([2000, 2400, 2600])
+    #expect(marks.watermarks == [1985, 1985, 1985])
+    #expect(marks.watermarkAfter == 2100)
+    let again = Watermark(outOfOrder: 500, maxAhead: 1000)
+    try again.restore(from: new.takeChanges().puts)
+    #expect(again.current == 2100)
+  }
+
   @Test func edgesOfTimeDoNotOverflow() {
     for edge in [Int64.min, Int64.max] {
       let watermark = Watermark(outOfOrder: .max, maxAhead: .max)

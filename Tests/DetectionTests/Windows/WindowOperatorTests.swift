@@ -50,6 +50,20 @@ import Testing
     #expect(run.windows.takeChanges().isEmpty)
   }
 
+  @Test func aWindowThatWasClosedStaysClosedUnderMoreLateness() throws {
+    let first = try run(windowTestDefinition(size: 10, lateness: 5), [1, 15])
+    let open = first.parts.filter { !$0.closed && $0.by != [.int(0)] }
+    let windows = WindowOperator(windowTestDefinition(size: 10, lateness: 100))
+    try windows.restore(open, closedThrough: 0)
+    let batch = windowTestBatch([WindowTestEvent(time: 2), WindowTestEvent(time: 11)])
+    var failures = 0
+    let marks = EventTimeMarks(
+      watermarks: [15, 15], ahead: Bitmap(repeating: false, count: 2), watermarkAfter: 15)
+    let late = try windows.add(batch, marks: marks, failures: &failures)
+    #expect(late?[0] == true && late?[1] == false)
+    #expect(windows.takeChanges().map(\.part.start) == [10])
+  }
+
   @Test func anEventOnTheBoundaryBelongsToTheNextWindow() throws {
     let run = try run(windowTestDefinition(size: 10, lateness: 100), [9, 10, 19, 20])
     #expect(summary(run) == ["0..<10 1", "10..<20 2", "20..<30 1"])

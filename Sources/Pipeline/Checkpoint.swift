@@ -128,6 +128,19 @@ public struct Totals: Sendable, Hashable, Codable {
   }
 }
 
+extension Totals {
+  /// The counts since an earlier moment of the same partition, without what did not change.
+  func increase(over earlier: Totals) -> Totals {
+    var change = self - earlier
+    for counts in [
+      \Totals.lateEvents, \Totals.ruleSkips, \Totals.classes, \Totals.anomalies, \Totals.deadLetters,
+    ] as [WritableKeyPath<Totals, [String: Int]>] {
+      change[keyPath: counts] = change[keyPath: counts].filter { $0.value != 0 }
+    }
+    return change
+  }
+}
+
 /// What a restart finds of one partition.
 public struct PartitionSnapshot: Sendable {
   public var position: Position
@@ -197,6 +210,7 @@ public protocol Store: Sendable {
   /// Commits results at once; the position stays. Upserts: writing again changes nothing.
   func commit(_ results: [Results]) async throws
 
-  /// Commits a checkpoint in one transaction, then gives new shards their final names.
-  func commit(_ checkpoint: Checkpoint) async throws
+  /// Commits a checkpoint in one transaction. Its new shards get their final names afterwards, by the caller.
+  /// - Returns: paths of the shards that the store no longer lists, relative to the data directory.
+  func commit(_ checkpoint: Checkpoint) async throws -> [String]
 }

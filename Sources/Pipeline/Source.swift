@@ -13,7 +13,7 @@ public enum SourceOutput: Sendable {
 /// Where to continue a partition, as the last checkpoint recorded it.
 public struct ResumePoint: Sendable, Hashable {
   public var position: Position
-  /// What the source reported with `checkpointState(of:)` when the checkpoint was taken.
+  /// What the source reported with `checkpointState(of:at:)` when the checkpoint was taken.
   public var sourceState: [UInt8]
 
   public init(position: Position, sourceState: [UInt8]) {
@@ -38,9 +38,10 @@ public protocol Source: AnyObject, Sendable {
   /// - Throws: `OperatingError` when the input cannot be read further.
   func next() async throws -> SourceOutput
 
-  /// What the source must know to continue this partition, beside the position: a file's manifest. Asked when a
-  /// checkpoint is taken; it may know more than the position has reached, never less.
-  func checkpointState(of partition: PartitionID) -> [UInt8]
+  /// What the source must know to continue this partition at `position`, beside the position: a file's manifest. Asked
+  /// when a checkpoint is taken, so it must not block; it may know more than the position has reached, never less.
+  /// - Parameter position: the `next` of a batch, or where the partition was resumed.
+  func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8]
 
   /// Called after a checkpoint that contains everything before `position` is durable.
   func acknowledge(_ partition: PartitionID, upTo position: Position) async throws

@@ -19,7 +19,7 @@ public struct StoredResults: Sendable {
     SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
     """,
     "history_shards": "SELECT * FROM history_shards",
-    "history_tails": "SELECT use_case, source, partition, day, number, rows FROM history_tails",
+    "history_tails": "SELECT use_case, source, partition, number, days, rows FROM history_tails",
   ]
 
   /// Reads a data directory that no run is using.

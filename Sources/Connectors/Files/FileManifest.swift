@@ -15,6 +15,9 @@ struct FileManifest: Sendable, Hashable {
     var opened: Opened?
     /// Size when it was read to its end and left, in bytes.
     var finalSize: Int64?
+    /// Of a file that was left or a columnar one its end; of the one a checkpoint lies in, the place of the checkpoint.
+    /// Nil where it was stored by version 1.
+    var ending: FileEnding?
   }
 
   /// What was known of a file when it was opened; the beginning is extended while a short file grows.
@@ -24,7 +27,8 @@ struct FileManifest: Sendable, Hashable {
     var format: FileFormat
   }
 
-  private static let version: UInt8 = 1
+  /// Version 1 had no endings.
+  private static let version: UInt8 = 2
 
   var entries: [Entry] = []
 
@@ -53,8 +57,29 @@ struct FileManifest: Sendable, Hashable {
       }
       writer.write(bool: entry.finalSize != nil)
       if let size = entry.finalSize { writer.write(signed: size) }
+      writer.write(bool: entry.ending != nil)
+      if let ending = entry.ending {
+        writer.write(signed: ending.end)
+        writer.write(unsigned: UInt64(ending.length))
+        writer.write(blob: ending.sha256)
+      }
     }
     return writer.bytes
+  }
+
+  /// The manifest as a checkpoint at `position` keeps it.
+  /// - Parameter ending: of the file the position lies in, at its offset; nil where it is not known.
+  func at(_ position: Position, ending: FileEnding?) -> FileManifest {
+    var manifest = self
+    for segment in entries.indices.dropFirst(Int(position.segment)) {
+      let isColumnar = entries[segment].opened?.format.isColumnar ?? false
+      if segment > Int(position.segment) {
+        manifest.entries[segment].ending = nil
+      } else if !isColumnar, entries[segment].ending?.end != position.offset {
+        manifest.entries[segment].ending = ending
+      }
+    }
+    return manifest
   }
 
   init() {}
@@ -64,11 +89,11 @@ struct FileManifest: Sendable, Hashable {
     do throws(CodingError) {
       var reader = ByteReader(bytes)
       let version = try reader.readByte()
-      guard version == Self.version else {
-        throw CodingError("its version is \(version), expected \(Self.version)")
+      guard (1...Self.version).contains(version) else {
+        throw CodingError("its version is \(version), expected 1 to \(Self.version)")
       }
       let count = try reader.readCount(upTo: bytes.count)
-      for _ in 0..<count { entries.append(try Self.entry(&reader)) }
+      for _ in 0..<count { entries.append(try Self.entry(&reader, version: version)) }
       guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
     } catch {
       throw OperatingError(
@@ -77,7 +102,7 @@ struct FileManifest: Sendable, Hashable {
     }
   }
 
-  private static func entry(_ reader: inout ByteReader) throws(CodingError) -> Entry {
+  private static func entry(_ reader: inout ByteReader, version: UInt8) throws(CodingError) -> Entry {
     var entry = Entry(path: try reader.readString())
     entry.isRotation = try reader.readBool()
     if try reader.readBool() {
@@ -89,6 +114,12 @@ struct FileManifest: Sendable, Hashable {
       entry.opened = Opened(identity: identity, beginning: beginning, format: format)
     }
     if try reader.readBool() { entry.finalSize = try reader.readSigned() }
+    if version >= 2, try reader.readBool() {
+      let end = try reader.readSigned()
+      let length = try reader.readCount(upTo: FileEnding.maxLength)
+      guard end >= Int64(length) else { throw CodingError("an ending of \(length) bytes at byte \(end)") }
+      entry.ending = FileEnding(end: end, length: length, sha256: try reader.readBlob())
+    }
     return entry
   }
 }

@@ -1,6 +1,7 @@
 // Files as a source. All files are one partition, in the order given; a segment is the ordinal of a file. A run resumes
 // in the middle of a file; with `follow`, the last file is read on as it grows and is rotated.
 
+import DequeModule
 public import Detection
 import Foundation
 public import Pipeline
@@ -12,7 +13,8 @@ import Synchronization
 /// `row` the line from 0, blank lines and the header counted (columnar files: the row).
 ///
 /// The list may be extended at its end between runs, and the last file may have grown; whatever else has changed is
-/// refused. A file is known again by path, device and inode, and the hash of its first 4096 bytes.
+/// refused. A file is known again by path, device and inode, and the hashes of its first 4096 bytes and of the last 4096
+/// before the place it was read to (of a columnar file: its last ones).
 public final class FileSource: Source {
   public let name: String
   private let stopSignal: Result<StopSignal, OperatingError>
@@ -54,14 +56,52 @@ public final class FileSource: Source {
 
   public func next() async throws -> SourceOutput { try await worker.next() }
 
-  public func checkpointState(of partition: PartitionID) -> [UInt8] { manifest.value.withLock { $0.encoded } }
+  public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] {
+    manifest.at(position).encoded
+  }
+
+  public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {
+    manifest.acknowledge(upTo: position)
+  }
 
   public func stop() { try? stopSignal.get().set() }
 }
 
-/// The manifest, written by the worker and read when a checkpoint is taken.
+/// The manifest and where batches ended, written by the worker and read when a checkpoint is taken.
 final class SharedManifest: Sendable {
-  let value = Mutex(FileManifest())
+  private struct State: Sendable {
+    var manifest = FileManifest()
+    /// The ends of the last batches, ascending: the reader is ahead of the checkpoint by those in flight.
+    var endings: Deque<(position: Position, ending: FileEnding)> = []
+  }
+
+  /// The batches in flight of several hundred workers; should it ever not suffice, a checkpoint goes without.
+  private static let capacity = 1024
+
+  private let state = Mutex(State())
+
+  func publish(_ manifest: FileManifest) { state.withLock { $0.manifest = manifest } }
+
+  func append(_ ending: FileEnding, at position: Position) {
+    state.withLock {
+      $0.endings.append((position, ending))
+      if $0.endings.count > Self.capacity { $0.endings.removeFirst() }
+    }
+  }
+
+  /// Forgets what lies before `position`, to which everything is durable.
+  func acknowledge(upTo position: Position) {
+    state.withLock { state in
+      while let first = state.endings.first, first.position < position { state.endings.removeFirst() }
+    }
+  }
+
+  func at(_ position: Position) -> FileManifest {
+    state.withLock { state in
+      let ending = state.endings.first { $0.position == position }?.ending
+      return state.manifest.at(position, ending: ending)
+    }
+  }
 }
 
 /// Reads the files on a thread of its own: reads of a file block.
@@ -127,6 +167,7 @@ actor FileWorker {
         lastData = .now
         if isTail { try checkUnchanged(reader) }
         try extendBeginning(reader)
+        try noteEnding(at: batch.next)
         return .batch(batch)
       }
       if stop.isSet { break }
@@ -144,7 +185,13 @@ actor FileWorker {
   /// Whether the file that is read is the one that is followed.
   private var isTail: Bool { follows && segment == manifest.entries.count - 1 }
 
-  private func publish() { shared.value.withLock { $0 = manifest } }
+  private func publish() { shared.publish(manifest) }
+
+  /// Notes where a batch of a text file ends, so that a checkpoint there can tell this file from another.
+  private func noteEnding(at position: Position) throws(OperatingError) {
+    guard let file, let opened = manifest.entries[segment].opened, !opened.format.isColumnar else { return }
+    shared.append(try file.ending(at: position.offset), at: position)
+  }
 
   // MARK: - Segments
 
@@ -159,8 +206,13 @@ actor FileWorker {
     }
     let file = try locator.open(manifest, segment, readTo: position.offset)
     if entry.opened == nil { manifest.entries[segment].opened = try describe(file, entry.path) }
+    if manifest.entries[segment].opened?.format.isColumnar == true, entry.ending == nil {
+      manifest.entries[segment].ending = try file.ending(at: file.status().size)
+    }
     publish()
     self.file = file
+    // What is resumed may be checkpointed again before anything is read.
+    if position.offset > 0 { try noteEnding(at: position) }
     let opened: any SegmentReader
     switch manifest.entries[segment].opened?.format ?? .ndjson {
     case .parquet, .arrow:
@@ -190,6 +242,7 @@ actor FileWorker {
   private func finishSegment(_ reader: any SegmentReader) throws(OperatingError) {
     let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
     manifest.entries[segment].finalSize = isColumnar ? try file?.status().size : reader.readOffset
+    if !isColumnar { manifest.entries[segment].ending = try file?.ending(at: reader.readOffset) }
     publish()
     file = nil
     self.reader = nil

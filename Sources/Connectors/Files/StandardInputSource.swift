@@ -52,7 +52,9 @@ public final class StandardInputSource: Source {
 
   public func next() async throws -> SourceOutput { try await worker.next() }
 
-  public func checkpointState(of partition: PartitionID) -> [UInt8] { hashes.value.withLock { $0.encoded } }
+  public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] {
+    hashes.value.withLock { $0.encoded }
+  }
 
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {
     hashes.value.withLock { $0.acknowledge(upTo: position.offset) }

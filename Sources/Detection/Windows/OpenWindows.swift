@@ -37,7 +37,7 @@ struct OpenWindows {
     let isNull: Bool
     /// The key of strings and several values.
     let key: [UInt8]
-    let part: WindowPart
+    let change: WindowChange
   }
 
   /// What changes are sorted by, without anything that is counted by reference.
@@ -67,7 +67,7 @@ struct OpenWindows {
   }
 
   /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
-  mutating func takeChanges() -> [WindowPart] {
+  mutating func takeChanges() -> [WindowChange] {
     var changes = closed
     closed.removeAll(keepingCapacity: true)
     for slot in dirty where table.slots[Int(slot)].isDirty {
@@ -77,7 +77,7 @@ struct OpenWindows {
     dirty.removeAll(keepingCapacity: true)
     var places = changes.indices.map { index in
       let change = changes[index]
-      return Place(start: change.part.start, word: change.word, isNull: change.isNull, index: Int32(index))
+      return Place(start: change.change.part.start, word: change.word, isNull: change.isNull, index: Int32(index))
     }
     places.sort { a, b in
       if a.start != b.start { return a.start < b.start }
@@ -85,7 +85,7 @@ struct OpenWindows {
       if a.isNull != b.isNull { return b.isNull }
       return changes[Int(a.index)].key.lexicographicallyPrecedes(changes[Int(b.index)].key)
     }
-    return places.map { changes[Int($0.index)].part }
+    return places.map { changes[Int($0.index)].change }
   }
 
   /// Replaces the open windows by stored ones, in any order.
@@ -267,6 +267,8 @@ extension OpenWindows {
       by: keys.scalars(word: key.word, isNull: key.isNull, bytes: table.keys[slot]), closed: closed,
       state: aggregates.encode(slot), events: aggregates.eventCount(slot))
     let word = keys.areWords ? key.word : Int64(bitPattern: key.hash)
-    return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], part: part)
+    // After `encode`, which leaves sketches sorted: their quantiles are then read off.
+    let change = WindowChange(part: part, result: aggregates.result(slot))
+    return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], change: change)
   }
 }

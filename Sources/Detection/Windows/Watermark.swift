@@ -108,6 +108,13 @@ extension Watermark {
   /// Without the definition: event time does not go back because the use case has changed.
   public var stateFingerprint: String { "watermark \(Self.version)" }
 
+  /// Version 1 belonged to a definition; under the same one it continues.
+  public func continues(_ fingerprint: String) -> Bool {
+    let first =
+      "watermark 1: out of order \(outOfOrder), ahead \(maxAhead), agreement \(Limits.watermarkAgreement)"
+    return fingerprint == stateFingerprint || fingerprint == first
+  }
+
   /// One entry that holds everything, when it changed.
   public func takeChanges() -> StateChanges {
     let value = encoded()
@@ -122,16 +129,18 @@ extension Watermark {
     var highest = Int64.min
     var reached = Int64.min
     var run: [Int64] = []
+    var version = Self.version
     if let entry = entries.first {
       guard entry.key == Self.stateKey else { throw CodingError("the watermark's entry has an unknown key") }
       var reader = ByteReader(entry.value)
-      let version = try reader.readByte()
-      guard version == Self.version else {
-        throw CodingError("the watermark has version \(version), expected \(Self.version)")
+      version = try reader.readByte()
+      guard (1...Self.version).contains(version) else {
+        throw CodingError("the watermark has version \(version), expected 1 to \(Self.version)")
       }
       isStarted = try reader.readBool()
       highest = try reader.readSigned()
-      reached = try reader.readSigned()
+      // In version 1 it was always the highest believed time less the disorder.
+      if version >= 2 { reached = try reader.readSigned() }
       for _ in 0..<(try reader.readCount(upTo: Limits.watermarkAgreement - 1)) { run.append(try reader.readSigned()) }
       guard reader.isAtEnd else { throw CodingError("the watermark has \(reader.remaining) bytes too many") }
     }
@@ -141,7 +150,8 @@ extension Watermark {
     self.highest = .min
     if isStarted { believe(highest) }
     self.run = run
-    lastTaken = encoded()
+    // What an earlier version wrote is written anew: the store forgets it with its fingerprint.
+    lastTaken = version == Self.version ? encoded() : []
   }
 
   private func encoded() -> [UInt8] {

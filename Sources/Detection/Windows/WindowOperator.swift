@@ -46,8 +46,9 @@ public final class WindowOperator {
     return late
   }
 
-  /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
-  public func takeChanges() -> [WindowPart] { open.takeChanges() }
+  /// The parts that changed since the last call or restore with their values, each once, by start and then in a fixed
+  /// order of keys.
+  public func takeChanges() -> [WindowChange] { open.takeChanges() }
 
   /// Replaces the open windows by stored ones, in any order.
   /// - Parameter closedThrough: the latest start of a window that is stored as closed; nil when there is none. Windows up

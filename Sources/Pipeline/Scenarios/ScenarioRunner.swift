@@ -71,7 +71,7 @@ public struct ScenarioRunner: Sendable {
       let results = try processor.process(StagedWork(staged: staged, records: rows.count, next: raw.next), now: .now)
       observed.anomalies += results.anomalies.map(Self.members)
       observed.deadLetters += results.deadLetters.map { Self.members($0.letter) }
-      for row in try processor.takeCheckpoint(sourceState: []).windows {
+      for row in processor.takeCheckpoint(sourceState: []).windows {
         windows[WindowIdentity(window: row.part.window, start: row.part.start, by: row.part.by)] = members(row)
       }
     }

@@ -35,7 +35,7 @@ struct FilesResumeTests {
         path: "/a",
         opened: .init(
           identity: FileIdentity(device: 1 << 40, inode: .max), beginning: FileBeginning(of: [1, 2, 3]), format: .csv),
-        finalSize: 1 << 40),
+        finalSize: 1 << 40, ending: FileEnding(end: 1 << 40, length: 3, sha256: [7, 8])),
       FileManifest.Entry(path: "/a", isRotation: true), FileManifest.Entry(path: "/ü"),
     ]
     let bytes = manifest.encoded
@@ -43,6 +43,66 @@ struct FilesResumeTests {
     for length in 0..<bytes.count {
       #expect(throws: OperatingError.self) { try FileManifest(decoding: Array(bytes[..<length])) }
     }
+  }
+
+  /// Numbered lines, some 20 KB of them: much more than the hash of the beginning covers.
+  private static let lines = (0..<2000).map { "line \($0)\n" }
+
+  @Test("a file replaced by one of the same size and beginning is refused, wherever it was left")
+  func sameSizeAndBeginning() async throws {
+    let folder = try Folder()
+    let paths = try ["a", "b"].map { try folder.write(Self.lines.joined(), to: $0) }
+    let points = try await read(FileSource(paths: paths, batchRows: 500)).points.map(\.0)
+    func refused(_ name: String, _ index: Int, _ point: ResumePoint) async throws {
+      var changed = Self.lines
+      changed[index] = changed[index].replacing("line", with: "LINE")
+      try folder.write(changed.joined(), to: name)
+      let error = try await failure(of: FileSource(paths: paths), from: point)
+      let expected = ["\(folder(name)) is not the file", "before byte", "--reset"]
+      #expect(error.kind == .input && expected.allSatisfy { error.description.contains($0) }, "\(error)")
+      try folder.write(Self.lines.joined(), to: name)
+    }
+    // Half of the first file is read; the first is left and half of the second read; both are at their end.
+    try await refused("a", 990, points[1])
+    try await refused("a", 1990, points[5])
+    try await refused("b", 990, points[5])
+    try await refused("b", 1999, points[7])
+    for (index, point) in points.enumerated() {
+      let rest = try await read(FileSource(paths: paths), from: point)
+      #expect(rest.items.count == 4000 - 500 * (index + 1))
+    }
+    // What was not read yet may be anything.
+    var other = Self.lines
+    other[1500] = "another line\n"
+    try folder.write(other.joined(), to: "b")
+    #expect(try await read(FileSource(paths: paths), from: points[5]).texts.contains("another line"))
+  }
+
+  @Test("a manifest of version 1, without endings, still resumes; a newer version is refused")
+  func versions() async throws {
+    let folder = try Folder()
+    let path = try folder.write(Self.lines.joined(), to: "a")
+    let point = try #require(try await read(FileSource(paths: [path], batchRows: 500)).points.first?.0)
+    let opened = try #require(try FileManifest(decoding: point.sourceState).entries[0].opened)
+    var writer = ByteWriter()
+    writer.write(byte: 1)
+    writer.write(unsigned: 1)
+    writer.write(string: path)
+    writer.write(bool: false)
+    writer.write(bool: true)
+    writer.write(unsigned: opened.identity.device)
+    writer.write(unsigned: opened.identity.inode)
+    writer.write(unsigned: UInt64(opened.beginning.length))
+    writer.write(blob: opened.beginning.sha256)
+    writer.write(string: opened.format.rawValue)
+    writer.write(bool: false)
+    let old = ResumePoint(position: point.position, sourceState: writer.bytes)
+    let rest = try await read(FileSource(paths: [path]), from: old)
+    #expect(rest.items.count == 1500)
+    #expect(try FileManifest(decoding: rest.points[0].0.sourceState).entries[0].ending?.length == 4096)
+    let newer = ResumePoint(position: point.position, sourceState: [3] + writer.bytes.dropFirst())
+    let error = try await failure(of: FileSource(paths: [path]), from: newer)
+    #expect(error.description.contains("its version is 3, expected 1 to 2"), "\(error)")
   }
 
   @Test("a grown last file and a longer list go on; rows stay those of one run")

@@ -99,7 +99,7 @@ func readOn(_ source: some Source, batches: Int = .max, items: Int = .max) async
     let items = batch.items
     #expect(items.last.map { $0.position < batch.next } == true)
     reading.items += items
-    let state = source.checkpointState(of: partition)
+    let state = source.checkpointState(of: partition, at: batch.next)
     reading.points.append((ResumePoint(position: batch.next, sourceState: state), reading.items.count))
   }
   return reading

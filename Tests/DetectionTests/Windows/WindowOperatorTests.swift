@@ -61,7 +61,7 @@ import Testing
       watermarks: [15, 15], ahead: Bitmap(repeating: false, count: 2), watermarkAfter: 15)
     let late = try windows.add(batch, marks: marks, failures: &failures)
     #expect(late?[0] == true && late?[1] == false)
-    #expect(windows.takeChanges().map(\.start) == [10])
+    #expect(windows.takeChanges().map(\.part.start) == [10])
   }
 
   @Test func anEventOnTheBoundaryBelongsToTheNextWindow() throws {

@@ -154,7 +154,7 @@ import Testing
         watermarks: [Int64](repeating: .min, count: 50), ahead: Bitmap(repeating: false, count: 50),
         watermarkAfter: .max)
       _ = try windows.add(batch, marks: marks, failures: &failures)
-      for changed in windows.takeChanges() { _ = try WindowResult.merge([changed, changed], of: window) }
+      for changed in windows.takeChanges() { _ = try WindowResult.merge([changed.part, changed.part], of: window) }
     }
     #expect(refused > 0)
   }

@@ -9,10 +9,13 @@ actor Committer {
   private let source: any Source
   private let history: HistoryWriter
   private var waiting: [Results] = []
+  /// Raw bytes of dead letters and text of anomalies in `waiting`.
+  private var waitingBytes = 0
   private var writing: Task<Void, any Error>?
 
   /// Results that may wait before the lane does: at hundreds of anomalies a batch some megabytes.
   private static let maxWaiting = 64
+  private static let maxWaitingBytes = 16 << 20
 
   init(store: any Store, source: any Source, history: HistoryWriter) {
     self.store = store
@@ -23,8 +26,9 @@ actor Committer {
   /// Commits results soon, together with whatever else is waiting by then.
   func commit(_ results: Results) async throws {
     waiting.append(results)
+    waitingBytes += results.bytes
     if writing == nil { writing = Task { try await self.writeWaiting() } }
-    if waiting.count > Self.maxWaiting { try await drain() }
+    if waiting.count > Self.maxWaiting || waitingBytes > Self.maxWaitingBytes { try await drain() }
   }
 
   /// Commits everything handed over before, then the checkpoint with its history, then tells the source.
@@ -51,6 +55,7 @@ actor Committer {
     while !waiting.isEmpty {
       let results = waiting
       waiting = []
+      waitingBytes = 0
       try await store.commit(results)
     }
     writing = nil

@@ -29,14 +29,17 @@ struct HistoryBuffer {
     var slices: [Slice] = []
     /// Rows that wait, with those of the batch at hand that are not in a slice yet.
     var count = 0
+    /// Bytes of text of these rows.
+    var bytes = 0
     /// Waiting rows that stored tails cover.
     var tailedCount = 0
     var nextShard = 0
     /// When the first of the waiting rows came.
     var openedAt: ContinuousClock.Instant?
 
-    mutating func add(_ rows: Int, _ now: ContinuousClock.Instant) {
+    mutating func add(_ rows: Int, bytes: Int, _ now: ContinuousClock.Instant) {
       count += rows
+      self.bytes += bytes
       if openedAt == nil { openedAt = now }
     }
   }
@@ -45,6 +48,9 @@ struct HistoryBuffer {
   /// One and a half shards, so that a day can fill its shards while the rest of others waits. Events of `d` days in any
   /// order give shards of about 2 · `maxWaitingRows` / d rows.
   static let maxWaitingRows = Limits.shardRows * 3 / 2
+  /// Bytes of text that wait, of all days: with the row that reaches them the day with most text is cut. Bounds memory
+  /// where events are large: at this size there are at most three such shards in memory (`CommitSchedule`).
+  static let maxWaitingBytes = 32 << 20
   /// Slices are joined up to this many rows: a default batch is left alone.
   static let mergedRows = 2_048
   /// Rows of a batch are copied out of it unless they are at least one in so many of its rows: a slice that is not a copy
@@ -58,9 +64,11 @@ struct HistoryBuffer {
   private let folder: String
   private let stem: String
   private let maxWaiting: Int
+  private let maxBytes: Int
   /// By number since 1970-01-01.
   private var days: [Int64: Day] = [:]
   private var waitingRows = 0
+  private var waitingBytes = 0
   private(set) var jobs: [ShardJob] = []
   private var nextTail = 0
   /// Whether stored tails hold rows that are in shards now.
@@ -71,15 +79,17 @@ struct HistoryBuffer {
   ///   - folder: where shards go, relative to the data directory: `history/redset`.
   ///   - partition: names the shards.
   ///   - maxWaiting: rows that wait at most.
+  ///   - maxBytes: bytes of text that wait at most.
   init(
     layout: HistoryLayout, timeColumn: Int, folder: String, partition: PartitionID,
-    maxWaiting: Int = Self.maxWaitingRows
+    maxWaiting: Int = Self.maxWaitingRows, maxBytes: Int = Self.maxWaitingBytes
   ) {
-    precondition(maxWaiting > 0, "a row waits at least for its batch to end")
+    precondition(maxWaiting > 0 && maxBytes > 0, "a row waits at least for its batch to end")
     self.layout = layout
     self.timeColumn = timeColumn
     self.folder = folder
     self.maxWaiting = maxWaiting
+    self.maxBytes = maxBytes
     stem = "\(partition.source)-\(partition.number)"
   }
 
@@ -94,6 +104,7 @@ struct HistoryBuffer {
       guard tail.rows == rows.count else {
         throw CodingError("history tail \(tail.number) has \(rows.count) rows, expected \(tail.rows)")
       }
+      let weights = RowWeights(rows.columns)
       var start = 0
       for part in tail.days {
         let number = try Self.number(of: part.day)
@@ -101,7 +112,10 @@ struct HistoryBuffer {
         var day = days.removeValue(forKey: number) ?? Day()
         if rows.layout == layout {
           day.slices.append(slice)
+          let bytes = weights.bytes(of: start..<start + part.rows)
           day.count += part.rows
+          day.bytes += bytes
+          waitingBytes += bytes
           day.tailedCount += part.rows
           day.openedAt = day.openedAt ?? now
           waitingRows += part.rows
@@ -122,6 +136,7 @@ struct HistoryBuffer {
   mutating func append(_ columns: [Column], eventTimes: [Int64], now: ContinuousClock.Instant) {
     // Rows of this batch that are counted and not in a slice yet, by day.
     var runs: [Int64: [Range<Int>]] = [:]
+    let weights = RowWeights(columns)
     var start = 0
     while start < eventTimes.count {
       let number = Self.dayNumber(of: eventTimes[start])
@@ -129,19 +144,23 @@ struct HistoryBuffer {
       let limit = min(eventTimes.count, start + room)
       var end = start + 1
       while end < limit, Self.dayNumber(of: eventTimes[end]) == number { end += 1 }
+      let bytes: Int
+      (end, bytes) = weights.run(of: start..<end, reaching: maxBytes - waitingBytes)
       runs[number, default: []].append(start..<end)
-      days[number, default: Day()].add(end - start, now)
+      days[number, default: Day()].add(end - start, bytes: bytes, now)
       waitingRows += end - start
+      waitingBytes += bytes
       start = end
       if days[number]?.count ?? 0 >= Limits.shardRows { cut(number, &runs, columns) }
       // One cut makes room: the fullest day holds at least the row that just came.
-      if waitingRows >= maxWaiting, let fullest = fullestDay { cut(fullest, &runs, columns) }
+      if waitingRows >= maxWaiting, let fullest = fullestDay(by: \.count) { cut(fullest, &runs, columns) }
+      if waitingBytes >= maxBytes, let fullest = fullestDay(by: \.bytes) { cut(fullest, &runs, columns) }
     }
     for (number, runs) in runs { collect(runs, of: number, columns) }
   }
 
-  private var fullestDay: Int64? {
-    days.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }?.key
+  private func fullestDay(by size: (Day) -> Int) -> Int64? {
+    days.max { (size($0.value), $1.key) < (size($1.value), $0.key) }?.key
   }
 
   private mutating func cut(_ number: Int64, _ runs: inout [Int64: [Range<Int>]], _ columns: [Column]) {
@@ -222,6 +241,7 @@ struct HistoryBuffer {
     jobs.append(ShardJob(rows: rows, shard: shard(of: Self.name(of: number), number: day.nextShard, rows: rows)))
     if day.tailedCount > 0 { tailsAreStale = true }
     waitingRows -= day.count
+    waitingBytes -= day.bytes
     day = Day(nextShard: day.nextShard + 1)
     days[number] = day
   }

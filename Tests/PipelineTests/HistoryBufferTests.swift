@@ -12,16 +12,18 @@ struct HistoryBufferTests {
     HistoryLayout.Column(name: "text", type: .string),
   ])
 
-  private static func make() -> HistoryBuffer {
+  private static func make(maxBytes: Int = 1 << 30) -> HistoryBuffer {
     HistoryBuffer(
       layout: layout, timeColumn: 0, folder: "history/test", partition: PartitionID(source: "s", number: 0),
-      maxWaiting: 3_000)
+      maxWaiting: 3_000, maxBytes: maxBytes)
   }
 
+  /// Every 50th row has a long text.
   private static func columns(_ times: ArraySlice<Int64>) -> [Column] {
-    [
+    let texts = times.indices.map { "row \($0)" + ($0 % 50 == 0 ? String(repeating: "x", count: 3_000) : "") }
+    return [
       Column(.timestamp(Array(times))), Column(.int(times.indices.map { Int64($0) })),
-      Column(.string(StringColumn(times.indices.map { "row \($0)" }))),
+      Column(.string(StringColumn(texts))),
     ]
   }
 
@@ -55,8 +57,10 @@ struct HistoryBufferTests {
     return "\(job.shard.path) \(job.shard.firstTime) \(job.shard.lastTime) \(rows)"
   }
 
-  private static func shards(_ times: [Int64], batch: Int, restartEvery: Int?) throws -> [String] {
-    var buffer = make()
+  private static func shards(
+    _ times: [Int64], batch: Int, restartEvery: Int?, maxBytes: Int = 1 << 30
+  ) throws -> [String] {
+    var buffer = make(maxBytes: maxBytes)
     var stored: [(tail: HistoryTail, rows: HistoryRows)] = []
     var nextShard: [String: Int] = [:]
     var shards: [String] = []
@@ -75,7 +79,7 @@ struct HistoryBufferTests {
       if let dropBelow { stored.removeAll { $0.tail.number < dropBelow } }
       if let added { stored.append((HistoryTail(number: added.number, days: added.days, bytes: []), added.rows)) }
       if index % restartEvery == 0 {
-        buffer = make()
+        buffer = make(maxBytes: maxBytes)
         try buffer.restore(stored, nextShard: nextShard, now: .now)
       }
     }
@@ -90,6 +94,20 @@ struct HistoryBufferTests {
     let expected = try Self.shards(times, batch: 20_000, restartEvery: nil)
     for (batch, restart) in [(1000, nil), (7, nil), (1000, 3), (64, 6), (333, 12)] {
       let shards = try Self.shards(times, batch: batch, restartEvery: restart)
+      #expect(shards == expected, "batches of \(batch), restarted every \(restart ?? 0)")
+    }
+  }
+
+  @Test("large rows are cut by their bytes, at the same row whatever the batches are", arguments: [1, 40])
+  func bytes(days: Int64) throws {
+    let times = Self.times(10_000, days: days)
+    let expected = try Self.shards(times, batch: 10_000, restartEvery: nil, maxBytes: 40_000)
+    // 10,000 rows of 8 bytes and 60 more on average.
+    #expect(expected.count > 10_000 * 65 / 40_000)
+    // The bound, and at most the row that reached it.
+    #expect(expected.allSatisfy { $0.utf8.count < 40_000 * 2 })
+    for (batch, restart) in [(1000, nil), (7, nil), (1000, 3), (64, 6)] {
+      let shards = try Self.shards(times, batch: batch, restartEvery: restart, maxBytes: 40_000)
       #expect(shards == expected, "batches of \(batch), restarted every \(restart ?? 0)")
     }
   }

@@ -256,7 +256,9 @@ extension UseCaseReader {
   private mutating func pattern(_ node: YAMLNode) -> String? {
     guard let text = reader.text(node, what: "`pattern`", expected: "a regular expression") else { return nil }
     guard let problem = Decoder.problem(inPattern: text.text) else { return text.text }
-    reader.report(node.location, "`pattern` is not a regular expression: \(problem)", found: node.description)
+    reader.report(
+      text.location(ofOffset: problem.offset), "wrong `pattern`: \(problem.message)", expected: problem.expected,
+      found: node.description)
     return nil
   }
 

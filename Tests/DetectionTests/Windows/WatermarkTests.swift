@@ -154,7 +154,7 @@ import Testing
     }
     func note(_ time: Int64, joins: Bool) {
       run.append((time, joins))
-      if run.count { !$0.joins } * 10 > joined.count { run = [] }
+      if (run.count - joined.count) * 10 > joined.count { run = [] }
     }
     func take(_ time: Int64) -> Bool {
       guard let high = highest else { return false }

@@ -14,23 +14,20 @@ import Testing
     (#"\d{2,3}"#, "1", false), (#"\d{2,3}"#, "123", true), (#"\d{2,3}"#, "1234", false), (#"\d{2,}"#, "12345", true),
     (#"\d{3}"#, "123", true), (#"\w+@\w+\.(com|org)"#, "a_b@c.org", true), (#"\w+"#, "é", false), (#"\s"#, "\t", true),
     ("a|bc|", "bc", true), ("a|bc|", "", true), ("(?:ab)*", "ababab", true), ("(ab)*?c?", "abc", true),
-    ("^abc$", "abc", true), ("a^b", "ab", false), ("^*", "", false), ("(^a|b)+", "ab", true), ("(^a|b)+", "ba", false),
-    ("$^", "", true), ("(a*)*", "aaa", true), ("(a|b|())+", "abba", true), (#"[\]\-a]+"#, "]-a", true), ("[a-]", "-", true),
+    ("^abc$", "abc", true), ("a^b", "ab", false), ("(^a|b)+", "ab", true), ("(^a|b)+", "ba", false),
+    ("$^", "", true), ("(a*)*", "aaa", true), ("(a|b|())+", "abba", true), (#"[\]\-a]+"#, "]-a", true),
+    ("[a-]", "-", true),
     (#"\x41\u00e9"#, "Aé", true), (#"\."#, "x", false), (#"[\d-]+"#, "12-3", true), ("é", "é", true), ("€+", "€€", true),
     ("a{0}", "", true), ("a}]", "a}]", true),
   ])
   func examples(_ pattern: String, _ text: String, _ isMatch: Bool) throws {
-    if pattern == "^*" {
-      #expect(throws: PatternError.self) { try Pattern(pattern) }
-    } else {
-      #expect(try matches(pattern, text) == isMatch, "/\(pattern)/ on \(text)")
-    }
+    #expect(try matches(pattern, text) == isMatch, "/\(pattern)/ on \(text)")
   }
 
   @Test(arguments: [
-    ("ab(c", 2), ("ab)", 2), ("*a", 0), ("a**", 2), ("a{2", 1), ("a{3,2}", 1), ("a{1001}", 1), ("[abc", 0), ("[z-a]", 1),
-    ("[]", 0), ("[a[:alpha:]]", 2), ("[a&&b]", 2), (#"é\b"#, 2), (#"(a)\1"#, 3), (#"\p{L}"#, 0), ("(?=a)", 0), ("(?i)a", 0),
-    ("a++", 2), (#"\x4"#, 0), (#"\ud800"#, 0), (#"a\"#, 1), ("((a{100}){100}){100}", 0), ("(a{1000}){3}", 0),
+    ("^*", 1), ("ab(c", 2), ("ab)", 2), ("*a", 0), ("a**", 2), ("a{2", 1), ("a{3,2}", 1), ("a{1001}", 1), ("[abc", 0),
+    ("[z-a]", 1), ("[]", 0), ("[a[:alpha:]]", 2), ("[a&&b]", 2), (#"é\b"#, 2), (#"(a)\1"#, 3), (#"\p{L}"#, 0), ("(?=a)", 0),
+    ("(?i)a", 0), ("a++", 2), (#"\x4"#, 0), (#"\ud800"#, 0), (#"a\"#, 1), ("((a{100}){100}){100}", 0), ("(a{1000}){3}", 0),
   ])
   func refusals(_ pattern: String, _ offset: Int) {
     let error = #expect(throws: PatternError.self) { try Pattern(pattern) }

@@ -151,7 +151,9 @@ struct PatternParser {
         }
       }
       let node = try alternatives()
-      guard skip(")") else { throw error("a group is not closed", at: first, expected: "`)`, or `\\(` for the character") }
+      guard skip(")") else {
+        throw error("a group is not closed", at: first, expected: "`)`, or `\\(` for the character")
+      }
       return (node, true)
     default: return (.one(of: ScalarSet([next.value...next.value])), true)
     }
@@ -222,7 +224,8 @@ struct PatternParser {
       at += 1
       let upper = try classMember(from: first)
       guard let low = lower.single, let high = upper.single, low <= high else {
-        throw error("a range of characters ends before it begins", at: start, expected: "`a-z`, or `\\-` for the character")
+        throw error(
+          "a range of characters ends before it begins", at: start, expected: "`a-z`, or `\\-` for the character")
       }
       ranges.append(low...high)
     }
@@ -242,7 +245,8 @@ struct PatternParser {
     if next == "\\" { return try escape(from: start) }
     if next == "[" { throw error("a class holds another", at: start, expected: "`\\[` for the character") }
     if next == peek(), next == "&" || next == "-" || next == "~" || next == "|" {
-      throw error("`\(next)\(next)` in a class means different things in different places", at: start,
+      throw error(
+        "`\(next)\(next)` in a class means different things in different places", at: start,
         expected: "`\\\(next)` for the character")
     }
     return (ScalarSet([next.value...next.value]), next.value)
@@ -268,7 +272,8 @@ struct PatternParser {
     case "x": return single(try hexadecimal(2, from: first))
     case "u": return single(try hexadecimal(4, from: first))
     case "1"..."9":
-      throw error("a back-reference is not supported", at: first, expected: "a check in `checks` that compares the fields")
+      throw error(
+        "a back-reference is not supported", at: first, expected: "a condition in `checks` that compares the parts")
     default:
       guard next.value >= 0x80 || !ScalarSet.word.contains(next.value) else {
         throw error(

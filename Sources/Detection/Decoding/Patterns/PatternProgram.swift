@@ -24,7 +24,8 @@ struct PatternProgram: Sendable {
     let node = try PatternParser.parse(text)
     guard Self.size(node) < Limits.maxPatternSteps else {
       throw PatternError(
-        offset: 0, message: "the pattern has more than \(Limits.maxPatternSteps) steps when its repetitions are written out",
+        offset: 0,
+        message: "the pattern has more than \(Limits.maxPatternSteps) steps when its repetitions are written out",
         expected: "`max_length` where only the length matters, or fewer repetitions")
     }
     append(node)

@@ -11,6 +11,8 @@ final class StringBuilder {
   private var table: [UInt32] = []
   /// Batches still to be built plain before a dictionary is tried again, and how many that is after the next failure.
   private var patience = 0
+  /// Entries that were looked at in vain for the dictionary under construction.
+  private var collisions = 0
   private var penalty = 4
 
   /// Smallest number of distinct values below which a dictionary is always worth it.
@@ -93,6 +95,7 @@ final class StringBuilder {
     offsets = [0]
     bytes.removeAll(keepingCapacity: true)
     hashes.removeAll(keepingCapacity: true)
+    collisions = 0
     var isComplete = true
     // SAFETY: rows are written one after another, and `initialized` is how many were.
     let codes = [UInt32](unsafeUninitializedCapacity: run.count) { codes, initialized in
@@ -103,7 +106,8 @@ final class StringBuilder {
         codes[row] = code(of: source)
         initialized = row + 1
         // Judged early, so that a column without repetition costs a small part of a batch.
-        if hashes.count > Self.smallDictionary, hashes.count > most || hashes.count > row / 2 {
+        let isDiverse = hashes.count > most || hashes.count > row / 2 || collisions > run.count
+        if hashes.count > Self.smallDictionary, isDiverse {
           isComplete = false
           return
         }
@@ -125,6 +129,7 @@ final class StringBuilder {
       let entry = Int(found) - 1
       if hashes[entry] == hash, isEqual(entry, source) { return UInt32(entry) }
       slot = (slot + 1) & mask
+      collisions += 1
     }
     bytes.append(contentsOf: source)
     offsets.append(UInt32(bytes.count))
@@ -157,8 +162,8 @@ final class StringBuilder {
     }
   }
 
-  /// A multiplicative hash of the bytes, a word at a time. Crafted collisions cost time only up to the number of
-  /// distinct values that a dictionary may have.
+  /// A multiplicative hash of the bytes, a word at a time. Where many collide, as only crafted ones do, the column is
+  /// built plain.
   @inline(__always)
   private static func hash(_ source: UnsafeRawBufferPointer) -> UInt64 {
     let factor: UInt64 = 0x9E37_79B9_7F4A_7C15

@@ -210,7 +210,7 @@ extension OpenWindows {
 
   @inline(__always)
   private func hash(_ start: Int64, word: Int64, isNull: Bool, _ key: [UInt8]) -> UInt64 {
-    if !keys.areWords { return WindowTable.hash(ValueHash.hash(key, key.indices), start) }
+    if !keys.areWords { return WindowTable.hash(TableHash.hash(key, key.indices), start) }
     return WindowTable.hash(isNull ? 0x5851_F42D_4C95_7F2D : UInt64(bitPattern: word), start)
   }
 
@@ -266,7 +266,9 @@ extension OpenWindows {
       window: name, start: key.start, end: key.start + grid.size,
       by: keys.scalars(word: key.word, isNull: key.isNull, bytes: table.keys[slot]), closed: closed,
       state: aggregates.encode(slot), events: aggregates.eventCount(slot))
-    let word = keys.areWords ? key.word : Int64(bitPattern: key.hash)
+    // That of the table differs between processes.
+    let bytes = table.keys[slot]
+    let word = keys.areWords ? key.word : Int64(bitPattern: ValueHash.hash(bytes, bytes.indices))
     return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], part: part)
   }
 }

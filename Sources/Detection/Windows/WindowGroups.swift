@@ -34,12 +34,12 @@ struct WindowGroups {
   private static func number(_ strings: StringColumn) -> (codes: [Int32], count: Int) {
     if let codes = strings.codes { return (codes.map { Int32(bitPattern: $0) }, strings.entryCount) }
     return number(
-      strings.count, hash: { ValueHash.hash(strings.bytes, strings.range(of: $0)) },
+      strings.count, hash: { TableHash.hash(strings.bytes, strings.range(of: $0)) },
       areEqual: { strings.bytes[strings.range(of: $0)] == strings.bytes[strings.range(of: $1)] })
   }
 
   private static func number(_ words: [UInt64]) -> (codes: [Int32], count: Int) {
-    number(words.count, hash: { ValueHash.hash(word: words[$0]) }, areEqual: { words[$0] == words[$1] })
+    number(words.count, hash: { TableHash.hash(words[$0]) }, areEqual: { words[$0] == words[$1] })
   }
 
   /// Numbers rows by equality, in the order in which their values first occur.

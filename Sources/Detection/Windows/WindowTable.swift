@@ -27,9 +27,7 @@ struct WindowTable {
 
   /// The hash of a key with its start.
   @inline(__always)
-  static func hash(_ key: UInt64, _ start: Int64) -> UInt64 {
-    ValueHash.hash(word: key ^ UInt64(bitPattern: start) &* 0x9E37_79B1_85EB_CA87)
-  }
+  static func hash(_ key: UInt64, _ start: Int64) -> UInt64 { TableHash.hash(key, UInt64(bitPattern: start)) }
 
   /// The slot of a window with a word key; nil if it is not open.
   @inline(__always)

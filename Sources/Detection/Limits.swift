@@ -48,9 +48,13 @@ public enum Limits {
   /// Depth of an expression's tree: evaluation recurses, one frame a level.
   public static let maxExpressionDepth = 200
 
-  /// Longest string that `||`, `concat` and `replace` compute, in bytes; beyond, the result is NULL and counted. A batch
-  /// of the most rows then stays below the 4 GiB that a string column can address.
+  /// Longest string that an expression computes, in bytes; beyond, the result is NULL and counted. A batch of the most
+  /// rows then stays below the 4 GiB that a string column can address, also where all rows share one large value.
   public static let maxComputedStringBytes = 65_535
+
+  /// Bytes beyond which the strings of a column are shared between rows rather than written out: far beyond a batch of
+  /// records, far below the 4 GiB that a string column can address.
+  public static let maxPlainStringBytes = 1 << 28
 
   /// Windows one event may belong to (size / every of a sliding window): the cost of an event is proportional to it.
   public static let maxWindowOverlap = 64

@@ -47,7 +47,7 @@ final class StringBuilder {
       }
       initialized = run.count + 1
     }
-    precondition(total <= Int(UInt32.max), "a string column of more than 4 GiB")
+    if total > Limits.maxPlainStringBytes { return shared(run, text, accepted) }
     // SAFETY: row i writes its own bytes and up to `step` behind them, which the next row or the slack takes; reads stay
     // within the padding behind the text. Exactly `total` bytes are initialised when the last row is done.
     let bytes = [UInt8](unsafeUninitializedCapacity: total + Self.step) { bytes, initialized in
@@ -59,6 +59,28 @@ final class StringBuilder {
       initialized = total
     }
     return StringColumn(offsets: offsets, bytes: bytes)
+  }
+
+  /// The column with an entry for each place in the text that cells point to. In a columnar file thousands of rows may
+  /// share one large value of a dictionary: written out they would exceed what offsets can address, shared they take no
+  /// more than the file's own column.
+  private func shared(_ run: CellRun, _ text: CellText, _ accepted: UInt32) -> StringColumn {
+    var offsets: [UInt32] = [0, 0]
+    var bytes: [UInt8] = []
+    var entries: [UInt64: UInt32] = [:]
+    let codes = (0..<run.count).map { row -> UInt32 in
+      let tag = run.tags[row]
+      guard accepted >> UInt32(tag) & 1 != 0 else { return 0 }
+      // Lengths stay below 2^31, so nothing is lost; the lowest bit tells text of the arena from that of the buffer.
+      let place = run.payloads[row] << 1 | (tag == CellTag.unescaped ? 1 : 0)
+      if let entry = entries[place] { return entry }
+      bytes.append(contentsOf: text.bytes(tag, run.payloads[row]))
+      precondition(bytes.count <= Int(UInt32.max), "a string column of more than 4 GiB")
+      offsets.append(UInt32(bytes.count))
+      entries[place] = UInt32(offsets.count - 2)
+      return UInt32(offsets.count - 2)
+    }
+    return StringColumn(offsets: offsets, bytes: bytes, codes: codes)
   }
 
   /// Copies `source` to `target`, of which `step` more bytes may be overwritten, and returns its end there.

@@ -214,7 +214,10 @@ extension StringColumn {
   /// The strings with `value` in the rows that are not set in `validity`; always with a dictionary if it had one.
   fileprivate func filled(with value: String, _ validity: Bitmap) -> StringColumn {
     let addition = Array(value.utf8)
-    if let codes {
+    // A long default is written once where repeating it would take much.
+    let missing = count - validity.setCount
+    if codes != nil || bytes.count + missing * addition.count > Limits.maxPlainStringBytes {
+      let codes = codes ?? (0..<UInt32(count)).map { $0 }
       let code = UInt32(entryCount)
       return StringColumn(
         offsets: offsets + [UInt32(bytes.count + addition.count)], bytes: bytes + addition,

@@ -17,7 +17,8 @@ import Testing
     ("^abc$", "abc", true), ("a^b", "ab", false), ("(^a|b)+", "ab", true), ("(^a|b)+", "ba", false),
     ("$^", "", true), ("(a*)*", "aaa", true), ("(a|b|())+", "abba", true), (#"[\]\-a]+"#, "]-a", true),
     ("[a-]", "-", true),
-    (#"\x41\u00e9"#, "Aé", true), (#"\."#, "x", false), (#"[\d-]+"#, "12-3", true), ("é", "é", true), ("€+", "€€", true),
+    (#"\x41\u00e9"#, "Aé", true), (#"\."#, "x", false), (#"[\d-]+"#, "12-3", true), ("é", "é", true),
+    ("€+", "€€", true),
     ("a{0}", "", true), ("a}]", "a}]", true),
   ])
   func examples(_ pattern: String, _ text: String, _ isMatch: Bool) throws {
@@ -26,8 +27,10 @@ import Testing
 
   @Test(arguments: [
     ("^*", 1), ("ab(c", 2), ("ab)", 2), ("*a", 0), ("a**", 2), ("a{2", 1), ("a{3,2}", 1), ("a{1001}", 1), ("[abc", 0),
-    ("[z-a]", 1), ("[]", 0), ("[a[:alpha:]]", 2), ("[a&&b]", 2), (#"é\b"#, 2), (#"(a)\1"#, 3), (#"\p{L}"#, 0), ("(?=a)", 0),
-    ("(?i)a", 0), ("a++", 2), (#"\x4"#, 0), (#"\ud800"#, 0), (#"a\"#, 1), ("((a{100}){100}){100}", 0), ("(a{1000}){3}", 0),
+    ("[z-a]", 1), ("[]", 0), ("[a[:alpha:]]", 2), ("[a&&b]", 2), (#"é\b"#, 2), (#"(a)\1"#, 3), (#"\p{L}"#, 0),
+    ("(?=a)", 0),
+    ("(?i)a", 0), ("a++", 2), (#"\x4"#, 0), (#"\ud800"#, 0), (#"a\"#, 1), ("((a{100}){100}){100}", 0),
+    ("(a{1000}){3}", 0),
   ])
   func refusals(_ pattern: String, _ offset: Int) {
     let error = #expect(throws: PatternError.self) { try Pattern(pattern) }

@@ -27,6 +27,8 @@ struct OpenWindows {
   private var dirty: [Int32] = []
   private var closed: [ChangedPart] = []
   private var scratch: [UInt8] = []
+  /// Windows that events were too late for, each event counted once for each.
+  private(set) var missed: Int64 = 0
   /// Windows that start here or earlier were closed under an earlier, shorter lateness and take no more events.
   private var closedThrough = Int64.min
 
@@ -59,7 +61,7 @@ struct OpenWindows {
   var count: Int { table.openCount }
   var arguments: [Expression] { aggregates.arguments }
 
-  /// Adds events; returns those that were late for every window they belong to.
+  /// Adds events; returns those that were too late for one of their windows at least.
   mutating func add(_ work: WindowWork) throws(WindowError) -> Bitmap? {
     let late = try assign(work)
     fold(work)
@@ -182,16 +184,14 @@ extension OpenWindows {
       let watermark = work.watermarks[row]
       let oldest = time - grid.size
       var start = low
-      var isTaken = false
       // From the latest window that holds the event to the earliest; once one has closed, so have those before it.
       while start > oldest, grid.closing(start) > watermark, start > windows.closedThrough {
         let slot = try slotOf(&windows, row, start)
         windows.entries.append(row: row, slot: slot)
-        isTaken = true
         start -= grid.every
       }
-      // Between windows that start further apart than they are long, an event belongs to none and is not late.
-      if !isTaken, start > oldest {
+      if start > oldest {
+        windows.missed += (start - oldest - 1) / grid.every + 1
         if late == nil { late = Bitmap(repeating: false, count: work.times.count) }
         late?[row] = true
       }

@@ -9,8 +9,9 @@
 /// The windows of one definition in one partition.
 public final class WindowOperator {
   public let window: CompiledWindow
-  /// Events that were late for every window they belong to, since this operator was made.
-  public private(set) var lateEvents: Int64 = 0
+  /// Windows that events were too late for, since this operator was made: an event counts once for each of its windows
+  /// that had closed, so up to size / every times.
+  public var missedWindows: Int64 { open.missed }
   private var open: OpenWindows
 
   /// - Parameter maxOpen: bound of open windows.
@@ -27,7 +28,7 @@ public final class WindowOperator {
   ///   - batch: the events with all columns the definition uses.
   ///   - marks: what the partition's watermark says about them.
   ///   - failures: is increased by the values that an expression could not compute and made NULL.
-  /// - Returns: the rows that were late for every window they belong to; nil when there are none.
+  /// - Returns: the rows that were too late for one of their windows at least; nil when there are none.
   /// - Throws: `WindowError` when more than `maxOpen` windows would be open. The operator is then of no further use.
   public func add(_ batch: EventBatch, marks: EventTimeMarks, failures: inout Int) throws(WindowError) -> Bitmap? {
     precondition(marks.watermarks.count == batch.count, "marks of another batch")
@@ -40,7 +41,6 @@ public final class WindowOperator {
         times: batch.eventTimes, watermarks: marks.watermarks, by: window.by.map { evaluate($0.expression) },
         values: open.arguments.map { evaluate($0) }, classColumn: window.classColumn.map { batch.columns[$0] })
       late = try open.add(work)
-      lateEvents += Int64(late?.setCount ?? 0)
     }
     open.close(upTo: marks.watermarkAfter)
     return late

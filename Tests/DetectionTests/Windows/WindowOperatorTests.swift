@@ -27,8 +27,17 @@ import Testing
     let run = try run(window, [14, 9, 15, 9, 9])
     #expect(summary(run) == ["0..<10 1 closed", "10..<20 2"])
     #expect(run.late == [103, 104])
-    #expect(run.windows.lateEvents == 2)
+    #expect(run.windows.missedWindows == 2)
     #expect(run.windows.openCount == 1)
+  }
+
+  @Test func anEventThatMissesSomeOfItsWindowsIsLate() throws {
+    // Ten windows hold each time. The watermark before the second event is 95: of its ten windows, which end at 60 to
+    // 150, four have closed; before the third it is 140, and nine of its windows, which end at 60 to 140, have.
+    let run = try run(windowTestDefinition(size: 100, every: 10), [95, 55, 140, 55, 140])
+    #expect(run.late == [101, 103])
+    #expect(run.windows.missedWindows == 4 + 9)
+    #expect(summary(run).contains("50..<150 5"))
   }
 
   @Test func anEventWithinTheLatenessRevisesItsWindow() throws {
@@ -132,7 +141,7 @@ import Testing
     try run.checkpoint()
     // Closed at 1000: ends up to 980. The events 980...1000 are on time for windows 970 (end 980, no), 980, 990, 1000.
     #expect(summary(run) == ["980..<990 10", "990..<1000 10", "1000..<1010 1"])
-    #expect(run.windows.lateEvents == 79)
+    #expect(run.windows.missedWindows == 79)
   }
 
   @Test func nothingIsLateOrClosedBeforeTheWatermarkIsKnown() throws {

@@ -46,7 +46,7 @@ public final class Decoder {
 
   /// What is wrong with a field's pattern; nil where it can be used.
   public static func problem(inPattern pattern: String) -> PatternError? {
-    do {
+    do throws(PatternError) {
       _ = try PatternProgram(pattern)
       return nil
     } catch {

@@ -18,7 +18,7 @@ struct Validation {
         .sorted { $0.lexicographicallyPrecedes($1) }
     }
     pattern = field.pattern.map { text in
-      do {
+      do throws(PatternError) {
         return try Pattern(text)
       } catch {
         preconditionFailure("the pattern of field \(field.name) is wrong: \(error.message)")

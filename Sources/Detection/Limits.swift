@@ -59,12 +59,17 @@ public enum Limits {
   /// Windows one event may belong to (size / every of a sliding window): the cost of an event is proportional to it.
   public static let maxWindowOverlap = 64
 
-  /// Open windows of one partition and definition. At about 1 KB each with two sketches this is 256 MB.
+  /// Open windows of one partition and definition; each 1 KiB that keys of strings take counts as one more. A window of
+  /// counts, sums and extremes of numbers takes 100 to 300 bytes, so this is at most about 80 MB and 256 MB of keys. Each
+  /// `distinct` adds up to 4 KB, each `quantile` 8 to 24 bytes per occupied bin (35 bins for each doubling; a few KB, at
+  /// most 98 KB for values of both signs and all magnitudes), and `min`, `max`, `first` and `last` of a string hold that
+  /// string.
   public static let maxOpenWindows = 1 << 18
 
-  /// What the sliding windows of one rule may hold in one partition, in units of about 32 bytes: an event is one unit,
-  /// an entity four more, a sum of doubles of extremely different size seventeen. So it is at most about 128 MB: four
-  /// million events of a few entities, or 800 thousand entities with an event each.
+  /// What the sliding windows of one rule may hold in one partition, in units of 32 bytes. An event of a rule that only
+  /// counts is one unit and an entity four; each aggregate of an argument makes both larger (`SlidingEntities`: an event of
+  /// `distinct(text)` is four), and a sum of doubles of extremely different size is seventeen more. So it is 128 MB, and up
+  /// to twice that while arrays have room to grow: four million counted events, or 800 thousand entities with one each.
   public static let maxRuleEntries = 1 << 22
 
   /// Different arguments of the aggregates of one rule: one bit each in a 32-bit mask of nulls.

@@ -224,15 +224,15 @@ extension OpenWindows {
   /// Keeps the bound before a window is opened. At the bound, windows that are closed by the watermark before the row are
   /// closed at once rather than at the end of the batch, so whether the bound is exceeded does not depend on batches.
   private mutating func makeRoom(_ row: Int, _ work: WindowWork) throws(WindowError) {
-    guard table.openCount >= maxOpen else { return }
+    guard table.weight >= maxOpen else { return }
     fold(work)
     entries.removeAll()
     close(upTo: work.watermarks[row])
-    guard table.openCount < maxOpen else {
+    guard table.weight < maxOpen else {
       throw WindowError(
         description: """
-          window \(name): more than \(maxOpen) windows of one partition would be open; \
-          fewer values of `by`, a shorter size or less allowed lateness keep fewer open
+          window \(name): more than \(maxOpen) windows of one partition would be open (each KiB of a key counts as one); \
+          fewer or shorter values of `by`, a shorter size or less allowed lateness keep fewer open
           """)
     }
   }

@@ -221,6 +221,22 @@ import Testing
     #expect(error?.message.contains("11 events of 1 entities") == true)
   }
 
+  @Test func `an event weighs what the rule keeps of it`() throws {
+    // Of eleven events of one entity: a count keeps 28 bytes each, distinct strings with the extremes of a number 148.
+    func fits(_ having: String, _ limit: Int) throws -> Bool {
+      let definition = RuleDefinition(
+        name: "r", severity: .low, per: [LocatedText("user")], within: 1000, having: LocatedText(having))
+      let detector = try slidingPlan(definition).makeDetector(limit: limit)
+      var counts = DetectorCounts()
+      let stream = RuleStream((0..<11).map { RuleEvent(time: $0, user: 1, x: 1, n: 1) })
+      do { _ = try stream.findings(detector, batchSize: 11, counts: &counts) } catch is LimitError { return false }
+      return true
+    }
+    #expect(try fits("count(*) > 100", 15) && !fits("count(*) > 100", 14))
+    let heavy = "distinct(kind) > 100 OR min(n) > 100 OR max(n) > 100"
+    #expect(try fits(heavy, 11 * 5 + 5) && !fits(heavy, 11 * 4 + 5))
+  }
+
   @Test func `what leaves the window makes room`() throws {
     let detector = try slidingPlan(Self.logins).makeDetector(limit: 80)
     var counts = DetectorCounts()

@@ -144,6 +144,17 @@ import Testing
     #expect(run.windows.missedWindows == 79)
   }
 
+  @Test func longKeysCountForMore() throws {
+    let window = windowTestDefinition(size: 10, by: [.name])
+    func feed(_ maxOpen: Int, _ length: Int) throws {
+      let run = WindowTestRun(window, maxOpen: maxOpen)
+      try run.add((0..<8).map { WindowTestEvent(time: 0, name: "\($0)" + String(repeating: "x", count: length)) })
+    }
+    try feed(8, 1)
+    try feed(30, 3000)
+    #expect(throws: WindowError.self) { try feed(8, 3000) }
+  }
+
   @Test func nothingIsLateOrClosedBeforeTheWatermarkIsKnown() throws {
     let run = WindowTestRun(windowTestDefinition(size: 10))
     try run.add((0..<99).reversed().map { WindowTestEvent(time: $0 * 10) })

@@ -72,6 +72,8 @@ struct SlidingEntities: Sendable {
   private(set) var arguments: [ArgumentWindows]
   private var slots = EntityTable()
   private let sumsDoubles: Bool
+  /// Units of an entry and of an entity.
+  private let weights: (entry: Int, entity: Int)
   private var freeSlots: [UInt32] = []
   private var freeNode = PairingHeap.none
   private var disorder = DisorderedEntries()
@@ -101,13 +103,18 @@ struct SlidingEntities: Sendable {
     self.plans = plans
     width = plans.reduce(0) { $0 + $1.words }
     arguments = plans.map(ArgumentWindows.init)
+    // An entry, its place in a segment, its words and what each argument keeps of it; an entity, its places in the table,
+    // the heap and a segment, and what each argument keeps of it.
+    let entryBytes = MemoryLayout<Entry>.stride + 4 + 8 * width + plans.reduce(0) { $0 + $1.bytesPerEntry }
+    let entityBytes = MemoryLayout<Entity>.stride + 40 + plans.reduce(0) { $0 + $1.bytesPerEntity }
+    weights = ((entryBytes + 31) / 32, (entityBytes + 31) / 32)
     sumsDoubles = plans.contains { $0.type == .double && $0.uses.contains(.sum) }
   }
 
-  /// What is held, in units of about 32 bytes: an entry is one, an entity four, a full-width sum seventeen.
+  /// What is held, in units of 32 bytes: entries and entities by what the rule keeps of each, a full-width sum seventeen.
   @inline(__always)
   var units: Int {
-    var units = entryCount + 4 * slots.count
+    var units = weights.entry * entryCount + weights.entity * slots.count
     if sumsDoubles { for index in arguments.indices { units += 17 * arguments[index].wideSums } }
     return units
   }

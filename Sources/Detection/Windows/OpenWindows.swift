@@ -29,6 +29,8 @@ struct OpenWindows {
   private var scratch: [UInt8] = []
   /// Windows that events were too late for, each event counted once for each.
   private(set) var missed: Int64 = 0
+  /// Sums that were NULL when their window closed because they do not fit into their type.
+  private(set) var overflows = 0
   /// Windows that start here or earlier were closed under an earlier, shorter lateness and take no more events.
   private var closedThrough = Int64.min
 
@@ -250,6 +252,7 @@ extension OpenWindows {
   mutating func close(upTo watermark: Int64) {
     while let start = queue.earliest, grid.closing(start) <= watermark {
       let slot = queue.removeEarliest()
+      overflows += aggregates.overflows(slot)
       closed.append(changedPart(slot, closed: true))
       drop(slot)
     }

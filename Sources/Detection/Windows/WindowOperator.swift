@@ -27,12 +27,14 @@ public final class WindowOperator {
   /// - Parameters:
   ///   - batch: the events with all columns the definition uses.
   ///   - marks: what the partition's watermark says about them.
-  ///   - failures: is increased by the values that an expression could not compute and made NULL.
+  ///   - failures: is increased by the values that an expression could not compute and made NULL, and by the sums that
+  ///     are NULL in windows that close.
   /// - Returns: the rows that were too late for one of their windows at least; nil when there are none.
   /// - Throws: `WindowError` when more than `maxOpen` windows would be open. The operator is then of no further use.
   public func add(_ batch: EventBatch, marks: EventTimeMarks, failures: inout Int) throws(WindowError) -> Bitmap? {
     precondition(marks.watermarks.count == batch.count, "marks of another batch")
     var late: Bitmap?
+    let overflows = open.overflows
     if batch.count > 0 {
       func evaluate(_ expression: Expression) -> Column {
         expression.evaluate(batch.columns, count: batch.count, selection: nil, failures: &failures)
@@ -43,6 +45,7 @@ public final class WindowOperator {
       late = try open.add(work)
     }
     open.close(upTo: marks.watermarkAfter)
+    failures += open.overflows - overflows
     return late
   }
 

@@ -144,6 +144,26 @@ import Testing
     #expect(run.windows.missedWindows == 79)
   }
 
+  @Test func aSumBeyond64BitsIsCountedWhenItsWindowCloses() throws {
+    let window = windowTestDefinition(
+      size: 10, aggregates: [windowTestCall(.sum, .number), windowTestCall(.avg, .number)])
+    for cut in [1, 5] {
+      let windows = WindowOperator(window)
+      let events = [.max, .max, -1, 1, 1].enumerated().map {
+        WindowTestEvent(time: $0.offset < 3 ? 1 : $0.offset == 3 ? 12 : 30, number: $0.element)
+      }
+      var failures = 0
+      for start in stride(from: 0, to: 5, by: cut) {
+        let marks = EventTimeMarks(
+          watermarks: (start..<start + cut).map { $0 == 0 ? .min : events[$0 - 1].time },
+          ahead: Bitmap(repeating: false, count: cut), watermarkAfter: events[start + cut - 1].time)
+        _ = try windows.add(windowTestBatch(events[start..<start + cut]), marks: marks, failures: &failures)
+      }
+      #expect(failures == 1)
+      #expect(windows.takeChanges().filter(\.closed).count == 2)
+    }
+  }
+
   @Test func longKeysCountForMore() throws {
     let window = windowTestDefinition(size: 10, by: [.name])
     func feed(_ maxOpen: Int, _ length: Int) throws {

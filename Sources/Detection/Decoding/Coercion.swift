@@ -148,7 +148,7 @@ struct Coercion {
         if tag == CellTag.string, format == .automatic || format == .rfc3339 {
           // The text is lent for the whole call, and the span does not leave this scope.
           let bytes = RawSpan(_unsafeBytes: text.bytes(tag, payload))
-          if let value = Timestamp.parse(bytes: bytes, format: .rfc3339) {
+          if let value = Timestamp.parse(bytes: bytes) {
             values[row] = value
             continue
           }
@@ -186,7 +186,7 @@ struct Coercion {
       }
       // SAFETY: the text is lent for the whole call, and the span does not leave this scope.
       let bytes = RawSpan(_unsafeBytes: text.bytes(tag, payload))
-      if let value = Timestamp.parse(bytes: bytes, format: .rfc3339) { return value }
+      if let value = Timestamp.parse(bytes: bytes) { return value }
       failures.note(
         row, field, .invalidTimestamp, expected: "an RFC 3339 time of the years 0001 to 9999",
         found: describe(run, row, text), stage: .decode)

@@ -84,7 +84,7 @@ enum RuleText {
     case .double(let value): number(value)
     case .bool(let value): value ? "true" : "false"
     case .string(let value): shortened(value)
-    case .timestamp(let value): timestamp(value)
+    case .timestamp(let value): Timestamp.format(value)
     }
   }
 
@@ -126,35 +126,5 @@ enum RuleText {
       rest %= length
     }
     return text.isEmpty ? "0s" : text
-  }
-
-  /// RFC 3339 in UTC with as many decimals as there are. The civil date follows H. Hinnant, "chrono-compatible
-  /// low-level date algorithms" (2013).
-  static func timestamp(_ microseconds: Int64) -> String {
-    func padded(_ value: Int64, _ width: Int) -> String {
-      let text = String(value.magnitude)
-      return (value < 0 ? "-" : "") + String(repeating: "0", count: max(0, width - text.count)) + text
-    }
-    let (day, time) = floorDivided(microseconds, by: 86_400_000_000)
-    let (era, dayOfEra) = floorDivided(day + 719_468, by: 146_097)
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let part = (5 * dayOfYear + 2) / 153
-    let month = part < 10 ? part + 3 : part - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    let date = "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfYear - (153 * part + 2) / 5 + 1, 2))"
-    let second = time / 1_000_000
-    var text = "\(date)T\(padded(second / 3600, 2)):\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))"
-    let fraction = time % 1_000_000
-    if fraction != 0 {
-      text += ".\(padded(fraction, 6))"
-      while text.hasSuffix("0") { text.removeLast() }
-    }
-    return text + "Z"
-  }
-
-  private static func floorDivided(_ a: Int64, by b: Int64) -> (quotient: Int64, remainder: Int64) {
-    let (quotient, remainder) = a.quotientAndRemainder(dividingBy: b)
-    return remainder < 0 ? (quotient - 1, remainder + b) : (quotient, remainder)
   }
 }

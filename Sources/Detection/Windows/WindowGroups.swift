@@ -1,7 +1,8 @@
 // Within one batch, equal values of `by` get one small number, column by column, so that the key of a group is built and
 // looked up once per batch and window rather than once per event.
 
-/// The rows of a batch by equal values of `by`: rows have the same code if and only if SQL groups them together.
+/// The rows of a batch by equal values of `by`: SQL groups rows of one code together. Rows of different codes it may group
+/// together as well, where a dictionary holds a string twice: the key of the group decides.
 struct WindowGroups {
   private(set) var codes: [Int32]
   /// Every code is below this; not every number below it need occur.

@@ -83,10 +83,10 @@ import Testing
   }
 
   @Test func `a clock from before the first watermark stays gone after a restart`() throws {
-    // Sixty entities two days ahead share a segment with the first one's clock; its later life is forgotten again.
+    // Forty entities two days ahead share a segment with the first one's clock; its later life is forgotten again.
     let (minute, hour): (Int64, Int64) = (60_000_000, 3_600_000_000)
-    var events = (1...60).map { RuleEvent(time: 48 * hour, user: Int64($0)) }
-    events += [RuleEvent](repeating: RuleEvent(time: 0, user: 100), count: 40)
+    var events = (1...40).map { RuleEvent(time: 48 * hour, user: Int64($0)) }
+    events += [RuleEvent](repeating: RuleEvent(time: 0, user: 100), count: 60)
     events += [RuleEvent(time: minute, user: 1)]
     events += [12, 24, 36].map { RuleEvent(time: $0 * hour, user: 100) }
     events += [RuleEvent(time: 36 * hour + 10 * minute, user: 1)]

@@ -81,7 +81,8 @@ public struct Totals: Sendable, Hashable, Codable {
   public var events = 0
   /// Records read, dead letters included.
   public var records = 0
-  /// Events late for every window they belong to, by window definition.
+  /// How often an event was too late for one of its windows, by window definition: of a sliding window an event counts
+  /// once for each that had closed.
   public var lateEvents: [String: Int] = [:]
   /// Events implausibly far ahead of the watermark.
   public var aheadEvents = 0

@@ -102,8 +102,9 @@ struct PartitionProcessor {
     }
     var late: Bitmap?
     for window in windows {
+      let missed = window.missedWindows
       guard let rows = try window.add(batch, marks: marks, failures: &failures) else { continue }
-      totals.lateEvents[window.window.definition.name, default: 0] += rows.setCount
+      totals.lateEvents[window.window.definition.name, default: 0] += Int(window.missedWindows - missed)
       late = late.map { $0 | rows } ?? rows
     }
     if batch.count > 0 {

@@ -45,12 +45,12 @@ public final class Decoder {
   }
 
   /// What is wrong with a field's pattern; nil where it can be used.
-  public static func problem(inPattern pattern: String) -> String? {
-    do {
-      _ = try Regex(pattern)
+  public static func problem(inPattern pattern: String) -> PatternError? {
+    do throws(PatternError) {
+      _ = try PatternProgram(pattern)
       return nil
     } catch {
-      return String(describing: error)
+      return error
     }
   }
 

@@ -37,7 +37,7 @@ public struct RawBatch: Sendable {
   public var byteCount: Int {
     let letters = oversized.reduce(0) { $0 + $1.length }
     switch payload {
-    case .json(let records), .csv(let records, header: _):
+    case .json(let records), .csv(let records, header: _, delimiter: _):
       return letters + Int(records.ends.last ?? 0) - Int(records.starts.first ?? 0)
     case .columns: return letters
     }

@@ -153,6 +153,11 @@ final class AggregateSet {
   /// Number of events of a slot.
   func eventCount(_ slot: Int) -> Int64 { events[slot] }
 
+  /// Sums of a slot that are NULL because they do not fit into their type.
+  func overflows(_ slot: Int) -> Int {
+    calls.count { $0.call.function == .sum && ($0.member.map { members[$0].states.overflows(slot) } ?? false) }
+  }
+
   func result(_ slot: Int) -> WindowResult {
     let values = calls.map { call, member -> Scalar in
       if let member { return members[member].states.result(slot, of: call, seconds: seconds) }

@@ -20,8 +20,6 @@
 public struct DDSketch: Sendable, Equatable {
   /// Occupied bins kept per sign; 58 octaves.
   public static let maxBins = 2048
-  /// Bound of the relative error.
-  public static let relativeAccuracy = 0.01
   /// Bins per octave.
   static let octaveBins = 35
   /// Indexes that a bin can have: of the smallest normal double, of infinity.

@@ -92,7 +92,7 @@ struct FieldObserver: Sendable {
       measure(value)
     } else if text == "true" || text == "false" {
       boolStrings += 1
-    } else if text.utf8.count >= 19, let time = Timestamp.parse(text, format: .rfc3339) {
+    } else if text.utf8.count >= 19, let time = Timestamp.parse(text) {
       timeStrings += 1
       measure(Double(time))
     }

@@ -173,7 +173,7 @@ extension ScenarioRunner {
     case (.double(let a), .int(let b)): agrees(.double(a), .double(Double(b)))
     case (.double(let a), .double(let b)): a == b || abs(a - b) <= 1e-9 * max(abs(a), abs(b))
     case (.string(let text), .timestamp(let time)):
-      Timestamp.parse(text, format: .rfc3339) == time
+      Timestamp.parse(text) == time
     default: expected == found
     }
   }

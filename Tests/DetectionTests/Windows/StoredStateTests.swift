@@ -41,7 +41,7 @@ struct StoredStateTests {
   @Test("the watermark, and a version that is not known")
   func watermark() throws {
     let watermark = Watermark(outOfOrder: 1_000_000, maxAhead: 1 << 40)
-    var value = try Self.example("02 01 80 A4 E8 03 80 9B EE 02 00")
+    var value = try Self.example("02 01 80 A4 E8 03 80 9B EE 02 00 00")
     try watermark.restore(from: [(Array("watermark".utf8), value)])
     #expect(watermark.current == 3_000_000 && watermark.takeChanges().isEmpty)
     let old = Watermark(outOfOrder: 1_000_000, maxAhead: 1 << 40)

@@ -26,7 +26,7 @@ struct StoredFormatsTests {
       """, in: folder)
   }
 
-  @Test("a store of an earlier version is read and continued", arguments: ["store-1", "store-2"])
+  @Test("a store of an earlier version is read and continued", arguments: ["store-1", "store-2", "store-3"])
   func continued(_ store: String) throws {
     let folder = try Self.copy(store)
     let status = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
@@ -42,7 +42,9 @@ struct StoredFormatsTests {
     try Self.run(folder, into: "whole").expect(0)
     let whole = try StoredResults(dataDirectory: folder / "whole")
     #expect(whole.tables["window_parts"]?.count ?? 0 > 300)
-    #expect(try StoredResults(dataDirectory: folder / "data").differences(from: whole) == [])
+    // Before version 3 an event that missed some of its sliding windows was not counted as late, nor marked in history.
+    let changed: Set<String> = store == "store-3" ? [] : ["partitions", "history"]
+    #expect(try StoredResults(dataDirectory: folder / "data").differences(from: whole, except: changed) == [])
   }
 
   @Test(

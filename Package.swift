@@ -67,8 +67,10 @@ let package = Package(
       dependencies: [
         "Detection", "Pipeline", "CArrow",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
@@ -89,7 +91,10 @@ let package = Package(
     .testTarget(name: "DetectionTests", dependencies: ["Detection", "TestKit"], swiftSettings: strict),
     .testTarget(
       name: "PipelineTests",
-      dependencies: ["Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"), .product(name: "MetricsTestKit", package: "swift-metrics"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "ConnectorsTests", dependencies: ["Connectors", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,
@@ -99,8 +104,9 @@ let package = Package(
       exclude: ["UseCase"], swiftSettings: strict),
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .testTarget(
-      name: "PulseTests", dependencies: ["pulse", "CrashKit", "TestKit"], swiftSettings: strict,
-      linkerSettings: runPath),
+      name: "PulseTests",
+      dependencies: ["pulse", "CrashKit", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Detection", "Pipeline"], swiftSettings: strict,
       linkerSettings: runPath),

@@ -55,7 +55,7 @@ private final class MemorySource: Source {
         next: Position(segment: 0, offset: offset + 1, row: offset + 1)))
   }
 
-  func checkpointState(of partition: PartitionID) -> [UInt8] { [] }
+  func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { [] }
 
   func stop() { next.store(batches, ordering: .relaxed) }
 }
@@ -70,7 +70,10 @@ private final class CountingStore: Store {
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
   func activate(_ activation: Activation, useCase: String, text: String) async throws {}
   func commit(_ results: [Results]) async throws {}
-  func commit(_ checkpoint: Checkpoint) async throws { last.withLock { $0 = checkpoint.position.offset } }
+  func commit(_ checkpoint: Checkpoint) async throws -> [String] {
+    last.withLock { $0 = checkpoint.position.offset }
+    return []
+  }
 }
 
 /// A history that keeps nothing.
@@ -78,4 +81,6 @@ private struct NoHistory: HistoryEncoder {
   func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 { 0 }
   func encodeTail(_ rows: HistoryRows) throws -> [UInt8] { [] }
   func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows { throw WrongOutput("nothing was kept") }
+  func publish(_ shards: [HistoryShard]) throws {}
+  func remove(_ paths: [String]) throws {}
 }

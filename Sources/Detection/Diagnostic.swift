@@ -29,11 +29,11 @@ public struct Diagnostic: Error, Sendable, Hashable {
 /// equally near candidates wins.
 ///
 /// Nearness is the optimal string alignment distance (insert, delete, replace, swap of neighbours: Damerau 1964) and at
-/// most a third of the name's length, at least one.
+/// most a third of the name's length, at least two (of names of two letters one).
 public func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
   let wanted = Array(name.lowercased().unicodeScalars)
   guard !wanted.isEmpty, wanted.count <= 100 else { return nil }
-  let limit = max(1, wanted.count / 3)
+  let limit = wanted.count < 3 ? 1 : max(2, wanted.count / 3)
   var best: (name: String, distance: Int)?
   for candidate in candidates where candidate != name {
     let other = Array(candidate.lowercased().unicodeScalars)

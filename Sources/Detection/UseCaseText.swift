@@ -115,7 +115,7 @@ private func text(of scalar: Scalar) -> String {
   case .double(let value): value.description
   case .bool(let value): String(value)
   case .string(let value): quoted(value)
-  case .timestamp(let value): quoted(utc(value))
+  case .timestamp(let value): quoted(Timestamp.format(value, alwaysMicroseconds: true))
   }
 }
 
@@ -133,26 +133,4 @@ private func quoted(_ text: String) -> String {
     }
   }
   return result + "\""
-}
-
-/// RFC 3339 with six decimals. The date is counted from 0000-03-01, so that the leap day ends its year.
-private func utc(_ microseconds: Int64) -> String {
-  func padded(_ value: Int64, _ width: Int) -> String {
-    let digits = String(value)
-    return String(repeating: "0", count: max(0, width - digits.count)) + digits
-  }
-  let dayLength: Int64 = 86_400_000_000
-  let time = (microseconds % dayLength + dayLength) % dayLength
-  let days = (microseconds - time) / dayLength + 719_468
-  let era = (days >= 0 ? days : days - 146_096) / 146_097
-  let dayOfEra = days - era * 146_097
-  let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-  let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-  let march = (5 * dayOfYear + 2) / 153
-  let month = march < 10 ? march + 3 : march - 9
-  let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-  let second = time / 1_000_000
-  return "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfYear - (153 * march + 2) / 5 + 1, 2))"
-    + "T\(padded(second / 3_600, 2)):\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))"
-    + ".\(padded(time % 1_000_000, 6))Z"
 }

@@ -43,11 +43,14 @@ struct Activator: Sendable {
     var processor = try PartitionProcessor(plan: plan, partition: partition)
     guard let snapshot else { return processor }
     do {
-      for part in try processor.restore(snapshot, decoding: { try encoder.decodeTail($0.bytes) }) {
+      for part in try processor.restore(snapshot, now: .now, decoding: { try encoder.decodeTail($0.bytes) }) {
         logger.notice("state of an earlier definition is left behind", metadata: ["state": "\(part)"])
       }
     } catch let error as CodingError {
-      throw OperatingError(.store, "the checkpoint of \(name) cannot be read: \(error). Start over with --reset")
+      throw OperatingError(
+        .store,
+        "the checkpoint of \(name) cannot be read: \(error). Use the version of "
+          + "pulse that wrote it, or start over with --reset")
     }
     return processor
   }

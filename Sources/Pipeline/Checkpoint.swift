@@ -83,7 +83,8 @@ public struct Totals: Sendable, Hashable, Codable {
   public var events = 0
   /// Records read, dead letters included.
   public var records = 0
-  /// Events late for every window they belong to, by window definition.
+  /// How often an event was too late for one of its windows, by window definition: of a sliding window an event counts
+  /// once for each that had closed.
   public var lateEvents: [String: Int] = [:]
   /// Events implausibly far ahead of the watermark.
   public var aheadEvents = 0
@@ -127,6 +128,19 @@ public struct Totals: Sendable, Hashable, Codable {
     minus.anomalies = negated(b.anomalies)
     minus.deadLetters = negated(b.deadLetters)
     return a + minus
+  }
+}
+
+extension Totals {
+  /// The counts since an earlier moment of the same partition, without what did not change.
+  func increase(over earlier: Totals) -> Totals {
+    var change = self - earlier
+    for counts in [
+      \Totals.lateEvents, \Totals.ruleSkips, \Totals.classes, \Totals.anomalies, \Totals.deadLetters,
+    ] as [WritableKeyPath<Totals, [String: Int]>] {
+      change[keyPath: counts] = change[keyPath: counts].filter { $0.value != 0 }
+    }
+    return change
   }
 }
 
@@ -199,6 +213,7 @@ public protocol Store: Sendable {
   /// Commits results at once; the position stays. Upserts: writing again changes nothing.
   func commit(_ results: [Results]) async throws
 
-  /// Commits a checkpoint in one transaction, then gives new shards their final names.
-  func commit(_ checkpoint: Checkpoint) async throws
+  /// Commits a checkpoint in one transaction. Its new shards get their final names afterwards, by the caller.
+  /// - Returns: paths of the shards that the store no longer lists, relative to the data directory.
+  func commit(_ checkpoint: Checkpoint) async throws -> [String]
 }

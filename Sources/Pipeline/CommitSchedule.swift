@@ -10,6 +10,7 @@ final class CommitSchedule {
   private let source: any Source
   private let history: HistoryWriter
   private let interval: Duration
+  private let progress: RunProgress
   private var lastCheckpoint = ContinuousClock.now
   private var lastPosition: Position?
   private var checkpoint: Task<Void, any Error>?
@@ -22,11 +23,12 @@ final class CommitSchedule {
   /// Full shards in memory at a time: one being written and one waiting.
   private static let maxShardsUnderWay = 2
 
-  init(committer: Committer, source: any Source, history: HistoryWriter, interval: Duration) {
+  init(committer: Committer, source: any Source, history: HistoryWriter, interval: Duration, progress: RunProgress) {
     self.committer = committer
     self.source = source
     self.history = history
     self.interval = interval
+    self.progress = progress
   }
 
   /// Hands over the results of a batch and whatever has become due.
@@ -73,13 +75,18 @@ final class CommitSchedule {
 
   private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
     try await checkpoint?.value
-    let tails = processor.takeTailJobs()
-    var next = try processor.takeCheckpoint(sourceState: source.checkpointState(of: processor.partition))
-    let changes = source.takeStateChanges(of: processor.partition)
+    let tail = processor.takeTailJob()
+    let (partition, position) = (processor.partition, processor.position)
+    var next = processor.takeCheckpoint(sourceState: source.checkpointState(of: partition, at: position))
+    let changes = source.takeStateChanges(of: partition, at: position)
     next.states.append(Checkpoint.StateSpace(name: Checkpoint.sourceSpace, fingerprint: "", changes: changes))
-    next.history.droppedTails = tails.dropped
+    next.history.dropTailsBelow = tail.dropBelow
     let (committer, content, shards) = (committer, next, shards)
-    checkpoint = Task { try await committer.commit(content, shards: shards, tails: tails.added) }
+    checkpoint = Task { [progress] in
+      let start = ContinuousClock.now
+      try await committer.commit(content, shards: shards, tail: tail.added)
+      progress.noteCheckpoint(of: content.partition, taking: .now - start)
+    }
     self.shards = []
     lastCheckpoint = .now
     lastPosition = processor.position

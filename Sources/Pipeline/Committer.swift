@@ -9,10 +9,13 @@ actor Committer {
   private let source: any Source
   private let history: HistoryWriter
   private var waiting: [Results] = []
+  /// Raw bytes of dead letters and text of anomalies in `waiting`.
+  private var waitingBytes = 0
   private var writing: Task<Void, any Error>?
 
   /// Results that may wait before the lane does: at hundreds of anomalies a batch some megabytes.
   private static let maxWaiting = 64
+  private static let maxWaitingBytes = 16 << 20
 
   init(store: any Store, source: any Source, history: HistoryWriter) {
     self.store = store
@@ -23,19 +26,21 @@ actor Committer {
   /// Commits results soon, together with whatever else is waiting by then.
   func commit(_ results: Results) async throws {
     waiting.append(results)
+    waitingBytes += results.bytes
     if writing == nil { writing = Task { try await self.writeWaiting() } }
-    if waiting.count > Self.maxWaiting { try await drain() }
+    if waiting.count > Self.maxWaiting || waitingBytes > Self.maxWaitingBytes { try await drain() }
   }
 
   /// Commits everything handed over before, then the checkpoint with its history, then tells the source.
   func commit(
-    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tails: [TailJob]
+    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tail: TailJob?
   ) async throws {
     var checkpoint = checkpoint
     try await drain()
-    for job in tails { checkpoint.history.addedTails.append(try await history.encode(job)) }
+    if let tail { checkpoint.history.addedTail = try await history.encode(tail) }
     for shard in shards { checkpoint.history.sealed.append(try await shard.value) }
-    try await store.commit(checkpoint)
+    let removed = try await store.commit(checkpoint)
+    try await history.settle(published: checkpoint.history.sealed, removed: removed)
     try await source.acknowledge(checkpoint.partition, upTo: checkpoint.position)
   }
 
@@ -50,13 +55,15 @@ actor Committer {
     while !waiting.isEmpty {
       let results = waiting
       waiting = []
+      waitingBytes = 0
       try await store.commit(results)
     }
     writing = nil
   }
 }
 
-/// Encodes shards and tails on a thread of its own: they are long pieces of work that end in a sync of the disk.
+/// Writes, publishes and removes shards and encodes tails on a thread of its own: all of it is long work or waits for the
+/// disk.
 actor HistoryWriter {
   private let encoder: any HistoryEncoder
   private let thread = DedicatedThread(name: "pulse-history")
@@ -72,6 +79,12 @@ actor HistoryWriter {
   }
 
   func encode(_ job: TailJob) throws -> HistoryTail {
-    HistoryTail(day: job.day, number: job.number, rows: job.rows.count, bytes: try encoder.encodeTail(job.rows))
+    HistoryTail(number: job.number, days: job.days, bytes: try encoder.encodeTail(job.rows))
+  }
+
+  /// Brings the files in line with a committed checkpoint.
+  func settle(published: [HistoryShard], removed: [String]) throws {
+    if !published.isEmpty { try encoder.publish(published) }
+    if !removed.isEmpty { try encoder.remove(removed) }
   }
 }

@@ -11,8 +11,11 @@ public final class DedicatedThread: SerialExecutor {
   /// Starts the thread. `name` is what profilers and debuggers show; Linux keeps its first 15 bytes.
   public init(name: String) {
     let queue = self.queue
-    let thread = Thread { queue.run() }
-    thread.name = name
+    let thread = Thread {
+      // From within: the name of a thread that has not started yet does not reach the system.
+      Thread.current.name = name
+      queue.run()
+    }
     thread.start()
   }
 

@@ -54,6 +54,9 @@ final class WorkQueue<Element: Sendable>: Sendable {
     }
   }
 
+  /// Elements that were sent and not released.
+  var depth: Int { state.withLock { $0.inFlight } }
+
   /// One element has left the pipeline.
   func release() {
     let producer = state.withLock { state -> CheckedContinuation<Void, Never>? in

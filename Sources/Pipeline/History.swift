@@ -33,22 +33,34 @@ public struct HistoryRows: Sendable {
   public var count: Int { columns.first?.count ?? 0 }
 }
 
-/// Rows of one day that were added since the last checkpoint and are not in a shard, encoded.
+/// Rows that were added since the last checkpoint and are not in a shard, encoded.
 public struct HistoryTail: Sendable, Hashable {
-  /// `YYYY-MM-DD`.
-  public var day: String
+  /// Rows of one day, in the order of the partition.
+  public struct DayRows: Sendable, Hashable {
+    /// `YYYY-MM-DD`.
+    public var day: String
+    public var rows: Int
+
+    public init(day: String, rows: Int) {
+      self.day = day
+      self.rows = rows
+    }
+  }
+
   /// Ascending within the partition, from 0.
   public var number: Int
-  public var rows: Int
+  /// Which rows belong to which day, in the order of the rows.
+  public var days: [DayRows]
   /// Self-describing bytes in the format of the encoder.
   public var bytes: [UInt8]
 
-  public init(day: String, number: Int, rows: Int, bytes: [UInt8]) {
-    self.day = day
+  public init(number: Int, days: [DayRows], bytes: [UInt8]) {
     self.number = number
-    self.rows = rows
+    self.days = days
     self.bytes = bytes
   }
+
+  public var rows: Int { days.reduce(0) { $0 + $1.rows } }
 }
 
 /// A shard that is written and synced under a temporary name and becomes visible by the checkpoint that lists it.
@@ -83,16 +95,17 @@ public struct HistoryShard: Sendable, Hashable {
 /// The part of a checkpoint that concerns history.
 public struct HistoryChanges: Sendable {
   public var sealed: [HistoryShard] = []
-  public var addedTails: [HistoryTail] = []
-  /// Tails whose rows are all in shards now: those of the day with a number below the bound.
-  public var droppedTails: [(day: String, below: Int)] = []
+  public var addedTail: HistoryTail?
+  /// Tails with a lower number go: their rows are in shards or in the added tail. Nil keeps all.
+  public var dropTailsBelow: Int?
   /// Days before this one are removed; nil keeps everything.
   public var keepFrom: String?
 
   public init() {}
 }
 
-/// Writes history rows in some columnar format.
+/// Writes history rows in some columnar format and keeps the files they are in. Every call may block: during a run they
+/// are made on the thread of `HistoryWriter`.
 public protocol HistoryEncoder: Sendable {
   /// Writes a complete shard and syncs it and its directory.
   /// - Parameters:
@@ -103,4 +116,9 @@ public protocol HistoryEncoder: Sendable {
   func encodeTail(_ rows: HistoryRows) throws -> [UInt8]
   /// The inverse.
   func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows
+  /// Gives shards of a committed checkpoint their final names, durably. Repeating it is harmless.
+  func publish(_ shards: [HistoryShard]) throws
+  /// Removes shards that the store no longer lists.
+  /// - Parameter paths: relative to the data directory; missing files are fine.
+  func remove(_ paths: [String]) throws
 }

@@ -1,6 +1,7 @@
-// History rows of one partition that are not yet in a shard. Invariants: rows of a day are in partition order; the rows
-// covered by stored tails are a prefix of the buffered ones, because a shard takes the oldest rows and a checkpoint
-// covers all that are left.
+// History rows of one partition that are not yet in a shard. Invariants: rows of a day are in partition order; a shard
+// takes all rows of its day that wait; of each day, the rows that stored tails cover are the first ones that wait. When
+// a shard is cut is a function of the rows alone (and, for the age limit, of the clock), and what decides it is restored
+// with the tails: an interrupted run cuts the same shards.
 
 import Detection
 
@@ -12,39 +13,49 @@ struct ShardJob: Sendable {
 
 /// Rows for a stored tail, ready to be encoded.
 struct TailJob: Sendable {
-  var day: String
   var number: Int
+  var days: [HistoryTail.DayRows]
   var rows: HistoryRows
 }
 
 /// Collects rows by day and cuts them into shards.
 struct HistoryBuffer {
-  fileprivate struct Slice {
+  private struct Slice {
     var columns: [Column]
     var rows: Range<Int>
   }
 
-  fileprivate struct Day {
+  private struct Day {
     var slices: [Slice] = []
+    /// Rows that wait, with those of the batch at hand that are not in a slice yet.
     var count = 0
-    /// Buffered rows that stored tails cover.
+    /// Bytes of text of these rows.
+    var bytes = 0
+    /// Waiting rows that stored tails cover.
     var tailedCount = 0
-    var nextTail = 0
     var nextShard = 0
-    var firstTime = Int64.max
-    var lastTime = Int64.min
+    /// When the first of the waiting rows came.
     var openedAt: ContinuousClock.Instant?
-    /// Order of the last append, to find the day that has rested longest.
-    var lastUse = 0
+
+    mutating func add(_ rows: Int, bytes: Int, _ now: ContinuousClock.Instant) {
+      count += rows
+      self.bytes += bytes
+      if openedAt == nil { openedAt = now }
+    }
   }
 
-  /// Most days with waiting rows: beyond, the day that has rested longest is sealed early.
-  static let maxOpenDays = 16
-  /// Most waiting rows of all days, at 250 bytes a row 25 MB: with them, the fullest day is sealed early. Which one that
-  /// is follows from what waits, so a restart decides the same.
+  /// Most rows that wait, of all days: with the last of them the fullest day is cut. At 250 bytes a row these are 25 MB.
+  /// One and a half shards, so that a day can fill its shards while the rest of others waits. Events of `d` days in any
+  /// order give shards of about 2 · `maxWaitingRows` / d rows.
   static let maxWaitingRows = Limits.shardRows * 3 / 2
+  /// Bytes of text that wait, of all days: with the row that reaches them the day with most text is cut. Bounds memory
+  /// where events are large: at this size there are at most three such shards in memory (`CommitSchedule`).
+  static let maxWaitingBytes = 32 << 20
   /// Slices are joined up to this many rows: a default batch is left alone.
   static let mergedRows = 2_048
+  /// Rows of a batch are copied out of it unless they are at least one in so many of its rows: a slice that is not a copy
+  /// keeps its whole batch.
+  private static let keptShare = 4
   /// How long a row may wait before it is in a shard that other tools can read.
   static let maxAge = Duration.seconds(300)
 
@@ -52,77 +63,126 @@ struct HistoryBuffer {
   private let timeColumn: Int
   private let folder: String
   private let stem: String
-  private var days: [String: Day] = [:]
-  private var uses = 0
-  /// Rows of all days.
-  private var waitingRows: Int { days.values.reduce(0) { $0 + $1.count } }
+  private let maxWaiting: Int
+  private let maxBytes: Int
+  /// By number since 1970-01-01.
+  private var days: [Int64: Day] = [:]
+  private var waitingRows = 0
+  private var waitingBytes = 0
   private(set) var jobs: [ShardJob] = []
-  private var dropped: [(day: String, below: Int)] = []
+  private var nextTail = 0
+  /// Whether stored tails hold rows that are in shards now.
+  private var tailsAreStale = false
 
   /// - Parameters:
   ///   - timeColumn: index in `layout` of the event time.
   ///   - folder: where shards go, relative to the data directory: `history/redset`.
   ///   - partition: names the shards.
-  init(layout: HistoryLayout, timeColumn: Int, folder: String, partition: PartitionID) {
+  ///   - maxWaiting: rows that wait at most.
+  ///   - maxBytes: bytes of text that wait at most.
+  init(
+    layout: HistoryLayout, timeColumn: Int, folder: String, partition: PartitionID,
+    maxWaiting: Int = Self.maxWaitingRows, maxBytes: Int = Self.maxWaitingBytes
+  ) {
+    precondition(maxWaiting > 0 && maxBytes > 0, "a row waits at least for its batch to end")
     self.layout = layout
     self.timeColumn = timeColumn
     self.folder = folder
+    self.maxWaiting = maxWaiting
+    self.maxBytes = maxBytes
     stem = "\(partition.source)-\(partition.number)"
   }
 
   /// Takes up what a checkpoint left. Tails of another layout become shards of their own at once.
-  mutating func restore(_ tails: [(tail: HistoryTail, rows: HistoryRows)], nextShard: [String: Int]) {
-    for (day, number) in nextShard { days[day, default: Day()].nextShard = number }
+  /// - Throws: `CodingError` where a tail does not hold the rows it says.
+  mutating func restore(
+    _ tails: [(tail: HistoryTail, rows: HistoryRows)], nextShard: [String: Int], now: ContinuousClock.Instant
+  ) throws(CodingError) {
+    for (day, number) in nextShard { days[try Self.number(of: day), default: Day()].nextShard = number }
     for (tail, rows) in tails {
-      var day = days[tail.day] ?? Day()
-      day.nextTail = max(day.nextTail, tail.number + 1)
-      if rows.layout == layout {
-        day.slices.append(Slice(columns: rows.columns, rows: 0..<rows.count))
-        day.count += rows.count
-        day.tailedCount += rows.count
-        day.note(rows.columns[timeColumn])
-      } else {
-        jobs.append(ShardJob(rows: rows, shard: shard(of: tail.day, number: day.nextShard, rows: rows)))
-        day.nextShard += 1
-        dropped.append((tail.day, tail.number + 1))
+      nextTail = max(nextTail, tail.number + 1)
+      guard tail.rows == rows.count else {
+        throw CodingError("history tail \(tail.number) has \(rows.count) rows, expected \(tail.rows)")
       }
-      days[tail.day] = day
+      let weights = RowWeights(rows.columns)
+      var start = 0
+      for part in tail.days {
+        let number = try Self.number(of: part.day)
+        let slice = Slice(columns: rows.columns, rows: start..<start + part.rows)
+        var day = days.removeValue(forKey: number) ?? Day()
+        if rows.layout == layout {
+          day.slices.append(slice)
+          let bytes = weights.bytes(of: start..<start + part.rows)
+          day.count += part.rows
+          day.bytes += bytes
+          waitingBytes += bytes
+          day.tailedCount += part.rows
+          day.openedAt = day.openedAt ?? now
+          waitingRows += part.rows
+        } else {
+          let old = Self.concatenate([slice], skipping: 0, count: part.rows, rows.layout)
+          jobs.append(ShardJob(rows: old, shard: shard(of: part.day, number: day.nextShard, rows: old)))
+          day.nextShard += 1
+          tailsAreStale = true
+        }
+        days[number] = day
+        start += part.rows
+      }
     }
   }
 
   /// Appends the rows of a batch, by the day of their event times, and cuts shards at the very row that fills one or
   /// the buffer, wherever batches end.
   mutating func append(_ columns: [Column], eventTimes: [Int64], now: ContinuousClock.Instant) {
+    // Rows of this batch that are counted and not in a slice yet, by day.
+    var runs: [Int64: [Range<Int>]] = [:]
+    let weights = RowWeights(columns)
     var start = 0
     while start < eventTimes.count {
-      let dayNumber = Self.dayNumber(of: eventTimes[start])
-      let limit = min(eventTimes.count, start + max(1, Self.maxWaitingRows - waitingRows))
+      let number = Self.dayNumber(of: eventTimes[start])
+      let room = min(Limits.shardRows - (days[number]?.count ?? 0), maxWaiting - waitingRows)
+      let limit = min(eventTimes.count, start + room)
       var end = start + 1
-      while end < limit, Self.dayNumber(of: eventTimes[end]) == dayNumber { end += 1 }
-      append(Slice(columns: columns, rows: start..<end), times: eventTimes[start..<end], now: now)
+      while end < limit, Self.dayNumber(of: eventTimes[end]) == number { end += 1 }
+      let bytes: Int
+      (end, bytes) = weights.run(of: start..<end, reaching: maxBytes - waitingBytes)
+      runs[number, default: []].append(start..<end)
+      days[number, default: Day()].add(end - start, bytes: bytes, now)
+      waitingRows += end - start
+      waitingBytes += bytes
       start = end
+      if days[number]?.count ?? 0 >= Limits.shardRows { cut(number, &runs, columns) }
+      // One cut makes room: the fullest day holds at least the row that just came.
+      if waitingRows >= maxWaiting, let fullest = fullestDay(by: \.count) { cut(fullest, &runs, columns) }
+      if waitingBytes >= maxBytes, let fullest = fullestDay(by: \.bytes) { cut(fullest, &runs, columns) }
     }
+    for (number, runs) in runs { collect(runs, of: number, columns) }
   }
 
-  private mutating func append(_ slice: Slice, times: ArraySlice<Int64>, now: ContinuousClock.Instant) {
-    let name = Timestamp.day(of: times.first!)
-    uses += 1
-    var day = days.removeValue(forKey: name) ?? Day()
+  private func fullestDay(by size: (Day) -> Int) -> Int64? {
+    days.max { (size($0.value), $1.key) < (size($1.value), $0.key) }?.key
+  }
+
+  private mutating func cut(_ number: Int64, _ runs: inout [Int64: [Range<Int>]], _ columns: [Column]) {
+    if let runs = runs.removeValue(forKey: number) { collect(runs, of: number, columns) }
+    seal(number)
+  }
+
+  /// Makes a slice of rows of a batch.
+  private mutating func collect(_ runs: [Range<Int>], of number: Int64, _ columns: [Column]) {
+    let count = runs.reduce(0) { $0 + $1.count }
+    let slice: Slice
+    if runs.count == 1, count * Self.keptShare >= columns[0].count {
+      slice = Slice(columns: columns, rows: runs[0])
+    } else {
+      let pieces = runs.map { Slice(columns: columns, rows: $0) }
+      let copy = Self.concatenate(pieces, skipping: 0, count: count, layout)
+      slice = Slice(columns: copy.columns, rows: 0..<count)
+    }
+    var day = days.removeValue(forKey: number) ?? Day()
     day.slices.append(slice)
     mergeSmall(&day)
-    day.count += slice.rows.count
-    day.lastUse = uses
-    for time in times {
-      day.firstTime = min(day.firstTime, time)
-      day.lastTime = max(day.lastTime, time)
-    }
-    if day.openedAt == nil { day.openedAt = now }
-    while day.count >= Limits.shardRows { seal(&day, name: name, count: Limits.shardRows, now: now) }
-    days[name] = day
-    sealRested(now: now)
-    while waitingRows >= Self.maxWaitingRows {
-      sealAll(of: days.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }!.key, now: now)
-    }
+    days[number] = day
   }
 
   /// Keeps the number of slices small where batches are: neighbours of similar size are joined, so a row is copied
@@ -138,10 +198,10 @@ struct HistoryBuffer {
   }
 
   /// Seals what has waited too long; with `all` everything.
-  mutating func seal(olderThan limit: ContinuousClock.Instant?, all: Bool = false, now: ContinuousClock.Instant) {
-    for name in days.keys.sorted() where days[name]!.count > 0 {
-      let isOld = if let opened = days[name]!.openedAt, let limit { opened <= limit } else { false }
-      if all || isOld { sealAll(of: name, now: now) }
+  mutating func seal(olderThan limit: ContinuousClock.Instant?, all: Bool = false) {
+    for (number, day) in days.sorted(by: { $0.key < $1.key }) where day.count > 0 {
+      let isOld = if let opened = day.openedAt, let limit { opened <= limit } else { false }
+      if all || isOld { seal(number) }
     }
   }
 
@@ -151,42 +211,39 @@ struct HistoryBuffer {
     return jobs
   }
 
-  /// The rows that no stored tail covers yet, as tails to encode, and the tails that shards have made superfluous.
-  mutating func takeTails() -> (added: [TailJob], dropped: [(day: String, below: Int)]) {
-    var added: [TailJob] = []
-    for name in days.keys.sorted() where days[name]!.count > days[name]!.tailedCount {
-      var day = days[name]!
-      let rows = Self.concatenate(day.slices, skipping: day.tailedCount, count: day.count - day.tailedCount, layout)
-      added.append(TailJob(day: name, number: day.nextTail, rows: rows))
-      day.nextTail += 1
-      day.tailedCount = day.count
-      days[name] = day
+  /// The rows that no stored tail covers yet, day by day, and the number below which tails are superfluous. Where a shard
+  /// has taken rows of stored tails, all that still waits is stored anew and the old tails go: what is stored stays in
+  /// proportion to what waits, and there is one tail a checkpoint, however many days it holds.
+  mutating func takeTail() -> (added: TailJob?, dropBelow: Int?) {
+    var slices: [Slice] = []
+    var parts: [HistoryTail.DayRows] = []
+    for (number, day) in days.sorted(by: { $0.key < $1.key }) where day.count > (tailsAreStale ? 0 : day.tailedCount) {
+      var skip = tailsAreStale ? 0 : day.tailedCount
+      parts.append(HistoryTail.DayRows(day: Self.name(of: number), rows: day.count - skip))
+      for slice in day.slices {
+        let skipped = min(skip, slice.rows.count)
+        skip -= skipped
+        slices.append(Slice(columns: slice.columns, rows: slice.rows.dropFirst(skipped)))
+      }
+      days[number]?.tailedCount = day.count
     }
-    defer { dropped = [] }
-    return (added, dropped)
+    let dropBelow = tailsAreStale ? nextTail : nil
+    tailsAreStale = false
+    guard !parts.isEmpty else { return (nil, dropBelow) }
+    let rows = Self.concatenate(slices, skipping: 0, count: parts.reduce(0) { $0 + $1.rows }, layout)
+    defer { nextTail += 1 }
+    return (TailJob(number: nextTail, days: parts, rows: rows), dropBelow)
   }
 
-  private mutating func sealRested(now: ContinuousClock.Instant) {
-    while days.values.count(where: { $0.count > 0 }) > Self.maxOpenDays {
-      let rested = days.filter { $0.value.count > 0 }.min { $0.value.lastUse < $1.value.lastUse }!.key
-      sealAll(of: rested, now: now)
-    }
-  }
-
-  private mutating func sealAll(of name: String, now: ContinuousClock.Instant) {
-    guard var day = days.removeValue(forKey: name) else { return }
-    seal(&day, name: name, count: day.count, now: now)
-    days[name] = day
-  }
-
-  private mutating func seal(_ day: inout Day, name: String, count: Int, now: ContinuousClock.Instant) {
-    let rows = Self.concatenate(day.slices, skipping: 0, count: count, layout)
-    jobs.append(ShardJob(rows: rows, shard: shard(of: name, number: day.nextShard, rows: rows)))
-    day.nextShard += 1
-    day.dropFirst(count)
-    day.openedAt = day.count == 0 ? nil : now
-    day.tailedCount = 0
-    if day.nextTail > 0 { dropped.append((name, day.nextTail)) }
+  private mutating func seal(_ number: Int64) {
+    guard var day = days.removeValue(forKey: number) else { return }
+    let rows = Self.concatenate(day.slices, skipping: 0, count: day.count, layout)
+    jobs.append(ShardJob(rows: rows, shard: shard(of: Self.name(of: number), number: day.nextShard, rows: rows)))
+    if day.tailedCount > 0 { tailsAreStale = true }
+    waitingRows -= day.count
+    waitingBytes -= day.bytes
+    day = Day(nextShard: day.nextShard + 1)
+    days[number] = day
   }
 
   private func shard(of day: String, number: Int, rows: HistoryRows) -> HistoryShard {
@@ -201,6 +258,13 @@ struct HistoryBuffer {
     return HistoryShard(
       day: day, number: number, rows: rows.count, bytes: 0, firstTime: times.min() ?? 0, lastTime: times.max() ?? 0,
       temporaryPath: "\(folder)/.\(name).tmp", path: "\(folder)/\(name)")
+  }
+
+  private static func name(of number: Int64) -> String { Timestamp.day(of: number * Timestamp.microsecondsPerDay) }
+
+  private static func number(of day: String) throws(CodingError) -> Int64 {
+    guard let time = Timestamp.parse(day + "T00:00:00Z") else { throw CodingError("'\(day)' is not a day of history") }
+    return dayNumber(of: time)
   }
 
   private static func dayNumber(of time: Int64) -> Int64 {
@@ -226,31 +290,6 @@ struct HistoryBuffer {
       skip = 0
     }
     return HistoryRows(layout: layout, columns: builders.map { $0.finish() })
-  }
-}
-
-extension HistoryBuffer.Day {
-  fileprivate mutating func note(_ times: Column) {
-    guard case .timestamp(let times) = times.values else { return }
-    for time in times {
-      firstTime = min(firstTime, time)
-      lastTime = max(lastTime, time)
-    }
-  }
-
-  fileprivate mutating func dropFirst(_ rows: Int) {
-    var rest = rows
-    var kept = slices[...]
-    while rest > 0, var first = kept.popFirst() {
-      let taken = min(rest, first.rows.count)
-      rest -= taken
-      if taken < first.rows.count {
-        first.rows = first.rows.lowerBound + taken..<first.rows.upperBound
-        kept = [first] + kept
-      }
-    }
-    slices = Array(kept)
-    count -= rows
   }
 }
 

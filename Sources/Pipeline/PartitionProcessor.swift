@@ -9,6 +9,8 @@ struct StagedWork: Sendable {
   var staged: StagedBatch
   /// Records it was made of, dead letters included.
   var records: Int
+  /// Bytes of those records; 0 where they are not known.
+  var bytes = 0
   /// Where to read on.
   var next: Position
 }
@@ -47,15 +49,15 @@ struct PartitionProcessor {
   /// Takes up what the last checkpoint left. State written under another definition is discarded.
   /// - Returns: what was discarded, for the log.
   /// - Throws: `CodingError` when stored state cannot be read.
-  mutating func restore(_ snapshot: PartitionSnapshot, decoding decode: (HistoryTail) throws -> HistoryRows) throws
-    -> [String]
-  {
+  mutating func restore(
+    _ snapshot: PartitionSnapshot, now: ContinuousClock.Instant, decoding decode: (HistoryTail) throws -> HistoryRows
+  ) throws -> [String] {
     position = snapshot.position
     totals = snapshot.totals
     var discarded: [String] = []
     for part in stateful {
       guard let stored = snapshot.states[part.stateName] else { continue }
-      if stored.fingerprint == part.stateFingerprint {
+      if part.continues(stored.fingerprint) {
         try part.restore(from: stored.entries)
       } else {
         discarded.append(part.stateName)
@@ -79,7 +81,8 @@ struct PartitionProcessor {
       leftWindows.append((window: parts[0].part.window, definition: definition))
       discarded.append("window/\(parts[0].part.window)")
     }
-    history.restore(try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard)
+    try history.restore(
+      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, now: now)
     watermarkTime = watermark.current
     return discarded
   }
@@ -99,8 +102,9 @@ struct PartitionProcessor {
     }
     var late: Bitmap?
     for window in windows {
+      let missed = window.missedWindows
       guard let rows = try window.add(batch, marks: marks, failures: &failures) else { continue }
-      totals.lateEvents[window.window.definition.name, default: 0] += rows.setCount
+      totals.lateEvents[window.window.definition.name, default: 0] += Int(window.missedWindows - missed)
       late = late.map { $0 | rows } ?? rows
     }
     if batch.count > 0 {
@@ -116,12 +120,12 @@ struct PartitionProcessor {
   }
 
   /// What changed since the last checkpoint, except history, whose encoding is the caller's work.
-  mutating func takeCheckpoint(sourceState: [UInt8]) throws -> Checkpoint {
+  mutating func takeCheckpoint(sourceState: [UInt8]) -> Checkpoint {
     let left = leftWindows
     leftWindows = []
     return Checkpoint(
       useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
-      watermark: watermarkTime, totals: totals, windows: try windows.flatMap(rows), leftWindows: left,
+      watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows), leftWindows: left,
       windowRetention: windows.compactMap { window in
         window.window.expired(before: watermarkTime)
           .map { (window: window.window.definition.name, startsBefore: $0) }
@@ -135,12 +139,12 @@ struct PartitionProcessor {
 
   /// Cuts shards from what waits in history: what has waited too long, or at the end everything.
   mutating func sealHistory(all: Bool, now: ContinuousClock.Instant) {
-    history.seal(olderThan: now - HistoryBuffer.maxAge, all: all, now: now)
+    history.seal(olderThan: now - HistoryBuffer.maxAge, all: all)
   }
 
   mutating func takeShardJobs() -> [ShardJob] { history.takeJobs() }
 
-  mutating func takeTailJobs() -> (added: [TailJob], dropped: [(day: String, below: Int)]) { history.takeTails() }
+  mutating func takeTailJob() -> (added: TailJob?, dropBelow: Int?) { history.takeTail() }
 
   private func historyChanges() -> HistoryChanges {
     var changes = HistoryChanges()
@@ -154,13 +158,11 @@ struct PartitionProcessor {
     return max(watermarkTime.subtractingSaturated(retention), Timestamp.range.lowerBound)
   }
 
-  private func rows(of window: WindowOperator) throws -> [Checkpoint.WindowRow] {
+  private func rows(of window: WindowOperator) -> [Checkpoint.WindowRow] {
     let definition = window.window
     let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
-    let merger = WindowMerger(definition)
-    return try window.takeChanges().map { part in
-      Checkpoint.WindowRow(
-        part: part, result: try merger.merge([part]), byNames: names, definition: fingerprint)
+    return window.takeChanges().map { change in
+      Checkpoint.WindowRow(part: change.part, result: change.result, byNames: names, definition: fingerprint)
     }
   }
 

@@ -7,20 +7,6 @@ public import Logging
 
 /// One use case running over one source into one store.
 public final class Pipeline: Sendable {
-  /// How a run works; none of it changes its results.
-  public struct Options: Sendable {
-    /// Batches that are decoded and classified at the same time.
-    public var workers: Int
-    /// Time between checkpoints.
-    public var checkpointInterval: Duration
-
-    public init(workers: Int, checkpointInterval: Duration = .seconds(1)) {
-      precondition(workers > 0, "a pipeline needs a worker")
-      self.workers = workers
-      self.checkpointInterval = checkpointInterval
-    }
-  }
-
   /// A batch on its way to a worker.
   private struct Work: Sendable {
     var raw: RawBatch
@@ -48,7 +34,8 @@ public final class Pipeline: Sendable {
     self.store = store
     history = HistoryWriter(encoder: encoder)
     self.options = options
-    progress = RunProgress(useCase: plan.useCase.name)
+    progress = RunProgress(
+      metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
   }
 
   /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws
@@ -88,8 +75,9 @@ public final class Pipeline: Sendable {
     let decoder = Decoder(schema: plan.schema)
     while let item = await work.receive() {
       let staged = plan.derive(decoder.decode(item.raw), from: item.raw)
-      let records = item.raw.count + item.raw.oversized.count
-      item.lane.queue.submit(StagedWork(staged: staged, records: records, next: item.raw.next), ticket: item.ticket)
+      let (raw, records) = (item.raw, item.raw.count + item.raw.oversized.count)
+      item.lane.queue.submit(
+        StagedWork(staged: staged, records: records, bytes: raw.byteCount, next: raw.next), ticket: item.ticket)
     }
   }
 
@@ -119,7 +107,7 @@ public final class Pipeline: Sendable {
     progress.start(lane.partition, from: processor.totals)
     let commits = CommitSchedule(
       committer: Committer(store: store, source: source, history: history), source: source, history: history,
-      interval: options.checkpointInterval)
+      interval: options.checkpointInterval, progress: progress)
     do { try await drive(lane, &processor, commits, releasing: work) } catch {
       await commits.settle()
       throw error
@@ -134,7 +122,7 @@ public final class Pipeline: Sendable {
       case .element(let item):
         let results = try processor.process(item, now: .now)
         work.release()
-        progress.update(processor, results, events: item.staged.events.count)
+        progress.update(processor, bytes: item.bytes, waiting: work.depth)
         try await commits.write(results, of: &processor)
       case .tick: try await commits.checkpointIfDue(&processor)
       case .end: return try await commits.finish(&processor)

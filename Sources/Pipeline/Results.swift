@@ -66,4 +66,9 @@ public struct Results: Sendable {
   }
 
   public var isEmpty: Bool { anomalies.isEmpty && deadLetters.isEmpty }
+
+  /// Bytes of what is large in them: raw records and events.
+  var bytes: Int {
+    deadLetters.reduce(0) { $0 + $1.letter.raw.count } + anomalies.reduce(0) { $0 + $1.event.utf8.count }
+  }
 }

@@ -1,7 +1,6 @@
-// What a run has done so far, for the progress line, the summary and metrics. Updated once per batch.
+// What a run has done so far, for the progress line and the summary, and on to metrics. Updated once per batch.
 
 import Detection
-import Metrics
 import Synchronization
 
 /// A view of a running pipeline, safe to read from any thread.
@@ -25,18 +24,9 @@ public final class RunProgress: Sendable {
   }
 
   private let state = Mutex(State())
-  private let events: Counter
-  private let deadLetters: Counter
-  private let anomalies: Counter
-  private let checkpoints: Metrics.Timer
+  private let metrics: RunMetrics
 
-  init(useCase: String) {
-    let dimensions = [("use_case", useCase)]
-    events = Counter(label: "pulse_events_total", dimensions: dimensions)
-    deadLetters = Counter(label: "pulse_dead_letters_total", dimensions: dimensions)
-    anomalies = Counter(label: "pulse_anomalies_total", dimensions: dimensions)
-    checkpoints = Metrics.Timer(label: "pulse_checkpoint_seconds", dimensions: dimensions)
-  }
+  init(metrics: RunMetrics) { self.metrics = metrics }
 
   func start(_ partition: PartitionID, from totals: Totals) {
     state.withLock {
@@ -45,20 +35,25 @@ public final class RunProgress: Sendable {
     }
   }
 
-  func update(_ processor: PartitionProcessor, _ results: Results, events count: Int) {
+  /// A batch has gone through its lane.
+  /// - Parameters:
+  ///   - bytes: of the records it was read from.
+  ///   - waiting: batches that have been read and not come that far.
+  func update(_ processor: PartitionProcessor, bytes: Int, waiting: Int) {
     let (partition, totals, time) = (processor.partition, processor.totals, processor.latestEventTime)
-    state.withLock {
-      $0.now[partition] = totals
-      $0.eventTime = max($0.eventTime, time)
+    let before = state.withLock { state in
+      defer {
+        state.now[partition] = totals
+        state.eventTime = max(state.eventTime, time)
+      }
+      return state.now[partition] ?? Totals()
     }
-    events.increment(by: count)
-    deadLetters.increment(by: results.deadLetters.count)
-    anomalies.increment(by: results.anomalies.count)
+    metrics.noteBatch(totals.increase(over: before), bytes: bytes, of: processor)
+    metrics.noteQueue(batches: waiting)
   }
 
-  func noteCheckpoint(taking duration: Duration) {
-    checkpoints.recordNanoseconds(
-      duration.components.seconds * 1_000_000_000 + duration.components.attoseconds / 1_000_000_000)
+  func noteCheckpoint(of partition: PartitionID, taking duration: Duration) {
+    metrics.noteCheckpoint(of: partition, taking: duration)
   }
 
   public var snapshot: Snapshot {

@@ -13,9 +13,9 @@ public enum SourceOutput: Sendable {
 /// Where to continue a partition, as the last checkpoint recorded it.
 public struct ResumePoint: Sendable, Hashable {
   public var position: Position
-  /// What the source reported with `checkpointState(of:)` when the checkpoint was taken.
+  /// What the source reported with `checkpointState(of:at:)` when the checkpoint was taken.
   public var sourceState: [UInt8]
-  /// What all changes that the source reported with `takeStateChanges(of:)` have left behind.
+  /// What all changes that the source reported with `takeStateChanges(of:at:)` have left behind.
   public var stateEntries: [[UInt8]: [UInt8]]
 
   public init(position: Position, sourceState: [UInt8], stateEntries: [[UInt8]: [UInt8]] = [:]) {
@@ -52,14 +52,14 @@ public protocol Source: AnyObject, Sendable {
   /// - Throws: `OperatingError` when the input cannot be read further.
   func next() async throws -> SourceOutput
 
-  /// What the source must know to continue this partition, beside the position: a file's manifest. Asked when a
-  /// checkpoint is taken; it may know more than the position has reached, never less.
-  func checkpointState(of partition: PartitionID) -> [UInt8]
+  /// What the source must know to continue this partition at `position`, beside the position: a file's manifest. Asked
+  /// when a checkpoint is taken, so it must not block; it may know more than the position has reached, never less.
+  /// - Parameter position: the `next` of a batch, or where the partition was resumed.
+  func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8]
 
   /// What of the source's state is kept as entries, because all of it is too much for every checkpoint: those that have
-  /// changed since the last call, or since `open`. Asked after `checkpointState(of:)`; may know more than the position has
-  /// reached, too.
-  func takeStateChanges(of partition: PartitionID) -> StateChanges
+  /// changed since the last call, or since `open`. Asked after `checkpointState(of:at:)`, under the same terms.
+  func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges
 
   /// Called after a checkpoint that contains everything before `position` is durable.
   func acknowledge(_ partition: PartitionID, upTo position: Position) async throws
@@ -71,7 +71,7 @@ public protocol Source: AnyObject, Sendable {
 extension Source {
   public func check() async throws {}
 
-  public func takeStateChanges(of partition: PartitionID) -> StateChanges { StateChanges() }
+  public func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges { StateChanges() }
 
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {}
 }

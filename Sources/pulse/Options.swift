@@ -100,7 +100,7 @@ struct ListOptions: ParsableArguments {
   var reader: StoreReader { get throws { try place.reader() } }
 
   static func time(_ text: String) throws -> Int64 {
-    guard let time = Timestamp.parse(text, format: .rfc3339) else {
+    guard let time = Timestamp.parse(text) else {
       throw ValidationError("`\(text)` is not a time: expected RFC 3339, such as 2024-03-01T12:00:00Z or 2024-03-01")
     }
     return time
@@ -120,6 +120,10 @@ enum NumberOption {
         "\(name) must be \(text(range.lowerBound)) to \(text(range.upperBound)) \(unit), found \(value)")
     }
   }
+}
+
+extension CSVDelimiter: ExpressibleByArgument {
+  public init?(argument: String) { self.init(text: argument) }
 }
 
 // Choices that are spelt on the command line as in the configuration.

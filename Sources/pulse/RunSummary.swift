@@ -47,6 +47,10 @@ struct RunSummary {
     if !progress.all.lateEvents.isEmpty {
       sections.append(table("Late events by window", progress.all.lateEvents, empty: "", first: "window"))
     }
+    let failures = progress.all.expressionFailures
+    if failures > 0 {
+      sections.append("Failed casts and overflows: \(failures.grouped) (each made a value NULL).")
+    }
     sections.append(
       """
       Results are in \(data): pulse.sqlite, and history/\(plan.useCase.name)/ as Arrow files by day.

@@ -242,6 +242,8 @@ private let complete = """
     ("{type: string, allowed: [a], default: b}", "6:47 `default` does not meet `allowed`"),
     ("{type: bool, allowed: [true]}", "6:22 `allowed` does not apply to type bool"),
     ("{type: int, pattern: a}", "6:21 `pattern` does not apply to type int"),
+    ("{type: string, pattern: ab(c}", "6:35 wrong `pattern`: a group is not closed"),
+    ("{type: string, pattern: 'ab[c'}", "6:36 wrong `pattern`: a class of characters is not closed"),
     ("{type: int, max_length: 3}", "6:21 `max_length` does not apply to type int"),
     ("{type: string, max_length: 0}", "6:36 `max_length` is not in range"),
     ("{type: int, format: seconds}", "6:21 `format` does not apply to type int"),

@@ -43,7 +43,7 @@ public final class MemorySource: Source {
     }
   }
 
-  public func checkpointState(of partition: PartitionID) -> [UInt8] { [] }
+  public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { [] }
 
   public func stop() { state.withLock { $0.isStopped = true } }
 }

@@ -6,7 +6,9 @@ public import Pipeline
 import Synchronization
 
 /// Thrown by a store at a planned moment.
-public struct PlannedFault: Error {}
+public struct PlannedFault: Error {
+  public init() {}
+}
 
 /// Keeps what a pipeline commits.
 public final class MemoryStore: Store {
@@ -87,7 +89,7 @@ public final class MemoryStore: Store {
     }
   }
 
-  public func commit(_ checkpoint: Checkpoint) async throws {
+  public func commit(_ checkpoint: Checkpoint) async throws -> [String] {
     let shards = checkpoint.history.sealed.map { ($0, encoder.rows(at: $0.temporaryPath)) }
     try commit { state in
       state.partition = checkpoint.partition
@@ -95,7 +97,7 @@ public final class MemoryStore: Store {
       state.contents.position = checkpoint.position
       for row in checkpoint.windows {
         let key = "\(row.part.window) \(row.part.start) \(row.part.by)"
-        state.contents.windows[key] = "\(row.part) \(row.result)"
+        state.contents.windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"
         state.open[key] = row.part.closed ? nil : (row.definition, row.part)
         if row.part.closed {
           let key = row.part.window + row.definition
@@ -111,8 +113,8 @@ public final class MemoryStore: Store {
         for (key, value) in space.changes.puts { state.entries[space.name]?.entries[key] = value }
       }
       let changes = checkpoint.history
-      for (day, below) in changes.droppedTails { state.tails.removeAll { $0.day == day && $0.number < below } }
-      state.tails += changes.addedTails
+      if let below = changes.dropTailsBelow { state.tails.removeAll { $0.number < below } }
+      if let tail = changes.addedTail { state.tails.append(tail) }
       for (shard, rows) in shards {
         state.contents.history[shard.day, default: []] += rows
         state.nextShard[shard.day] = shard.number + 1
@@ -121,6 +123,7 @@ public final class MemoryStore: Store {
         position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
         closedWindows: [], states: [:], tails: [], nextShard: [:])
     }
+    return []
   }
 
   private func commit(_ change: (inout State) -> Void) throws {
@@ -166,4 +169,8 @@ public final class MemoryHistory: HistoryEncoder {
     let index = try reader.readCount(upTo: .max)
     return state.withLock { $0.tails[index] }
   }
+
+  public func publish(_ shards: [HistoryShard]) throws {}
+
+  public func remove(_ paths: [String]) throws {}
 }

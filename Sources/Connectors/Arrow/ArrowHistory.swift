@@ -10,6 +10,8 @@ public struct ArrowHistory: HistoryEncoder {
   /// Version of the layout of shards and tails.
   public static let formatVersion = 1
 
+  private static let formatKey = "pulse.format"
+
   private let directory: DataDirectory
   private let useCase: String
   private let codec: ShardEncoder.Codec
@@ -23,7 +25,7 @@ public struct ArrowHistory: HistoryEncoder {
   private func encoder(for layout: HistoryLayout) -> ShardEncoder {
     ShardEncoder(
       names: layout.columns.map(\.name), codec: codec,
-      metadata: [("pulse.format", String(Self.formatVersion)), ("pulse.use_case", useCase)])
+      metadata: [(Self.formatKey, String(Self.formatVersion)), ("pulse.use_case", useCase)])
   }
 
   public func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 {
@@ -53,13 +55,21 @@ public struct ArrowHistory: HistoryEncoder {
     try DataDirectory.sync(folder: above.isEmpty ? "." : above)
   }
 
+  public func publish(_ shards: [HistoryShard]) throws { try directory.publish(shards) }
+
+  public func remove(_ paths: [String]) throws { try directory.remove(paths) }
+
   public func encodeTail(_ rows: HistoryRows) throws -> [UInt8] {
     try encoder(for: rows.layout).encodeTail(rows.columns)
   }
 
   public func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows {
     do {
-      let columns = try ShardEncoder.decodeTail(bytes)
+      let (columns, metadata) = try ShardEncoder.decodeBatch(bytes)
+      let version = metadata[Self.formatKey] ?? "none"
+      guard version == String(Self.formatVersion) else {
+        throw CodingError("its version is \(version), expected \(Self.formatVersion)")
+      }
       return HistoryRows(
         layout: HistoryLayout(columns: columns.map { HistoryLayout.Column(name: $0.name, type: $0.column.type) }),
         columns: columns.map(\.column))

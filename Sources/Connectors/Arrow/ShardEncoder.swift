@@ -60,6 +60,13 @@ public struct ShardEncoder: Sendable {
 
   /// The columns that `encodeTail` was given, strings one entry a row.
   public static func decodeTail(_ bytes: [UInt8]) throws(ColumnarFileError) -> [(name: String, column: Column)] {
+    try decodeBatch(bytes).columns
+  }
+
+  /// The same with the metadata of the schema.
+  static func decodeBatch(
+    _ bytes: [UInt8]
+  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], metadata: [String: String]) {
     let path = "encoded batch"
     var error = CArrowError()
     var schema = ArrowSchema()
@@ -73,7 +80,34 @@ public struct ShardEncoder: Sendable {
     }
     let fields = ArrowField(schema)
     let selection = fields.children.enumerated().map { (name: $1.name, path: [$0], type: nil as FieldType?) }
-    return try ArrowBatch.columns(&array, schema: fields, selection, path: path).columns
+    let columns = try ArrowBatch.columns(&array, schema: fields, selection, path: path).columns
+    return (columns, metadata(of: schema))
+  }
+
+  /// The metadata of a schema: the number of pairs, then of each pair the length and the bytes of key and value; numbers
+  /// are 32-bit, in the byte order of the machine (C Data Interface).
+  private static func metadata(of schema: ArrowSchema) -> [String: String] {
+    guard let bytes = schema.metadata else { return [:] }
+    // SAFETY: the shim exported the schema, so the pointer leads to metadata in the format above, which says itself
+    // where it ends; it is read before the schema is released, and texts are copied.
+    let base = UnsafeRawPointer(bytes)
+    var at = 0
+    func number() -> Int {
+      defer { at += 4 }
+      return Int(base.loadUnaligned(fromByteOffset: at, as: Int32.self))
+    }
+    func text() -> String {
+      let count = number()
+      defer { at += count }
+      // SAFETY: see above.
+      return String(decoding: UnsafeRawBufferPointer(start: base + at, count: count), as: UTF8.self)
+    }
+    var pairs: [String: String] = [:]
+    for _ in 0..<number() {
+      let key = text()
+      pairs[key] = text()
+    }
+    return pairs
   }
 
   private func lending(

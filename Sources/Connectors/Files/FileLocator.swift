@@ -66,7 +66,7 @@ struct FileLocator {
     }
     let file = try OpenFile(entry.path)
     guard try file.begins(with: opened.beginning) else { throw Self.replaced(entry.path) }
-    guard let size = entry.finalSize, size != status.size else { return }
+    guard let size = entry.finalSize, size != status.size else { return try Self.checkEnding(of: file, entry) }
     throw OperatingError(
       .input,
       "\(entry.path) had \(size) bytes when it was read to its end, now it has \(status.size). Only the last file of a "
@@ -120,7 +120,17 @@ struct FileLocator {
       throw OperatingError(
         .input, "\(file.path) had \(final) bytes when it was read, now it has \(size). \(Self.remedy)")
     }
+    try Self.checkEnding(of: file, entry)
     return file
+  }
+
+  /// Refuses a file whose bytes before the place it was read to are others now.
+  private static func checkEnding(of file: OpenFile, _ entry: FileManifest.Entry) throws(OperatingError) {
+    guard let ending = entry.ending, try file.ending(at: ending.end) != ending else { return }
+    throw OperatingError(
+      .input,
+      "\(file.path) is not the file that was read before: it has the same beginning, but the \(ending.length) bytes "
+        + "before byte \(ending.end), to which it was read, are different. Expected the same file. \(remedy)")
   }
 
   static func shrunk(_ path: String, from expected: Int64, to size: Int64) -> OperatingError {

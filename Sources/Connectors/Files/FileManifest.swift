@@ -18,6 +18,9 @@ struct FileManifest: Sendable, Hashable {
     var opened: Opened?
     /// Size when it was read to its end and left, in bytes.
     var finalSize: Int64?
+    /// Of a file that was left or a columnar one its end; of the one a checkpoint lies in, the place of the checkpoint.
+    /// Nil where it was stored by version 1.
+    var ending: FileEnding?
   }
 
   /// What was known of a file when it was opened; the beginning is extended while a short file grows.
@@ -27,7 +30,7 @@ struct FileManifest: Sendable, Hashable {
     var format: FileFormat
   }
 
-  /// Version 1 was one piece: its number, how many files, and the files.
+  /// Versions 1 and 2 were one piece: version, how many files, and the files. Version 1 had no endings.
   private static let version: UInt8 = 3
 
   /// What a checkpoint keeps beside the entries.
@@ -70,30 +73,52 @@ struct FileManifest: Sendable, Hashable {
     }
     writer.write(bool: entry.finalSize != nil)
     if let size = entry.finalSize { writer.write(signed: size) }
+    writer.write(bool: entry.ending != nil)
+    if let ending = entry.ending {
+      writer.write(signed: ending.end)
+      writer.write(unsigned: UInt64(ending.length))
+      writer.write(blob: ending.sha256)
+    }
     return writer.bytes
+  }
+
+  /// The manifest as a checkpoint at `position` keeps it.
+  /// - Parameter ending: of the file the position lies in, at its offset; nil where it is not known.
+  func at(_ position: Position, ending: FileEnding?) -> FileManifest {
+    var manifest = self
+    for segment in entries.indices.dropFirst(Int(position.segment)) {
+      let isColumnar = entries[segment].opened?.format.isColumnar ?? false
+      if segment > Int(position.segment) {
+        manifest.entries[segment].ending = nil
+      } else if !isColumnar, entries[segment].ending?.end != position.offset {
+        manifest.entries[segment].ending = ending
+      }
+    }
+    return manifest
   }
 
   init() {}
 
   /// - Parameters:
   ///   - state: what a checkpoint kept beside the position.
-  ///   - stored: the entries of the store; none where `state` is of version 1.
+  ///   - stored: the entries of the store; none where `state` is of version 1 or 2.
   /// - Throws: `OperatingError` where they are not a manifest.
   init(decoding state: [UInt8], _ stored: [[UInt8]: [UInt8]]) throws(OperatingError) {
     do throws(CodingError) {
       var reader = ByteReader(state)
-      switch try reader.readByte() {
-      case 1:
+      let version = try reader.readByte()
+      switch version {
+      case 1, 2:
         let count = try reader.readCount(upTo: state.count)
-        for _ in 0..<count { entries.append(try Self.entry(&reader)) }
+        for _ in 0..<count { entries.append(try Self.entry(&reader, version: version)) }
       case Self.version:
         for segment in 0..<stored.count {
           guard let bytes = stored[Self.key(of: segment)] else { throw CodingError("file \(segment + 1) is missing") }
           var reader = ByteReader(bytes)
-          entries.append(try Self.entry(&reader))
+          entries.append(try Self.entry(&reader, version: version))
           guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
         }
-      case let version: throw CodingError("its version is \(version), expected 1 or \(Self.version)")
+      default: throw CodingError("its version is \(version), expected 1 to \(Self.version)")
       }
       guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
     } catch {
@@ -103,7 +128,7 @@ struct FileManifest: Sendable, Hashable {
     }
   }
 
-  private static func entry(_ reader: inout ByteReader) throws(CodingError) -> Entry {
+  private static func entry(_ reader: inout ByteReader, version: UInt8) throws(CodingError) -> Entry {
     var entry = Entry(path: try reader.readString())
     entry.isRotation = try reader.readBool()
     if try reader.readBool() {
@@ -115,6 +140,12 @@ struct FileManifest: Sendable, Hashable {
       entry.opened = Opened(identity: identity, beginning: beginning, format: format)
     }
     if try reader.readBool() { entry.finalSize = try reader.readSigned() }
+    if version >= 2, try reader.readBool() {
+      let end = try reader.readSigned()
+      let length = try reader.readCount(upTo: FileEnding.maxLength)
+      guard end >= Int64(length) else { throw CodingError("an ending of \(length) bytes at byte \(end)") }
+      entry.ending = FileEnding(end: end, length: length, sha256: try reader.readBlob())
+    }
     return entry
   }
 }

@@ -1,6 +1,7 @@
 // Files as a source. All files are one partition, in the order given; a segment is the ordinal of a file. A run resumes
 // in the middle of a file; with `follow`, the last file is read on as it grows and is rotated.
 
+import DequeModule
 public import Detection
 import Foundation
 public import Pipeline
@@ -12,7 +13,8 @@ import Synchronization
 /// `row` the line from 0, blank lines and the header counted (columnar files: the row).
 ///
 /// The list may be extended at its end between runs, and the last file may have grown; whatever else has changed is
-/// refused. A file is known again by path, device and inode, and the hash of its first 4096 bytes.
+/// refused. A file is known again by path, device and inode, and the hashes of its first 4096 bytes and of the last 4096
+/// before the place it was read to (of a columnar file: its last ones).
 public final class FileSource: Source {
   public let name: String
   private let stopSignal: Result<StopSignal, OperatingError>
@@ -21,7 +23,8 @@ public final class FileSource: Source {
 
   /// - Parameters:
   ///   - paths: files and glob patterns, in order; the matches of a pattern are sorted by the bytes of their names.
-  ///   - format: of all files; nil tells each by its content, then by its extension (`.csv`), else NDJSON.
+  ///   - format: of all files; nil tells each by its content, then by its extension (`.csv`, `.tsv`), else NDJSON.
+  ///   - delimiter: of CSV files; nil is a tab where a name ends in `.tsv`, else a comma.
   ///   - follow: whether to wait for more at the end of the last file.
   ///   - idleTimeout: when following, how long nothing may come before the source ends; nil waits for ever.
   ///   - batchRows: records in a batch, 1 to `Limits.maxBatchRows`.
@@ -32,8 +35,9 @@ public final class FileSource: Source {
   ///   - rotationGrace: how long a rotated file must be quiet, once there is something in the new one, before it is left:
   ///     its writer may still have it open.
   public init(
-    name: String = "files", paths: [String], format: FileFormat? = nil, follow: Bool = false,
-    idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
+    name: String = "files", paths: [String], format: FileFormat? = nil, delimiter: CSVDelimiter? = nil,
+    follow: Bool = false, idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows,
+    maxEventBytes: Int = Limits.maxEventBytes,
     columns: [(name: String, type: FieldType)] = [], readsOtherColumns: Bool = false,
     rotationGrace: Duration = .milliseconds(250)
   ) {
@@ -42,7 +46,8 @@ public final class FileSource: Source {
     self.name = name
     let options = ReadOptions(
       partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
-      columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) }, readsOtherColumns: readsOtherColumns)
+      delimiter: delimiter, columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) },
+      readsOtherColumns: readsOtherColumns)
     let manifest = SharedManifest()
     self.manifest = manifest
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }
@@ -59,24 +64,62 @@ public final class FileSource: Source {
 
   public func next() async throws -> SourceOutput { try await worker.next() }
 
-  public func checkpointState(of partition: PartitionID) -> [UInt8] { FileManifest.state }
+  public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { FileManifest.state }
 
-  public func takeStateChanges(of partition: PartitionID) -> StateChanges {
-    let current = manifest.value.withLock { $0 }
-    return manifest.stored.withLock { stored in
-      defer { stored = current.entries }
-      return current.changes(since: stored)
-    }
+  public func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges {
+    manifest.takeChanges(at: position)
+  }
+
+  public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {
+    manifest.acknowledge(upTo: position)
   }
 
   public func stop() { try? stopSignal.get().set() }
 }
 
-/// The manifest, written by the worker and read when a checkpoint is taken.
+/// The manifest and where batches ended, written by the worker and read when a checkpoint is taken.
 final class SharedManifest: Sendable {
-  let value = Mutex(FileManifest())
-  /// The entries that the store has.
-  let stored = Mutex<[FileManifest.Entry]>([])
+  private struct State: Sendable {
+    var manifest = FileManifest()
+    /// The entries that the store has.
+    var stored: [FileManifest.Entry] = []
+    /// The ends of the last batches, ascending: the reader is ahead of the checkpoint by those in flight.
+    var endings: Deque<(position: Position, ending: FileEnding)> = []
+  }
+
+  /// The batches in flight of several hundred workers; should it ever not suffice, a checkpoint goes without.
+  private static let capacity = 1024
+
+  private let state = Mutex(State())
+
+  func publish(_ manifest: FileManifest) { state.withLock { $0.manifest = manifest } }
+
+  func append(_ ending: FileEnding, at position: Position) {
+    state.withLock {
+      $0.endings.append((position, ending))
+      if $0.endings.count > Self.capacity { $0.endings.removeFirst() }
+    }
+  }
+
+  /// Forgets what lies before `position`, to which everything is durable.
+  func acknowledge(upTo position: Position) {
+    state.withLock { state in
+      while let first = state.endings.first, first.position < position { state.endings.removeFirst() }
+    }
+  }
+
+  /// What the store has from the last checkpoint.
+  func resume(_ stored: [FileManifest.Entry]) { state.withLock { $0.stored = stored } }
+
+  /// What a checkpoint at `position` changes in the store.
+  func takeChanges(at position: Position) -> StateChanges {
+    state.withLock { state in
+      let ending = state.endings.first { $0.position == position }?.ending
+      let manifest = state.manifest.at(position, ending: ending)
+      defer { state.stored = manifest.entries }
+      return manifest.changes(since: state.stored)
+    }
+  }
 }
 
 /// Reads the files on a thread of its own: reads of a file block.
@@ -125,8 +168,7 @@ actor FileWorker {
     let paths = try FileList.expand(patterns)
     if let point {
       manifest = try FileManifest(decoding: point.sourceState, point.stateEntries)
-      let isStored = !point.stateEntries.isEmpty
-      shared.stored.withLock { [entries = manifest.entries] in $0 = isStored ? entries : [] }
+      if !point.stateEntries.isEmpty { shared.resume(manifest.entries) }
       position = point.position
       guard Int(position.segment) < manifest.entries.count else {
         throw OperatingError(
@@ -150,6 +192,7 @@ actor FileWorker {
         lastData = .now
         if isTail { try checkUnchanged(reader) }
         try extendBeginning(reader)
+        try noteEnding(at: batch.next)
         return .batch(batch)
       }
       if stop.isSet { break }
@@ -167,7 +210,13 @@ actor FileWorker {
   /// Whether the file that is read is the one that is followed.
   private var isTail: Bool { follows && segment == manifest.entries.count - 1 }
 
-  private func publish() { shared.value.withLock { $0 = manifest } }
+  private func publish() { shared.publish(manifest) }
+
+  /// Notes where a batch of a text file ends, so that a checkpoint there can tell this file from another.
+  private func noteEnding(at position: Position) throws(OperatingError) {
+    guard let file, let opened = manifest.entries[segment].opened, !opened.format.isColumnar else { return }
+    shared.append(try file.ending(at: position.offset), at: position)
+  }
 
   // MARK: - Segments
 
@@ -182,8 +231,13 @@ actor FileWorker {
     }
     let file = try locator.open(manifest, segment, readTo: position.offset)
     if entry.opened == nil { manifest.entries[segment].opened = try describe(file, entry.path) }
+    if manifest.entries[segment].opened?.format.isColumnar == true, entry.ending == nil {
+      manifest.entries[segment].ending = try file.ending(at: file.status().size)
+    }
     publish()
     self.file = file
+    // What is resumed may be checkpointed again before anything is read.
+    if position.offset > 0 { try noteEnding(at: position) }
     let opened: any SegmentReader
     switch manifest.entries[segment].opened?.format ?? .ndjson {
     case .parquet, .arrow:
@@ -213,6 +267,7 @@ actor FileWorker {
   private func finishSegment(_ reader: any SegmentReader) throws(OperatingError) {
     let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
     manifest.entries[segment].finalSize = isColumnar ? try file?.status().size : reader.readOffset
+    if !isColumnar { manifest.entries[segment].ending = try file?.ending(at: reader.readOffset) }
     publish()
     file = nil
     self.reader = nil

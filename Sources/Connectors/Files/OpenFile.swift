@@ -29,6 +29,18 @@ struct FileBeginning: Sendable, Hashable {
   }
 }
 
+/// Hash of the bytes that end where a file was read to: what tells that the part that was read is still the same, where
+/// a file was replaced by one of the same size and beginning.
+struct FileEnding: Sendable, Hashable {
+  /// The most bytes that are hashed.
+  static let maxLength = 4096
+
+  /// Offset of the byte behind them.
+  var end: Int64
+  var length: Int
+  var sha256: [UInt8]
+}
+
 /// What `stat` tells of a file.
 struct FileStatus: Sendable, Hashable {
   var identity: FileIdentity
@@ -135,6 +147,13 @@ final class OpenFile {
   /// Whether the file begins as the one that was read did.
   func begins(with expected: FileBeginning) throws(OperatingError) -> Bool {
     try beginning(upTo: expected.length) == expected
+  }
+
+  /// The bytes before `end`, at most `FileEnding.maxLength` of them.
+  func ending(at end: Int64) throws(OperatingError) -> FileEnding {
+    let length = Int(min(end, Int64(FileEnding.maxLength)))
+    let bytes = try bytes(length, at: end - Int64(length))
+    return FileEnding(end: end, length: bytes.count, sha256: Array(SHA256.hash(data: bytes)))
   }
 
   private func failure(at offset: Int64) -> OperatingError {

@@ -24,15 +24,20 @@ enum JSONText {
   /// An array of elements that are JSON already.
   static func array(_ elements: some Sequence<String>) -> String { "[" + elements.joined(separator: ",") + "]" }
 
-  static func value(_ scalar: Scalar) -> String {
-    switch scalar {
-    case .null: "null"
-    case .int(let value): String(value)
-    case .double(let value): number(value)
-    case .bool(let value): value ? "true" : "false"
-    case .string(let value): string(value)
-    case .timestamp(let value): string(Timestamp.format(value))
-    }
+  static func value(_ scalar: Scalar) -> String { text { $0.appendJSON(scalar) } }
+
+  /// A member's name as it begins the member: quoted, with a colon.
+  static func key(_ name: String) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.appendJSON(string: name)
+    bytes.append(UInt8(ascii: ":"))
+    return bytes
+  }
+
+  private static func text(_ write: (inout [UInt8]) -> Void) -> String {
+    var bytes: [UInt8] = []
+    write(&bytes)
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
@@ -40,25 +45,50 @@ enum JSONText {
   static func optional(_ value: String?) -> String { value.map(string) ?? "null" }
 
   /// A quoted string; escapes what RFC 8259 demands and nothing else.
-  static func string(_ text: String) -> String {
-    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-      return "\"" + text + "\""
+  static func string(_ string: String) -> String { text { $0.appendJSON(string: string) } }
+}
+
+extension [UInt8] {
+  /// Appends a value as UTF-8.
+  mutating func appendJSON(_ scalar: Scalar) {
+    switch scalar {
+    case .null: append(contentsOf: "null".utf8)
+    case .int(let value): append(contentsOf: String(value).utf8)
+    case .double(let value): append(contentsOf: JSONText.number(value).utf8)
+    case .bool(let value): append(contentsOf: (value ? "true" : "false").utf8)
+    case .string(let value): appendJSON(string: value)
+    case .timestamp(let value): appendJSON(string: Timestamp.format(value))
     }
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\r": result += "\\r"
-      case "\t": result += "\\t"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
+  }
+
+  mutating func appendJSON(string: String) {
+    append(UInt8(ascii: "\""))
+    for byte in string.utf8 {
+      switch byte {
+      case UInt8(ascii: "\""): append(contentsOf: "\\\"".utf8)
+      case UInt8(ascii: "\\"): append(contentsOf: "\\\\".utf8)
+      case UInt8(ascii: "\n"): append(contentsOf: "\\n".utf8)
+      case UInt8(ascii: "\r"): append(contentsOf: "\\r".utf8)
+      case UInt8(ascii: "\t"): append(contentsOf: "\\t".utf8)
+      case ..<0x20: append(contentsOf: "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
+      default: append(byte)
       }
     }
-    return result + "\""
+    append(UInt8(ascii: "\""))
+  }
+
+  /// Appends an object.
+  /// - Parameter keys: as `JSONText.key` makes them, one for each value.
+  mutating func appendJSONObject<Value>(
+    _ keys: [[UInt8]], _ values: [Value], _ write: (inout [UInt8], Value) -> Void
+  ) {
+    append(UInt8(ascii: "{"))
+    for (index, value) in values.enumerated() {
+      if index > 0 { append(UInt8(ascii: ",")) }
+      append(contentsOf: keys[index])
+      write(&self, value)
+    }
+    append(UInt8(ascii: "}"))
   }
 }
 

@@ -62,32 +62,43 @@ struct SQLiteCheckpoint {
         WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND definition = ?
         """, [window, try self.definition(definition)])
     }
-    var definitions: [String: Int64] = [:]
-    // Looked up once: there are thousands of rows.
-    let insert = try database.cachedStatement(
-      sql: """
-        INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
-          aggregates, classes, definition, state)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
-          by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
-          state = excluded.state
-        """)
+    var insert = try RowStatement(
+      """
+      INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
+        aggregates, classes, definition, state)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
+        by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
+        state = excluded.state
+      """, in: database)
+    var current: WindowRowKeys?
     for row in checkpoint.windows {
-      let definition = try definitions[row.definition] ?? self.definition(row.definition)
-      definitions[row.definition] = definition
+      // Rows of one definition follow each other.
+      let keys: WindowRowKeys
+      if let current, current.definition == row.definition {
+        keys = current
+      } else {
+        keys = WindowRowKeys(row, number: try definition(row.definition))
+        current = keys
+      }
       let part = row.part
       var key = ByteWriter()
       for value in part.by { key.write(scalar: value) }
-      try insert.execute(
-        arguments: StatementArguments(
-          identity + [
-            part.window, part.start, Data(key.bytes), part.end, part.closed, part.events,
-            JSONText.object(zip(row.byNames, part.by).lazy.map { ($0, $1) }),
-            JSONText.object(row.result.aggregates.lazy.map { ($0.name, $0.value) }),
-            JSONText.object(row.result.classCounts.lazy.map { ($0.name, .int($0.count)) }), definition,
-            Data(part.state),
-          ]))
+      insert.bind(checkpoint.useCase, at: 1)
+      insert.bind(checkpoint.partition.source, at: 2)
+      insert.bind(Int64(checkpoint.partition.number), at: 3)
+      insert.bind(part.window, at: 4)
+      insert.bind(part.start, at: 5)
+      insert.bind(blob: key.bytes, at: 6)
+      insert.bind(part.end, at: 7)
+      insert.bind(part.closed ? 1 : 0, at: 8)
+      insert.bind(part.events, at: 9)
+      insert.bindText(at: 10) { $0.appendJSONObject(keys.by, part.by) { $0.appendJSON($1) } }
+      insert.bindText(at: 11) { $0.appendJSONObject(keys.aggregates, row.result.values) { $0.appendJSON($1) } }
+      insert.bindText(at: 12) { $0.appendJSONObject(keys.classes, row.result.counts) { $0.appendJSON(.int($1)) } }
+      insert.bind(keys.number, at: 13)
+      insert.bind(blob: part.state, at: 14)
+      try insert.execute()
     }
   }
 
@@ -135,15 +146,16 @@ struct SQLiteCheckpoint {
 
   private func writeHistory() throws -> [String] {
     let changes = checkpoint.history
-    for (day, below) in changes.droppedTails {
+    if let below = changes.dropTailsBelow {
       try execute(
-        "DELETE FROM history_tails WHERE use_case = ? AND source = ? AND partition = ? AND day = ? AND number < ?",
-        [day, below])
+        "DELETE FROM history_tails WHERE use_case = ? AND source = ? AND partition = ? AND number < ?", [below])
     }
-    for tail in changes.addedTails {
+    if let tail = changes.addedTail {
+      let days = JSONText.array(
+        tail.days.map { JSONText.array([JSONText.string($0.day), String($0.rows)]) })
       try execute(
-        "INSERT INTO history_tails (use_case, source, partition, day, number, rows, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [tail.day, tail.number, tail.rows, Data(tail.bytes)])
+        "INSERT INTO history_tails (use_case, source, partition, number, rows, days, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [tail.number, tail.rows, days, Data(tail.bytes)])
     }
     for shard in changes.sealed {
       try execute(
@@ -189,6 +201,25 @@ struct SQLiteCheckpoint {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return encoder
+  }
+}
+
+/// What the rows of one window definition have in common.
+private struct WindowRowKeys {
+  let definition: String
+  /// Number of the definition in the store.
+  let number: Int64
+  /// Names as the members of JSON objects begin: quoted, with a colon.
+  let by: [[UInt8]]
+  let aggregates: [[UInt8]]
+  let classes: [[UInt8]]
+
+  init(_ row: Checkpoint.WindowRow, number: Int64) {
+    definition = row.definition
+    self.number = number
+    by = row.byNames.map(JSONText.key)
+    aggregates = row.result.names.aggregates.map(JSONText.key)
+    classes = row.result.names.classes.map(JSONText.key)
   }
 }
 
@@ -286,9 +317,18 @@ extension SQLiteCheckpoint {
   }
 
   private static func restoreTails(_ identity: StatementArguments, from database: Database) throws -> [HistoryTail] {
-    try Row.fetchAll(
-      database, sql: "SELECT day, number, rows, bytes FROM history_tails \(ofPartition) ORDER BY day, number",
-      arguments: identity
-    ).map { HistoryTail(day: $0[0], number: $0[1], rows: $0[2], bytes: [UInt8]($0[3] as Data)) }
+    let select = """
+      SELECT t.number, d.value ->> 0 AS day, d.value ->> 1 AS rows, t.bytes FROM history_tails t, json_each(t.days) d
+      \(ofPartition) ORDER BY t.number, d.key
+      """
+    var tails: [HistoryTail] = []
+    for row in try Row.fetchAll(database, sql: select, arguments: identity) {
+      let number: Int = row[0]
+      if tails.last?.number != number {
+        tails.append(HistoryTail(number: number, days: [], bytes: [UInt8](row[3] as Data)))
+      }
+      tails[tails.count - 1].days.append(HistoryTail.DayRows(day: row[1], rows: row[2]))
+    }
+    return tails
   }
 }

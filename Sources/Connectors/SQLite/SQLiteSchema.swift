@@ -2,6 +2,7 @@
 // docs/store.md. Times are microseconds since 1970-01-01 00:00 UTC.
 
 import GRDB
+import Pipeline
 
 enum SQLiteSchema {
   /// The migrations, oldest first. A released one never changes.
@@ -11,10 +12,24 @@ enum SQLiteSchema {
       for statement in version1 { try database.execute(sql: statement) }
     }
     migrator.registerMigration("2") { database in
-      try database.execute(sql: "DROP VIEW windows")
-      try database.execute(sql: windowsView2)
+      for statement in version2 { try database.execute(sql: statement) }
+    }
+    migrator.registerMigration("3") { database in
+      for statement in version3 { try database.execute(sql: statement) }
     }
     return migrator
+  }
+
+  /// Refuses a store that a later version of the program has migrated: its tables may mean something else.
+  /// - Throws: `OperatingError` that names the versions.
+  static func checkVersion(of database: Database, in directory: DataDirectory) throws {
+    let known = migrator.migrations
+    guard try migrator.hasBeenSuperseded(database) else { return }
+    let found = try migrator.appliedIdentifiers(database).subtracting(known).sorted().joined(separator: ", ")
+    throw OperatingError(
+      .store,
+      "the store \(directory.databasePath) was written by a newer version of pulse: its tables have version \(found), "
+        + "expected at most \(known.last ?? "none"). Use that version of pulse, or another --data")
   }
 
   private static let version1 = [
@@ -51,7 +66,7 @@ enum SQLiteSchema {
       start INTEGER NOT NULL, by_key BLOB NOT NULL, end INTEGER NOT NULL, closed INTEGER NOT NULL,
       events INTEGER NOT NULL, by_values TEXT NOT NULL, aggregates TEXT NOT NULL, classes TEXT NOT NULL,
       definition INTEGER NOT NULL REFERENCES window_definitions (id), state BLOB NOT NULL,
-      PRIMARY KEY (use_case, window, start, by_key, definition, source, partition))
+      PRIMARY KEY (use_case, window, start, by_key, source, partition))
     """,
     "CREATE TABLE window_definitions (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
     """
@@ -96,6 +111,25 @@ enum SQLiteSchema {
     windowsView,
   ]
 
+  /// Tails hold rows of several days: `days` is a JSON array of [day, rows], in the order of the rows.
+  private static let version2 = [
+    "ALTER TABLE history_tails RENAME TO history_tails_1",
+    """
+    CREATE TABLE history_tails (
+      use_case TEXT NOT NULL, source TEXT NOT NULL, partition INTEGER NOT NULL,
+      number INTEGER NOT NULL, rows INTEGER NOT NULL, days TEXT NOT NULL, bytes BLOB NOT NULL,
+      PRIMARY KEY (use_case, source, partition, number))
+    """,
+    """
+    INSERT INTO history_tails (use_case, source, partition, number, rows, days, bytes)
+    SELECT use_case, source, partition,
+      row_number() OVER (PARTITION BY use_case, source, partition ORDER BY day, number) - 1, rows,
+      json_array(json_array(day, rows)), bytes
+    FROM history_tails_1
+    """,
+    "DROP TABLE history_tails_1",
+  ]
+
   /// Windows with the parts of all partitions merged, as far as SQL can: counts, sums, minima and maxima. What needs the
   /// sketches or moments (quantiles, distinct counts, averages, deviations, first and last) is exact where one partition
   /// holds the window and NULL where several do; `pulse windows` merges those too.
@@ -108,6 +142,25 @@ enum SQLiteSchema {
     FROM window_parts GROUP BY use_case, window, start, by_key
     """
 
-  /// The same, but parts of several definitions of a window are not added up: each definition has its row.
-  private static let windowsView2 = windowsView + ", definition"
+  /// A window that is defined anew leaves the rows of the old definition alone: the definition is part of the key, and the
+  /// view has a row for each.
+  private static let version3 = [
+    "DROP VIEW windows",
+    "ALTER TABLE window_parts RENAME TO window_parts_1",
+    """
+    CREATE TABLE window_parts (
+      use_case TEXT NOT NULL, window TEXT NOT NULL, source TEXT NOT NULL, partition INTEGER NOT NULL,
+      start INTEGER NOT NULL, by_key BLOB NOT NULL, end INTEGER NOT NULL, closed INTEGER NOT NULL,
+      events INTEGER NOT NULL, by_values TEXT NOT NULL, aggregates TEXT NOT NULL, classes TEXT NOT NULL,
+      definition INTEGER NOT NULL REFERENCES window_definitions (id), state BLOB NOT NULL,
+      PRIMARY KEY (use_case, window, start, by_key, definition, source, partition))
+    """,
+    """
+    INSERT INTO window_parts SELECT use_case, window, source, partition, start, by_key, end, closed, events, by_values,
+      aggregates, classes, definition, state FROM window_parts_1
+    """,
+    "DROP TABLE window_parts_1",
+    "CREATE INDEX window_parts_open ON window_parts (use_case, source, partition) WHERE closed = 0",
+    windowsView + ", definition",
+  ]
 }

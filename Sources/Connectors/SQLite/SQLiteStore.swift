@@ -28,6 +28,7 @@ public final class SQLiteStore: Store {
         try database.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY")
       }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
       try SQLiteSchema.migrator.migrate(queue)
       return queue
     }
@@ -39,25 +40,19 @@ public final class SQLiteStore: Store {
     }
   }
 
-  public func commit(_ checkpoint: Checkpoint) async throws {
-    let directory = directory
-    let removed = try await write(durably: true) { database in
-      try SQLiteCheckpoint(checkpoint, in: database).write()
-    }
-    try Self.reportingTrouble(in: directory) {
-      try directory.publish(checkpoint.history.sealed)
-      try directory.remove(removed)
-    }
+  public func commit(_ checkpoint: Checkpoint) async throws -> [String] {
+    try await write(durably: true) { database in try SQLiteCheckpoint(checkpoint, in: database).write() }
   }
 
   public func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
-    let (snapshots, shards) = try await write(durably: false) { database in
-      try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database)
-    }
-    try Self.reportingTrouble(in: directory) {
-      try directory.publish(shards)
-      try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.path)))
-    }
+    let directory = directory
+    let (snapshots, _) = try await write(
+      durably: false,
+      { database in try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database) },
+      afterwards: { _, shards in
+        try directory.publish(shards)
+        try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.path)))
+      })
     return snapshots
   }
 
@@ -104,15 +99,16 @@ public final class SQLiteStore: Store {
   /// Removes everything stored of a use case: results, state, positions, history.
   public func reset(useCase: String) async throws {
     let directory = directory
-    let paths = try await write(durably: true) { database in
-      let paths = try String.fetchAll(
-        database, sql: "SELECT path FROM history_shards WHERE use_case = ?", arguments: [useCase])
-      for table in SQLiteCheckpoint.tables {
-        try database.execute(sql: "DELETE FROM \(table) WHERE use_case = ?", arguments: [useCase])
-      }
-      return paths
-    }
-    try Self.reportingTrouble(in: directory) { try directory.remove(paths) }
+    try await write(
+      durably: true,
+      { database in
+        let paths = try String.fetchAll(
+          database, sql: "SELECT path FROM history_shards WHERE use_case = ?", arguments: [useCase])
+        for table in SQLiteCheckpoint.tables {
+          try database.execute(sql: "DELETE FROM \(table) WHERE use_case = ?", arguments: [useCase])
+        }
+        return paths
+      }, afterwards: { try directory.remove($0) })
   }
 
   /// The next number of a counter that outlives runs: names the runs over unnamed standard input.
@@ -128,8 +124,11 @@ public final class SQLiteStore: Store {
   }
 
   /// One transaction on the writer's queue; durable ones are synced before this returns.
+  /// - Parameter afterwards: what follows the commit, on the same queue: it may block.
+  @discardableResult
   private func write<Value: Sendable>(
-    durably: Bool, _ updates: @escaping @Sendable (Database) throws -> Value
+    durably: Bool, _ updates: @escaping @Sendable (Database) throws -> Value,
+    afterwards: @escaping @Sendable (Value) throws -> Void = { _ in }
   ) async throws -> Value {
     do {
       return try await queue.writeWithoutTransaction { database in
@@ -140,6 +139,7 @@ public final class SQLiteStore: Store {
           return .commit
         }
         guard let value else { throw DatabaseError(message: "the transaction gave no value") }
+        try afterwards(value)
         return value
       }
     } catch { throw Self.operatingError(error, in: directory) }

@@ -43,7 +43,7 @@ public final class StoreReader: Sendable {
     }
     let queue = try DatabaseQueue(path: path, configuration: configuration)
     // The first look at the file is where trouble shows.
-    _ = try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") }
+    try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
     return queue
   }
 

@@ -112,7 +112,7 @@ struct SimulationReader {
 
   private mutating func readStart(_ node: Node) -> Int64? {
     guard let text = yaml.text(node, as: "the start") else { return nil }
-    if let time = Timestamp.parse(text, format: .rfc3339) { return time }
+    if let time = Timestamp.parse(text) { return time }
     yaml.report("expected a time such as 2024-03-01T00:00:00Z, found '\(text)'", at: node)
     return nil
   }

@@ -60,7 +60,7 @@ public final class SimulatorSource: Source {
         next: Position(segment: 0, offset: Int64(first + events.count), row: Int64(first + events.count))))
   }
 
-  public func checkpointState(of partition: PartitionID) -> [UInt8] { identity }
+  public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { identity }
 
   public func stop() { sleep.stop() }
 

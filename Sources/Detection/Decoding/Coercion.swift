@@ -2,7 +2,8 @@
 //
 // | field     | accepts                                                                                             |
 // |-----------|-----------------------------------------------------------------------------------------------------|
-// | int       | integers; numbers without a fraction (`16.0`, `1e3`); integers beyond int64 are out of range        |
+// | int       | integers; numbers below 2^53 without a fraction (`16.0`, `1e3`), since beyond a double is not exact; |
+// |           | the others without a fraction, and integers beyond int64, are out of range                         |
 // | double    | numbers; numbers beyond the range of double are out of range                                        |
 // | bool      | `true`, `false`; 0 and 1 (also `1.0`); the strings "true" and "false" in any case                   |
 // | string    | strings; a number or a boolean is not a string                                                      |
@@ -46,7 +47,8 @@ struct Coercion {
       case CellTag.int: values[row] = Int64(bitPattern: payload)
       case CellTag.double:
         let number = Double(bitPattern: payload)
-        guard let integer = Int64(exactly: number) else {
+        // 2^53 may stand for 2^53 + 1 as well: it is what both are rounded to.
+        guard number.magnitude < 0x1p53, let integer = Int64(exactly: number) else {
           if number.rounded() == number {
             outOfRange(row, run, text, &failures)
           } else {
@@ -146,7 +148,7 @@ struct Coercion {
         if tag == CellTag.string, format == .automatic || format == .rfc3339 {
           // The text is lent for the whole call, and the span does not leave this scope.
           let bytes = RawSpan(_unsafeBytes: text.bytes(tag, payload))
-          if let value = Timestamp.parse(bytes: bytes, format: .rfc3339) {
+          if let value = Timestamp.parse(bytes: bytes) {
             values[row] = value
             continue
           }
@@ -184,7 +186,7 @@ struct Coercion {
       }
       // SAFETY: the text is lent for the whole call, and the span does not leave this scope.
       let bytes = RawSpan(_unsafeBytes: text.bytes(tag, payload))
-      if let value = Timestamp.parse(bytes: bytes, format: .rfc3339) { return value }
+      if let value = Timestamp.parse(bytes: bytes) { return value }
       failures.note(
         row, field, .invalidTimestamp, expected: "an RFC 3339 time of the years 0001 to 9999",
         found: describe(run, row, text), stage: .decode)
@@ -236,7 +238,7 @@ struct Coercion {
   private func outOfRange(_ row: Int, _ run: CellRun, _ text: CellText, _ failures: inout RowFailures) {
     let expected =
       switch field.type {
-      case .int: "an integer of 64 bits"
+      case .int: run.tags[row] == CellTag.double ? "an integer, from 2^53 on in digits only" : "an integer of 64 bits"
       case .timestamp: "a time of the years 0001 to 9999"
       default: "a number that a double can hold"
       }

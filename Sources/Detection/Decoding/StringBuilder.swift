@@ -11,6 +11,8 @@ final class StringBuilder {
   private var table: [UInt32] = []
   /// Batches still to be built plain before a dictionary is tried again, and how many that is after the next failure.
   private var patience = 0
+  /// Entries that were looked at in vain for the dictionary under construction.
+  private var collisions = 0
   private var penalty = 4
 
   /// Smallest number of distinct values below which a dictionary is always worth it.
@@ -45,7 +47,7 @@ final class StringBuilder {
       }
       initialized = run.count + 1
     }
-    precondition(total <= Int(UInt32.max), "a string column of more than 4 GiB")
+    if total > Limits.maxPlainStringBytes { return shared(run, text, accepted) }
     // SAFETY: row i writes its own bytes and up to `step` behind them, which the next row or the slack takes; reads stay
     // within the padding behind the text. Exactly `total` bytes are initialised when the last row is done.
     let bytes = [UInt8](unsafeUninitializedCapacity: total + Self.step) { bytes, initialized in
@@ -57,6 +59,28 @@ final class StringBuilder {
       initialized = total
     }
     return StringColumn(offsets: offsets, bytes: bytes)
+  }
+
+  /// The column with an entry for each place in the text that cells point to. In a columnar file thousands of rows may
+  /// share one large value of a dictionary: written out they would exceed what offsets can address, shared they take no
+  /// more than the file's own column.
+  private func shared(_ run: CellRun, _ text: CellText, _ accepted: UInt32) -> StringColumn {
+    var offsets: [UInt32] = [0, 0]
+    var bytes: [UInt8] = []
+    var entries: [UInt64: UInt32] = [:]
+    let codes = (0..<run.count).map { row -> UInt32 in
+      let tag = run.tags[row]
+      guard accepted >> UInt32(tag) & 1 != 0 else { return 0 }
+      // Lengths stay below 2^31, so nothing is lost; the lowest bit tells text of the arena from that of the buffer.
+      let place = run.payloads[row] << 1 | (tag == CellTag.unescaped ? 1 : 0)
+      if let entry = entries[place] { return entry }
+      bytes.append(contentsOf: text.bytes(tag, run.payloads[row]))
+      precondition(bytes.count <= Int(UInt32.max), "a string column of more than 4 GiB")
+      offsets.append(UInt32(bytes.count))
+      entries[place] = UInt32(offsets.count - 2)
+      return UInt32(offsets.count - 2)
+    }
+    return StringColumn(offsets: offsets, bytes: bytes, codes: codes)
   }
 
   /// Copies `source` to `target`, of which `step` more bytes may be overwritten, and returns its end there.
@@ -93,6 +117,7 @@ final class StringBuilder {
     offsets = [0]
     bytes.removeAll(keepingCapacity: true)
     hashes.removeAll(keepingCapacity: true)
+    collisions = 0
     var isComplete = true
     // SAFETY: rows are written one after another, and `initialized` is how many were.
     let codes = [UInt32](unsafeUninitializedCapacity: run.count) { codes, initialized in
@@ -103,7 +128,8 @@ final class StringBuilder {
         codes[row] = code(of: source)
         initialized = row + 1
         // Judged early, so that a column without repetition costs a small part of a batch.
-        if hashes.count > Self.smallDictionary, hashes.count > most || hashes.count > row / 2 {
+        let isDiverse = hashes.count > most || hashes.count > row / 2 || collisions > run.count
+        if hashes.count > Self.smallDictionary, isDiverse {
           isComplete = false
           return
         }
@@ -125,6 +151,7 @@ final class StringBuilder {
       let entry = Int(found) - 1
       if hashes[entry] == hash, isEqual(entry, source) { return UInt32(entry) }
       slot = (slot + 1) & mask
+      collisions += 1
     }
     bytes.append(contentsOf: source)
     offsets.append(UInt32(bytes.count))
@@ -157,8 +184,8 @@ final class StringBuilder {
     }
   }
 
-  /// A multiplicative hash of the bytes, a word at a time. Crafted collisions cost time only up to the number of
-  /// distinct values that a dictionary may have.
+  /// A multiplicative hash of the bytes, a word at a time. Where many collide, as only crafted ones do, the column is
+  /// built plain.
   @inline(__always)
   private static func hash(_ source: UnsafeRawBufferPointer) -> UInt64 {
     let factor: UInt64 = 0x9E37_79B9_7F4A_7C15

@@ -2,12 +2,12 @@
 // Strings are judged once per dictionary entry. Null rows meet every constraint but `required`; a default is taken as it
 // is. A constraint that does not fit the field's type constrains nothing; reading a use case refuses it.
 
-/// Checks the constraints of one field. Not `Sendable`: a compiled regular expression belongs to one worker.
+/// Checks the constraints of one field. Not `Sendable`: a compiled pattern belongs to one worker.
 struct Validation {
   private let field: Field
   private let isRequired: Bool
   private let allowedStrings: [[UInt8]]?
-  private let pattern: Regex<AnyRegexOutput>?
+  private let pattern: Pattern?
 
   /// - Precondition: the field's pattern compiles; `problem(inPattern:)` tells.
   init(field: Field, isRequired: Bool) {
@@ -18,10 +18,11 @@ struct Validation {
         .sorted { $0.lexicographicallyPrecedes($1) }
     }
     pattern = field.pattern.map { text in
-      guard let regex = try? Regex(text) else {
-        preconditionFailure("the pattern of field \(field.name) is no regular expression")
+      do throws(PatternError) {
+        return try Pattern(text)
+      } catch {
+        preconditionFailure("the pattern of field \(field.name) is wrong: \(error.message)")
       }
-      return regex.matchingSemantics(.unicodeScalar)
     }
   }
 
@@ -124,13 +125,7 @@ struct Validation {
   private func fault(_ bytes: ArraySlice<UInt8>) -> Fault? {
     if let maxLength = field.maxLength, bytes.count > maxLength { return .tooLong }
     if let allowedStrings, !contains(allowedStrings, bytes) { return .notAllowed }
-    if let pattern {
-      let text = String(decoding: bytes, as: UTF8.self)
-      // An error is one thrown by a custom matcher, of which a pattern in text has none.
-      guard let match = try? pattern.wholeMatch(in: text), match.range == text.startIndex..<text.endIndex else {
-        return .pattern
-      }
-    }
+    if let pattern, !pattern.matches(bytes) { return .pattern }
     return nil
   }
 
@@ -219,7 +214,10 @@ extension StringColumn {
   /// The strings with `value` in the rows that are not set in `validity`; always with a dictionary if it had one.
   fileprivate func filled(with value: String, _ validity: Bitmap) -> StringColumn {
     let addition = Array(value.utf8)
-    if let codes {
+    // A long default is written once where repeating it would take much.
+    let missing = count - validity.setCount
+    if codes != nil || bytes.count + missing * addition.count > Limits.maxPlainStringBytes {
+      let codes = codes ?? (0..<UInt32(count)).map { $0 }
       let code = UInt32(entryCount)
       return StringColumn(
         offsets: offsets + [UInt32(bytes.count + addition.count)], bytes: bytes + addition,

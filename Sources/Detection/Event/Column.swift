@@ -46,7 +46,7 @@ public struct Column: Sendable, Equatable {
   public init(_ values: Values, validity: Bitmap? = nil) {
     self.values = values
     self.validity = validity.flatMap { $0.isFull ? nil : $0 }
-    precondition(validity == nil || validity!.count == count, "validity and values differ in length")
+    precondition(validity.map { $0.count == count } ?? true, "validity and values differ in length")
   }
 
   public var count: Int {

@@ -7,7 +7,7 @@ public struct RawBatch: Sendable {
     /// One JSON object per record.
     case json(RecordBytes)
     /// One CSV record per record; `header` names the columns in order.
-    case csv(RecordBytes, header: [String])
+    case csv(RecordBytes, header: [String], delimiter: CSVDelimiter = .comma)
     /// Columns of a columnar file, by name, not yet checked against the schema.
     case columns([(name: String, column: Column)])
   }
@@ -32,6 +32,16 @@ public struct RawBatch: Sendable {
   }
 
   public var count: Int { positions.count }
+
+  /// Bytes of the records, oversized ones included; 0 for columns, whose bytes in the file are not known.
+  public var byteCount: Int {
+    let letters = oversized.reduce(0) { $0 + $1.length }
+    switch payload {
+    case .json(let records), .csv(let records, header: _, delimiter: _):
+      return letters + Int(records.ends.last ?? 0) - Int(records.starts.first ?? 0)
+    case .columns: return letters
+    }
+  }
 }
 
 /// Records in one buffer. Invariant: at least `Limits.bytePadding` bytes follow the end of the last record, and

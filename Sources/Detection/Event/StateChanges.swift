@@ -28,9 +28,16 @@ public protocol Stateful: AnyObject {
   var stateName: String { get }
   /// The definition the state belongs to, as text. State written under another fingerprint is discarded on restart.
   var stateFingerprint: String { get }
+  /// Whether state written under a fingerprint can be restored: under its own, or one of an earlier version of the format.
+  /// State restored from another fingerprint is reported anew as changes.
+  func continues(_ fingerprint: String) -> Bool
   /// The changes since the last call (or since `restore`), and forgets them.
   func takeChanges() -> StateChanges
   /// Replaces the state by the one the entries describe, in ascending order of keys (unsigned bytes).
   /// - Throws: `CodingError` when an entry cannot be read.
   func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws
+}
+
+extension Stateful {
+  public func continues(_ fingerprint: String) -> Bool { fingerprint == stateFingerprint }
 }

@@ -1,6 +1,5 @@
-// Timestamps: microseconds since 1970-01-01 00:00 UTC, years 0001 to 9999, and their text. The calendar is the proleptic
-// Gregorian one; days are converted after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". Leap seconds
-// are not counted, so a second of 60 is refused.
+// Timestamps: microseconds since 1970-01-01 00:00 UTC, years 0001 to 9999, and their text. The calendar is `CivilTime`.
+// Leap seconds are not counted, so a second of 60 is refused.
 
 /// Parsing and writing of timestamps.
 public enum Timestamp {
@@ -10,97 +9,10 @@ public enum Timestamp {
   /// Microseconds of a day.
   public static let microsecondsPerDay: Int64 = 86_400_000_000
 
-  /// The timestamp that a text says, or nil where it is none or lies outside `range`.
-  ///
-  /// `.rfc3339` accepts `2018-01-01T12:30:00` with `T`, `t` or a space; a fraction of 1 to 9 digits, of which the
-  /// first 6 count; `Z`, `z`, `+01:00`, `+0100` or no zone, which is UTC; and a date alone, which is midnight. The
-  /// epoch formats accept a decimal number. `.automatic` accepts both.
-  public static func parse(bytes: RawSpan, format: TimestampFormat) -> Int64? {
-    switch format {
-    case .rfc3339: return parseRFC3339(bytes)
-    case .automatic: return parseRFC3339(bytes) ?? parseEpoch(bytes, format)
-    case .seconds, .milliseconds, .microseconds: return parseEpoch(bytes, format)
-    }
-  }
-
-  /// The timestamp that a text says; see `parse(bytes:format:)`.
-  public static func parse(_ text: String, format: TimestampFormat = .automatic) -> Int64? {
-    let bytes = Array(text.utf8)
-    return parse(bytes: bytes.span.bytes, format: format)
-  }
-
-  /// The timestamp of a number since 1970 in the unit of the format; `.automatic` tells the unit by the size. Nil for
-  /// `.rfc3339` and outside `range`.
-  public static func fromEpoch(_ number: Int64, format: TimestampFormat) -> Int64? {
-    guard let scale = scale(ofMagnitude: Double(number.magnitude), format: format) else { return nil }
-    let (value, overflow) = number.multipliedReportingOverflow(by: scale)
-    return !overflow && range.contains(value) ? value : nil
-  }
-
-  /// The same for a number with a fraction, rounded to the nearest microsecond.
-  public static func fromEpoch(double number: Double, format: TimestampFormat) -> Int64? {
-    guard number.isFinite, let scale = scale(ofMagnitude: number.magnitude, format: format) else { return nil }
-    let value = (number * Double(scale)).rounded()
-    guard value >= Double(range.lowerBound), value < Double(range.upperBound) else { return nil }
-    return Int64(value)
-  }
-
-  /// RFC 3339 in UTC with no, 3 or 6 fractional digits, the fewest that say it: `2018-01-01T12:30:00.250Z`.
-  public static func format(_ timestamp: Int64) -> String {
-    let days = CivilTime.floorDivide(timestamp, microsecondsPerDay)
-    // Not `timestamp - days * microsecondsPerDay`, which overflows near Int64.min: that is outside `range`, but a dead
-    // letter shows what a columnar file held.
-    var rest = timestamp % microsecondsPerDay
-    if rest < 0 { rest += microsecondsPerDay }
-    let fraction = rest % 1_000_000
-    rest /= 1_000_000
-    var text = date(ofDay: days)
-    text += "T" + padded(rest / 3600, 2) + ":" + padded(rest / 60 % 60, 2) + ":" + padded(rest % 60, 2)
-    if fraction != 0 {
-      text += "." + (fraction % 1000 == 0 ? padded(fraction / 1000, 3) : padded(fraction, 6))
-    }
-    return text + "Z"
-  }
-
-  /// The UTC day of a timestamp, `2018-01-01`.
-  public static func day(of timestamp: Int64) -> String {
-    date(ofDay: CivilTime.floorDivide(timestamp, microsecondsPerDay))
-  }
-
-  /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar; `month` 1 to 12, `day` 1 to 31.
-  public static func days(fromYear year: Int64, month: Int64, day: Int64) -> Int64 {
-    CivilTime.day(of: CivilTime.Date(year: year, month: month, day: day))
-  }
-
-  /// The date of a day since 1970-01-01.
-  public static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    let date = CivilTime.date(ofDay: days)
-    return (date.year, date.month, date.day)
-  }
-
-  private static func scale(ofMagnitude magnitude: Double, format: TimestampFormat) -> Int64? {
-    switch format {
-    case .rfc3339: nil
-    case .seconds: 1_000_000
-    case .milliseconds: 1000
-    case .microseconds: 1
-    case .automatic: magnitude < 1e11 ? 1_000_000 : magnitude < 1e14 ? 1000 : 1
-    }
-  }
-
-  private static func parseEpoch(_ bytes: RawSpan, _ format: TimestampFormat) -> Int64? {
-    guard bytes.byteCount > 0, bytes.byteCount <= 32 else { return nil }
-    var text = ""
-    for index in 0..<bytes.byteCount {
-      let byte = bytes.byte(index)
-      guard byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".") || byte &- 0x30 < 10 else { return nil }
-      text.unicodeScalars.append(Unicode.Scalar(byte))
-    }
-    if let integer = Int64(text) { return fromEpoch(integer, format: format) }
-    return Double(text).flatMap { fromEpoch(double: $0, format: format) }
-  }
-
-  private static func parseRFC3339(_ bytes: RawSpan) -> Int64? {
+  /// The timestamp that a text says, or nil where it is none or lies outside `range`: RFC 3339, that is
+  /// `2018-01-01T12:30:00` with `T`, `t` or a space; a fraction of 1 to 9 digits, of which the first 6 count; `Z`, `z`,
+  /// `+01:00`, `+0100` or no zone, which is UTC; and a date alone, which is midnight.
+  public static func parse(bytes: RawSpan) -> Int64? {
     let count = bytes.byteCount
     guard count >= 10, bytes.byte(4) == UInt8(ascii: "-"), bytes.byte(7) == UInt8(ascii: "-"),
       let century = bytes.twoDigits(0), let yearOfCentury = bytes.twoDigits(2), let month = bytes.twoDigits(5),
@@ -108,7 +20,7 @@ public enum Timestamp {
     else { return nil }
     let year = century * 100 + yearOfCentury
     guard year >= 1, month >= 1, month <= 12, day >= 1, day <= CivilTime.daysInMonth(year, month) else { return nil }
-    let midnight = days(fromYear: year, month: month, day: day) * microsecondsPerDay
+    let midnight = CivilTime.day(of: .init(year: year, month: month, day: day)) * microsecondsPerDay
     if count == 10 { return midnight }
 
     let separator = bytes.byte(10)
@@ -136,6 +48,68 @@ public enum Timestamp {
     return range.contains(result) ? result : nil
   }
 
+  /// The timestamp that a text says; see `parse(bytes:)`.
+  public static func parse(_ text: String) -> Int64? {
+    let bytes = Array(text.utf8)
+    return parse(bytes: bytes.span.bytes)
+  }
+
+  /// The date of a day since 1970-01-01 in the proleptic Gregorian calendar; `month` 1 to 12, `day` 1 to 31.
+  public static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    let date = CivilTime.date(ofDay: days)
+    return (date.year, date.month, date.day)
+  }
+
+  /// The timestamp of a number since 1970 in the unit of the format; `.automatic` tells the unit by the size. Nil for
+  /// `.rfc3339` and outside `range`.
+  public static func fromEpoch(_ number: Int64, format: TimestampFormat) -> Int64? {
+    guard let scale = scale(ofMagnitude: Double(number.magnitude), format: format) else { return nil }
+    let (value, overflow) = number.multipliedReportingOverflow(by: scale)
+    return !overflow && range.contains(value) ? value : nil
+  }
+
+  /// The same for a number with a fraction, rounded to the nearest microsecond.
+  public static func fromEpoch(double number: Double, format: TimestampFormat) -> Int64? {
+    guard number.isFinite, let scale = scale(ofMagnitude: number.magnitude, format: format) else { return nil }
+    let value = (number * Double(scale)).rounded()
+    guard value >= Double(range.lowerBound), value < Double(range.upperBound) else { return nil }
+    return Int64(value)
+  }
+
+  /// RFC 3339 in UTC with no, 3 or 6 fractional digits, the fewest that say it: `2018-01-01T12:30:00.250Z`.
+  /// - Parameter alwaysMicroseconds: writes 6 fractional digits whatever they are.
+  public static func format(_ timestamp: Int64, alwaysMicroseconds: Bool = false) -> String {
+    // The rest of the day is not the difference to its beginning, which overflows near Int64.min: that is outside
+    // `range`, but a dead letter shows what a columnar file held.
+    let time = CivilTime.floorRemainder(timestamp, microsecondsPerDay)
+    let fraction = time % 1_000_000
+    let second = time / 1_000_000
+    var text = day(of: timestamp)
+    text += "T" + padded(second / 3600, 2) + ":" + padded(second / 60 % 60, 2) + ":" + padded(second % 60, 2)
+    if fraction % 1000 != 0 || alwaysMicroseconds {
+      text += "." + padded(fraction, 6)
+    } else if fraction != 0 {
+      text += "." + padded(fraction / 1000, 3)
+    }
+    return text + "Z"
+  }
+
+  /// The UTC day of a timestamp, `2018-01-01`.
+  public static func day(of timestamp: Int64) -> String {
+    let date = CivilTime.date(ofDay: CivilTime.floorDivide(timestamp, microsecondsPerDay))
+    return padded(date.year, 4) + "-" + padded(date.month, 2) + "-" + padded(date.day, 2)
+  }
+
+  private static func scale(ofMagnitude magnitude: Double, format: TimestampFormat) -> Int64? {
+    switch format {
+    case .rfc3339: nil
+    case .seconds: 1_000_000
+    case .milliseconds: 1000
+    case .microseconds: 1
+    case .automatic: magnitude < 1e11 ? 1_000_000 : magnitude < 1e14 ? 1000 : 1
+    }
+  }
+
   /// Minutes east of UTC that the rest of the text says.
   @inline(__always)
   private static func parseZone(_ bytes: RawSpan, from start: Int) -> Int64? {
@@ -149,11 +123,6 @@ public enum Timestamp {
       hours <= 23, minutes <= 59
     else { return nil }
     return sign == UInt8(ascii: "-") ? -(hours * 60 + minutes) : hours * 60 + minutes
-  }
-
-  private static func date(ofDay days: Int64) -> String {
-    let date = civil(fromDays: days)
-    return padded(date.year, 4) + "-" + padded(date.month, 2) + "-" + padded(date.day, 2)
   }
 
   private static func padded(_ number: Int64, _ width: Int) -> String {

@@ -169,6 +169,7 @@ enum CastKernels {
     case .constant(let value): return Value.constant(.string(format(value))).strings(count)
     case .run(let values):
       return StringKernels.build(rows, count) { row, output in output.append(contentsOf: format(values[row]).utf8) }
+        .strings
     }
   }
 

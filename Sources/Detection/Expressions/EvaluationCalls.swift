@@ -102,9 +102,11 @@ extension Evaluation {
     switch function {
     case .length: return .ints(StringKernels.map(strings, count) { Int64(CodePoints.count($0)) }, validity)
     case .lower:
-      return .strings(StringKernels.transform(strings, rows, count) { CaseMapping.lower($0, into: &$1) }, validity)
+      return computed(
+        StringKernels.transform(strings, rows, count) { CaseMapping.lower($0, into: &$1) }, validity, selection)
     case .upper:
-      return .strings(StringKernels.transform(strings, rows, count) { CaseMapping.upper($0, into: &$1) }, validity)
+      return computed(
+        StringKernels.transform(strings, rows, count) { CaseMapping.upper($0, into: &$1) }, validity, selection)
     case .contains: return predicate(operands, validity) { TextOrder.find($1, in: $0) != nil }
     case .startsWith: return predicate(operands, validity) { $0.starts(with: $1) }
     case .endsWith:
@@ -113,10 +115,17 @@ extension Evaluation {
       }
     case .strpos: return strpos(operands, validity)
     case .left, .right, .substring: return piece(function, operands, validity, selection)
-    case .trim, .leftTrim, .rightTrim: return trim(function, operands, validity, rows)
+    case .trim, .leftTrim, .rightTrim: return trim(function, operands, validity, selection)
     case .replace: return replace(operands, validity, selection)
     default: preconditionFailure("\(function) does not take a VARCHAR")
     }
+  }
+
+  /// Computed strings as a value; those that are too long are NULL and counted.
+  private mutating func computed(
+    _ result: StringKernels.Computed, _ validity: Bitmap?, _ selection: Bitmap?
+  ) -> Value {
+    .strings(result.strings, withFailures(result.tooLong, validity, selection))
   }
 
   private func predicate(
@@ -172,10 +181,10 @@ extension Evaluation {
     if constants.count == operands.count - 1 {
       let length = constants.count > 1 ? constants[1] : nil
       guard failed?.isEmpty ?? true else { return .constant(.null) }
-      return .strings(
+      return computed(
         StringKernels.transform(strings, rows, count) { text, output in
           output.append(contentsOf: text[TextPieces.range(function, text, constants[0], length)])
-        }, valid)
+        }, valid, selection)
     }
     let starts = NumericKernels.map(operands[1].lane64, count) { $0 }
     let lengths = operands.count > 2 ? NumericKernels.map(operands[2].lane64, count) { $0 } : nil
@@ -185,20 +194,22 @@ extension Evaluation {
         output.append(contentsOf: text[TextPieces.range(function, text, starts[row], lengths?[row])])
       }
     }
-    return .strings(result, valid)
+    return computed(result, valid, selection)
   }
 
-  private func trim(
-    _ function: ScalarFunction, _ operands: [Value], _ validity: Bitmap?, _ rows: Bitmap?
+  private mutating func trim(
+    _ function: ScalarFunction, _ operands: [Value], _ validity: Bitmap?, _ selection: Bitmap?
   ) -> Value {
+    let rows = intersection(validity, selection)
+    let count = count
     let strings = operands[0].strings(count)
     let isConstant = operands.count < 2 || { if case .constant = operands[1] { true } else { false } }()
     if isConstant {
       let set = operands.count < 2 ? nil : Set(operands[1].constantText.unicodeScalars)
-      return .strings(
+      return computed(
         StringKernels.transform(strings, rows, count) { text, output in
           output.append(contentsOf: text[Trimming.range(function, text, set)])
-        }, validity)
+        }, validity, selection)
     }
     let sets = operands[1].strings(count)
     let result = StringKernels.withBytes(strings) { bytes in
@@ -207,7 +218,7 @@ extension Evaluation {
         output.append(contentsOf: text[Trimming.range(function, text, Set(sets[row].unicodeScalars))])
       }
     }
-    return .strings(result, validity)
+    return computed(result, validity, selection)
   }
 
   /// `||` and concat(). NULL operands have been dealt with; a NULL row of an operand counts as empty.
@@ -227,32 +238,26 @@ extension Evaluation {
         output.append(contentsOf: strings.bytes[strings.range(of: row)])
       }
     }
-    return .strings(result, valid)
+    return .strings(result.strings, valid)
   }
 
   private mutating func replace(_ operands: [Value], _ validity: Bitmap?, _ selection: Bitmap?) -> Value {
     let rows = intersection(validity, selection)
     let count = count
     let columns = operands.map { $0.strings(count) }
-    var tooLong = Bitmap(repeating: false, count: count)
     let result = StringKernels.withBytes(columns[0]) { text in
       StringKernels.withBytes(columns[1]) { from in
         StringKernels.withBytes(columns[2]) { to in
           StringKernels.build(rows, count) { row, output in
-            let start = output.count
             Self.replace(
               StringKernels.entry(text, columns[0].range(of: row)),
               StringKernels.entry(from, columns[1].range(of: row)),
               StringKernels.entry(to, columns[2].range(of: row)), into: &output)
-            if output.count - start > Limits.maxComputedStringBytes {
-              output.removeLast(output.count - start)
-              tooLong[row] = true
-            }
           }
         }
       }
     }
-    return .strings(result, withFailures(tooLong, validity, selection))
+    return computed(result, validity, selection)
   }
 
   /// Stops once the result is longer than allowed.

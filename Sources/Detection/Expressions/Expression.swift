@@ -37,8 +37,8 @@ public struct Expression: Sendable {
   ///   - columns: the columns of the batch, in the order of the scope; those the expression reads must exist.
   ///   - count: rows of the batch.
   ///   - selection: the rows wanted; nil for all. The others are NULL in the result.
-  ///   - failures: raised by the number of selected rows whose evaluation overflowed or whose cast failed; these are
-  ///     NULL. What SQL does not evaluate (a CASE branch not taken) does not fail.
+  ///   - failures: raised by the number of operations that overflowed, of casts that failed and the like, in the selected
+  ///     rows; each gives NULL. A row may hold several. What SQL does not evaluate (a CASE branch not taken) does not fail.
   /// - Precondition: every column read has `count` rows and the type that the scope says.
   public func evaluate(
     _ columns: [Column], count: Int, selection: Bitmap? = nil, failures: inout Int
@@ -70,7 +70,7 @@ public struct Expression: Sendable {
   }
 
   private func check(_ columns: [Column], _ count: Int, _ selection: Bitmap?) {
-    precondition(selection == nil || selection!.count == count, "the selection is not of the batch's length")
+    precondition(selection.map { $0.count == count } ?? true, "the selection is not of the batch's length")
     for index in self.columns {
       precondition(
         index < columns.count && columns[index].count == count && columns[index].type == scope.columns[index].type,

@@ -30,12 +30,6 @@ struct Parser {
 
   mutating func advance() { at = min(at + 1, tokens.count - 1) }
 
-  /// The keyword at the current token, upper-case; nil for anything but a bare word.
-  var keyword: String? {
-    if case .word(let word) = token.kind { return word.uppercased() }
-    return nil
-  }
-
   func isKeyword(_ word: String, ahead: Int = 0) -> Bool {
     guard at + ahead < tokens.count, case .word(let found) = tokens[at + ahead].kind else { return false }
     return found.uppercased() == word

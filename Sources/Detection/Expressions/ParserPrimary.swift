@@ -121,7 +121,7 @@ extension Parser {
           ["INT", "INTEGER", "SMALLINT"].contains(word.uppercased())
           ? "BIGINT"
           : ["FLOAT", "REAL", "DECIMAL", "NUMERIC"].contains(word.uppercased())
-            ? "DOUBLE" : NearestName.of(word.uppercased(), among: names)
+            ? "DOUBLE" : nearest(to: word, among: names)
       }
       throw ExpressionError(
         token.span, expected: "a type (\(names.joined(separator: ", ")))", found: Self.describe(token),

@@ -43,7 +43,7 @@ enum SelectKernels {
   /// copied once per part, not per row, so a long constant cannot multiply.
   private static func merge(_ parts: [(rows: Bitmap, value: Value)], _ count: Int) -> StringColumn {
     let sources = parts.map { $0.value.strings(count) }
-    if sources.reduce(0, { $0 + $1.bytes.count }) > largestDictionary { return compact(parts, sources, count) }
+    if sources.reduce(0, { $0 + $1.bytes.count }) > Limits.maxPlainStringBytes { return compact(parts, sources, count) }
     var offsets: [UInt32] = [0, 0]
     var bytes: [UInt8] = []
     var codes = [UInt32](repeating: 0, count: count)
@@ -69,22 +69,29 @@ enum SelectKernels {
     return StringColumn(offsets: offsets, bytes: bytes, codes: codes)
   }
 
-  /// Bytes beyond which parts are not put side by side: well below what 32-bit offsets reach.
-  private static let largestDictionary = 1 << 28
-
-  /// The same as a plain column, holding only the bytes that rows need.
+  /// The same with a dictionary of only the entries that rows need, each once.
   private static func compact(
     _ parts: [(rows: Bitmap, value: Value)], _ sources: [StringColumn], _ count: Int
   ) -> StringColumn {
-    var owners = [Int](repeating: -1, count: count)
-    for (index, part) in parts.enumerated() {
-      (intersection(part.rows, part.value.validity) ?? part.rows).forEachSet { owners[$0] = index }
+    var offsets: [UInt32] = [0, 0]
+    var bytes: [UInt8] = []
+    var codes = [UInt32](repeating: 0, count: count)
+    for (part, source) in zip(parts, sources) {
+      var codeOfEntry: [Int: UInt32] = [:]
+      (intersection(part.rows, part.value.validity) ?? part.rows).forEachSet { row in
+        let entry = source.entry(of: row)
+        if let known = codeOfEntry[entry] {
+          codes[row] = known
+          return
+        }
+        codes[row] = UInt32(offsets.count - 1)
+        codeOfEntry[entry] = codes[row]
+        bytes.append(contentsOf: source.bytes[source.range(ofEntry: entry)])
+        precondition(bytes.count <= Int(UInt32.max), "a string column of more than 4 GiB")
+        offsets.append(UInt32(bytes.count))
+      }
     }
-    return StringKernels.build(nil, count) { row, output in
-      guard owners[row] >= 0 else { return }
-      let source = sources[owners[row]]
-      output.append(contentsOf: source.bytes[source.range(of: row)])
-    }
+    return StringColumn(offsets: offsets, bytes: bytes, codes: codes)
   }
 
   /// The greatest or least operand of each row; NULL ones are skipped. Of equal ones the first is taken.

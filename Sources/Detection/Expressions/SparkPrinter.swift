@@ -1,5 +1,6 @@
 // What differs in Spark SQL (4.0 or newer, session time zone UTC). A meaning that Spark has no equal of is refused, so
-// that a backtest on a cluster never silently counts something else.
+// that a backtest on a cluster does not silently count something else, with two exceptions, which `docs/expressions.md`
+// lists: `lower` and `upper` of letters whose other case has several characters, and the sign of -0 divided into infinity.
 
 extension SQLPrinter {
   /// The text for a node that Spark says differently; nil where the common text does.

@@ -16,11 +16,6 @@ enum StringKernels {
   @inline(__always)
   static func entry(_ bytes: Text, _ range: Range<Int>) -> Text { Text(rebasing: bytes[range]) }
 
-  /// Whether it pays to look at entries instead of rows.
-  static func usesDictionary(_ strings: StringColumn, _ count: Int) -> Bool {
-    strings.codes != nil && strings.entryCount <= count
-  }
-
   /// Rows whose string meets a condition.
   @inline(__always)
   static func matches(_ value: Value, _ count: Int, _ predicate: (Text) -> Bool) -> Bitmap {
@@ -90,32 +85,47 @@ enum StringKernels {
     return result
   }
 
+  /// Computed strings. Those longer than `Limits.maxComputedStringBytes` are empty, and their rows are in `tooLong`.
+  struct Computed {
+    var strings: StringColumn
+    var tooLong: Bitmap?
+  }
+
   /// One string per row, or per entry where that is enough.
   @inline(__always)
   static func transform(
     _ strings: StringColumn, _ rows: Bitmap?, _ count: Int, _ write: (Text, inout [UInt8]) -> Void
-  ) -> StringColumn {
+  ) -> Computed {
     withBytes(strings) { bytes in
-      if let codes = strings.codes, strings.entryCount <= count {
-        var run = StringRun(count: strings.entryCount)
-        for index in 0..<strings.entryCount {
-          run.append { write(entry(bytes, strings.range(ofEntry: index)), &$0) }
-        }
-        let entries = run.finish()
-        return StringColumn(offsets: entries.offsets, bytes: entries.bytes, codes: codes)
+      guard let codes = strings.codes, strings.entryCount <= count else {
+        return build(rows, count) { row, output in write(entry(bytes, strings.range(of: row)), &output) }
       }
-      return build(rows, count) { row, output in write(entry(bytes, strings.range(of: row)), &output) }
+      let entries = build(nil, strings.entryCount) { index, output in
+        write(entry(bytes, strings.range(ofEntry: index)), &output)
+      }
+      return Computed(
+        strings: StringColumn(offsets: entries.strings.offsets, bytes: entries.strings.bytes, codes: codes),
+        tooLong: entries.tooLong.map { tooLong in Bitmap(count: count) { tooLong[Int(codes[$0])] } })
     }
   }
 
   /// A plain column, written row by row; unselected rows are empty.
   @inline(__always)
-  static func build(_ rows: Bitmap?, _ count: Int, _ write: (Int, inout [UInt8]) -> Void) -> StringColumn {
+  static func build(_ rows: Bitmap?, _ count: Int, _ write: (Int, inout [UInt8]) -> Void) -> Computed {
     var run = StringRun(count: count)
+    var tooLong: Bitmap?
     for row in 0..<count {
-      run.append { if rows?[row] ?? true { write(row, &$0) } }
+      run.append { output in
+        guard rows?[row] ?? true else { return }
+        let start = output.count
+        write(row, &output)
+        guard output.count - start > Limits.maxComputedStringBytes else { return }
+        output.removeLast(output.count - start)
+        if tooLong == nil { tooLong = Bitmap(repeating: false, count: count) }
+        tooLong?[row] = true
+      }
     }
-    return run.finish()
+    return Computed(strings: run.finish(), tooLong: tooLong)
   }
 
   /// One integer per row, computed per entry where that is enough.

@@ -116,7 +116,7 @@ struct TypeChecker {
   private func column(_ name: String, _ syntax: Syntax) throws(ExpressionError) -> Typed {
     if let columnRefusal { throw ExpressionError(syntax.span, expected: columnRefusal, found: "the column \(name)") }
     guard let index = scope.index(of: name) else {
-      let suggestion = NearestName.of(name, among: scope.columns.map(\.name))
+      let suggestion = nearest(to: name, among: scope.columns.map(\.name))
       throw ExpressionError(
         syntax.span, expected: "a known column", found: name,
         suggestion: suggestion)

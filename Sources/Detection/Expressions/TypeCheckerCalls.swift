@@ -29,7 +29,7 @@ extension TypeChecker {
   static func unknown(_ name: String, _ span: TextSpan) -> ExpressionError {
     let suggestion =
       FunctionCatalog.foreign[name.lowercased()]
-      ?? NearestName.of(name.lowercased(), among: FunctionCatalog.all.map(\.name))
+      ?? nearest(to: name, among: FunctionCatalog.all.map(\.name))
     return ExpressionError(span, expected: "a known function", found: name, suggestion: suggestion)
   }
 
@@ -144,6 +144,6 @@ extension TypeChecker {
     if let unit = TimeUnit(rawValue: text.lowercased()), known.contains(unit) { return unit }
     throw ExpressionError(
       syntax.children[0].span, expected: "a unit (\(known.map(\.rawValue).joined(separator: ", ")))",
-      found: "'\(text)'", suggestion: NearestName.of(text.lowercased(), among: known.map(\.rawValue)))
+      found: "'\(text)'", suggestion: nearest(to: text, among: known.map(\.rawValue)))
   }
 }

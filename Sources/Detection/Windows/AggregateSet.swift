@@ -19,8 +19,9 @@ final class AggregateSet {
   }
 
   private let members: [Member]
-  private let calls: [(name: String, call: AggregateCall, member: Int?)]
+  private let calls: [(call: AggregateCall, member: Int?)]
   private let classes: [String]
+  private let names: WindowResultNames
   private let seconds: Double
   private var classCounts: [Int64] = []
   private var events: [Int64] = []
@@ -30,8 +31,8 @@ final class AggregateSet {
     var argumentIndex: [String: Int] = [:]
     var members: [Member] = []
     var memberIndex: [[Int]: Int] = [:]
-    calls = window.aggregates.map { name, call in
-      guard let argument = call.argument else { return (name, call, nil) }
+    calls = window.aggregates.map { _, call in
+      guard let argument = call.argument else { return (call, nil) }
       // sum(x) and avg(x) may see the same text as different types.
       let text = "\(argument.type.rawValue) \(argument.text)"
       let index = argumentIndex[text] ?? arguments.count
@@ -45,11 +46,12 @@ final class AggregateSet {
         memberIndex[[Int(states.tag), index]] = member
         members.append(Member(states: states, argument: index))
       }
-      return (name, call, member)
+      return (call, member)
     }
     self.arguments = arguments
     self.members = members
     classes = window.classColumn == nil ? [] : window.classes
+    names = WindowResultNames(aggregates: window.aggregates.map(\.name), classes: classes)
     seconds = Double(window.definition.size) / 1e6
   }
 
@@ -151,13 +153,18 @@ final class AggregateSet {
   /// Number of events of a slot.
   func eventCount(_ slot: Int) -> Int64 { events[slot] }
 
+  /// Sums of a slot that are NULL because they do not fit into their type.
+  func overflows(_ slot: Int) -> Int {
+    calls.count { $0.call.function == .sum && ($0.member.map { members[$0].states.overflows(slot) } ?? false) }
+  }
+
   func result(_ slot: Int) -> WindowResult {
-    let values = calls.map { name, call, member -> (String, Scalar) in
-      if let member { return (name, members[member].states.result(slot, of: call, seconds: seconds)) }
-      return (name, call.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot]))
+    let values = calls.map { call, member -> Scalar in
+      if let member { return members[member].states.result(slot, of: call, seconds: seconds) }
+      return call.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot])
     }
-    let counts = classes.enumerated().map { ($1, classCounts[slot * classes.count + $0]) }
-    return WindowResult(events: events[slot], aggregates: values, classCounts: counts)
+    let counts = classCounts[slot * classes.count..<(slot + 1) * classes.count]
+    return WindowResult(events: events[slot], names: names, values: values, counts: Array(counts))
   }
 
   func encode(_ slot: Int) -> [UInt8] {

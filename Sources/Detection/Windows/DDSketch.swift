@@ -20,8 +20,6 @@
 public struct DDSketch: Sendable, Equatable {
   /// Occupied bins kept per sign; 58 octaves.
   public static let maxBins = 2048
-  /// Bound of the relative error.
-  public static let relativeAccuracy = 0.01
   /// Bins per octave.
   static let octaveBins = 35
   /// Indexes that a bin can have: of the smallest normal double, of infinity.
@@ -66,30 +64,28 @@ public struct DDSketch: Sendable, Equatable {
     guard count > 0 else { return nil }
     let rank = fraction * Double(count - 1)
     var passed: UInt64 = 0
-    var last = 0.0
-    for (index, count) in negative.ascending().reversed() {
-      passed += count
-      last = -Self.value(of: index)
-      if Double(passed) > rank { return last }
+    for entry in negative.ascending.reversed() {
+      passed += DDSketchBins.count(of: entry)
+      if Double(passed) > rank { return -Self.value(of: DDSketchBins.index(of: entry)) }
     }
     if zeros > 0 {
       passed += zeros
-      last = 0
       if Double(passed) > rank { return 0 }
     }
-    for (index, count) in positive.ascending() {
-      passed += count
-      last = Self.value(of: index)
-      if Double(passed) > rank { return last }
+    let bins = positive.ascending
+    for entry in bins {
+      passed += DDSketchBins.count(of: entry)
+      if Double(passed) > rank { return Self.value(of: DDSketchBins.index(of: entry)) }
     }
-    return last  // beyond 2^53 values the comparison of doubles may miss the last one
+    // Beyond 2^53 values the comparison of doubles may miss the last one.
+    if let last = bins.last { return Self.value(of: DDSketchBins.index(of: last)) }
+    return zeros > 0 ? 0 : negative.ascending.first.map { -Self.value(of: DDSketchBins.index(of: $0)) }
   }
 
   /// Whether both hold the same.
   public static func == (a: DDSketch, b: DDSketch) -> Bool {
     a.zeros == b.zeros && a.notNumbers == b.notNumbers
-      && a.positive.ascending().elementsEqual(b.positive.ascending(), by: ==)
-      && a.negative.ascending().elementsEqual(b.negative.ascending(), by: ==)
+      && a.positive.ascending == b.positive.ascending && a.negative.ascending == b.negative.ascending
   }
 }
 
@@ -201,12 +197,19 @@ struct DDSketchBins: Sendable {
     sorted = 0
   }
 
-  /// The bins in ascending order.
-  func ascending() -> [(index: Int, count: UInt64)] {
+  /// The bins in ascending order, as entries; not a copy where nothing came since they were sorted.
+  var ascending: [UInt64] {
+    if sorted == entries.count { return entries }
     var copy = self
     copy.sortIn()
-    return copy.entries.map { (Int($0 >> Self.countBits) - Self.bias, $0 & Self.maxCount) }
+    return copy.entries
   }
+
+  @inline(__always)
+  static func index(of entry: UInt64) -> Int { Int(entry >> countBits) - bias }
+
+  @inline(__always)
+  static func count(of entry: UInt64) -> UInt64 { entry & maxCount }
 
   /// Widest range of indexes over which entries are counted rather than sorted, and the fewest for which that pays.
   private static let maxSpan = 4096

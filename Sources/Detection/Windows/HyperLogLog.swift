@@ -41,11 +41,11 @@ public struct HyperLogLog: Sendable, Equatable {
   mutating func add(hash: UInt64) {
     if registers.isEmpty {
       // The guard bit stops the count of zeros: rank 39 for 38 zeros.
-      let rank = (hash << 26 | 1 << 25).leadingZeroBitCount + 1
-      insert(UInt32(truncatingIfNeeded: hash >> 38) << 6 | UInt32(truncatingIfNeeded: rank))
+      let rank = (hash << UInt64(Self.entryBits) | 1 << UInt64(Self.entryBits - 1)).leadingZeroBitCount + 1
+      insert(UInt32(truncatingIfNeeded: hash >> UInt64(64 - Self.entryBits)) << 6 | UInt32(truncatingIfNeeded: rank))
     } else {
-      let rank = (hash << 12 | 1 << 11).leadingZeroBitCount + 1
-      let register = Int(truncatingIfNeeded: hash >> 52)
+      let rank = (hash << UInt64(Self.precision) | 1 << UInt64(Self.precision - 1)).leadingZeroBitCount + 1
+      let register = Int(truncatingIfNeeded: hash >> UInt64(64 - Self.precision))
       if registers[register] < rank { registers[register] = UInt8(truncatingIfNeeded: rank) }
     }
   }

@@ -27,6 +27,10 @@ struct OpenWindows {
   private var dirty: [Int32] = []
   private var closed: [ChangedPart] = []
   private var scratch: [UInt8] = []
+  /// Windows that events were too late for, each event counted once for each.
+  private(set) var missed: Int64 = 0
+  /// Sums that were NULL when their window closed because they do not fit into their type.
+  private(set) var overflows = 0
   /// Windows that start here or earlier were closed under an earlier, shorter lateness and take no more events.
   private var closedThrough = Int64.min
 
@@ -37,7 +41,7 @@ struct OpenWindows {
     let isNull: Bool
     /// The key of strings and several values.
     let key: [UInt8]
-    let part: WindowPart
+    let change: WindowChange
   }
 
   /// What changes are sorted by, without anything that is counted by reference.
@@ -59,7 +63,7 @@ struct OpenWindows {
   var count: Int { table.openCount }
   var arguments: [Expression] { aggregates.arguments }
 
-  /// Adds events; returns those that were late for every window they belong to.
+  /// Adds events; returns those that were too late for one of their windows at least.
   mutating func add(_ work: WindowWork) throws(WindowError) -> Bitmap? {
     let late = try assign(work)
     fold(work)
@@ -67,7 +71,7 @@ struct OpenWindows {
   }
 
   /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
-  mutating func takeChanges() -> [WindowPart] {
+  mutating func takeChanges() -> [WindowChange] {
     var changes = closed
     closed.removeAll(keepingCapacity: true)
     for slot in dirty where table.slots[Int(slot)].isDirty {
@@ -77,7 +81,7 @@ struct OpenWindows {
     dirty.removeAll(keepingCapacity: true)
     var places = changes.indices.map { index in
       let change = changes[index]
-      return Place(start: change.part.start, word: change.word, isNull: change.isNull, index: Int32(index))
+      return Place(start: change.change.part.start, word: change.word, isNull: change.isNull, index: Int32(index))
     }
     places.sort { a, b in
       if a.start != b.start { return a.start < b.start }
@@ -85,7 +89,7 @@ struct OpenWindows {
       if a.isNull != b.isNull { return b.isNull }
       return changes[Int(a.index)].key.lexicographicallyPrecedes(changes[Int(b.index)].key)
     }
-    return places.map { changes[Int($0.index)].part }
+    return places.map { changes[Int($0.index)].change }
   }
 
   /// Replaces the open windows by stored ones, in any order.
@@ -182,16 +186,14 @@ extension OpenWindows {
       let watermark = work.watermarks[row]
       let oldest = time - grid.size
       var start = low
-      var isTaken = false
       // From the latest window that holds the event to the earliest; once one has closed, so have those before it.
       while start > oldest, grid.closing(start) > watermark, start > windows.closedThrough {
         let slot = try slotOf(&windows, row, start)
         windows.entries.append(row: row, slot: slot)
-        isTaken = true
         start -= grid.every
       }
-      // Between windows that start further apart than they are long, an event belongs to none and is not late.
-      if !isTaken, start > oldest {
+      if start > oldest {
+        windows.missed += (start - oldest - 1) / grid.every + 1
         if late == nil { late = Bitmap(repeating: false, count: work.times.count) }
         late?[row] = true
       }
@@ -210,7 +212,7 @@ extension OpenWindows {
 
   @inline(__always)
   private func hash(_ start: Int64, word: Int64, isNull: Bool, _ key: [UInt8]) -> UInt64 {
-    if !keys.areWords { return WindowTable.hash(ValueHash.hash(key, key.indices), start) }
+    if !keys.areWords { return WindowTable.hash(TableHash.hash(key, key.indices), start) }
     return WindowTable.hash(isNull ? 0x5851_F42D_4C95_7F2D : UInt64(bitPattern: word), start)
   }
 
@@ -224,15 +226,15 @@ extension OpenWindows {
   /// Keeps the bound before a window is opened. At the bound, windows that are closed by the watermark before the row are
   /// closed at once rather than at the end of the batch, so whether the bound is exceeded does not depend on batches.
   private mutating func makeRoom(_ row: Int, _ work: WindowWork) throws(WindowError) {
-    guard table.openCount >= maxOpen else { return }
+    guard table.weight >= maxOpen else { return }
     fold(work)
     entries.removeAll()
     close(upTo: work.watermarks[row])
-    guard table.openCount < maxOpen else {
+    guard table.weight < maxOpen else {
       throw WindowError(
         description: """
-          window \(name): more than \(maxOpen) windows of one partition would be open; \
-          fewer values of `by`, a shorter size or less allowed lateness keep fewer open
+          window \(name): more than \(maxOpen) windows of one partition would be open (each KiB of a key counts as one); \
+          fewer or shorter values of `by`, a shorter size or less allowed lateness keep fewer open
           """)
     }
   }
@@ -250,6 +252,7 @@ extension OpenWindows {
   mutating func close(upTo watermark: Int64) {
     while let start = queue.earliest, grid.closing(start) <= watermark {
       let slot = queue.removeEarliest()
+      overflows += aggregates.overflows(slot)
       closed.append(changedPart(slot, closed: true))
       drop(slot)
     }
@@ -266,7 +269,11 @@ extension OpenWindows {
       window: name, start: key.start, end: key.start + grid.size,
       by: keys.scalars(word: key.word, isNull: key.isNull, bytes: table.keys[slot]), closed: closed,
       state: aggregates.encode(slot), events: aggregates.eventCount(slot))
-    let word = keys.areWords ? key.word : Int64(bitPattern: key.hash)
-    return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], part: part)
+    // That of the table differs between processes.
+    let bytes = table.keys[slot]
+    let word = keys.areWords ? key.word : Int64(bitPattern: ValueHash.hash(bytes, bytes.indices))
+    // After `encode`, which leaves sketches sorted: their quantiles are then read off.
+    let change = WindowChange(part: part, result: aggregates.result(slot))
+    return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], change: change)
   }
 }

@@ -1,4 +1,4 @@
-// The hash behind distinct counts and the table of open windows: fixed, without a seed, the same in every process and
+// The hash behind distinct counts: fixed, without a seed, the same in every process and
 // on every machine, because sketches of different processes are merged. Changing it is a change of the state format.
 
 /// 64-bit hashes of values.

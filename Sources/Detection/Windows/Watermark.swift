@@ -4,13 +4,18 @@
 //
 // - A changed `outOfOrder` or `maxAhead` applies from where it stands on: until the new rule has caught up, it stays there.
 // - It is unknown (`Int64.min`) before each of the first `Limits.watermarkAgreement` events: nothing is late, no event
-//   is ahead, no window closes. With the last of them it starts at their minimum, and they are replayed in their order
-//   by the rule below. An input that ends earlier never gets a watermark.
+//   is ahead, no window closes. With the last of them it starts at the minimum of those that agree, and they are replayed
+//   in their order by the rule below. Those that agree are the most times of which neighbours, sorted, lie at most
+//   `maxAhead` apart; of several such groups of one size the earliest. An input that ends earlier never gets a watermark.
 // - Then it is the highest believed event time less `outOfOrder`. A time is believed unless it lies above the highest
 //   believed one and more than `maxAhead` beyond the watermark; such an event is ahead.
-// - `Limits.watermarkAgreement` consecutive events that are all ahead are a jump of the source rather than a broken
-//   clock: with the last of them the watermark starts again at their minimum and replays them, as at the beginning.
-//   Every other event ends such a run.
+// - Events ahead that agree with each other are a jump of the source rather than broken clocks. A run of them grows by an
+//   event ahead within `maxAhead` of the one that joined it last. Another event ahead contradicts it, and so does an event
+//   that is not ahead, unless it lies more than `maxAhead` behind the watermark: such a time (a default such as
+//   1970-01-01, or a straggler) does not tell what time it is now. When more than one event contradicts for each
+//   `Limits.watermarkContradiction` in the run, the run ends, and an event ahead begins the next one. When
+//   `Limits.watermarkAgreement` events are in it, the watermark starts again at their minimum (if what was believed
+//   meanwhile is not beyond it) and replays them.
 
 /// Assigns the watermark before each event of a partition.
 public final class Watermark: Stateful {
@@ -27,6 +32,8 @@ public final class Watermark: Stateful {
   private var horizon = Int64.max
   /// Before the start the first events; afterwards the run of events ahead. Fewer than `watermarkAgreement`.
   private var run: [Int64] = []
+  /// Events that contradict the run.
+  private var contradictions = 0
   private var lastTaken: [UInt8]
 
   /// The watermark after the last event: microseconds, `Int64.min` while it is not yet known.
@@ -59,10 +66,10 @@ public final class Watermark: Stateful {
       watermarks.append(current)
       if !isStarted {
         run.append(time)
-        if run.count == Limits.watermarkAgreement { startFromRun() }
+        if run.count == Limits.watermarkAgreement { startFromRun(at: Self.startOfAgreement(run, within: maxAhead)) }
       } else if observe(time) {
         ahead[row] = true
-        if run.count == Limits.watermarkAgreement { startFromRun() }
+        if run.count == Limits.watermarkAgreement { startFromRun(at: max(run.min() ?? highest, highest)) }
       }
     }
     return EventTimeMarks(watermarks: watermarks, ahead: ahead, watermarkAfter: current)
@@ -73,23 +80,53 @@ public final class Watermark: Stateful {
   private func observe(_ time: Int64) -> Bool {
     if time > highest {
       if time > horizon {
-        run.append(time)
+        join(time)
         return true
       }
       believe(time)
     }
-    if !run.isEmpty { run.removeAll(keepingCapacity: true) }
+    if !run.isEmpty, time >= current.subtractingSaturated(maxAhead) { contradict() }
     return false
   }
 
-  /// Starts (again) at the minimum of the run and replays it. The minimum itself is believed and ends the run that the
-  /// replay may build up before it, so the replay cannot start another one.
-  private func startFromRun() {
-    let times = run
+  /// Adds a time ahead to the run, or begins the next run with it when it is one contradiction too many.
+  private func join(_ time: Int64) {
+    if let last = run.last, time > last.addingSaturated(maxAhead) || time < last.subtractingSaturated(maxAhead) {
+      contradict()
+      if !run.isEmpty { return }
+    }
+    run.append(time)
+  }
+
+  private func contradict() {
+    contradictions += 1
+    if contradictions * Limits.watermarkContradiction > run.count { endRun() }
+  }
+
+  private func endRun() {
     run.removeAll(keepingCapacity: true)
+    contradictions = 0
+  }
+
+  /// Starts (again) at one of the run's times and replays it. That time itself is believed and does not join the run that
+  /// the replay may build up, so the replay cannot start another one.
+  private func startFromRun(at start: Int64) {
+    let times = run
+    endRun()
     isStarted = true
-    believe(times.min() ?? highest)
+    believe(start)
     for time in times { _ = observe(time) }
+  }
+
+  /// The earliest time of the largest group of times of which neighbours lie at most `distance` apart.
+  private static func startOfAgreement(_ times: [Int64], within distance: Int64) -> Int64 {
+    let sorted = times.sorted()
+    var (best, bestCount, first) = (0, 0, 0)
+    for index in sorted.indices {
+      if index > 0, sorted[index] > sorted[index - 1].addingSaturated(distance) { first = index }
+      if index - first + 1 > bestCount { (best, bestCount) = (first, index - first + 1) }
+    }
+    return sorted[best]
   }
 
   private func believe(_ time: Int64) {
@@ -108,6 +145,13 @@ extension Watermark {
   /// Without the definition: event time does not go back because the use case has changed.
   public var stateFingerprint: String { "watermark \(Self.version)" }
 
+  /// Version 1 belonged to a definition; under the same one it continues.
+  public func continues(_ fingerprint: String) -> Bool {
+    let first =
+      "watermark 1: out of order \(outOfOrder), ahead \(maxAhead), agreement \(Limits.watermarkAgreement)"
+    return fingerprint == stateFingerprint || fingerprint == first
+  }
+
   /// One entry that holds everything, when it changed.
   public func takeChanges() -> StateChanges {
     let value = encoded()
@@ -122,17 +166,21 @@ extension Watermark {
     var highest = Int64.min
     var reached = Int64.min
     var run: [Int64] = []
+    var version = Self.version
+    var contradictions = 0
     if let entry = entries.first {
       guard entry.key == Self.stateKey else { throw CodingError("the watermark's entry has an unknown key") }
       var reader = ByteReader(entry.value)
-      let version = try reader.readByte()
-      guard version == Self.version else {
-        throw CodingError("the watermark has version \(version), expected \(Self.version)")
+      version = try reader.readByte()
+      guard (1...Self.version).contains(version) else {
+        throw CodingError("the watermark has version \(version), expected 1 to \(Self.version)")
       }
       isStarted = try reader.readBool()
       highest = try reader.readSigned()
-      reached = try reader.readSigned()
+      // In version 1 it was always the highest believed time less the disorder.
+      if version > 1 { reached = try reader.readSigned() }
       for _ in 0..<(try reader.readCount(upTo: Limits.watermarkAgreement - 1)) { run.append(try reader.readSigned()) }
+      if version > 1 { contradictions = try reader.readCount(upTo: Limits.watermarkAgreement) }
       guard reader.isAtEnd else { throw CodingError("the watermark has \(reader.remaining) bytes too many") }
     }
     self.isStarted = isStarted
@@ -141,7 +189,9 @@ extension Watermark {
     self.highest = .min
     if isStarted { believe(highest) }
     self.run = run
-    lastTaken = encoded()
+    self.contradictions = contradictions
+    // What an earlier version wrote is written anew: the store forgets it with its fingerprint.
+    lastTaken = version == Self.version ? encoded() : []
   }
 
   private func encoded() -> [UInt8] {
@@ -152,6 +202,7 @@ extension Watermark {
     writer.write(signed: current)
     writer.write(unsigned: UInt64(run.count))
     for time in run { writer.write(signed: time) }
+    writer.write(unsigned: UInt64(contradictions))
     return writer.bytes
   }
 }

@@ -1,7 +1,8 @@
 // Within one batch, equal values of `by` get one small number, column by column, so that the key of a group is built and
 // looked up once per batch and window rather than once per event.
 
-/// The rows of a batch by equal values of `by`: rows have the same code if and only if SQL groups them together.
+/// The rows of a batch by equal values of `by`: SQL groups rows of one code together. Rows of different codes it may group
+/// together as well, where a dictionary holds a string twice: the key of the group decides.
 struct WindowGroups {
   private(set) var codes: [Int32]
   /// Every code is below this; not every number below it need occur.
@@ -34,12 +35,12 @@ struct WindowGroups {
   private static func number(_ strings: StringColumn) -> (codes: [Int32], count: Int) {
     if let codes = strings.codes { return (codes.map { Int32(bitPattern: $0) }, strings.entryCount) }
     return number(
-      strings.count, hash: { ValueHash.hash(strings.bytes, strings.range(of: $0)) },
+      strings.count, hash: { TableHash.hash(strings.bytes, strings.range(of: $0)) },
       areEqual: { strings.bytes[strings.range(of: $0)] == strings.bytes[strings.range(of: $1)] })
   }
 
   private static func number(_ words: [UInt64]) -> (codes: [Int32], count: Int) {
-    number(words.count, hash: { ValueHash.hash(word: words[$0]) }, areEqual: { words[$0] == words[$1] })
+    number(words.count, hash: { TableHash.hash(words[$0]) }, areEqual: { words[$0] == words[$1] })
   }
 
   /// Numbers rows by equality, in the order in which their values first occur.

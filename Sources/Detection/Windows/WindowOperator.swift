@@ -9,8 +9,9 @@
 /// The windows of one definition in one partition.
 public final class WindowOperator {
   public let window: CompiledWindow
-  /// Events that were late for every window they belong to, since this operator was made.
-  public private(set) var lateEvents: Int64 = 0
+  /// Windows that events were too late for, since this operator was made: an event counts once for each of its windows
+  /// that had closed, so up to size / every times.
+  public var missedWindows: Int64 { open.missed }
   private var open: OpenWindows
 
   /// - Parameter maxOpen: bound of open windows.
@@ -26,12 +27,14 @@ public final class WindowOperator {
   /// - Parameters:
   ///   - batch: the events with all columns the definition uses.
   ///   - marks: what the partition's watermark says about them.
-  ///   - failures: is increased by the values that an expression could not compute and made NULL.
-  /// - Returns: the rows that were late for every window they belong to; nil when there are none.
+  ///   - failures: is increased by the values that an expression could not compute and made NULL, and by the sums that
+  ///     are NULL in windows that close.
+  /// - Returns: the rows that were too late for one of their windows at least; nil when there are none.
   /// - Throws: `WindowError` when more than `maxOpen` windows would be open. The operator is then of no further use.
   public func add(_ batch: EventBatch, marks: EventTimeMarks, failures: inout Int) throws(WindowError) -> Bitmap? {
     precondition(marks.watermarks.count == batch.count, "marks of another batch")
     var late: Bitmap?
+    let overflows = open.overflows
     if batch.count > 0 {
       func evaluate(_ expression: Expression) -> Column {
         expression.evaluate(batch.columns, count: batch.count, selection: nil, failures: &failures)
@@ -40,14 +43,15 @@ public final class WindowOperator {
         times: batch.eventTimes, watermarks: marks.watermarks, by: window.by.map { evaluate($0.expression) },
         values: open.arguments.map { evaluate($0) }, classColumn: window.classColumn.map { batch.columns[$0] })
       late = try open.add(work)
-      lateEvents += Int64(late?.setCount ?? 0)
     }
     open.close(upTo: marks.watermarkAfter)
+    failures += open.overflows - overflows
     return late
   }
 
-  /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
-  public func takeChanges() -> [WindowPart] { open.takeChanges() }
+  /// The parts that changed since the last call or restore with their values, each once, by start and then in a fixed
+  /// order of keys.
+  public func takeChanges() -> [WindowChange] { open.takeChanges() }
 
   /// Replaces the open windows by stored ones, in any order.
   /// - Parameter closedThrough: the latest start of a window that is stored as closed; nil when there is none. Windows up

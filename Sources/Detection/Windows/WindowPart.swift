@@ -29,19 +29,37 @@ public struct WindowPart: Sendable, Equatable {
   }
 }
 
+/// A part that changed, with its values so far.
+public struct WindowChange: Sendable {
+  public var part: WindowPart
+  /// What the part alone says.
+  public var result: WindowResult
+}
+
+/// What the results of one definition are called; shared by all of them.
+public struct WindowResultNames: Sendable, Equatable {
+  /// Names of the aggregates, in the order of the definition.
+  public let aggregates: [String]
+  /// Names of the classes, in their order; empty where the use case does not classify.
+  public let classes: [String]
+}
+
 /// The values of one window over all its partitions.
 public struct WindowResult: Sendable {
   public let events: Int64
-  /// Name and value of each aggregate, in the order of the definition.
-  public let aggregates: [(name: String, value: Scalar)]
+  public let names: WindowResultNames
+  /// Value of each aggregate, in the order of the definition.
+  public let values: [Scalar]
   /// Events per class, in the order of the classes; empty where the use case does not classify.
-  public let classCounts: [(name: String, count: Int64)]
+  public let counts: [Int64]
 
-  init(events: Int64, aggregates: [(String, Scalar)], classCounts: [(String, Int64)]) {
-    self.events = events
-    self.aggregates = aggregates.map { (name: $0, value: $1) }
-    self.classCounts = classCounts.map { (name: $0, count: $1) }
+  /// Name and value of each aggregate, in the order of the definition.
+  public var aggregates: [(name: String, value: Scalar)] {
+    zip(names.aggregates, values).map { (name: $0, value: $1) }
   }
+
+  /// Events per class, in the order of the classes; empty where the use case does not classify.
+  public var classCounts: [(name: String, count: Int64)] { zip(names.classes, counts).map { (name: $0, count: $1) } }
 
   /// Merges the parts of one window and finalises its aggregates; for many windows see `WindowMerger`.
   /// - Parameter parts: parts with the same start and `by`, in the order of their partitions. No part: no events.

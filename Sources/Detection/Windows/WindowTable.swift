@@ -25,11 +25,15 @@ struct WindowTable {
   /// Number of open windows.
   var openCount: Int { slots.count - free.count }
 
+  /// Open windows, and one more for each `keyUnit` bytes of a key: what they are bounded by.
+  private(set) var weight = 0
+  private static let keyUnit = 1024
+
+  private static func weight(_ key: [UInt8]) -> Int { 1 + key.count / keyUnit }
+
   /// The hash of a key with its start.
   @inline(__always)
-  static func hash(_ key: UInt64, _ start: Int64) -> UInt64 {
-    ValueHash.hash(word: key ^ UInt64(bitPattern: start) &* 0x9E37_79B1_85EB_CA87)
-  }
+  static func hash(_ key: UInt64, _ start: Int64) -> UInt64 { TableHash.hash(key, UInt64(bitPattern: start)) }
 
   /// The slot of a window with a word key; nil if it is not open.
   @inline(__always)
@@ -71,6 +75,7 @@ struct WindowTable {
     }
     slots[slot] = Slot(start: start, word: word, hash: hash, isNull: isNull, isDirty: false, isOpen: true)
     keys[slot] = key
+    weight += Self.weight(key)
     place(slot)
     return slot
   }
@@ -92,6 +97,7 @@ struct WindowTable {
     }
     table[hole] = 0
     slots[slot] = Slot()
+    weight -= Self.weight(keys[slot])
     keys[slot] = []
     free.append(Int32(slot))
   }

@@ -259,7 +259,9 @@ extension UseCaseReader {
   private mutating func pattern(_ node: YAMLNode) -> String? {
     guard let text = reader.text(node, what: "`pattern`", expected: "a regular expression") else { return nil }
     guard let problem = Decoder.problem(inPattern: text.text) else { return text.text }
-    reader.report(node.location, "`pattern` is not a regular expression: \(problem)", found: node.description)
+    reader.report(
+      text.location(ofOffset: problem.offset), "wrong `pattern`: \(problem.message)", expected: problem.expected,
+      found: node.description)
     return nil
   }
 
@@ -291,7 +293,7 @@ extension UseCaseReader {
       case .bool: if let value = Bool(text.text) { return .bool(value) }
       case .string: return .string(text.text)
       case .timestamp:
-        if let value = Timestamp.parse(text.text, format: .rfc3339) { return .timestamp(value) }
+        if let value = Timestamp.parse(text.text) { return .timestamp(value) }
       case .json:
         reader.report(node.location, "\(what) does not apply to type json")
         return nil

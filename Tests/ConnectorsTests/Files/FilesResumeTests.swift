@@ -34,7 +34,7 @@ struct FilesResumeTests {
         path: "/a",
         opened: .init(
           identity: FileIdentity(device: 1 << 40, inode: .max), beginning: FileBeginning(of: [1, 2, 3]), format: .csv),
-        finalSize: 1 << 40),
+        finalSize: 1 << 40, ending: FileEnding(end: 1 << 40, length: 3, sha256: [7, 8])),
       FileManifest.Entry(path: "/a", isRotation: true), FileManifest.Entry(path: "/ü"),
     ]
     return manifest
@@ -61,16 +61,21 @@ struct FilesResumeTests {
     }
   }
 
-  @Test("a manifest that was stored in one piece is read, and stored anew by files")
-  func manifestOfVersion1() throws {
+  @Test("a manifest that was stored in one piece is read", arguments: [1, 2] as [UInt8])
+  func manifestInOnePiece(version: UInt8) throws {
+    var manifest = Self.manifest
+    // Version 1 had no endings.
+    if version == 1 { manifest.entries[0].ending = nil }
+    let ending: [UInt8] = version == 1 ? [] : [1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40, 3, 2, 7, 8]
+    let none: [UInt8] = version == 1 ? [] : [0]
     let stored: [UInt8] =
-      [1, 3]  // version, files
+      [version, 3]  // version, files
       + [2, 0x2F, 0x61, 0, 1]  // "/a", not a rotation, opened
       + [0x80, 0x80, 0x80, 0x80, 0x80, 0x20] + [UInt8](repeating: 0xFF, count: 9) + [1]  // device and inode
       + [3, 32] + FileBeginning(of: [1, 2, 3]).sha256 + [3, 0x63, 0x73, 0x76]  // beginning, "csv"
-      + [1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40]  // final size
-      + [2, 0x2F, 0x61, 1, 0, 0] + [3, 0x2F, 0xC3, 0xBC, 0, 0, 0]
-    #expect(try FileManifest(decoding: stored, [:]) == Self.manifest)
+      + [1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40] + ending  // final size
+      + [2, 0x2F, 0x61, 1, 0, 0] + none + [3, 0x2F, 0xC3, 0xBC, 0, 0, 0] + none
+    #expect(try FileManifest(decoding: stored, [:]) == manifest)
     for length in 0..<stored.count {
       #expect(throws: OperatingError.self) { try FileManifest(decoding: Array(stored[..<length]), [:]) }
     }
@@ -83,22 +88,84 @@ struct FilesResumeTests {
     let source = FileSource(paths: paths, batchRows: 1)
     let partition = PartitionID(source: source.name, number: 0)
     try await source.open(resumingAt: [:])
-    #expect(source.takeStateChanges(of: partition).puts.count == 200)
+    #expect(source.takeStateChanges(of: partition, at: .start).puts.count == 200)
     var entries: [[UInt8]: [UInt8]] = [:]
     for record in 0..<20 {
-      guard case .batch = try await source.next() else { throw CancellationError() }
-      #expect(source.checkpointState(of: partition).count == 1)
-      let changes = source.takeStateChanges(of: partition)
+      guard case .batch(let batch) = try await source.next() else { throw CancellationError() }
+      #expect(source.checkpointState(of: partition, at: batch.next).count == 1)
+      let changes = source.takeStateChanges(of: partition, at: batch.next)
       // The first record of a file opens it and leaves the file before it.
-      #expect(changes.deletes.isEmpty && changes.puts.count == (record == 0 ? 1 : record % 2 == 0 ? 2 : 0))
+      #expect(changes.deletes.isEmpty && changes.puts.count == (record > 0 && record % 2 == 0 ? 2 : 1))
       for (key, value) in changes.puts { entries[key] = value }
     }
     #expect(entries.count == 10)
     // A run that goes on has nothing to store anew.
     let whole = try await read(FileSource(paths: paths, batchRows: 1))
     let again = FileSource(paths: paths, batchRows: 1)
-    try await again.open(resumingAt: [partition: whole.points[20].0])
-    #expect(again.takeStateChanges(of: partition).isEmpty)
+    let point = whole.points[20].0
+    try await again.open(resumingAt: [partition: point])
+    #expect(again.takeStateChanges(of: partition, at: point.position).isEmpty)
+  }
+
+  /// Numbered lines, some 20 KB of them: much more than the hash of the beginning covers.
+  private static let lines = (0..<2000).map { "line \($0)\n" }
+
+  @Test("a file replaced by one of the same size and beginning is refused, wherever it was left")
+  func sameSizeAndBeginning() async throws {
+    let folder = try Folder()
+    let paths = try ["a", "b"].map { try folder.write(Self.lines.joined(), to: $0) }
+    let points = try await read(FileSource(paths: paths, batchRows: 500)).points.map(\.0)
+    func refused(_ name: String, _ index: Int, _ point: ResumePoint) async throws {
+      var changed = Self.lines
+      changed[index] = changed[index].replacing("line", with: "LINE")
+      try folder.write(changed.joined(), to: name)
+      let error = try await failure(of: FileSource(paths: paths), from: point)
+      let expected = ["\(folder(name)) is not the file", "before byte", "--reset"]
+      #expect(error.kind == .input && expected.allSatisfy { error.description.contains($0) }, "\(error)")
+      try folder.write(Self.lines.joined(), to: name)
+    }
+    // Half of the first file is read; the first is left and half of the second read; both are at their end.
+    try await refused("a", 990, points[1])
+    try await refused("a", 1990, points[5])
+    try await refused("b", 990, points[5])
+    try await refused("b", 1999, points[7])
+    for (index, point) in points.enumerated() {
+      let rest = try await read(FileSource(paths: paths), from: point)
+      #expect(rest.items.count == 4000 - 500 * (index + 1))
+    }
+    // What was not read yet may be anything.
+    var other = Self.lines
+    other[1500] = "another line\n"
+    try folder.write(other.joined(), to: "b")
+    #expect(try await read(FileSource(paths: paths), from: points[5]).texts.contains("another line"))
+  }
+
+  @Test("a manifest of version 1, without endings, still resumes; a newer version is refused")
+  func versions() async throws {
+    let folder = try Folder()
+    let path = try folder.write(Self.lines.joined(), to: "a")
+    let point = try #require(try await read(FileSource(paths: [path], batchRows: 500)).points.first?.0)
+    let opened = try #require(try FileManifest(decoding: point.sourceState, point.stateEntries).entries[0].opened)
+    var writer = ByteWriter()
+    writer.write(byte: 1)
+    writer.write(unsigned: 1)
+    writer.write(string: path)
+    writer.write(bool: false)
+    writer.write(bool: true)
+    writer.write(unsigned: opened.identity.device)
+    writer.write(unsigned: opened.identity.inode)
+    writer.write(unsigned: UInt64(opened.beginning.length))
+    writer.write(blob: opened.beginning.sha256)
+    writer.write(string: opened.format.rawValue)
+    writer.write(bool: false)
+    let old = ResumePoint(position: point.position, sourceState: writer.bytes)
+    let rest = try await read(FileSource(paths: [path]), from: old)
+    #expect(rest.items.count == 1500)
+    let next = rest.points[0].0
+    #expect(try FileManifest(decoding: next.sourceState, next.stateEntries).entries[0].ending?.length == 4096)
+    let newer = ResumePoint(position: point.position, sourceState: [4] + writer.bytes.dropFirst())
+    let error = try await failure(of: FileSource(paths: [path]), from: newer)
+    #expect(error.description.contains("its version is 4, expected 1 to 3"), "\(error)")
   }
 
   @Test("a grown last file and a longer list go on; rows stay those of one run")

@@ -59,7 +59,7 @@ extension RawBatch {
     }
     switch payload {
     case .json(let bytes): add(bytes)
-    case .csv(let bytes, _): add(bytes)
+    case .csv(let bytes, _, _): add(bytes)
     case .columns(let columns):
       for index in 0..<count {
         let values = columns.map { "\($0.name)=\($0.column[index])" }
@@ -98,12 +98,12 @@ func readOn(
   while reading.points.count < batches, reading.items.count < items, case .batch(let batch) = try await source.next() {
     #expect(batch.partition == partition)
     #expect(batch.count > 0 || !batch.oversized.isEmpty)
-    if case .csv(_, let header) = batch.payload { reading.headers.insert(header) }
+    if case .csv(_, let header, _) = batch.payload { reading.headers.insert(header) }
     let items = batch.items
     #expect(items.last.map { $0.position < batch.next } == true)
     reading.items += items
-    let state = source.checkpointState(of: partition)
-    let changes = source.takeStateChanges(of: partition)
+    let state = source.checkpointState(of: partition, at: batch.next)
+    let changes = source.takeStateChanges(of: partition, at: batch.next)
     for (key, value) in changes.puts { stored[key] = value }
     for key in changes.deletes { stored[key] = nil }
     reading.points.append(

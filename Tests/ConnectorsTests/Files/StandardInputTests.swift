@@ -48,16 +48,17 @@ struct StandardInputTests {
     let whole = try await read(source)
     withExtendedLifetime(pipe) {}
     let partition = PartitionID(source: "piped", number: 0)
-    let state = source.checkpointState(of: partition)
+    let last = try #require(whole.points.last?.0.position)
+    let state = source.checkpointState(of: partition, at: last)
     for (point, count) in whole.points {
       let (again, pipe) = Self.source(Self.text)
       let ahead = ResumePoint(position: point.position, sourceState: state)
       #expect(try await read(again, from: ahead).items == Array(whole.items[count...]))
       withExtendedLifetime(pipe) {}
     }
-    let last = try #require(whole.points.last?.0.position)
     try await source.acknowledge(partition, upTo: last)
-    #expect(try PrefixHashes(decoding: source.checkpointState(of: partition)).entries.map(\.length) == [last.offset])
+    let kept = try PrefixHashes(decoding: source.checkpointState(of: partition, at: last))
+    #expect(kept.entries.map(\.length) == [last.offset])
   }
 
   @Test("another input, a shorter one, and a nameless one are refused")
@@ -95,7 +96,7 @@ struct StandardInputTests {
     try pipe.fileHandleForWriting.write(contentsOf: Data("1\n2\nhalf".utf8))
     guard case .batch(let batch) = try await source.next() else { throw CancellationError() }
     #expect(batch.items.map(\.text) == ["1", "2"])
-    #expect(source.checkpointState(of: batch.partition) == PrefixHashes().encoded)
+    #expect(source.checkpointState(of: batch.partition, at: batch.next) == PrefixHashes().encoded)
     guard case .end = try await source.next() else { throw CancellationError() }
     #expect(ContinuousClock.now - start >= .milliseconds(300))
     withExtendedLifetime(pipe) {}

@@ -133,7 +133,7 @@ import Testing
       if let text = theirs as? String { return text.lowercased() == String(value) }
       return number.map { $0.doubleValue == (value ? 1 : 0) } ?? false
     case .timestamp(let value):
-      if let text = theirs as? String { return Timestamp.parse(text, format: .rfc3339) == value }
+      if let text = theirs as? String { return Timestamp.parse(text) == value }
       guard let number else { return false }
       if Timestamp.fromEpoch(number.int64Value, format: .automatic) == value { return true }
       return Timestamp.fromEpoch(double: number.doubleValue, format: .automatic).map { abs($0 - value) <= 1 } ?? false

@@ -10,6 +10,7 @@ import Testing
   @Test(arguments: [
     ("5", 5), ("-5", -5), ("0", 0), ("-0", 0), ("16.0", 16), ("1e3", 1000), ("-2.50e1", -25), ("0.0", 0),
     ("9223372036854775807", Int.max), ("-9223372036854775808", Int.min), ("0e999", 0),
+    ("9007199254740993", 9_007_199_254_740_993), ("9007199254740991.0", 9_007_199_254_740_991),
   ])
   func intAccepts(_ text: String, _ expected: Int) {
     #expect(value(decode(a: text, as: Field(name: "a", type: .int))) == .int(Int64(expected)))
@@ -18,6 +19,7 @@ import Testing
   @Test(arguments: [
     ("16.5", DeadLetter.Reason.wrongType), ("true", .wrongType), ("\"5\"", .wrongType), ("{}", .wrongType),
     ("[5]", .wrongType), ("9223372036854775808", .outOfRange), ("-9223372036854775809", .outOfRange),
+    ("9007199254740993.0", .outOfRange), ("-9007199254740993.0", .outOfRange), ("9.007199254740993e15", .outOfRange),
     ("1e300", .outOfRange), ("1e400", .outOfRange), ("-1e400", .outOfRange),
     ("123456789012345678901234567890", .outOfRange), ("1e-400", .wrongType),
   ])

@@ -33,12 +33,15 @@ struct RuleReference {
         counts.ahead += 1
         continue
       }
-      if watermark != .min { lives = lives.filter { $0.value.stamp > watermark - max(within, coolDown) } }
+      if watermark != .min {
+        lives = lives.filter {
+          $0.value.stamp > watermark - max(within, coolDown) && $0.value.clock <= watermark + believed
+        }
+      }
       guard let user = event.user else {
         counts.withoutEntity += 1
         continue
       }
-      if watermark != .min, let life = lives[user], life.clock > watermark + believed { lives[user] = nil }
       var life = lives[user] ?? Life(clock: .min, stamp: .min, lastFinding: nil, events: [])
       if life.clock != .min && event.time <= life.clock - within {
         counts.late += 1

@@ -82,6 +82,33 @@ import Testing
     #expect(counts.late == 99)
   }
 
+  @Test func `a clock from before the first watermark stays gone after a restart`() throws {
+    // Forty entities two days ahead share a segment with the first one's clock; its later life is forgotten again.
+    let (minute, hour): (Int64, Int64) = (60_000_000, 3_600_000_000)
+    var events = (1...40).map { RuleEvent(time: 48 * hour, user: Int64($0)) }
+    events += [RuleEvent](repeating: RuleEvent(time: 0, user: 100), count: 60)
+    events += [RuleEvent(time: minute, user: 1)]
+    events += [12, 24, 36].map { RuleEvent(time: $0 * hour, user: 100) }
+    events += [RuleEvent(time: 36 * hour + 10 * minute, user: 1)]
+    let stream = RuleStream(marking: events, outOfOrder: 0, maxAhead: 24 * hour)
+    let plan = try slidingPlan(
+      RuleDefinition(
+        name: "any", severity: .low, per: [LocatedText("user")], within: minute, having: LocatedText("count(*) >= 1"),
+        coolDown: 0))
+    var detector = plan.makeDetector()
+    var store = RuleStore()
+    var counts = DetectorCounts()
+    var found: [Finding] = []
+    for rows in [0..<100, 100..<101, 101..<102, 102..<103, 103..<104, 104..<105] {
+      found = try stream.findings(detector, rows, counts: &counts)
+      store.apply(detector.takeChanges())
+      detector = plan.makeDetector()
+      try detector.restore(from: store.sorted)
+    }
+    #expect(found.map(\.row) == [104])
+    #expect(counts.late == 0)
+  }
+
   @Test func `a finding tells the numbers`() throws {
     var definition = Self.logins
     definition.reason = LocatedText(
@@ -192,6 +219,22 @@ import Testing
     let error = #expect(throws: LimitError.self) { _ = try stream.findings(detector, 10..<11, counts: &counts) }
     #expect(error?.subject == "rule high_frequency_login")
     #expect(error?.message.contains("11 events of 1 entities") == true)
+  }
+
+  @Test func `an event weighs what the rule keeps of it`() throws {
+    // Of eleven events of one entity: a count keeps 28 bytes each, distinct strings with the extremes of a number 148.
+    func fits(_ having: String, _ limit: Int) throws -> Bool {
+      let definition = RuleDefinition(
+        name: "r", severity: .low, per: [LocatedText("user")], within: 1000, having: LocatedText(having))
+      let detector = try slidingPlan(definition).makeDetector(limit: limit)
+      var counts = DetectorCounts()
+      let stream = RuleStream((0..<11).map { RuleEvent(time: $0, user: 1, x: 1, n: 1) })
+      do { _ = try stream.findings(detector, batchSize: 11, counts: &counts) } catch is LimitError { return false }
+      return true
+    }
+    #expect(try fits("count(*) > 100", 15) && !fits("count(*) > 100", 14))
+    let heavy = "distinct(kind) > 100 OR min(n) > 100 OR max(n) > 100"
+    #expect(try fits(heavy, 11 * 5 + 5) && !fits(heavy, 11 * 4 + 5))
   }
 
   @Test func `what leaves the window makes room`() throws {

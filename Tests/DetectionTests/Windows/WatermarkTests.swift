@@ -34,19 +34,65 @@ import Testing
     #expect(marks.watermarkAfter == 1170)
   }
 
-  @Test func jumpsOnlyWhenAHundredConsecutiveEventsAgree() {
+  @Test func jumpsOnlyWhenAHundredEventsAgree() {
     let watermark = Watermark(outOfOrder: 0, maxAhead: 100)
     _ = watermark.mark([Int64](repeating: 0, count: 100))
-    var marks = watermark.mark([Int64](repeating: 5000, count: 99) + [1])
-    #expect(marks.watermarkAfter == 1)
-    #expect(marks.ahead.setCount == 99)
-    // The run begins anew; one of the hundred is from the year 9999 and stays unbelieved.
-    marks = watermark.mark([5007, 253_402_300_799_000_000] + [Int64](repeating: 5001, count: 97))
-    #expect(marks.watermarkAfter == 1)
+    var marks = watermark.mark([Int64](repeating: 5000, count: 19) + [1, 2])
+    #expect(marks.watermarkAfter == 2)
+    #expect(marks.ahead.setCount == 19)
+    // Two events of the old time are too many for nineteen. The run begins anew; one of it is from the year 9999, which
+    // does not count, and one is of the old time.
+    marks = watermark.mark([5007] + [Int64](repeating: 5001, count: 50) + [253_402_300_799_000_000])
+    marks = watermark.mark([Int64](repeating: 5001, count: 48) + [3])
+    #expect(marks.watermarkAfter == 3)
     marks = watermark.mark([5003])
-    #expect(marks.watermarks == [1])
+    #expect(marks.watermarks == [3])
     #expect(marks.ahead[0])
     #expect(marks.watermarkAfter == 5007)
+  }
+
+  @Test func timesThatDoNotAgreeMoveNothing() {
+    var random = WindowTestRandom(seed: 3)
+    let watermark = Watermark(outOfOrder: 0, maxAhead: 86_400_000_000)
+    _ = watermark.mark([Int64](repeating: 1_772_000_000_000_000, count: 100))
+    let garbage = (0..<10_000).map { _ in
+      Int64.random(in: 4_102_444_800_000_000...253_402_300_799_000_000, using: &random)
+    }
+    let marks = watermark.mark(garbage)
+    #expect(marks.watermarkAfter == 1_772_000_000_000_000)
+    #expect(marks.ahead.setCount == 10_000)
+  }
+
+  @Test(arguments: [1, 50])
+  func aDefaultTimestampHoldsNothingUp(firstReal: Int) {
+    // Every fiftieth event says 1970, from the beginning on; in the second case after a whole run of them.
+    let origin: Int64 = 1_772_000_000_000_000
+    let times = (0..<1000).map { $0 % 50 == 0 || $0 < firstReal * 2 ? 0 : origin + Int64($0) * 1_000_000 }
+    let watermark = Watermark(outOfOrder: 0, maxAhead: 86_400_000_000)
+    let marks = watermark.mark(times)
+    #expect(marks.watermarkAfter == origin + 999_000_000)
+    #expect(marks.ahead.setCount == (firstReal == 1 ? 0 : 100))
+  }
+
+  @Test func stragglersDoNotHoldUpAJump() {
+    // Behind a gap, every third event is from long before it.
+    let watermark = Watermark(outOfOrder: 0, maxAhead: 100)
+    _ = watermark.mark([Int64](repeating: 1000, count: 100))
+    let marks = watermark.mark((0..<148).map { $0 % 3 == 2 ? 899 : 5000 })
+    #expect(marks.watermarkAfter == 1000)
+    #expect(watermark.mark([899, 5000]).watermarkAfter == 5000)
+    // Those that are not far behind still tell the old time.
+    let mixed = Watermark(outOfOrder: 0, maxAhead: 100)
+    _ = mixed.mark([Int64](repeating: 1000, count: 100))
+    #expect(mixed.mark((0..<900).map { $0 % 3 == 2 ? 900 : 5000 }).watermarkAfter == 1000)
+  }
+
+  @Test func aSparseSourceIsBelievedAfterAGap() {
+    // Twenty events a day, a weekend, and then a hundred events that span five days.
+    let watermark = Watermark(outOfOrder: 0, maxAhead: 100)
+    _ = watermark.mark((0..<100).map { Int64($0) * 5 })
+    let marks = watermark.mark((0..<100).map { 1000 + Int64($0) * 5 })
+    #expect(marks.watermarkAfter == 1495)
   }
 
   @Test func neverGoesBack() {
@@ -92,33 +138,55 @@ import Testing
     #expect(watermark.current == -50)
   }
 
-  /// The definition, one event at a time, with the whole past at hand.
+  /// The definition, one event at a time.
   private static func reference(_ times: [Int64], outOfOrder: Int64, maxAhead: Int64) -> (marks: [Int64], ahead: [Bool])
   {
     var marks: [Int64] = []
     var ahead: [Bool] = []
     var highest: Int64?
-    var agreeing: [Int64] = []
-    func start(_ hundred: [Int64]) {
-      highest = hundred.min()
-      agreeing = []
-      for time in hundred { _ = take(time) }
+    // The run, as what joined it and what contradicted it.
+    var run: [(time: Int64, joins: Bool)] = []
+    var joined: [Int64] { run.filter(\.joins).map(\.time) }
+    func start(_ times: [Int64], at time: Int64) {
+      highest = time
+      run = []
+      for time in times { _ = take(time) }
+    }
+    func note(_ time: Int64, joins: Bool) {
+      run.append((time, joins))
+      if (run.count - joined.count) * 10 > joined.count { run = [] }
     }
     func take(_ time: Int64) -> Bool {
       guard let high = highest else { return false }
       if time > high, time - (high - outOfOrder) > maxAhead {
-        agreeing.append(time)
+        if let last = joined.last, abs(time - last) > maxAhead {
+          note(time, joins: false)
+        } else {
+          note(time, joins: true)
+        }
+        if run.isEmpty { note(time, joins: true) }
         return true
       }
-      agreeing = []
       highest = max(high, time)
+      if !run.isEmpty, time >= highest! - outOfOrder - maxAhead { note(time, joins: false) }
       return false
+    }
+    func largestGroup(_ times: [Int64]) -> [Int64] {
+      var groups: [[Int64]] = []
+      for time in times.sorted() {
+        if let last = groups.last?.last, time - last <= maxAhead {
+          groups[groups.count - 1].append(time)
+        } else {
+          groups.append([time])
+        }
+      }
+      return groups.first { group in groups.allSatisfy { $0.count <= group.count } }!
     }
     for (index, time) in times.enumerated() {
       marks.append(highest.map { $0 - outOfOrder } ?? .min)
       ahead.append(take(time))
-      if index == 99 { start(Array(times[..<100])) }
-      if agreeing.count == 100 { start(agreeing) }
+      if index == 99 { start(Array(times[..<100]), at: largestGroup(Array(times[..<100]))[0]) }
+      if joined.count == 100 { start(joined, at: max(highest!, joined.min()!)) }
     }
     return (marks, ahead)
   }
@@ -131,7 +199,17 @@ import Testing
       switch Int.random(in: 0..<4, using: &random) {
       case 0: now += Int64.random(in: 200...3000, using: &random)
       case 1:
-        times += (0..<Int.random(in: 95...105, using: &random)).map { _ in now + .random(in: 90...400, using: &random) }
+        // Around the hundred, some of them disagreeing with the others, some telling the old time or a far older one.
+        let spread = Int64.random(in: 110...400, using: &random)
+        let strays = Int.random(in: 5...200, using: &random)
+        times += (0..<Int.random(in: 95...115, using: &random)).map { _ in
+          switch Int.random(in: 0..<strays, using: &random) {
+          case 0: now + 1_000_000
+          case 1: now + .random(in: -30...50, using: &random)
+          case 2: now - 5000
+          default: now + .random(in: 100...spread, using: &random)
+          }
+        }
       default: break
       }
       for _ in 0..<Int.random(in: 1...60, using: &random) {

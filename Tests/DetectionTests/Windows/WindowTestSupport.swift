@@ -142,8 +142,13 @@ final class WindowTestRun {
 
   /// Stores what changed.
   func checkpoint() throws {
-    for part in windows.takeChanges() {
+    for change in windows.takeChanges() {
+      let part = change.part
       let key = "\(part.start) \(part.by)"
+      let merged = try WindowResult.merge([part], of: window)
+      try #require(
+        change.result.events == merged.events && "\(change.result.values)" == "\(merged.values)"
+          && change.result.counts == merged.counts, "a change says something else than its state")
       try #require(stored[key]?.closed != true, "a closed window changed")
       stored[key] = part
     }

@@ -29,14 +29,22 @@ struct EntityKey: Sendable, Hashable {
   }
 }
 
-/// SipHash-2-4 with 128 bits of output and the key 00 01 … 0f of its reference test vectors.
+/// SipHash-2-4 with 128 bits of output.
 struct SipHash128 {
-  private static let key0: UInt64 = 0x0706_0504_0302_0100
-  private static let key1: UInt64 = 0x0F0E_0D0C_0B0A_0908
-  private var v0 = key0 ^ 0x736F_6D65_7073_6575
-  private var v1 = key1 ^ 0x646F_7261_6E64_6F6D ^ 0xEE
-  private var v2 = key0 ^ 0x6C79_6765_6E65_7261
-  private var v3 = key1 ^ 0x7465_6462_7974_6573
+  /// The key 00 01 … 0f of its reference test vectors.
+  static let publicKey: (UInt64, UInt64) = (0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908)
+  private var v0: UInt64
+  private var v1: UInt64
+  private var v2: UInt64
+  private var v3: UInt64
+
+  @inline(__always)
+  init(key: (UInt64, UInt64) = publicKey) {
+    v0 = key.0 ^ 0x736F_6D65_7073_6575
+    v1 = key.1 ^ 0x646F_7261_6E64_6F6D ^ 0xEE
+    v2 = key.0 ^ 0x6C79_6765_6E65_7261
+    v3 = key.1 ^ 0x7465_6462_7974_6573
+  }
 
   /// The digest of a run of bytes.
   @inline(__always)

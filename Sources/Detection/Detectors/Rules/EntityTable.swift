@@ -6,16 +6,13 @@
 /// Finds slots by key. `keyOf` must give the key of a slot that is inside.
 struct EntityTable: Sendable {
   private static let empty = UInt32.max
-  /// Different in every process, as that of `Dictionary`: whoever chooses keys cannot choose them to collide.
-  private static let seed = UInt64.random(in: .min ... .max)
 
   private var buckets = [UInt32](repeating: empty, count: 16)
   private(set) var count = 0
 
   @inline(__always)
   private func home(_ key: EntityKey) -> Int {
-    let hash = ValueHash.hash(word: (key.low ^ Self.seed) &+ key.high &* 0x9E37_79B9_7F4A_7C15)
-    return Int(truncatingIfNeeded: hash) & (buckets.count - 1)
+    Int(truncatingIfNeeded: TableHash.hash(key.low, key.high)) & (buckets.count - 1)
   }
 
   /// The slot of an entity; nil when it is not inside.

@@ -273,8 +273,9 @@ private struct RuleCompiler {
     return (when?.columns.sorted() ?? []).map { .column($0, name: columns[$0].name) }
   }
 
-  /// Everything that stored state depends on. Severity and the wording of the reason may change; a column of another
-  /// meaning under the same name and type cannot be seen from here.
+  /// Everything that stored state depends on. Severity, the wording of the reason and its aggregates of arguments that are
+  /// kept anyway may change. An aggregate of another argument may not, not even in the reason alone: the events that are
+  /// held were stored without its values. A column of another meaning under the same name and type cannot be seen from here.
   private func fingerprint(_ per: [Int]) -> String {
     let arguments = zip(aggregates.arguments, aggregates.argumentPlans).map {
       "\($0.text) \($1.type.rawValue) \($1.words)"

@@ -12,8 +12,9 @@
 // Reading. Segments may overlap: of several records of one id the one with the highest times is the latest, since an
 // entity's times only ascend; of several ids of one key the highest is the latest, the others were forgotten. An entry
 // counts if its entity's latest id is its own and its time lies in the window of that entity's clock. What this restores is
-// what was held when the last segment was written, and possibly entities that had just been forgotten, which are
-// forgotten again before the next event is looked at.
+// what was held when the last segment was written, and possibly entities that had been forgotten when their time came,
+// which are forgotten again before the next event is looked at. Nothing would forget again those whose clocks were not
+// believed: when there were any, all segments are written anew.
 
 extension SlidingEntities {
   private static let version: UInt8 = 1
@@ -24,7 +25,8 @@ extension SlidingEntities {
   mutating func takeChanges() -> StateChanges {
     var changes = StateChanges()
     let dead = ledger.dead
-    let merged = ledger.worthMerging
+    let merged = mustRewrite ? ledger.live : ledger.worthMerging
+    noteRewritten()
     for segment in dead + merged { changes.deletes.append(Self.key(ledger.segments[Int(segment)].number)) }
 
     let sources = [SegmentLedger.open] + merged

@@ -49,6 +49,9 @@ struct SegmentLedger: Sendable {
   /// Closed segments in which nothing is live.
   var dead: [UInt32] { closed.filter { segments[Int($0)].live == 0 } }
 
+  /// Closed segments in which something is live.
+  var live: [UInt32] { closed.filter { segments[Int($0)].live > 0 } }
+
   /// Closed segments that are worth writing again together.
   var worthMerging: [UInt32] {
     var tiers: [Int: [UInt32]] = [:]

@@ -3,9 +3,10 @@
 // Definitions. T, an entity's clock, is the highest event time of its events. Its window holds its events with a time in
 // (T - within, T]; an event behind that is late and changes nothing. The stamp of an entity is the higher of T and of the
 // watermark before its last event. An entity is forgotten when the watermark before an event (of any entity) has reached
-// stamp + horizon, the horizon being the longer of `within` and the cool-down; a later event of it starts afresh. So does
-// the next event of an entity whose clock lies further beyond the watermark than times are believed: its clock was set by
-// an event from the first ones, before there was a watermark to judge it.
+// stamp + horizon, the horizon being the longer of `within` and the cool-down; a later event of it starts afresh. Before
+// the first event that has a watermark, entities are forgotten whose clock lies further beyond it than times are believed:
+// their clocks were set when there was no watermark to judge them. Later no clock can lie there, because events ahead are
+// not taken in and the watermark never goes back.
 //
 // Why forgetting is sound. It depends on times and on the order of events alone, not on how they were cut into batches or
 // on when memory was freed: it is decided before each event by comparing times, and stamps and watermarks only ascend. An
@@ -71,12 +72,20 @@ struct SlidingEntities: Sendable {
   private(set) var arguments: [ArgumentWindows]
   private var slots = EntityTable()
   private let sumsDoubles: Bool
+  /// Units of an entry and of an entity.
+  private let weights: (entry: Int, entity: Int)
   private var freeSlots: [UInt32] = []
   private var freeNode = PairingHeap.none
   private var disorder = DisorderedEntries()
   private var waiting = StampHeap()
   /// Slots of entities forgotten since `recycle`; their records stay readable until then.
   private var retired: [UInt32] = []
+  /// Whether the clocks from before the first watermark have been judged; they are judged again after a restart, which
+  /// then finds none.
+  private var isJudged = false
+  /// Whether segments may hold records of entities that were forgotten although their time had not come: they would be
+  /// back after a restart, so all that is live must be written again.
+  private(set) var mustRewrite = false
   /// Identity of the next new entity; above every one that a stored segment mentions.
   var nextID: UInt64 = 0
   /// What is stored where.
@@ -94,13 +103,18 @@ struct SlidingEntities: Sendable {
     self.plans = plans
     width = plans.reduce(0) { $0 + $1.words }
     arguments = plans.map(ArgumentWindows.init)
+    // An entry, its place in a segment, its words and what each argument keeps of it; an entity, its places in the table,
+    // the heap and a segment, and what each argument keeps of it.
+    let entryBytes = MemoryLayout<Entry>.stride + 4 + 8 * width + plans.reduce(0) { $0 + $1.bytesPerEntry }
+    let entityBytes = MemoryLayout<Entity>.stride + 40 + plans.reduce(0) { $0 + $1.bytesPerEntity }
+    weights = ((entryBytes + 31) / 32, (entityBytes + 31) / 32)
     sumsDoubles = plans.contains { $0.type == .double && $0.uses.contains(.sum) }
   }
 
-  /// What is held, in units of about 32 bytes: an entry is one, an entity four, a full-width sum seventeen.
+  /// What is held, in units of 32 bytes: entries and entities by what the rule keeps of each, a full-width sum seventeen.
   @inline(__always)
   var units: Int {
-    var units = entryCount + 4 * slots.count
+    var units = weights.entry * entryCount + weights.entity * slots.count
     if sumsDoubles { for index in arguments.indices { units += 17 * arguments[index].wideSums } }
     return units
   }
@@ -111,10 +125,11 @@ struct SlidingEntities: Sendable {
   @inline(__always)
   mutating func forget(watermark: Int64) {
     guard watermark != .min else { return }
+    if !isJudged { judge(watermark) }
     let bound = watermark.subtractingSaturated(horizon)
     while let top = waiting.top, top.stamp <= bound {
       let stamp = entities[Int(top.slot)].stamp
-      if entities[Int(top.slot)].id != top.id {
+      if entities[Int(top.slot)].id != top.id || entities[Int(top.slot)].segment == Entry.noSegment {
         waiting.removeTop()
       } else if stamp > top.stamp {
         waiting.replaceTop(stamp: stamp)
@@ -131,7 +146,7 @@ struct SlidingEntities: Sendable {
     _ key: EntityKey, time: Int64, watermark: Int64, staged: StagedArguments, ordinal: Int
   ) -> UInt32? {
     let slot: UInt32
-    if let known = plausible(slots.find(key) { entities[Int($0)].key }, watermark) {
+    if let known = slots.find(key, keyOf: { entities[Int($0)].key }) {
       slot = known
       let clock = entities[Int(slot)].clock
       if time <= clock.subtractingSaturated(within) { return nil }
@@ -150,13 +165,14 @@ struct SlidingEntities: Sendable {
     return slot
   }
 
-  /// The slot, unless the clock of its entity cannot be believed: then the entity is forgotten.
-  @inline(__always)
-  private mutating func plausible(_ slot: UInt32?, _ watermark: Int64) -> UInt32? {
-    guard let slot, watermark != .min else { return slot }
-    guard entities[Int(slot)].clock > watermark.addingSaturated(believed) else { return slot }
-    retire(slot)
-    return nil
+  /// Forgets the entities whose clocks cannot be believed, as of the first watermark.
+  private mutating func judge(_ watermark: Int64) {
+    isJudged = true
+    let bound = watermark.addingSaturated(believed)
+    for slot in entities.indices where entities[slot].clock > bound && entities[slot].segment != Entry.noSegment {
+      retire(UInt32(slot))
+      mustRewrite = true
+    }
   }
 
   /// Notes a finding of an entity at the given clock. The entity may have been forgotten since, but not recycled.
@@ -184,6 +200,9 @@ struct SlidingEntities: Sendable {
     attach(node, entry.slot, inOrder: true)
     return node
   }
+
+  /// Everything live has been written again.
+  mutating func noteRewritten() { mustRewrite = false }
 
   /// Moves a node or an entity's record from one segment to another; false when it is not in that one any more.
   mutating func move(node: UInt32, from segment: UInt32, to other: UInt32) -> Bool {

@@ -20,6 +20,19 @@ struct ArgumentPlan: Sendable, Hashable {
 
   /// Words an entry keeps of a value: none where only its being null matters, two for the identity of a string.
   var words: Int { uses.isEmpty ? 0 : type == .string ? 2 : 1 }
+
+  /// Bytes kept for each entry beside its words: a node of a heap for an extreme, a place in a hash table that is half full
+  /// for a value that is counted.
+  var bytesPerEntry: Int {
+    (uses.contains(.minimum) ? 20 : 0) + (uses.contains(.maximum) ? 20 : 0) + (uses.contains(.distinct) ? 56 : 0)
+  }
+
+  /// Bytes kept for each entity.
+  var bytesPerEntity: Int {
+    let sum = uses.contains(.sum) ? type == .double ? 33 : 16 : 0
+    let roots = (uses.contains(.minimum) ? 4 : 0) + (uses.contains(.maximum) ? 4 : 0)
+    return 4 + sum + roots + (uses.contains(.distinct) ? 4 : 0)
+  }
 }
 
 /// One argument's part of the windows of all entities. Entities are slots, entries are nodes.

@@ -50,10 +50,13 @@ protocol Accumulator: Sendable {
   init(from reader: inout ByteReader) throws(CodingError)
   /// The value of one of the calls that share this state.
   func result(of call: AggregateCall, seconds: Double) -> Scalar
+  /// Whether the sum does not fit into its type and is NULL.
+  var overflows: Bool { get }
 }
 
 extension Accumulator {
   mutating func reset() { self = Self() }
+  var overflows: Bool { false }
 }
 
 /// The accumulators of one aggregate for all slots, without their type: dispatched once per batch.
@@ -66,6 +69,7 @@ protocol AggregateStates: AnyObject {
   func encode(_ slot: Int, into writer: inout ByteWriter)
   func decode(_ slot: Int, from reader: inout ByteReader) throws(CodingError)
   func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar
+  func overflows(_ slot: Int) -> Bool
 }
 
 /// The accumulators of one type for all slots.
@@ -91,6 +95,7 @@ final class StateColumn<State: Accumulator>: AggregateStates {
   func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar {
     slots[slot].result(of: call, seconds: seconds)
   }
+  func overflows(_ slot: Int) -> Bool { slots[slot].overflows }
 }
 
 extension Column {

@@ -60,6 +60,8 @@ struct IntegerSum: Accumulator {
     guard total.magnitude <= UInt128(count) << 63 else { throw CodingError("a sum of \(count) integers is too large") }
   }
 
+  var overflows: Bool { Int64(exactly: total) == nil }
+
   /// The sum is NULL where it does not fit into 64 bits.
   func result(of call: AggregateCall, seconds: Double) -> Scalar {
     if count == 0 { return .null }

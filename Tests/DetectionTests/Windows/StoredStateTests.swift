@@ -1,0 +1,66 @@
+// The examples of docs/state.md, byte for byte: who decodes stored state by hand with that page gets what we do.
+
+import Foundation
+import Testing
+
+@testable import Detection
+
+@Suite("Stored state")
+struct StoredStateTests {
+  /// The bytes of an example, which must stand on the page.
+  private static func example(_ hex: String) throws -> [UInt8] {
+    let root = URL(fileURLWithPath: #filePath).pathComponents.dropLast(4).joined(separator: "/")
+    let page = try String(contentsOfFile: String(root.dropFirst()) + "/docs/state.md", encoding: .utf8)
+    try #require(page.contains("`\(hex)`"), "docs/state.md has no example \(hex)")
+    return hex.split(separator: " ").compactMap { UInt8($0, radix: 16) }
+  }
+
+  @Test("scalars")
+  func scalars() throws {
+    var reader = ByteReader(try Self.example("01 02"))
+    #expect(try reader.readScalar() == .int(1))
+    reader = ByteReader(try Self.example("04 02 75 31"))
+    #expect(try reader.readScalar() == .string("u1"))
+  }
+
+  @Test("a window part, and a version that is not known")
+  func window() throws {
+    let window = windowTestDefinition(
+      size: 60, aggregates: [windowTestCall(.sum, .value), windowTestCall(.min, .number)])
+    var part = WindowPart(
+      window: "test", start: 0, end: 60, by: [.int(1)], closed: true,
+      state: try Self.example("01 03 01 03 00 02 03 04 00 00 00 00 00 00 29 40 08 01 0A"), events: 4)
+    let result = try WindowResult.merge([part], of: window)
+    #expect(result.values == [.double(12.5), .int(5)])
+    #expect(result.counts == [1, 3, 0])
+    part.state[0] = 2
+    let error = #expect(throws: CodingError.self) { try WindowResult.merge([part], of: window) }
+    #expect(error?.description == "window state of version 2, expected 1")
+  }
+
+  @Test("the watermark, and a version that is not known")
+  func watermark() throws {
+    let watermark = Watermark(outOfOrder: 1_000_000, maxAhead: 1 << 40)
+    var value = try Self.example("02 01 80 A4 E8 03 80 9B EE 02 00 00")
+    try watermark.restore(from: [(Array("watermark".utf8), value)])
+    #expect(watermark.current == 3_000_000 && watermark.takeChanges().isEmpty)
+    let old = Watermark(outOfOrder: 1_000_000, maxAhead: 1 << 40)
+    #expect(old.continues("watermark 1: out of order 1000000, ahead \(1 << 40), agreement 100"))
+    #expect(!old.continues("watermark 1: out of order 1, ahead \(1 << 40), agreement 100"))
+    try old.restore(from: [(Array("watermark".utf8), try Self.example("01 01 80 A4 E8 03 00"))])
+    #expect(old.current == 3_000_000 && old.takeChanges().puts.first?.value == value)
+    value[0] = 3
+    #expect(throws: CodingError.self) { try watermark.restore(from: [(Array("watermark".utf8), value)]) }
+  }
+
+  @Test("a segment of a rule, and a version that is not known")
+  func segment() throws {
+    let rule = RuleDefinition(
+      name: "r", severity: .low, per: [LocatedText("user")], within: 60, having: LocatedText("count(*) > 1"))
+    let detector = try slidingPlan(rule).makeDetector()
+    var value = try Self.example("01 05 00 00 00")
+    try detector.restore(from: [([0, 0, 0, 0, 0, 0, 0, 1], value)])
+    value[0] = 2
+    #expect(throws: CodingError.self) { try detector.restore(from: [([0, 0, 0, 0, 0, 0, 0, 1], value)]) }
+  }
+}

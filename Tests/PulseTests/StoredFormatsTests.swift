@@ -1,0 +1,107 @@
+// What is stored today is read tomorrow: data directories that earlier versions left in the middle of an input, killed,
+// are listed and continued to the same results; what a newer version wrote is refused with a sentence that says so.
+// Fixtures/README.md says how they were made.
+
+import CrashKit
+import Foundation
+import GRDB
+import Testing
+
+@Suite("Stored formats")
+struct StoredFormatsTests {
+  private static let fixtures = PulseCommand.package + "/Tests/PulseTests/Fixtures"
+
+  /// A folder with a copy of a stored data directory as `data`.
+  private static func copy(_ store: String) throws -> TestFolder {
+    let folder = try TestFolder()
+    try FileManager.default.copyItem(atPath: "\(fixtures)/\(store)", toPath: folder / "data")
+    return folder
+  }
+
+  private static func run(_ folder: TestFolder, into data: String = "data") throws -> Outcome {
+    try PulseCommand.shell(
+      """
+      "$PULSE" run --use-case '\(fixtures)/UseCase' --source - --source-name events --data \(data) --quiet \
+        < '\(fixtures)/events.ndjson'
+      """, in: folder)
+  }
+
+  @Test("a store of an earlier version is read and continued", arguments: ["store-1", "store-2", "store-3"])
+  func continued(_ store: String) throws {
+    let folder = try Self.copy(store)
+    let status = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
+    #expect(status.first?["records"] as? Int == 250)
+    #expect(status.first?["history_rows"] as? Int == 241)
+    let windows = try PulseCommand.run("windows", "--data", folder / "data", "--json", "--limit", "0").rows()
+    #expect(windows.count == 211 && windows.filter { $0["closed"] as? Bool == false }.count == 8)
+    for window in windows {
+      let aggregates = try #require(window["aggregates"] as? [String: Any])
+      #expect(aggregates["n"] as? Int == window["events"] as? Int)
+    }
+    try Self.run(folder).expect(0)
+    try Self.run(folder, into: "whole").expect(0)
+    let whole = try StoredResults(dataDirectory: folder / "whole")
+    #expect(whole.tables["window_parts"]?.count ?? 0 > 300)
+    // Before version 3 an event that missed some of its sliding windows was not counted as late, nor marked in history.
+    let changed: Set<String> = store == "store-3" ? [] : ["partitions", "history"]
+    #expect(try StoredResults(dataDirectory: folder / "data").differences(from: whole, except: changed) == [])
+  }
+
+  @Test(
+    "state of a newer version is refused",
+    arguments: [
+      (
+        "window_parts SET state = CAST(x'09' || substr(state, 2) AS BLOB) WHERE closed = 0", "window state of version 9"
+      ),
+      (
+        "state SET value = CAST(x'09' || substr(value, 2) AS BLOB) WHERE space = 'rule/burst'",
+        "a rule's segment has version 9"
+      ),
+      (
+        "state SET value = CAST(x'09' || substr(value, 2) AS BLOB) WHERE space = 'watermark'",
+        "the watermark has version 9"
+      ),
+      (
+        // In the metadata of an Arrow schema the text of the value ends seven bytes before that of the key.
+        """
+        history_tails SET bytes = CAST(substr(bytes, 1, instr(bytes, CAST('pulse.format' AS BLOB)) - 9) || '9' ||
+          substr(bytes, instr(bytes, CAST('pulse.format' AS BLOB)) - 7) AS BLOB)
+        """, "a history tail: its version is 9"
+      ),
+      (
+        "partitions SET source_state = CAST(x'09' || substr(source_state, 2) AS BLOB)",
+        "standard input cannot be used: its version is 9"
+      ),
+    ])
+  func newerState(_ change: String, _ message: String) throws {
+    let folder = try Self.copy("store-2")
+    try DatabaseQueue(path: folder / "data/pulse.sqlite").write { database in
+      try database.execute(sql: "UPDATE " + change)
+      try #require(database.changesCount > 0)
+    }
+    try Self.run(folder).expect(message.hasPrefix("standard input") ? 3 : 4, saying: message, "expected 1", "--reset")
+  }
+
+  @Test("a history file of an earlier version holds the events it was written from, and says its version")
+  func historyFile() throws {
+    let path = Self.fixtures + "/history-1.arrow"
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)).firstRange(of: Data("pulse.format".utf8)) != nil)
+    let folder = try TestFolder()
+    let run = try PulseCommand.run(
+      "run", "--use-case", Self.fixtures + "/UseCase", "--source", path, "--data", folder / "data", "--json")
+    run.expect(0)
+    let totals = try #require(try run.object()["totals"] as? [String: Any])
+    #expect(totals["events"] as? Int == 50 && totals["records"] as? Int == 50)
+  }
+
+  @Test("tables of a newer version are refused, by what writes and by what reads")
+  func newerTables() throws {
+    let folder = try Self.copy("store-2")
+    try DatabaseQueue(path: folder / "data/pulse.sqlite").write {
+      try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99')")
+    }
+    let words = "written by a newer version of pulse: its tables have version 99"
+    try Self.run(folder).expect(4, saying: words)
+    try PulseCommand.run("status", "--data", folder / "data").expect(4, saying: words)
+  }
+}

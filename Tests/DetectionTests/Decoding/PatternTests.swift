@@ -61,16 +61,21 @@ import Testing
 
   private struct Generator {
     var random: RuleRandom
+    /// Whether what is repeated may be repeated again, which costs a backtracking matcher exponential time.
+    var nestsRepetitions: Bool
     mutating func pick<Value>(_ values: [Value]) -> Value { values[Int.random(in: 0..<values.count, using: &random)] }
 
-    mutating func pattern(_ depth: Int) -> String {
+    mutating func pattern(_ depth: Int, isRepeated: Bool = false) -> String {
+      func part() -> String { pattern(depth - 1, isRepeated: isRepeated) }
       switch Int.random(in: 0..<(depth > 0 ? 9 : 4), using: &random) {
       case 0...2: return pick(["a", "b", "c", "é", "1", #"\."#, "_"])
       case 3: return pick([".", "[ab]", "[^a]", "[a-c1]", #"\d"#, #"\w"#, #"[^\d_]"#, #"\S"#])
-      case 4...5: return pattern(depth - 1) + pattern(depth - 1)
-      case 6: return "(\(pattern(depth - 1))|\(pattern(depth - 1)))"
-      case 7: return "(?:\(pattern(depth - 1)))" + pick(["*", "+", "?", "{2}", "{1,3}", "{2,}", "{0,2}", "*?"])
-      default: return pick(["^", "$", ""]) + pattern(depth - 1)
+      case 4...5: return part() + part()
+      case 6: return "(\(part())|\(part()))"
+      case 7 where !isRepeated || nestsRepetitions:
+        let repeated = pattern(depth - 1, isRepeated: true)
+        return "(?:\(repeated))" + pick(["*", "+", "?", "{2}", "{1,3}", "{2,}", "{0,2}", "*?"])
+      default: return pick(["^", "$", ""]) + part()
       }
     }
 
@@ -81,7 +86,7 @@ import Testing
 
   @Test(arguments: 0..<20)
   func agreesWithABacktrackingMatcher(_ seed: UInt64) throws {
-    var generator = Generator(random: RuleRandom(seed))
+    var generator = Generator(random: RuleRandom(seed), nestsRepetitions: false)
     var matched = 0
     for _ in 0..<60 {
       let text = generator.pattern(4)
@@ -90,6 +95,44 @@ import Testing
       for _ in 0..<25 {
         let value = generator.text()
         let expected = try reference.wholeMatch(in: value) != nil
+        #expect(ours.matches(Array(value.utf8)[...]) == expected, "/\(text)/ on \"\(value)\"")
+        if expected { matched += 1 }
+      }
+    }
+    #expect(matched > 20)
+  }
+
+  /// Where a match of a node can end that begins at one of the given places: the definition, by sets.
+  private static func ends(_ node: PatternNode, _ text: [UInt32], _ starts: Set<Int>) -> Set<Int> {
+    switch node {
+    case .one(let set): return Set(starts.filter { $0 < text.count && set.contains(text[$0]) }.map { $0 + 1 })
+    case .start: return starts.intersection([0])
+    case .end: return starts.intersection([text.count])
+    case .sequence(let parts): return parts.reduce(starts) { ends($1, text, $0) }
+    case .alternatives(let parts): return parts.reduce(into: []) { $0.formUnion(ends($1, text, starts)) }
+    case .repeated(let part, let least, let most):
+      var current = (0..<least).reduce(starts) { starts, _ in ends(part, text, starts) }
+      var all = current
+      for _ in 0..<(most.map { $0 - least } ?? text.count + 1) {
+        current = ends(part, text, current)
+        all.formUnion(current)
+      }
+      return all
+    }
+  }
+
+  @Test(arguments: 0..<20)
+  func agreesWithItsDefinition(_ seed: UInt64) throws {
+    var generator = Generator(random: RuleRandom(seed &+ 1000), nestsRepetitions: true)
+    var matched = 0
+    for _ in 0..<100 {
+      let text = generator.pattern(6)
+      let node = try PatternParser.parse(text)
+      guard let ours = try? Pattern(text) else { continue }
+      for _ in 0..<20 {
+        let value = generator.text()
+        let scalars = value.unicodeScalars.map(\.value)
+        let expected = Self.ends(node, scalars, [0]).contains(scalars.count)
         #expect(ours.matches(Array(value.utf8)[...]) == expected, "/\(text)/ on \"\(value)\"")
         if expected { matched += 1 }
       }

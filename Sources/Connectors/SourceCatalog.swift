@@ -22,7 +22,7 @@ public enum SourceCatalog {
   public static let entries: [ConnectorDescription] = [
     ConnectorDescription(
       "files", "NDJSON, CSV, Parquet and Arrow files and globs, read in order or followed as they grow and rotate",
-      options: ["--source PATH", "--format", "--follow", "--idle-timeout"]),
+      options: ["--source PATH", "--format", "--csv-delimiter", "--follow", "--idle-timeout"]),
     ConnectorDescription(
       "http", "events posted to the server, kept in an inbox on disk", isAvailable: false),
     ConnectorDescription("kafka", "the partitions of a topic, as part of a consumer group", isAvailable: false),
@@ -31,6 +31,6 @@ public enum SourceCatalog {
       options: ["--source simulator", "--events", "--seed", "--speedup"]),
     ConnectorDescription(
       "stdin", "NDJSON or CSV from standard input; resumes if it is given a name",
-      options: ["--source -", "--source-name", "--format", "--idle-timeout"]),
+      options: ["--source -", "--source-name", "--format", "--csv-delimiter", "--idle-timeout"]),
   ]
 }

@@ -172,7 +172,7 @@ public struct Plan: Sendable {
   /// The bytes of a record; nil where it never was text.
   private func bytes(of record: Int, in raw: RawBatch) -> [UInt8]? {
     switch raw.payload {
-    case .json(let records), .csv(let records, header: _):
+    case .json(let records), .csv(let records, header: _, delimiter: _):
       guard record < records.count else { return nil }
       return Array(records.bytes[Int(records.starts[record])..<Int(records.ends[record])])
     case .columns: return nil

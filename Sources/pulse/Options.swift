@@ -110,6 +110,10 @@ struct ListOptions: ParsableArguments {
   func printJSON(_ rows: [String]) { Terminal.printArray(rows) }
 }
 
+extension CSVDelimiter: ExpressibleByArgument {
+  public init?(argument: String) { self.init(text: argument) }
+}
+
 // Choices that are spelt on the command line as in the configuration.
 extension Severity: ExpressibleByArgument {}
 extension RuntimeConfiguration.Source.Format: ExpressibleByArgument {}

@@ -19,7 +19,7 @@ import Testing
   @Test func readsEveryKey() throws {
     let configuration = try RuntimeConfiguration.load(
       text: """
-        source: {type: files, paths: [a.ndjson, "b*.csv"], format: csv, follow: true, idle_timeout: 90s}
+        source: {type: files, paths: [a.ndjson, "b*.csv"], format: csv, csv_delimiter: ";", follow: true, idle_timeout: 90s}
         store: {type: sqlite, path: /var/lib/pulse}
         history: {codec: zstd, retain: 30d}
         checkpoint: {interval: 500ms}
@@ -30,6 +30,7 @@ import Testing
     var source = RuntimeConfiguration.Source()
     source.paths = ["a.ndjson", "b*.csv"]
     source.format = .csv
+    source.delimiter = .semicolon
     source.follow = true
     source.idleTimeout = 90_000_000
     #expect(configuration.source == source)
@@ -64,6 +65,7 @@ import Testing
       ])
     #expect(problems("source: {name: a}") == ["1:16 `source.name` does not apply to this source"])
     #expect(problems("checkpoint: {interval: 2h}") == ["1:24 `checkpoint.interval` is too long"])
+    #expect(problems("source: {csv_delimiter: x}") == ["1:25 `source.csv_delimiter` is not known"])
     #expect(problems("workers: 257") == ["1:10 `workers` is not in range"])
     // Paths in the environment stand for the source that the file names.
     let configuration = try RuntimeConfiguration.load(

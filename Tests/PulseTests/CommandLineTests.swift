@@ -180,6 +180,21 @@ struct CommandLineTests {
       outcome.expect(0)
       #expect(try outcome.object()["events"] as? Int == records, "\(outcome)")
     }
+    // Cells that are not separated by commas: infer says how, and run reads them so.
+    for (file, mark, flag) in [("semicolons.csv", ";", ";"), ("tabs.csv", "\t", "tab"), ("tabs.tsv", "\t", "")] {
+      let rows = (0..<100).map { [Trail.time($0), "\"h\(mark)\($0 % 7)\"", "\($0),5"].joined(separator: mark) }
+      try folder.write(file, (["at", "host", "load"].joined(separator: mark)) + "\n" + rows.joined(separator: "\n"))
+      let inferred = try PulseCommand.run("infer", folder / file)
+      #expect(inferred.output.contains("--csv-delimiter '\(mark == ";" ? ";" : "tab")'"), "\(inferred)")
+      try folder.write("\(file)-case/pipeline.yaml", inferred.output)
+      let outcome = try PulseCommand.run(
+        ["run", "--use-case", folder / "\(file)-case", "--source", folder / file, "--data", folder / "\(file)-data"]
+          + ["--json"] + (flag.isEmpty ? [] : ["--csv-delimiter", flag]))
+      outcome.expect(0)
+      #expect(try outcome.object()["events"] as? Int == 100, "\(outcome)")
+    }
+    try PulseCommand.run("run", "--use-case", "x", "--source", "y", "--csv-delimiter", "::")
+      .expect(64, saying: "csv-delimiter")
     try PulseCommand.run("infer", folder / "none.ndjson").expect(3, saying: "none.ndjson")
     try PulseCommand.run("infer", folder.path).expect(3, saying: "directory")
     try folder.write("empty.ndjson", "")

@@ -8,7 +8,7 @@ import Pipeline
 public enum FileFormat: String, Sendable, Hashable, CaseIterable {
   /// One JSON object a line.
   case ndjson
-  /// RFC 4180, comma-separated, the first record names the columns.
+  /// RFC 4180, separated by commas or another delimiter; the first record names the columns.
   case csv
   case parquet
   /// Arrow IPC, the file format (Feather V2) or a stream.
@@ -47,7 +47,7 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
     if beginning.starts(with: [0xFF, 0xFE]) || beginning.starts(with: [0xFE, 0xFF]) {
       throw OperatingError(.input, "\(name) is encoded in UTF-16, expected UTF-8. Convert it, for example with iconv")
     }
-    return name.lowercased().hasSuffix(".csv") ? .csv : .ndjson
+    return [".csv", ".tsv"].contains { name.lowercased().hasSuffix($0) } ? .csv : .ndjson
   }
 
   /// Magic bytes of https://parquet.apache.org/docs/file-format/ and

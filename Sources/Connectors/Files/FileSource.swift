@@ -21,7 +21,8 @@ public final class FileSource: Source {
 
   /// - Parameters:
   ///   - paths: files and glob patterns, in order; the matches of a pattern are sorted by the bytes of their names.
-  ///   - format: of all files; nil tells each by its content, then by its extension (`.csv`), else NDJSON.
+  ///   - format: of all files; nil tells each by its content, then by its extension (`.csv`, `.tsv`), else NDJSON.
+  ///   - delimiter: of CSV files; nil is a tab where a name ends in `.tsv`, else a comma.
   ///   - follow: whether to wait for more at the end of the last file.
   ///   - idleTimeout: when following, how long nothing may come before the source ends; nil waits for ever.
   ///   - batchRows: records in a batch, 1 to `Limits.maxBatchRows`.
@@ -30,8 +31,9 @@ public final class FileSource: Source {
   ///   - rotationGrace: how long a rotated file must be quiet, once there is something in the new one, before it is left:
   ///     its writer may still have it open.
   public init(
-    name: String = "files", paths: [String], format: FileFormat? = nil, follow: Bool = false,
-    idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
+    name: String = "files", paths: [String], format: FileFormat? = nil, delimiter: CSVDelimiter? = nil,
+    follow: Bool = false, idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows,
+    maxEventBytes: Int = Limits.maxEventBytes,
     columns: [(name: String, type: FieldType)] = [], rotationGrace: Duration = .milliseconds(250)
   ) {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
@@ -39,7 +41,7 @@ public final class FileSource: Source {
     self.name = name
     let options = ReadOptions(
       partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
-      columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) })
+      delimiter: delimiter, columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) })
     let manifest = SharedManifest()
     self.manifest = manifest
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }

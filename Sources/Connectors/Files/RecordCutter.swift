@@ -19,6 +19,8 @@ final class RecordCutter {
     var isCSV: Bool
     var batchRows: Int
     var maxEventBytes: Int
+    /// Of CSV.
+    var delimiter = CSVDelimiter.comma
     var maxBatchBytes = Limits.maxBatchBytes
   }
 
@@ -128,7 +130,9 @@ final class RecordCutter {
     let positions = RecordPositions(segment: options.segment, offsets: starts.map { origin + Int64($0) }, rows: rows)
     let batch = RawBatch(
       partition: options.partition, positions: positions,
-      payload: options.isCSV ? .csv(bytes, header: header ?? []) : .json(bytes), oversized: letters, next: next)
+      payload: options.isCSV
+        ? .csv(bytes, header: header ?? [], delimiter: options.delimiter) : .json(bytes),
+      oversized: letters, next: next)
     let count = starts.count
     (starts, ends, rows, letters) = ([], [], [], [])
     starts.reserveCapacity(count)
@@ -250,7 +254,7 @@ final class RecordCutter {
   private func isOpen(_ range: Range<Int>) -> Bool {
     let wasOpen = firstLineEnd != nil
     if !wasOpen && window.firstIndex(of: UInt8(ascii: "\""), in: range) == nil { return false }
-    return window.withBytes(range) { CSVText.isOpen(after: $0, from: wasOpen) }
+    return window.withBytes(range) { CSVText.isOpen(after: $0, from: wasOpen, options.delimiter) }
   }
 
   /// Ends the record with its first line; false if that alone is too large, or has not ended yet.
@@ -262,7 +266,7 @@ final class RecordCutter {
 
   private func endCSVRecord(at end: Int, next: Int, lines: Int64) throws(OperatingError) {
     if header == nil && end > pending {
-      header = window.withBytes(pending..<end) { CSVText.fields(of: $0) }
+      header = window.withBytes(pending..<end) { CSVText.fields(of: $0, options.delimiter) }
       guard header != nil else {
         throw OperatingError(.input, "the header of \(options.path) is not UTF-8. Expected the names of the columns")
       }

@@ -10,6 +10,8 @@ struct ReadOptions: Sendable {
   var partition: PartitionID
   var batchRows: Int
   var maxEventBytes: Int
+  /// Of CSV; nil goes by the name of the file.
+  var delimiter: CSVDelimiter?
   /// Columns of a columnar file that are read, where it has them; all of its columns if none of these is there.
   var columns: [ColumnarFileReader.Request]
 }
@@ -35,7 +37,7 @@ final class TextSegmentReader: SegmentReader {
     self.file = file
     var cutting = RecordCutter.Options(
       partition: options.partition, segment: position.segment, path: path, isCSV: isCSV, batchRows: options.batchRows,
-      maxEventBytes: options.maxEventBytes)
+      maxEventBytes: options.maxEventBytes, delimiter: options.delimiter ?? CSVDelimiter(name: path))
     var isInLine = false
     if position.offset > 0 {
       isInLine = try file.bytes(1, at: position.offset - 1) != [0x0A]

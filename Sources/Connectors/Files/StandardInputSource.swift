@@ -20,11 +20,13 @@ public final class StandardInputSource: Source {
   ///   - name: of the source in identities of results; a new one for each run unless `isResumable`.
   ///   - isResumable: whether a later run under this name is given the same input again.
   ///   - format: NDJSON unless said otherwise; columnar formats cannot be read from a stream.
+  ///   - delimiter: of CSV; a comma unless said otherwise.
   ///   - idleTimeout: how long nothing may come before the source ends; nil waits for ever.
   ///   - batchAge: how long the first record of a batch waits for others.
   ///   - descriptor: what is read; not closed.
   public init(
-    name: String, isResumable: Bool, format: FileFormat? = nil, idleTimeout: Duration? = nil,
+    name: String, isResumable: Bool, format: FileFormat? = nil, delimiter: CSVDelimiter? = nil,
+    idleTimeout: Duration? = nil,
     batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
     batchAge: Duration = .milliseconds(5), descriptor: Int32 = 0
   ) {
@@ -35,8 +37,8 @@ public final class StandardInputSource: Source {
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }
     worker = StandardInputWorker(
       options: ReadOptions(
-        partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes, columns: []
-      ),
+        partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
+        delimiter: delimiter, columns: []),
       format: format, idleTimeout: idleTimeout, batchAge: batchAge, descriptor: descriptor,
       hashes: isResumable ? hashes : nil)
   }
@@ -111,7 +113,7 @@ actor StandardInputWorker {
     }
     var cutting = RecordCutter.Options(
       partition: options.partition, segment: 0, path: "standard input", isCSV: format == .csv,
-      batchRows: options.batchRows, maxEventBytes: options.maxEventBytes)
+      batchRows: options.batchRows, maxEventBytes: options.maxEventBytes, delimiter: options.delimiter ?? .comma)
     var isInLine = false
     if let point {
       let known = try PrefixHashes(decoding: point.sourceState)

@@ -1,5 +1,5 @@
 // CSV records to cells (RFC 4180). A cell is quoted if its first byte is a quote; inside, a doubled quote stands for
-// one, and commas and line ends are text. A quote inside an unquoted cell is text, too. White space belongs to the cell.
+// one, and delimiters and line ends are text. A quote inside an unquoted cell is text, too. White space belongs to the cell.
 // An empty unquoted cell is MISSING. Invariant: this file and the source that cuts records agree on
 // where quotes open and close.
 
@@ -15,6 +15,7 @@ final class CSVReader {
   private var header: [String] = []
   private var fieldsOfColumn: [[Int]] = []
   private var headerFault: RowFailure?
+  private var delimiter = CSVDelimiter.comma
 
   init(schema: Schema) {
     self.schema = schema
@@ -32,8 +33,10 @@ final class CSVReader {
   /// SAFETY: `buffer` is the records' own, lent for the call. Every record is checked to lie within it, and nothing
   /// below reads outside of the record it is at. The block has room for as many rows as there are records.
   func read(
-    _ records: RecordBytes, header: [String], buffer: UnsafeRawBufferPointer, into block: CellBlock
+    _ records: RecordBytes, header: [String], _ delimiter: CSVDelimiter, buffer: UnsafeRawBufferPointer,
+    into block: CellBlock
   ) -> (rowCount: Int, failures: [(record: Int, RowFailure)]) {
+    self.delimiter = delimiter
     prepare(header)
     arena.removeAll(keepingCapacity: true)
     for index in block.seen.indices {
@@ -108,6 +111,7 @@ final class CSVReader {
     if !isKnownText, !isUTF8(buffer, from: range.lowerBound, to: range.upperBound) {
       return fault(.invalidUTF8, "expected UTF-8, found other bytes")
     }
+    let separator = delimiter.byte
     var next = range.lowerBound
     var column = 0
     while true {
@@ -118,13 +122,14 @@ final class CSVReader {
           return fault(.malformed, "expected a closing quote, found the end of the record")
         }
         (tag, payload, next) = quoted
-        guard next == range.upperBound || buffer[next] == UInt8(ascii: ",") else {
+        guard next == range.upperBound || buffer[next] == separator else {
           return fault(
-            .malformed, "expected a comma behind a quoted cell, found text at byte \(next - range.lowerBound)")
+            .malformed,
+            "expected \(delimiter.title) behind a quoted cell, found text at byte \(next - range.lowerBound)")
         }
       } else {
         let start = next
-        while next < range.upperBound, buffer[next] != UInt8(ascii: ",") { next += 1 }
+        while next < range.upperBound, buffer[next] != separator { next += 1 }
         payload = next == start ? 0 : textPayload(start: start, length: next - start)
         if next == start { tag = CellTag.missing }
       }

@@ -60,9 +60,9 @@ public final class Decoder {
     case .json(let records):
       precondition(records.count == raw.count, "records and positions differ in number")
       return decodeJSON(records, of: raw)
-    case .csv(let records, let header):
+    case .csv(let records, let header, let delimiter):
       precondition(records.count == raw.count, "records and positions differ in number")
-      return decodeCSV(records, header: header, of: raw)
+      return decodeCSV(records, header: header, delimiter, of: raw)
     case .columns(let columns):
       return decodeColumns(columns, of: raw)
     }
@@ -83,11 +83,13 @@ public final class Decoder {
     }
   }
 
-  private func decodeCSV(_ records: RecordBytes, header: [String], of raw: RawBatch) -> DecodedBatch {
+  private func decodeCSV(
+    _ records: RecordBytes, header: [String], _ delimiter: CSVDelimiter, of raw: RawBatch
+  ) -> DecodedBatch {
     // SAFETY: as for JSON; the reader has checked that every record lies within the buffer, and lends its own arena.
     records.bytes.withUnsafeBytes { buffer in
       block.reserve(records.count)
-      let refused = csv.read(records, header: header, buffer: buffer, into: block)
+      let refused = csv.read(records, header: header, delimiter, buffer: buffer, into: block)
       var letters: [DeadLetter] = []
       for (record, why) in refused.failures {
         let range = Int(records.starts[record])..<Int(records.ends[record])

@@ -7,7 +7,7 @@ public struct RawBatch: Sendable {
     /// One JSON object per record.
     case json(RecordBytes)
     /// One CSV record per record; `header` names the columns in order.
-    case csv(RecordBytes, header: [String])
+    case csv(RecordBytes, header: [String], delimiter: CSVDelimiter = .comma)
     /// Columns of a columnar file, by name, not yet checked against the schema.
     case columns([(name: String, column: Column)])
   }

@@ -149,6 +149,8 @@ public struct EventSample: Sendable {
   public private(set) var events = 0
   /// Records that could not be read as events.
   public private(set) var unreadable = 0
+  /// What separates the cells, where the sample is CSV.
+  var delimiter: CSVDelimiter?
   private(set) var fields: [FieldObserver] = []
   private var indexes: [[String]: Int] = [:]
   private(set) var hasMoreFields = false

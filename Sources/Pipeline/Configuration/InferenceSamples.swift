@@ -53,9 +53,12 @@ extension EventSample {
 
   /// The sample of CSV text (RFC 4180) whose first record names the columns. An empty value is null. A record with
   /// another number of values is counted as unreadable.
-  public init(csv text: String, limit: Int = 10_000) {
+  /// - Parameter delimiter: nil goes by the header.
+  public init(csv text: String, delimiter: CSVDelimiter? = nil, limit: Int = 10_000) {
     self.init(origin: .csv)
-    var records = CSVRecords(text)
+    let delimiter = delimiter ?? CSVDelimiter(header: text)
+    self.delimiter = delimiter
+    var records = CSVRecords(text, delimiter)
     guard let header = records.next() else { return }
     while events < limit, let record = records.next() {
       guard record.count == header.count else {
@@ -93,12 +96,16 @@ extension EventSample {
   }
 }
 
-/// The records of CSV text by RFC 4180: quotes around values that hold commas, quotes or line ends, quotes doubled.
+/// The records of CSV text by RFC 4180: quotes around values that hold delimiters, quotes or line ends, quotes doubled.
 private struct CSVRecords {
   private let bytes: [UInt8]
+  private let separator: UInt8
   private var offset = 0
 
-  init(_ text: String) { bytes = Array(text.utf8) }
+  init(_ text: String, _ delimiter: CSVDelimiter) {
+    bytes = Array(text.utf8)
+    separator = delimiter.byte
+  }
 
   mutating func next() -> [String]? {
     guard offset < bytes.count else { return nil }
@@ -119,7 +126,7 @@ private struct CSVRecords {
         }
       } else if byte == UInt8(ascii: "\""), value.isEmpty {
         quoted = true
-      } else if byte == UInt8(ascii: ",") {
+      } else if byte == separator {
         record.append(String(decoding: value, as: UTF8.self))
         value = []
       } else if byte == UInt8(ascii: "\n") {

@@ -1,5 +1,7 @@
 // Writes the inferred use case down: what was decided, and above each field what was seen.
 
+internal import Detection
+
 /// The text of an inferred `pipeline.yaml`.
 struct InferredText {
   let sample: EventSample
@@ -12,6 +14,10 @@ struct InferredText {
     var lines: [String] = []
     lines.append("# A first use case for \(Self.comment(source)), from \(Self.count(sample.events, "event")).")
     lines.append("# It says what the sample showed, which need not be what is right: read it and change it.")
+    if let delimiter = sample.delimiter, delimiter != .comma {
+      lines.append(
+        "# Its cells are separated by \(delimiter.title): read it with --csv-delimiter '\(delimiter.rawValue)'.")
+    }
     if sample.unreadable > 0 {
       lines.append("# \(Self.count(sample.unreadable, "record")) could not be read and would become dead letters.")
     }

@@ -1,7 +1,7 @@
 // `pulse.yaml`: where a use case runs. What runs is in `pipeline.yaml`. Every key can be set from the environment as
 // `PULSE__SECTION__KEY`, which goes before the file; the command line goes before both. No secret is ever read from here.
 
-internal import Detection
+public import Detection
 
 /// Source, store, history and the knobs of a run.
 public struct RuntimeConfiguration: Sendable, Hashable {
@@ -15,6 +15,8 @@ public struct RuntimeConfiguration: Sendable, Hashable {
     /// Files or globs in the order of reading; empty for other sources.
     public var paths: [String] = []
     public var format = Format.automatic
+    /// What separates the cells of CSV; nil is a tab where a file's name ends in `.tsv`, else a comma.
+    public var delimiter: CSVDelimiter?
     /// Whether the last file is read on as it grows.
     public var follow = false
     /// Without new events for so long the source ends, microseconds; nil waits for ever.
@@ -113,7 +115,8 @@ private struct RuntimeReader {
 
   /// The keys by section; a key without a section stands under "".
   private static let sections: [(name: String, keys: [String])] = [
-    ("source", ["type", "paths", "format", "follow", "idle_timeout", "name"]), ("store", ["type", "path"]),
+    ("source", ["type", "paths", "format", "csv_delimiter", "follow", "idle_timeout", "name"]),
+    ("store", ["type", "path"]),
     ("history", ["codec", "retain"]), ("checkpoint", ["interval"]), ("log", ["level"]),
     ("", ["workers", "batch_size"]),
   ]
@@ -239,6 +242,12 @@ private struct RuntimeReader {
     case ("source", "format"):
       if let format = choice(node, what, RuntimeConfiguration.Source.Format.self) {
         configuration.source.format = format
+      }
+    case ("source", "csv_delimiter"):
+      if case .scalar(let text, _) = node.content, let delimiter = CSVDelimiter(text: text.text) {
+        configuration.source.delimiter = delimiter
+      } else {
+        reader.report(node.location, "\(what) is not known", expected: "`,`, `;`, `|` or tab", found: node.description)
       }
     case ("source", "follow"):
       if let follow = reader.flag(node, what: what) { configuration.source.follow = follow }

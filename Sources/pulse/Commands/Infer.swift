@@ -55,7 +55,7 @@ struct Infer: ParsableCommand {
     }
     // Enough text for the sample: events beyond this many bytes are not looked at.
     let text = String(decoding: beginning + (try handle.read(upToCount: 64 << 20) ?? Data()), as: UTF8.self)
-    return file.lowercased().hasSuffix(".csv")
+    return [".csv", ".tsv"].contains { file.lowercased().hasSuffix($0) }
       ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
   }
 

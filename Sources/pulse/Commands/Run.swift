@@ -40,6 +40,12 @@ struct Run: AsyncParsableCommand {
   @Option(help: "The format of the input: automatic, ndjson, csv, parquet or arrow (default: automatic).")
   var format: RuntimeConfiguration.Source.Format?
 
+  @Option(
+    help: ArgumentHelp(
+      "What separates the cells of CSV: , ; | or tab (default: a tab in files named .tsv, else a comma).",
+      valueName: "character"))
+  var csvDelimiter: CSVDelimiter?
+
   @Flag(inversion: .prefixedNo, help: "Keep reading what is appended to the last file.")
   var follow: Bool?
 
@@ -103,6 +109,7 @@ struct Run: AsyncParsableCommand {
       }
     }
     if let format { configuration.source.format = format }
+    if let csvDelimiter { configuration.source.delimiter = csvDelimiter }
     if let follow { configuration.source.follow = follow }
     if let idleTimeout { configuration.source.idleTimeout = Int64(idleTimeout * 1e6) }
     if let sourceName { configuration.source.name = sourceName }
@@ -187,7 +194,7 @@ struct Run: AsyncParsableCommand {
       let name: String
       if let given = source.name { name = given } else { name = "stdin-\(try await store.nextRun(named: "stdin"))" }
       return StandardInputSource(
-        name: name, isResumable: source.name != nil, format: format, idleTimeout: idle,
+        name: name, isResumable: source.name != nil, format: format, delimiter: source.delimiter, idleTimeout: idle,
         batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes)
     case .simulator:
       let (definition, text) = try simulation.definition(of: useCase.location)
@@ -196,7 +203,7 @@ struct Run: AsyncParsableCommand {
         batchRows: configuration.batchSize)
     case .files:
       return FileSource(
-        paths: source.paths, format: format, follow: source.follow, idleTimeout: idle,
+        paths: source.paths, format: format, delimiter: source.delimiter, follow: source.follow, idleTimeout: idle,
         batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes,
         columns: schema.unknownFields == .reject ? [] : schema.fields.map { ($0.name, $0.type) })
     }

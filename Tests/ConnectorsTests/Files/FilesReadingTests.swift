@@ -51,6 +51,21 @@ struct FilesReadingTests {
     }
   }
 
+  @Test("a quote opens a cell behind the delimiter; .tsv files have tabs")
+  func delimiters() async throws {
+    let folder = try Folder()
+    let a = try folder.write("id;\"a,b;c\"\n1;\"x\ny\"\n2;z,\"\n", to: "a.csv")
+    let b = try folder.write("id\tname\n3\t\"x\ny\"\n", to: "b.tsv")
+    let semicolons = try await read(FileSource(paths: [a], delimiter: .semicolon, batchRows: 1))
+    #expect(semicolons.texts == ["1;\"x\ny\"", "2;z,\""] && semicolons.headers == [["id", "a,b;c"]])
+    for (point, count) in semicolons.points {
+      let rest = try await read(FileSource(paths: [a], delimiter: .semicolon), from: point)
+      #expect(rest.items == Array(semicolons.items[count...]))
+    }
+    let tabs = try await read(FileSource(paths: [b]))
+    #expect(tabs.texts == ["3\t\"x\ny\""] && tabs.headers == [["id", "name"]])
+  }
+
   @Test("what cannot be read is refused by name, before anything is read")
   func refused() async throws {
     let folder = try Folder()

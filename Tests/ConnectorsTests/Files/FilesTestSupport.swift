@@ -59,7 +59,7 @@ extension RawBatch {
     }
     switch payload {
     case .json(let bytes): add(bytes)
-    case .csv(let bytes, _): add(bytes)
+    case .csv(let bytes, _, _): add(bytes)
     case .columns(let columns):
       for index in 0..<count {
         let values = columns.map { "\($0.name)=\($0.column[index])" }
@@ -95,7 +95,7 @@ func readOn(_ source: some Source, batches: Int = .max, items: Int = .max) async
   while reading.points.count < batches, reading.items.count < items, case .batch(let batch) = try await source.next() {
     #expect(batch.partition == partition)
     #expect(batch.count > 0 || !batch.oversized.isEmpty)
-    if case .csv(_, let header) = batch.payload { reading.headers.insert(header) }
+    if case .csv(_, let header, _) = batch.payload { reading.headers.insert(header) }
     let items = batch.items
     #expect(items.last.map { $0.position < batch.next } == true)
     reading.items += items

@@ -55,6 +55,42 @@ import Testing
     #expect(decoded.events.positions.rows == [0, 2])
   }
 
+  @Test(arguments: CSVDelimiter.allCases)
+  func cellsEndAtTheirDelimiter(_ delimiter: CSVDelimiter) {
+    let mark = String(decoding: [delimiter.byte], as: UTF8.self)
+    let others = CSVDelimiter.allCases.filter { $0 != delimiter }.map { String(decoding: [$0.byte], as: UTF8.self) }
+    let cells = ["1", "a" + others.joined(), "\"x" + mark + "y\""]
+    let records = [Array(cells.joined(separator: mark).utf8), Array("2\(mark)\"b\"c\(mark)".utf8)]
+    let batch = QueryEvents.batch(of: records)
+    let raw = RawBatch(
+      partition: batch.partition, positions: batch.positions,
+      payload: .csv(RecordBytes(records), header: ["t", "a", "b"], delimiter: delimiter), next: batch.next)
+    let schema = schema(Field(name: "a", type: .string), Field(name: "b", type: .string))
+    let decoded = Decoder(schema: schema).decode(raw)
+    #expect(decoded.events.columns[1] == Column(.string, [.string("a" + others.joined())]))
+    #expect(decoded.events.columns[2] == Column(.string, [.string("x" + mark + "y")]))
+    #expect(decoded.deadLetters.map(\.reason) == [.malformed])
+    #expect(decoded.deadLetters.first?.message.contains(delimiter.title) == true)
+  }
+
+  @Test(
+    arguments: [
+      ("a,b,c\n1;2;3;4;5", .comma), ("a;b\n1,2,3", .semicolon), ("a\tb\tc, d", .tab), ("\"a;b;c\"|x|\"y;\"\n", .bar),
+      ("alone\n1;2", .comma), ("", .comma),
+    ] as [(String, CSVDelimiter)])
+  func headersTellTheirDelimiter(_ text: String, _ delimiter: CSVDelimiter) {
+    #expect(CSVDelimiter(header: text) == delimiter)
+  }
+
+  @Test func delimitersAreNamed() {
+    #expect(
+      [",", ";", "|", "tab", "\t", "\\t"].map { CSVDelimiter(text: $0) } == [
+        .comma, .semicolon, .bar, .tab, .tab, .tab,
+      ])
+    #expect(["", ",,", " ", "comma"].allSatisfy { CSVDelimiter(text: $0) == nil })
+    #expect(CSVDelimiter(name: "a/B.TSV") == .tab && CSVDelimiter(name: "tsv.csv") == .comma)
+  }
+
   @Test func refusalsOfWholeRecords() {
     let bad = [Array("1,\"".utf8) + [0xFF] + Array("\"".utf8), Array("1,x".utf8), Array("1,123456789".utf8)]
     let batch = QueryEvents.batch(of: bad)

@@ -81,6 +81,11 @@ struct TextSpan: Sendable, Hashable {
   func through(_ other: TextSpan) -> TextSpan { TextSpan(offset: offset, length: max(other.end - offset, 0)) }
 }
 
+extension TextSpan {
+  /// How an error names a column that was written in double quotes.
+  static func quotedName(_ name: String) -> String { "the name \"\(name)\" (in double quotes)" }
+}
+
 /// Suggests what a misspelt name may have meant.
 enum NearestName {
   /// The candidate at the smallest edit distance of at most 2 (1 for names of up to three characters), the first of

@@ -20,6 +20,8 @@ final class AggregateSet {
 
   private let members: [Member]
   private let calls: [(name: String, call: AggregateCall, member: Int?)]
+  /// For each call that is a quantile, the calls that keep the exact least and greatest value of its argument, if any.
+  private let extremes: [(least: Int?, greatest: Int?)]
   private let classes: [String]
   private let seconds: Double
   private var classCounts: [Int64] = []
@@ -49,6 +51,7 @@ final class AggregateSet {
     }
     self.arguments = arguments
     self.members = members
+    extremes = window.aggregates.map { Self.extremes(for: $0.call, in: window) }
     classes = window.classColumn == nil ? [] : window.classes
     seconds = Double(window.definition.size) / 1e6
   }
@@ -86,6 +89,17 @@ final class AggregateSet {
     case .quantile: return StateColumn(DDSketch.self)
     case .distinct: return StateColumn(HyperLogLog.self)
     }
+  }
+
+  /// A sketch knows a value to 1 %, so its quantiles may lie outside of what there was. Where the window also has the
+  /// exact `min` or `max` of the same argument they are brought back, which only takes them nearer to the truth.
+  private static func extremes(for call: AggregateCall, in window: CompiledWindow) -> (least: Int?, greatest: Int?) {
+    guard call.function == .quantile, let argument = call.argument else { return (nil, nil) }
+    func index(_ function: AggregateFunction) -> Int? {
+      // By text: quantile(x) sees an integer x as a double.
+      window.aggregates.firstIndex { $0.call.function == function && $0.call.argument?.text == argument.text }
+    }
+    return (index(.min), index(.max))
   }
 
   /// Makes room for `slots` slots, the new ones empty.
@@ -152,9 +166,15 @@ final class AggregateSet {
   func eventCount(_ slot: Int) -> Int64 { events[slot] }
 
   func result(_ slot: Int) -> WindowResult {
-    let values = calls.map { name, call, member -> (String, Scalar) in
+    var values = calls.map { name, call, member -> (String, Scalar) in
       if let member { return (name, members[member].states.result(slot, of: call, seconds: seconds)) }
       return (name, call.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot]))
+    }
+    for (index, (least, greatest)) in extremes.enumerated() {
+      guard case .double(var quantile) = values[index].1 else { continue }
+      if let least, let bound = values[least].1.finiteNumber { quantile = max(quantile, bound) }
+      if let greatest, let bound = values[greatest].1.finiteNumber { quantile = min(quantile, bound) }
+      values[index].1 = .double(quantile)
     }
     let counts = classes.enumerated().map { ($1, classCounts[slot * classes.count + $0]) }
     return WindowResult(events: events[slot], aggregates: values, classCounts: counts)
@@ -200,5 +220,16 @@ final class AggregateSet {
     guard reader.isAtEnd else { throw CodingError("window state with \(reader.remaining) bytes too many") }
     guard count >= 0, count <= .max >> 1 else { throw CodingError("window state of \(count) events") }
     events[slot] = count
+  }
+}
+
+extension Scalar {
+  /// The number as a double; nil where it is none, NaN or infinite.
+  fileprivate var finiteNumber: Double? {
+    switch self {
+    case .int(let value): Double(value)
+    case .double(let value): value.isFinite ? value : nil
+    default: nil
+    }
   }
 }

@@ -92,8 +92,9 @@ let package = Package(
       dependencies: ["Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     .testTarget(
-      name: "ConnectorsTests", dependencies: ["Connectors", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,
-      linkerSettings: runPath),
+      name: "ConnectorsTests",
+      dependencies: ["Connectors", "Detection", "Pipeline", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: strict, linkerSettings: runPath),
     .target(
       name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
       exclude: ["UseCase"], swiftSettings: strict),

@@ -2,6 +2,7 @@
 // docs/store.md. Times are microseconds since 1970-01-01 00:00 UTC.
 
 import GRDB
+import Pipeline
 
 enum SQLiteSchema {
   /// The migrations, oldest first. A released one never changes.
@@ -15,6 +16,16 @@ enum SQLiteSchema {
       try database.execute(sql: windowsView2)
     }
     return migrator
+  }
+
+  /// Refuses a store that a newer version has migrated: what its tables mean is not known here.
+  /// - Throws: `OperatingError`.
+  static func refuseNewer(_ database: Database, in directory: DataDirectory) throws {
+    guard try migrator.hasBeenSuperseded(database) else { return }
+    throw OperatingError(
+      .store,
+      "the store \(directory.databasePath) was made by a newer version of pulse. Use that version, or choose another "
+        + "--data")
   }
 
   private static let version1 = [

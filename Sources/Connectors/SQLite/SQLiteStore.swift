@@ -28,6 +28,7 @@ public final class SQLiteStore: Store {
         try database.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY")
       }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      try queue.read { try SQLiteSchema.refuseNewer($0, in: directory) }
       try SQLiteSchema.migrator.migrate(queue)
       return queue
     }

@@ -97,8 +97,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "ConnectorsTests", dependencies: ["Connectors", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,
-      linkerSettings: runPath),
+      name: "ConnectorsTests",
+      dependencies: ["Connectors", "Detection", "Pipeline", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: strict, linkerSettings: runPath),
     .target(
       name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
       exclude: ["UseCase"], swiftSettings: strict),

@@ -65,9 +65,12 @@ struct PlanCompiler {
     for (index, feature) in featureDefinitions.enumerated() {
       let below = featureDefinitions[index...].map(\.name)
       let compiled = expression(feature.expression, expected: nil) { error in
-        guard let name = below.first(where: { error.found?.contains("`\($0)`") ?? false || error.found == $0 }) else {
-          return
-        }
+        guard
+          let name = below.first(where: {
+            error.found?.contains("`\($0)`") ?? false || error.found == $0 || error.found == TextSpan.quotedName($0)
+          })
+        else { return }
+        error.suggestion = nil
         error.message =
           name == feature.name
           ? "the feature `\(name)` refers to itself" : "the feature `\(name)` is defined below"
@@ -112,6 +115,13 @@ struct PlanCompiler {
     checkForm(definition)
     var by: [(name: String, expression: Expression)] = []
     for text in definition.by {
+      if WindowDefinition.ownMembers.contains(text.text) {
+        report(
+          "`by` of the window `\(definition.name)` names `\(text.text)`, which every window has itself",
+          at: text.location,
+          expected: "another name, such as that of a feature: `event_\(text.text): \(Self.plain(text.text))`")
+        continue
+      }
       guard scope.index(of: text.text) != nil else {
         let near = nearest(to: text.text, among: names)
         report(
@@ -220,6 +230,9 @@ struct PlanCompiler {
 
   /// The names that an expression can hold.
   private var names: [String] { scope.columns.map(\.name).filter { $0 != Self.unnamed } }
+
+  /// A name as people write it: in quotes where it means something else without.
+  private static func plain(_ name: String) -> String { ["end"].contains(name) ? identifier(name) : name }
 
   /// A column's name as an expression.
   private static func identifier(_ name: String) -> String { "\"\(name)\"" }

@@ -177,6 +177,12 @@ public struct RuleDefinition: Sendable, Hashable {
 public struct WindowDefinition: Sendable, Hashable {
   public enum Kind: String, Sendable, Hashable { case tumbling, sliding }
 
+  /// What every window has as a JSON object beside its `by` values and the counts by class, which can have none of these
+  /// names.
+  public static let ownMembers: Set<String> = [
+    "use_case", "window", "start", "end", "closed", "events", "aggregates",
+  ]
+
   public var name: String
   public var kind: Kind
   /// Length, microseconds. Windows start at multiples of `every` since 1970-01-01 00:00 UTC.

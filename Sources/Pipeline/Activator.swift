@@ -32,7 +32,10 @@ struct Activator: Sendable {
     if log.last?.version != version.identifier {
       if snapshot != nil {
         logger.notice(
-          "the use case has changed; the new one applies from the last checkpoint on",
+          """
+          the use case has changed; the new one applies from here (the last checkpoint) on, and what is stored stays. \
+          Run with --reset to process everything again
+          """,
           metadata: ["partition": "\(name)", "version": "\(version.identifier.prefix(12))"])
       }
       try await store.activate(

@@ -29,8 +29,8 @@ struct PartitionProcessor {
   private(set) var totals = Totals()
   private(set) var position = Position.start
   private(set) var watermarkTime = Int64.min
-  /// Highest event time seen, for progress.
-  private(set) var latestEventTime = Int64.min
+  /// How far event time has come, for progress.
+  var latestEventTime: Int64 { watermark.reached }
 
   init(plan: Plan, partition: PartitionID) throws {
     self.partition = partition
@@ -109,7 +109,6 @@ struct PartitionProcessor {
     }
     if batch.count > 0 {
       history.append(historyColumns(of: batch, late: late), eventTimes: batch.eventTimes, now: now)
-      latestEventTime = max(latestEventTime, batch.eventTimes.max()!)
     }
     watermarkTime = marks.watermarkAfter
     position = work.next

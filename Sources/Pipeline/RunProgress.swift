@@ -11,7 +11,7 @@ public final class RunProgress: Sendable {
     public var run = Totals()
     /// Counts of all runs on this data directory.
     public var all = Totals()
-    /// Highest event time processed, microseconds; `Int64.min` before the first event.
+    /// Highest event time that is believed (see `Watermark`), microseconds; `Int64.min` before the first event.
     public var eventTime = Int64.min
     /// Events that earlier runs had processed.
     public var resumedRecords: Int { all.records - run.records }

@@ -2,6 +2,7 @@
 // beside this file. Results go to standard output, logs to standard error.
 
 import ArgumentParser
+import Detection
 import Foundation
 import Pipeline
 
@@ -34,6 +35,7 @@ struct Pulse: AsyncParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     Terminal.holdStandardStreams()
     do {
+      try refuseUnknownCommand(CommandLine.arguments.dropFirst().first)
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
@@ -49,5 +51,13 @@ struct Pulse: AsyncParsableCommand {
       Terminal.printError("pulse: error: \(error)")
       Foundation.exit(OperatingError.Kind.configuration.rawValue)
     } catch { exit(withError: error) }
+  }
+
+  /// A command that is none is answered with the nearest one.
+  private static func refuseUnknownCommand(_ word: String?) throws {
+    let commands = configuration.subcommands.compactMap { $0._commandName } + ["help"]
+    guard let word, !word.hasPrefix("-"), !commands.contains(word) else { return }
+    let near = nearest(to: word, among: commands).map { "; did you mean `\($0)`?" } ?? ""
+    throw ValidationError("there is no command `\(word)`\(near)")
   }
 }

@@ -57,8 +57,13 @@ struct PlaceOptions: ParsableArguments {
     return try StoreReader(DataDirectory(path: try Self.required(path)))
   }
 
+  func validate() throws {
+    if data?.isEmpty == true { throw ValidationError("--data is empty: expected a directory") }
+    if config?.isEmpty == true { throw ValidationError("--config is empty: expected a file") }
+  }
+
   static func required(_ path: String?) throws -> String {
-    guard let path else {
+    guard let path, !path.isEmpty else {
       throw ValidationError("--data is missing: the data directory, unless pulse.yaml says it (`store: {path: …}`)")
     }
     return path
@@ -72,7 +77,8 @@ struct ListOptions: ParsableArguments {
   @Option(help: "Only this use case.")
   var useCase: String?
 
-  @Option(help: "Rows at most, newest first; 0 for all.")
+  // Unconditionally: a value such as -1 is no option, and is told its bounds.
+  @Option(parsing: .unconditional, help: "Rows at most, newest first; 0 for all.")
   var limit = 50
 
   @Option(help: "Only from this time on (RFC 3339, UTC unless it has a zone).", transform: Self.time)
@@ -106,8 +112,16 @@ struct ListOptions: ParsableArguments {
     return time
   }
 
-  /// Prints rows as one JSON array.
-  func printJSON(_ rows: [String]) { Terminal.printArray(rows) }
+  /// Prints rows as one JSON array while they are read.
+  /// - Parameter rows: calls what it is given with each of them.
+  func printJSON(
+    _ reader: StoreReader, _ filter: ResultFilter, _ kind: KnownNames.Kind, rows: ((String) -> Void) throws -> Void
+  ) throws {
+    var writer = JSONArrayWriter()
+    try rows { writer.add($0) }
+    if writer.isEmpty { try KnownNames.check(filter, kind, in: reader) }
+    writer.finish()
+  }
 }
 
 /// Options that are numbers with a fraction.

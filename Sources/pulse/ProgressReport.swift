@@ -19,20 +19,42 @@ struct ProgressReport: Sendable {
       let now = ContinuousClock.now
       let rate = Double(snapshot.run.records - last.records) / (now - last.instant).seconds
       last = (snapshot.run.records, now)
-      let line = Self.line(snapshot, rate: rate)
-      if Terminal.isInteractive { Terminal.replaceLine(line) } else { Terminal.printError(line) }
+      if Terminal.isInteractive {
+        // The last column stays free: with it the cursor would be in the next line.
+        let width = (Terminal.width(of: STDERR_FILENO) ?? 80) - 1
+        Terminal.replaceLine(Self.line(snapshot, rate: rate, width: width))
+      } else {
+        Terminal.printError(Self.line(snapshot, rate: rate))
+      }
     }
     if Terminal.isInteractive { Terminal.replaceLine("") }
   }
 
-  static func line(_ snapshot: RunProgress.Snapshot, rate: Double) -> String {
-    var parts = ["\(snapshot.run.events.grouped) events", "\(Int(rate).grouped)/s"]
-    if snapshot.eventTime != .min { parts.append("at \(Timestamp.format(snapshot.eventTime).prefix(19))") }
-    let classes = snapshot.run.classes.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(5)
-    if !classes.isEmpty { parts.append(classes.map { "\($0.key) \($0.value.grouped)" }.joined(separator: " ")) }
-    parts.append("anomalies \(snapshot.run.anomalies.values.reduce(0, +).grouped)")
-    parts.append("dead letters \(snapshot.run.deadLetters.values.reduce(0, +).grouped)")
-    return parts.joined(separator: " · ")
+  /// What there is room for: the most frequent classes go first, then event time, dead letters, the rate and anomalies;
+  /// the number of events stays.
+  static func line(_ snapshot: RunProgress.Snapshot, rate: Double, width: Int = .max) -> String {
+    let classes = snapshot.run.classes.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      .map { "\($0.key) \($0.value.grouped)" }
+    let time = snapshot.eventTime == .min ? nil : "at \(Timestamp.format(snapshot.eventTime).prefix(19))"
+    let anomalies = "anomalies \(snapshot.run.anomalies.values.reduce(0, +).grouped)"
+    let deadLetters = "dead letters \(snapshot.run.deadLetters.values.reduce(0, +).grouped)"
+    func line(classes count: Int, dropping dropped: Int) -> String {
+      let parts = [
+        "\(snapshot.run.events.grouped) events", dropped < 3 ? "\(Int(rate).grouped)/s" : nil, dropped < 1 ? time : nil,
+        count == 0 ? nil : classes.prefix(count).joined(separator: " "), dropped < 4 ? anomalies : nil,
+        dropped < 2 ? deadLetters : nil,
+      ]
+      return parts.compactMap(\.self).joined(separator: " · ")
+    }
+    for count in (0...min(5, classes.count)).reversed() {
+      let text = line(classes: count, dropping: 0)
+      if text.count <= width { return text }
+    }
+    for dropped in 1...4 {
+      let text = line(classes: 0, dropping: dropped)
+      if text.count <= width || dropped == 4 { return String(text.prefix(max(0, width))) }
+    }
+    return ""
   }
 }
 

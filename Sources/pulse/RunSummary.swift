@@ -11,16 +11,17 @@ struct RunSummary {
   private let seconds: Double
   private let plan: Plan
   private let data: String
-  private let useCaseArgument: String
+  /// Whether a signal ended the run before its input did.
+  private let wasStopped: Bool
   /// Slowest (or otherwise highest) entities by the last quantile of the first grouped window that has one.
   private let top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)])?
 
-  init(progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, useCaseArgument: String) throws {
+  init(progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, wasStopped: Bool) throws {
     self.progress = progress
     seconds = max(duration.seconds, 1e-9)
     self.plan = plan
     self.data = data
-    self.useCaseArgument = useCaseArgument
+    self.wasStopped = wasStopped
     let candidate = plan.windows.lazy.compactMap { window -> (String, String)? in
       guard !window.by.isEmpty, let quantile = window.aggregates.last(where: { $0.call.function == .quantile }) else {
         return nil
@@ -36,16 +37,19 @@ struct RunSummary {
     }
   }
 
-  var text: String {
+  /// For a person.
+  /// - Parameter width: columns of the terminal it is shown on; nil where there is none.
+  func text(width: Int?) -> String {
     var sections = [throughput]
-    if !progress.all.classes.isEmpty { sections.append(classes) }
-    if let top, !top.entities.isEmpty { sections.append(entities(top)) }
+    if !progress.all.classes.isEmpty { sections.append(classes(width)) }
+    if let top, !top.entities.isEmpty { sections.append(entities(top, width)) }
     sections.append(
-      table("Anomalies by rule", progress.all.anomalies, empty: "No anomalies.", first: "rule"))
+      table("Anomalies by rule", progress.all.anomalies, empty: "No anomalies.", first: "rule", width))
     sections.append(
-      table("Dead letters by reason", progress.all.deadLetters, empty: "No dead letters.", first: "stage/reason"))
+      table("Dead letters by reason", progress.all.deadLetters, empty: "No dead letters.", first: "stage/reason", width)
+    )
     if !progress.all.lateEvents.isEmpty {
-      sections.append(table("Late events by window", progress.all.lateEvents, empty: "", first: "window"))
+      sections.append(table("Late events by window", progress.all.lateEvents, empty: "", first: "window", width))
     }
     let failures = progress.all.expressionFailures
     if failures > 0 {
@@ -67,43 +71,48 @@ struct RunSummary {
     if progress.resumedRecords > 0 {
       line += " (resumed behind \(progress.resumedRecords.grouped) records; the tables count all)"
     }
+    if wasStopped {
+      line += "\nStopped by a signal before the end of its input: the same command goes on where it stopped."
+    }
     if progress.eventTime != .min { line += "\nEvent time reached: \(Timestamp.format(progress.eventTime))" }
     return line
   }
 
-  private var classes: String {
+  private func classes(_ width: Int?) -> String {
     let counts = progress.all.classes
     let total = max(1, counts.values.reduce(0, +))
     var table = TextTable([("class", .left), ("events", .right), ("share", .right)])
     for (name, count) in counts.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
       table.add([name, count.grouped, (100 * Double(count) / Double(total)).fixed(2) + " %"])
     }
-    return "Classes\n" + table.text
+    return "Classes\n" + table.text(width: width)
   }
 
   private func entities(
-    _ top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)])
+    _ top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)]), _ width: Int?
   ) -> String {
     var table = TextTable([("entity", .left), ("events", .right), (top.aggregate, .right)])
     for entity in top.entities {
-      let name = entity.by.dropFirst().dropLast().replacing("\"", with: "").replacing(":", with: " ")
-      table.add([String(name), Int(entity.events).grouped, entity.value.fixed(1)])
+      let name = FlatJSON.members(entity.by).map { "\($0.name) \($0.value)" }.joined(separator: ", ")
+      table.add([name, Int(entity.events).grouped, entity.value.fixed(1)])
     }
-    return "Highest \(top.aggregate) by entity, over all \(top.window) windows\n" + table.text
+    return "Highest \(top.aggregate) by entity, over all \(top.window) windows\n" + table.text(width: width)
   }
 
-  private func table(_ title: String, _ counts: [String: Int], empty: String, first: String) -> String {
+  private func table(_ title: String, _ counts: [String: Int], empty: String, first: String, _ width: Int?)
+    -> String
+  {
     if counts.isEmpty { return empty }
     var table = TextTable([(first, .left), ("count", .right)])
     for (name, count) in counts.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
       table.add([name, count.grouped])
     }
-    return title + "\n" + table.text
+    return title + "\n" + table.text(width: width)
   }
 
   var json: String {
     let object: [String: Any] = [
-      "use_case": plan.useCase.name, "seconds": seconds, "records": progress.run.records,
+      "use_case": plan.useCase.name, "seconds": seconds, "stopped": wasStopped, "records": progress.run.records,
       "events": progress.run.events, "records_per_second": Double(progress.run.records) / seconds,
       "resumed_records": progress.resumedRecords, "data": data,
       "event_time": progress.eventTime == .min ? NSNull() : Timestamp.format(progress.eventTime) as Any,

@@ -1,17 +1,26 @@
-// Printing: results to standard output, messages to standard error, and whether a person is watching.
+// Printing: results to standard output, messages to standard error, whether a person is watching, and how wide the
+// screen is.
 
 import Foundation
 
 enum Terminal {
   static let isInteractive = isatty(STDERR_FILENO) == 1
 
+  /// Columns of the terminal that a stream goes to, asked anew each time because windows are resized; nil where it goes
+  /// elsewhere.
+  static func width(of descriptor: Int32) -> Int? {
+    guard isatty(descriptor) == 1 else { return nil }
+    var size = winsize()
+    if ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 { return Int(size.ws_col) }
+    let said = ProcessInfo.processInfo.environment["COLUMNS"].flatMap { Int($0) } ?? 0
+    return said > 0 ? said : 80
+  }
+
   /// Writes a line of results. A closed pipe ends the process quietly.
   static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
 
-  /// Writes elements that are JSON as one JSON array.
-  static func printArray(_ elements: [String]) {
-    print(elements.isEmpty ? "[]" : "[\n  " + elements.joined(separator: ",\n  ") + "\n]")
-  }
+  /// Writes a table of results as wide as there is room.
+  static func print(_ table: TextTable) { print(table.text(width: width(of: STDOUT_FILENO))) }
 
   static func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 
@@ -27,8 +36,10 @@ enum Terminal {
     }
   }
 
-  private static func write(_ text: String, to descriptor: Int32) {
-    var bytes = Array(text.utf8)[...]
+  fileprivate static func write(_ text: String, to descriptor: Int32) { write(Array(text.utf8), to: descriptor) }
+
+  fileprivate static func write(_ bytes: [UInt8], to descriptor: Int32) {
+    var bytes = bytes[...]
     while !bytes.isEmpty {
       // SAFETY: lent for the call, which reads no more than `count` bytes.
       let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
@@ -43,43 +54,27 @@ enum Terminal {
   }
 }
 
-/// A table of text with aligned columns.
-struct TextTable {
-  enum Alignment { case left, right }
+/// Writes elements that are JSON to standard output as one JSON array, as they come: any number takes the memory of one.
+struct JSONArrayWriter {
+  private static let pieceBytes = 1 << 16
+  private var waiting: [UInt8] = []
+  private(set) var isEmpty = true
 
-  private var rows: [[String]]
-  private let alignments: [Alignment]
-
-  init(_ header: [(String, Alignment)]) {
-    rows = [header.map(\.0)]
-    alignments = header.map(\.1)
+  mutating func add(_ element: String) {
+    waiting += (isEmpty ? "[\n  " : ",\n  ").utf8
+    waiting += element.utf8
+    isEmpty = false
+    if waiting.count >= Self.pieceBytes { flush() }
   }
 
-  /// Adds a row. Control characters, which event data may hold, are shown escaped: a table never drives the terminal.
-  mutating func add(_ row: [String]) {
-    rows.append(
-      row.map { cell in
-        guard cell.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return cell }
-        return cell.unicodeScalars.map { scalar in
-          scalar.properties.generalCategory == .control ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
-        }.joined()
-      })
+  mutating func finish() {
+    waiting += (isEmpty ? "[]\n" : "\n]\n").utf8
+    flush()
   }
 
-  var isEmpty: Bool { rows.count == 1 }
-
-  /// The lines, indented by two spaces; the last column is not padded when it is left-aligned.
-  var text: String {
-    let widths = alignments.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    return rows.map { row in
-      var line = " "
-      for (column, cell) in row.enumerated() {
-        let padding = String(repeating: " ", count: widths[column] - cell.count)
-        line += " " + (alignments[column] == .right ? padding + cell : cell + padding) + " "
-      }
-      while line.last == " " { line.removeLast() }
-      return line
-    }.joined(separator: "\n")
+  private mutating func flush() {
+    Terminal.write(waiting, to: STDOUT_FILENO)
+    waiting.removeAll(keepingCapacity: true)
   }
 }
 

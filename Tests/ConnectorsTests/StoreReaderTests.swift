@@ -2,6 +2,7 @@
 
 import Detection
 import Foundation
+import GRDB
 import Pipeline
 import Testing
 
@@ -30,6 +31,32 @@ struct StoreReaderTests {
     #expect(try reader.anomalies(ResultFilter()).map(\.detector) == ["d"])
     #expect(try FileManager.default.contentsOfDirectory(atPath: copy.path) == ["pulse.sqlite"])
     #expect(try StoreReader(copy).anomalies(ResultFilter()).map(\.detector) == ["d"])
+  }
+
+  @Test("another database, and a store that a newer version has migrated, are refused")
+  func foreign() throws {
+    let parent = FileManager.default.temporaryDirectory.path + "/pulse-foreign-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: parent) }
+    let foreign = DataDirectory(path: parent + "/foreign")
+    try foreign.create()
+    try DatabaseQueue(path: foreign.databasePath).write { try $0.execute(sql: "CREATE TABLE t (x)") }
+    #expect {
+      try StoreReader(foreign)
+    } throws: { error in
+      (error as? OperatingError)?.kind == .store && "\(error)".contains("no store of pulse")
+    }
+    let newer = DataDirectory(path: parent + "/newer")
+    do { _ = try SQLiteStore(in: newer) }
+    try DatabaseQueue(path: newer.databasePath).write {
+      try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999')")
+    }
+    for open in [{ _ = try StoreReader(newer) }, { _ = try SQLiteStore(in: newer) }] as [() throws -> Void] {
+      #expect {
+        try open()
+      } throws: { error in
+        (error as? OperatingError)?.kind == .store && "\(error)".contains("newer version of pulse")
+      }
+    }
   }
 
   @Test("a log is empty where it is missing or has no bytes")

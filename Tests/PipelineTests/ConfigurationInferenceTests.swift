@@ -57,6 +57,14 @@ private struct SampleRandom: RandomNumberGenerator {
       + "\"amount\": \(index).5, \"ok\": true, \"tags\": [1], \"payload\": {\"n\": \(index), \"deep\": {\"s\": null}}}"
   }.joined(separator: "\n")
 
+  @Test func namesOfHistoryAreLeftToHistory() throws {
+    let text = try infer(EventSample(ndjson: #"{"at": "2026-03-01T00:00:00Z", "_row": 1, "_late": true}"#))
+    expectRight(text)
+    let schema = try UseCaseReader.read(text).get().event.schema
+    #expect(schema.fields.map(\.name) == ["at", "_row_", "_late_"])
+    #expect(schema.fields.map(\.path) == [["at"], ["_row"], ["_late"]])
+  }
+
   @Test func findsTypesTimeKeyAndConstraints() throws {
     let text = try infer(EventSample(ndjson: logins))
     expectRight(text)

@@ -1,6 +1,7 @@
 // From text to a plan: what the check of meaning says, and what the stateless stages make of a batch.
 
 import Detection
+import Foundation
 import Testing
 
 @testable import Pipeline
@@ -50,6 +51,47 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     UseCaseChecker.check(text: head + text).diagnostics.map {
       "\($0.location.line):\($0.location.column) \($0.suggestion ?? $0.expected ?? "")"
     }
+  }
+
+  @Test func namesThatWindowsAndHistoryHaveThemselvesAreRefused() {
+    let window = { (by: String) in
+      "windows:\n  - {name: w, type: tumbling, size: 1m, by: [\(by)], aggregates: {n: count(*)}}\n"
+    }
+    for name in ["use_case", "window", "start", "end", "closed", "events", "aggregates"] {
+      let check = UseCaseChecker.check(text: head + "features: {\(name): x + 1}\n" + window(name))
+      #expect(check.diagnostics.map(\.location.line) == [12], "\(check.rendered)")
+      #expect(check.rendered.contains("`by` of the window `w` names `\(name)`"))
+      let classes = "classify: {into: \(name), cases: [{a: x > 1}], else: b}\n"
+      #expect(problems(classes) == ["10:18 event_\(name)"])
+    }
+    // The class is no collision: grouped by it, a window has it instead of counts.
+    #expect(problems("classify: {into: c, cases: [{a: x > 1}], else: b}\n" + window("c")).isEmpty)
+    for name in ["_late", "_segment", "_offset", "_row"] {
+      let check = UseCaseChecker.check(text: head.replacing("    y:", with: "    \(name):"))
+      #expect(check.plan == nil)
+      #expect(check.rendered.contains("did you mean `event\(name): {path: [\(name)], …}`?"), "\(check.rendered)")
+    }
+  }
+
+  @Test func errorsOfExpressionsSayEachThingOnce() {
+    func rendered(_ text: String) -> String { UseCaseChecker.check(text: head + text).rendered }
+    let unknown = rendered("rules:\n  - {name: r, when: xx > 1}\n")
+    #expect(unknown.components(separatedBy: "expected a known column, found xx").count == 2, "\(unknown)")
+    #expect(unknown.components(separatedBy: "did you mean").count == 2, "\(unknown)")
+    let quoted = rendered("rules:\n  - {name: r, when: 'k = \"a\"'}\n")
+    #expect(quoted.contains("found the name \"a\" (in double quotes)"), "\(quoted)")
+    #expect(quoted.contains("did you mean `'a'`?"), "\(quoted)")
+    // A quoted name that differs in case is the column.
+    #expect(rendered("rules:\n  - {name: r, when: '\"X\" = 1'}\n").contains("did you mean `x`?"))
+  }
+
+  @Test func durationsThatAreTooLongAreSaidToBeSo() {
+    let check = UseCaseChecker.check(
+      text: head + "rules:\n  - {name: r, per: k, within: 1000000d, having: count(*) > 1}\n")
+    #expect(check.diagnostics.map(\.message) == ["`within` is too long"])
+    #expect(check.diagnostics.first?.expected == "at most 365000d")
+    let wrong = UseCaseChecker.check(text: head + "rules:\n  - {name: r, per: k, within: long, having: count(*) > 1}\n")
+    #expect(wrong.diagnostics.map(\.message) == ["`within` is not a duration"])
   }
 
   /// Places and hints; the sentences about expressions are not this suite's.

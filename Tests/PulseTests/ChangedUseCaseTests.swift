@@ -65,6 +65,21 @@ struct ChangedUseCaseTests {
     #expect(try Stored(folder / "data") == stored)
   }
 
+  @Test("a change is said although nothing new has come, with what applies it to everything")
+  func nothingNew() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Self.half)
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let before = try Stored(folder / "data")
+    let edit = { (text: String) in text.replacingOccurrences(of: "when: load > 95", with: "when: load > 50") }
+    try folder.write("trail/pipeline.yaml", edit(Trail.pipeline))
+    try Trail.run(folder, "events.ndjson").expect(
+      0, saying: "the use case has changed; the new one applies from here (the last checkpoint) on", "--reset")
+    #expect(try Stored(folder / "data") == before)
+    try Trail.run(folder, "events.ndjson", more: ["--reset"]).expect(0)
+    #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(Self.half, edit)) == [])
+  }
+
   @Test("a window that is defined anew begins anew; the others go on")
   func window() throws {
     let (folder, _) = try changing {

@@ -27,7 +27,14 @@ struct CommandLineTests {
       (["run", "--use-case", "x", "--source", "-", "--source", "y", "--data", "d"], "cannot be combined"),
       (["run", "--use-case", "x", "--source", "-", "--data", "d", "--follow"], "--follow"),
       (["run", "--use-case", "x", "--source", "y", "--data", "d", "--source-name", "n"], "--source-name"),
-      (["anomalies", "--data", "d", "--limit", "-1"], "limit"),
+      (["rnu"], "did you mean `run`?"), (["anomalies", "--data", "d", "--limit", "-1"], "0 (all) or more"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--workers", "-1"], "1 to 256"),
+      (["status", "--data", ""], "--data is empty"), (["run", "--use-case", "x", "--data", ""], "--data is empty"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--events", "5"], "simulator"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--seed", "5"], "simulator"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--idle-timeout", "5"], "--follow"),
+      (["run", "--use-case", "x", "--source", "simulator", "--data", "d", "--format", "csv"], "--format"),
+      (["run", "--use-case", "x", "--source", "y", "--data", "d", "--json", "--quiet"], "--quiet"),
       (["anomalies", "--data", "d", "--severity", "terrible"], "critical"),
       (["windows", "--data", "d", "--since", "yesterday"], "RFC 3339"),
       (["dead-letters", "--data", "d", "--reason", "malformd"], "malformed"),
@@ -162,7 +169,6 @@ struct CommandLineTests {
         ($0[time] as? String) ?? String(format: "%09d", (($0["position"] as? [String: Any])?["row"] as? Int) ?? 0)
       }
       #expect(order == order.sorted(by: >), "\(command) is not newest first")
-      #expect(try rows(command, "--use-case", "nobody").isEmpty)
       #expect(try rows(command, "--limit", "0", "--since", "2024-03-01").count == all.count)
       #expect(try rows(command, "--limit", "0", "--until", "2024-03-01").isEmpty)
     }
@@ -279,6 +285,14 @@ struct CommandLineTests {
       #expect(event["injected"] == nil && event["kind"] == nil)
       #expect(event["execution_duration_ms"] as? Double ?? 0 >= 60_000, "\(label)")
     }
+    // Events and labels do not end up in one file.
+    try FileManager.default.createSymbolicLink(atPath: folder / "link", withDestinationPath: folder / "a")
+    for (to, labels) in [("a", "a"), ("a", "link"), ("new", "./new"), ("-", "-")] {
+      let outcome = try PulseCommand.shell(
+        "$PULSE simulate '\(PulseCommand.useCase("redset"))' --events 10 --to \(to) --labels \(labels)", in: folder)
+      outcome.expect(64, saying: "--to", "--labels")
+    }
+    #expect(folder.read("a") == events)
     // Standard output is the same stream.
     let piped = try PulseCommand.run(
       "simulate", PulseCommand.useCase("redset"), "--events", "20000", "--seed", "7", "--to", "-")

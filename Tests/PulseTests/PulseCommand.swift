@@ -101,7 +101,11 @@ final class RunningCommand {
   /// - Parameters:
   ///   - input: what standard input holds; nothing unless given.
   ///   - pipe: a named pipe that is standard input instead; it has no end.
-  init(_ command: [String], input: String? = nil, pipe: String? = nil, environment: [String: String] = [:]) throws {
+  ///   - terminal: what standard error is instead of a file.
+  init(
+    _ command: [String], input: String? = nil, pipe: String? = nil, terminal: String? = nil,
+    environment: [String: String] = [:]
+  ) throws {
     folder = try TestFolder()
     try folder.write("stdin", input ?? "")
     var actions = posix_spawn_file_actions_t()
@@ -109,7 +113,8 @@ final class RunningCommand {
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_addopen(&actions, 0, pipe ?? folder / "stdin", pipe == nil ? O_RDONLY : O_RDWR, 0)
     posix_spawn_file_actions_addopen(&actions, 1, folder / "stdout", O_WRONLY | O_CREAT, 0o644)
-    posix_spawn_file_actions_addopen(&actions, 2, folder / "stderr", O_WRONLY | O_CREAT, 0o644)
+    posix_spawn_file_actions_addopen(
+      &actions, 2, terminal ?? folder / "stderr", terminal == nil ? O_WRONLY | O_CREAT : O_RDWR | O_NOCTTY, 0o644)
     // The threads that tests run on may have signals blocked or ignored; a shell's child has not.
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)

@@ -54,7 +54,9 @@ struct StoppedRunTests {
     let reached = try poll { try Trail.records(folder) == 500 }
     #expect(reached)
     running.send(SIGTERM)
-    try running.wait().expect(0)
+    let outcome = try running.wait()
+    outcome.expect(0)
+    #expect(try outcome.object()["stopped"] as? Bool == true)
     #expect(try Stored(folder / "data").count("records") == 500)
   }
 
@@ -87,6 +89,25 @@ struct StoppedRunTests {
     let lines = { (bytes: ArraySlice<UInt8>) in bytes.count { $0 == 0x0A } }
     let expected = taken() / events.count * 5000 + lines(events.prefix(taken() % events.count))
     #expect(try Stored(folder / "data").count("records") == expected)
+  }
+
+  @Test("a summary says whether the run was stopped before the end of its input")
+  func stoppedSummary() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<500))
+    for isStopped in [false, true] {
+      let arguments = Trail.arguments(folder, ["events.ndjson"]).filter { $0 != "--json" }
+      let running = try RunningCommand([PulseCommand.path] + arguments + (isStopped ? ["--follow"] : []))
+      if isStopped {
+        try folder.append("events.ndjson", Trail.events(500..<700))
+        let reached = try poll { try Trail.records(folder) == 700 }
+        #expect(reached)
+        running.send(SIGINT)
+      }
+      let outcome = try running.wait()
+      outcome.expect(0)
+      #expect(outcome.output.contains("Stopped by a signal") == isStopped, "\(outcome)")
+    }
   }
 
   @Test("standard input with a name resumes behind what was read of it")

@@ -37,12 +37,19 @@ public struct ArrowHistory: HistoryEncoder {
     } catch {
       throw OperatingError(
         .store,
-        "history cannot be written to \(path): \(error). Free some space or mend the folder and run again: what was committed "
-          + "is kept, the rest is read again")
+        "history cannot be written to \(path): \(Self.reason(error)). Free some space or mend the folder and run again: "
+          + "what was committed is kept, the rest is read again")
     }
     try DataDirectory.sync(folder: folder)
     let attributes = try FileManager.default.attributesOfItem(atPath: path)
     return (attributes[.size] as? NSNumber)?.int64Value ?? 0
+  }
+
+  /// Why, without the path, which the message around it has, and without the full stop that follows it.
+  private static func reason(_ error: any Error) -> String {
+    var text = (error as? ColumnarFileError)?.message ?? systemReason(error)
+    while text.hasSuffix(".") { text.removeLast() }
+    return text
   }
 
   /// Creates a folder and the missing ones above it. A new folder survives a power failure only when the folder that

@@ -41,16 +41,23 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
     }
     if let found { return found }
     if let compression = compression(beginning) {
+      // A stream has no name that a tool could open.
+      let isStream = name == Self.streamName
       throw OperatingError(
         .input,
-        "\(name) is compressed (\(compression.name)), expected NDJSON, CSV, Parquet or Arrow. Unpack it, or read it "
-          + "with \(compression.tool) \(name) | pulse run --source - …")
+        "\(name) is compressed (\(compression.name)), expected \(isStream ? "NDJSON or CSV" : "NDJSON, CSV, Parquet or Arrow"). "
+          + (isStream
+            ? "Unpack it on the way: … | \(compression.tool) | pulse run --source - …"
+            : "Unpack it, or read it with \(compression.tool) \(name) | pulse run --source - …"))
     }
     if beginning.starts(with: [0xFF, 0xFE]) || beginning.starts(with: [0xFE, 0xFF]) {
       throw OperatingError(.input, "\(name) is encoded in UTF-16, expected UTF-8. Convert it, for example with iconv")
     }
     return [".csv", ".tsv"].contains { name.lowercased().hasSuffix($0) } ? .csv : .ndjson
   }
+
+  /// What messages call an input that is no file.
+  static let streamName = "standard input"
 
   /// Magic bytes of https://parquet.apache.org/docs/file-format/ and
   /// https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format; a stream begins with a continuation marker.

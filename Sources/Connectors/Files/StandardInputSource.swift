@@ -210,7 +210,7 @@ actor StandardInputWorker {
   }
 
   private func checkFormat(_ beginning: [UInt8]) throws(OperatingError) {
-    let found = try FileFormat.detect(beginning, name: "standard input", expected: format)
+    let found = try FileFormat.detect(beginning, name: FileFormat.streamName, expected: format)
     if found.isColumnar {
       throw OperatingError(
         .input, "standard input is \(found.title), expected NDJSON or CSV. Name the file instead: --source FILE")

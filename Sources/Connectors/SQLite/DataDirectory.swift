@@ -34,7 +34,7 @@ public struct DataDirectory: Sendable, Hashable {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
       throw OperatingError(
-        .store, "the data directory \(path) cannot be created: \(Self.reason(error)). Choose another --data")
+        .store, "the data directory \(path) cannot be created: \(systemReason(error)). Choose another --data")
     }
     guard isWritable else {
       throw OperatingError(
@@ -90,11 +90,6 @@ public struct DataDirectory: Sendable, Hashable {
     guard fsync(descriptor) == 0 else {
       throw OperatingError(.store, "syncing the folder \(folder) failed: \(String(cString: strerror(errno)))")
     }
-  }
-
-  private static func reason(_ error: any Error) -> String {
-    ((error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error).map { "\(($0 as NSError).localizedDescription)" }
-      ?? (error as NSError).localizedDescription
   }
 }
 

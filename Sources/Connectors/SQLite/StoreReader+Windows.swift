@@ -22,18 +22,25 @@ public struct StoredWindow: Sendable {
   /// Name of the classification; nil when the use case has none.
   public var classification: String?
 
-  /// The window as a JSON object: the `by` fields stand at its top level.
+  /// The window as a JSON object: the `by` fields stand at its top level. Grouped by the class, it has that instead of the
+  /// counts by class. Times beyond the years 0001 to 9999, which RFC 3339 cannot say, are the nearest ones it can.
   public var json: String {
     var members = [
       ("use_case", JSONText.string(useCase)), ("window", JSONText.string(window)),
-      ("start", JSONText.string(Timestamp.format(start))), ("end", JSONText.string(Timestamp.format(end))),
+      ("start", JSONText.string(Timestamp.formatWithinRange(start))),
+      ("end", JSONText.string(Timestamp.formatWithinRange(end))),
       ("closed", closed ? "true" : "false"), ("events", String(events)),
     ]
     let by = by.dropFirst().dropLast()
     members.append(("aggregates", aggregates))
-    if let classification { members.append((classification, classes)) }
+    if let classification, !isGrouped(by: classification) { members.append((classification, classes)) }
     let text = JSONText.object(members)
     return by.isEmpty ? text : "{" + text.dropFirst().dropLast() + "," + by + "}"
+  }
+
+  private func isGrouped(by name: String) -> Bool {
+    let members = try? JSONSerialization.jsonObject(with: Data(by.utf8)) as? [String: Any]
+    return members?.keys.contains(name) ?? false
   }
 }
 
@@ -41,10 +48,17 @@ extension StoreReader {
   /// Windows, newest start first, then by their values. Parts of several definitions of a window (it was changed between
   /// runs) cannot be added up: each definition has a row of its own, the newest first.
   public func windows(_ filter: ResultFilter) throws -> [StoredWindow] {
+    var windows: [StoredWindow] = []
+    try forEachWindow(filter) { windows.append($0) }
+    return windows
+  }
+
+  /// Calls `body` with one window after another, in the order of `windows`: any number takes the memory of one.
+  public func forEachWindow(_ filter: ResultFilter, _ body: (StoredWindow) throws -> Void) throws {
     let (condition, arguments) = filter.sql(time: "start", name: "window")
     var definitions = WindowDefinitions()
-    return try read { database in
-      let keys = try Row.fetchAll(
+    try read { database in
+      let keys = try Row.fetchCursor(
         database,
         sql: """
           SELECT DISTINCT use_case, window, start, by_key FROM window_parts \(condition)
@@ -55,16 +69,19 @@ extension StoreReader {
           SELECT * FROM window_parts WHERE use_case = ? AND window = ? AND start = ? AND by_key = ?
           ORDER BY definition DESC, source, partition
           """)
-      var windows: [StoredWindow] = []
-      for key in keys where filter.limit == 0 || windows.count < filter.limit {
+      var count = 0
+      while let key = try keys.next() {
         let parts = try Row.fetchAll(
           select,
           arguments: [key["use_case"] as String, key["window"] as String, key["start"] as Int64, key["by_key"] as Data])
         for parts in parts.chunked(by: { $0["definition"] as Int64 }) {
-          windows += try self.windows(of: parts, &definitions, in: database)
+          for window in try self.windows(of: parts, &definitions, in: database) {
+            if filter.limit > 0, count == filter.limit { return }
+            try body(window)
+            count += 1
+          }
         }
       }
-      return filter.limit == 0 ? windows : Array(windows.prefix(filter.limit))
     }
   }
 
@@ -233,7 +250,11 @@ public struct PartitionStatus: Sendable {
   public var partition: PartitionID
   public var position: Position
   public var watermark: Int64?
+  /// Of all runs, whether or not it is still stored.
   public var totals: Totals
+  /// Anomalies that are stored, by detector: those found less those that `results: {retain: …}` has removed.
+  public var storedAnomalies: [String: Int]
+  public var storedDeadLetters: Int
   public var openWindows: Int
   public var windows: Int
   public var shards: Int
@@ -249,10 +270,11 @@ public struct PartitionStatus: Sendable {
     }
     return JSONText.object([
       ("use_case", JSONText.string(useCase)), ("position", position.json(in: partition)),
-      ("watermark", watermark.map { JSONText.string(Timestamp.format($0)) } ?? "null"),
+      ("watermark", watermark.map { JSONText.string(Timestamp.formatWithinRange($0)) } ?? "null"),
       ("version", JSONText.optional(version)), ("records", String(totals.records)),
       ("events", String(totals.events)), ("classes", counts(totals.classes)), ("anomalies", counts(totals.anomalies)),
-      ("dead_letters", counts(totals.deadLetters)), ("late_events", counts(totals.lateEvents)),
+      ("stored_anomalies", counts(storedAnomalies)), ("dead_letters", counts(totals.deadLetters)),
+      ("stored_dead_letters", String(storedDeadLetters)), ("late_events", counts(totals.lateEvents)),
       ("rule_skips", counts(totals.ruleSkips)), ("ahead_events", String(totals.aheadEvents)),
       ("expression_failures", String(totals.expressionFailures)),
       ("windows", String(windows)), ("open_windows", String(openWindows)), ("history_shards", String(shards)),
@@ -284,6 +306,14 @@ extension StoreReader {
           position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
           watermark: row["watermark"],
           totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
+          storedAnomalies: try Dictionary(
+            Row.fetchAll(
+              database,
+              sql: """
+                SELECT detector, count(*) FROM anomalies WHERE use_case = ? AND source = ? AND partition = ? GROUP BY 1
+                """, arguments: identity
+            ).map { row -> (String, Int) in (row[0], row[1]) }, uniquingKeysWith: +),
+          storedDeadLetters: try one("count(*)", "dead_letters") ?? 0,
           openWindows: try one("count(*)", "(SELECT * FROM window_parts WHERE closed = 0)") ?? 0,
           windows: try one("count(*)", "window_parts") ?? 0, shards: try one("count(*)", "history_shards") ?? 0,
           shardRows: try one("sum(rows)", "history_shards") ?? 0,

@@ -22,13 +22,36 @@ public final class StoreReader: Sendable {
         .store, "there is no store at \(directory.databasePath). Check --data, or create one with `pulse run`")
     }
     queue = try SQLiteStore.reportingTrouble(in: directory) {
-      do { return try Self.open(directory, isImmutable: false) } catch let error as DatabaseError {
+      do {
+        return try Self.known(try Self.open(directory, isImmutable: false), directory)
+      } catch let error as DatabaseError {
         let isRefused = [.SQLITE_CANTOPEN, .SQLITE_READONLY].contains(error.resultCode)
         guard isRefused, !directory.isWritable else { throw error }
         guard directory.hasEmptyLog else { throw Self.unreadableLog(directory) }
-        return try Self.open(directory, isImmutable: true)
+        return try Self.known(try Self.open(directory, isImmutable: true), directory)
       }
     }
+  }
+
+  /// The opened file where it is a store of ours. A file without tables is one in which nothing has run yet (a run was
+  /// ended before it had made them): an empty store stands for it.
+  private static func known(_ queue: DatabaseQueue, _ directory: DataDirectory) throws -> DatabaseQueue {
+    let (hasTables, isStore) = try queue.read { database in
+      try SQLiteSchema.refuseNewer(database, in: directory)
+      return (
+        try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0,
+        try database.tableExists("partitions") && database.tableExists("activations")
+      )
+    }
+    if isStore { return queue }
+    guard !hasTables else {
+      throw OperatingError(
+        .store,
+        "\(directory.databasePath) is a SQLite file, but no store of pulse: it has other tables. Choose another --data")
+    }
+    let empty = try DatabaseQueue()
+    try SQLiteSchema.migrator.migrate(empty)
+    return empty
   }
 
   /// - Parameter isImmutable: takes no lock and looks for no log: right only where nobody writes.
@@ -67,7 +90,30 @@ public final class StoreReader: Sendable {
 
   /// The use cases that have run here, by name.
   public func useCases() throws -> [String] {
-    try read { try String.fetchAll($0, sql: "SELECT DISTINCT use_case FROM partitions ORDER BY use_case") }
+    try read {
+      try String.fetchAll($0, sql: "SELECT use_case FROM partitions UNION SELECT use_case FROM activations ORDER BY 1")
+    }
+  }
+
+  /// The names of detectors (rules among them) and windows that a use case, or any, has had: those that are on record in
+  /// its configurations, found something or not, and those that results have.
+  public func names(of useCase: String?) throws -> (detectors: [String], windows: [String]) {
+    try read { database in
+      let condition = useCase == nil ? "" : "WHERE use_case = ?"
+      let values: [String] = useCase.map { [$0] } ?? []
+      let arguments = StatementArguments(values)
+      func fetch(_ sql: String) throws -> Set<String> {
+        try Set(String.fetchAll(database, sql: "\(sql) \(condition)", arguments: arguments))
+      }
+      var detectors = try fetch("SELECT DISTINCT detector FROM anomalies")
+      var windows = try fetch("SELECT DISTINCT window FROM window_parts")
+      for text in try fetch("SELECT DISTINCT text FROM configurations") {
+        guard case .success(let useCase) = UseCaseReader.read(text) else { continue }
+        detectors.formUnion(useCase.rules.map(\.name))
+        windows.formUnion(useCase.windows.map(\.name))
+      }
+      return (detectors.sorted(), windows.sorted())
+    }
   }
 }
 
@@ -145,24 +191,41 @@ public struct StoredAnomaly: Sendable {
 extension StoreReader {
   /// Anomalies, newest event time first.
   public func anomalies(_ filter: ResultFilter) throws -> [StoredAnomaly] {
+    var anomalies: [StoredAnomaly] = []
+    try forEachAnomaly(filter) { anomalies.append($0) }
+    return anomalies
+  }
+
+  /// Calls `body` with one anomaly after another, newest event time first: any number takes the memory of one.
+  public func forEachAnomaly(_ filter: ResultFilter, _ body: (StoredAnomaly) throws -> Void) throws {
     let (condition, arguments) = filter.sql(time: "event_time", name: "detector", key: "key", severity: "severity")
-    return try read { database in
-      try Row.fetchAll(
-        database,
-        sql: """
-          SELECT * FROM anomalies \(condition)
-          ORDER BY event_time DESC, use_case, source, partition, segment DESC, offset DESC, detector \(filter.limitSQL)
-          """, arguments: arguments
-      ).map { row in
-        let partition = PartitionID(source: row["source"], number: row["partition"])
-        let position = Position(segment: row["segment"], offset: row["offset"], row: row["row"])
-        let anomaly = Anomaly(
-          useCase: row["use_case"], partition: partition, position: position, detector: row["detector"], eventTime: 0,
-          key: "", score: 0, severity: .info, reason: "", explanation: Explanation(), event: "")
-        return StoredAnomaly(
+    try forEachRow(
+      of: "anomalies", condition, arguments,
+      order: "event_time DESC, use_case, source, partition, segment DESC, offset DESC, detector \(filter.limitSQL)"
+    ) { row in
+      let partition = PartitionID(source: row["source"], number: row["partition"])
+      let position = Position(segment: row["segment"], offset: row["offset"], row: row["row"])
+      let anomaly = Anomaly(
+        useCase: row["use_case"], partition: partition, position: position, detector: row["detector"], eventTime: 0,
+        key: "", score: 0, severity: .info, reason: "", explanation: Explanation(), event: "")
+      try body(
+        StoredAnomaly(
           id: anomaly.id, useCase: anomaly.useCase, detector: anomaly.detector, eventTime: row["event_time"],
           key: row["key"], score: row["score"], severity: row["severity"], reason: row["reason"], model: row["model"],
-          position: position.json(in: partition), explanation: row["explanation"], event: row["event"])
+          position: position.json(in: partition), explanation: row["explanation"], event: row["event"]))
+    }
+  }
+
+  /// Calls `body` with the rows of a table in order. Only their numbers are sorted: rows may be large.
+  private func forEachRow(
+    of table: String, _ condition: String, _ arguments: StatementArguments, order: String, _ body: (Row) throws -> Void
+  ) throws {
+    try read { database in
+      let numbers = try Int64.fetchCursor(
+        database, sql: "SELECT rowid FROM \(table) \(condition) ORDER BY \(order)", arguments: arguments)
+      let select = try database.makeStatement(sql: "SELECT * FROM \(table) WHERE rowid = ?")
+      while let number = try numbers.next() {
+        if let row = try Row.fetchOne(select, arguments: [number]) { try body(row) }
       }
     }
   }
@@ -203,7 +266,8 @@ public struct StoredDeadLetter: Sendable {
       ("use_case", JSONText.string(useCase)), ("position", position), ("stage", JSONText.string(stage)),
       ("reason", JSONText.string(reason)), ("field", JSONText.optional(field)),
       ("message", JSONText.string(message)),
-      ("watermark", watermark.map { JSONText.string(Timestamp.format($0)) } ?? "null"), ("length", String(length)),
+      ("watermark", watermark.map { JSONText.string(Timestamp.formatWithinRange($0)) } ?? "null"),
+      ("length", String(length)),
       ("sha256", JSONText.optional(sha256.map { $0.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() })),
       ("raw", JSONText.optional(text)),
       ("raw_base64", JSONText.optional(text == nil ? Data(raw).base64EncodedString() : nil)),
@@ -214,23 +278,26 @@ public struct StoredDeadLetter: Sendable {
 extension StoreReader {
   /// Dead letters, last read first.
   public func deadLetters(_ filter: ResultFilter) throws -> [StoredDeadLetter] {
+    var letters: [StoredDeadLetter] = []
+    try forEachDeadLetter(filter) { letters.append($0) }
+    return letters
+  }
+
+  /// Calls `body` with one dead letter after another, last read first: any number takes the memory of one.
+  public func forEachDeadLetter(_ filter: ResultFilter, _ body: (StoredDeadLetter) throws -> Void) throws {
     let (condition, arguments) = filter.sql(time: "watermark", name: "reason")
-    return try read { database in
-      try Row.fetchAll(
-        database,
-        sql: """
-          SELECT * FROM dead_letters \(condition)
-          ORDER BY watermark DESC, use_case, source, partition, segment DESC, offset DESC \(filter.limitSQL)
-          """, arguments: arguments
-      ).map { row in
-        let partition = PartitionID(source: row["source"], number: row["partition"])
-        let position = Position(segment: row["segment"], offset: row["offset"], row: row["row"])
-        return StoredDeadLetter(
+    try forEachRow(
+      of: "dead_letters", condition, arguments,
+      order: "watermark DESC, use_case, source, partition, segment DESC, offset DESC \(filter.limitSQL)"
+    ) { row in
+      let partition = PartitionID(source: row["source"], number: row["partition"])
+      let position = Position(segment: row["segment"], offset: row["offset"], row: row["row"])
+      try body(
+        StoredDeadLetter(
           useCase: row["use_case"], position: position.json(in: partition), row: position.row,
           watermark: row["watermark"], stage: row["stage"], reason: row["reason"], field: row["field"],
           message: row["message"], raw: [UInt8](row["raw"] as Data), length: row["length"],
-          sha256: (row["sha256"] as Data?).map { [UInt8]($0) })
-      }
+          sha256: (row["sha256"] as Data?).map { [UInt8]($0) }))
     }
   }
 }

@@ -8,6 +8,16 @@ public enum DurationText {
     ("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000),
   ]
 
+  /// A thousand years, microseconds.
+  public static let longest = 365_000 * units[0].microseconds
+
+  /// Whether a text has the form of a duration but exceeds the longest one.
+  public static func isTooLong(_ text: String) -> Bool {
+    guard parse(text) == nil else { return false }
+    // With a digit for every number the form is all that is left of it.
+    return parse(text.replacing(/[0-9]+/, with: "1")) != nil
+  }
+
   /// The microseconds of a duration: whole numbers with a unit each, from large to small, each unit at most once; `0`
   /// needs none. Nil for anything else and for what exceeds a thousand years.
   public static func parse(_ text: String) -> Int64? {
@@ -25,7 +35,7 @@ public enum DurationText {
       }
       let (product, overflow) = number.multipliedReportingOverflow(by: units[unit].microseconds)
       let (sum, carry) = total.addingReportingOverflow(product)
-      guard !overflow, !carry, sum <= 365_000 * units[0].microseconds else { return nil }
+      guard !overflow, !carry, sum <= longest else { return nil }
       total = sum
       next = unit + 1
     }

@@ -94,6 +94,12 @@ public enum Timestamp {
     return text + "Z"
   }
 
+  /// The same for times that are computed (ends of windows, watermarks) and may lie beyond the years 0001 to 9999, which
+  /// RFC 3339 cannot say: the nearest time that it can.
+  public static func formatWithinRange(_ timestamp: Int64) -> String {
+    format(min(max(timestamp, range.lowerBound), range.upperBound))
+  }
+
   /// The UTC day of a timestamp, `2018-01-01`.
   public static func day(of timestamp: Int64) -> String {
     let date = CivilTime.date(ofDay: CivilTime.floorDivide(timestamp, microsecondsPerDay))

@@ -80,3 +80,8 @@ struct TextSpan: Sendable, Hashable {
   /// From the beginning of one to the end of the other.
   func through(_ other: TextSpan) -> TextSpan { TextSpan(offset: offset, length: max(other.end - offset, 0)) }
 }
+
+extension TextSpan {
+  /// How an error names a column that was written in double quotes.
+  static func quotedName(_ name: String) -> String { "the name \"\(name)\" (in double quotes)" }
+}

@@ -116,6 +116,13 @@ struct TypeChecker {
   private func column(_ name: String, _ syntax: Syntax) throws(ExpressionError) -> Typed {
     if let columnRefusal { throw ExpressionError(syntax.span, expected: columnRefusal, found: "the column \(name)") }
     guard let index = scope.index(of: name) else {
+      // SQL's double quotes stand around names; who used them around a text is told, and not a name that looks like it.
+      let isColumn = scope.columns.contains { $0.name.lowercased() == name.lowercased() }
+      if syntax.span.length > name.utf8.count, !isColumn {
+        throw ExpressionError(
+          syntax.span, expected: "a known column", found: TextSpan.quotedName(name),
+          suggestion: "'" + name.replacing("'", with: "''") + "'")
+      }
       let suggestion = nearest(to: name, among: scope.columns.map(\.name))
       throw ExpressionError(
         syntax.span, expected: "a known column", found: name,

@@ -20,6 +20,8 @@ final class AggregateSet {
 
   private let members: [Member]
   private let calls: [(call: AggregateCall, member: Int?)]
+  /// For each call that is a quantile, the calls that keep the exact least and greatest value of its argument, if any.
+  private let extremes: [(least: Int?, greatest: Int?)]
   private let classes: [String]
   private let names: WindowResultNames
   private let seconds: Double
@@ -50,6 +52,7 @@ final class AggregateSet {
     }
     self.arguments = arguments
     self.members = members
+    extremes = window.aggregates.map { Self.extremes(for: $0.call, in: window) }
     classes = window.classColumn == nil ? [] : window.classes
     names = WindowResultNames(aggregates: window.aggregates.map(\.name), classes: classes)
     seconds = Double(window.definition.size) / 1e6
@@ -88,6 +91,17 @@ final class AggregateSet {
     case .quantile: return StateColumn(DDSketch.self)
     case .distinct: return StateColumn(HyperLogLog.self)
     }
+  }
+
+  /// A sketch knows a value to 1 %, so its quantiles may lie outside of what there was. Where the window also has the
+  /// exact `min` or `max` of the same argument they are brought back, which only takes them nearer to the truth.
+  private static func extremes(for call: AggregateCall, in window: CompiledWindow) -> (least: Int?, greatest: Int?) {
+    guard call.function == .quantile, let argument = call.argument else { return (nil, nil) }
+    func index(_ function: AggregateFunction) -> Int? {
+      // By text: quantile(x) sees an integer x as a double.
+      window.aggregates.firstIndex { $0.call.function == function && $0.call.argument?.text == argument.text }
+    }
+    return (index(.min), index(.max))
   }
 
   /// Makes room for `slots` slots, the new ones empty.
@@ -159,9 +173,15 @@ final class AggregateSet {
   }
 
   func result(_ slot: Int) -> WindowResult {
-    let values = calls.map { call, member -> Scalar in
+    var values = calls.map { call, member -> Scalar in
       if let member { return members[member].states.result(slot, of: call, seconds: seconds) }
       return call.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot])
+    }
+    for (index, (least, greatest)) in extremes.enumerated() {
+      guard case .double(var quantile) = values[index] else { continue }
+      if let least, let bound = values[least].finiteNumber { quantile = max(quantile, bound) }
+      if let greatest, let bound = values[greatest].finiteNumber { quantile = min(quantile, bound) }
+      values[index] = .double(quantile)
     }
     let counts = classCounts[slot * classes.count..<(slot + 1) * classes.count]
     return WindowResult(events: events[slot], names: names, values: values, counts: Array(counts))
@@ -207,5 +227,16 @@ final class AggregateSet {
     guard reader.isAtEnd else { throw CodingError("window state with \(reader.remaining) bytes too many") }
     guard count >= 0, count <= .max >> 1 else { throw CodingError("window state of \(count) events") }
     events[slot] = count
+  }
+}
+
+extension Scalar {
+  /// The number as a double; nil where it is none, NaN or infinite.
+  fileprivate var finiteNumber: Double? {
+    switch self {
+    case .int(let value): Double(value)
+    case .double(let value): value.isFinite ? value : nil
+    default: nil
+    }
   }
 }

@@ -137,6 +137,19 @@ public final class Watermark: Stateful {
   }
 }
 
+// MARK: - Progress
+
+extension Watermark {
+  /// How far event time has come: the highest event time that is believed, microseconds. Before the watermark is known
+  /// the highest of the first events that lies no more than `maxAhead` beyond their median; `Int64.min` without events.
+  public var reached: Int64 {
+    if isStarted { return highest }
+    guard !run.isEmpty else { return .min }
+    let bound = run.sorted()[run.count / 2].addingSaturated(maxAhead)
+    return run.reduce(.min) { $1 <= bound ? max($0, $1) : $0 }
+  }
+}
+
 // MARK: - State
 
 extension Watermark {

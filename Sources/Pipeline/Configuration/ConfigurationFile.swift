@@ -17,14 +17,16 @@ enum ConfigurationFile {
       return fail("there is no such file")
     }
     if isDirectory.boolValue { return fail("this is a directory", expected: "a file") }
-    guard let handle = FileHandle(forReadingAtPath: path) else { return fail("the file cannot be read") }
+    guard let handle = FileHandle(forReadingAtPath: path) else {
+      return fail("the file cannot be read: \(String(cString: strerror(errno)))")
+    }
     defer { try? handle.close() }
     let bytes: [UInt8]
     do {
       // One byte more than allowed tells a file that is too large, and bounds what a device or pipe can deliver.
       bytes = Array(try handle.read(upToCount: YAMLLoader.maxBytes + 1) ?? Data())
     } catch {
-      return fail("the file cannot be read: \(error.localizedDescription)")
+      return fail("the file cannot be read: \(systemReason(error))")
     }
     if bytes.count > YAMLLoader.maxBytes {
       return fail("the file is too large", expected: "at most \(YAMLLoader.maxBytes) bytes")

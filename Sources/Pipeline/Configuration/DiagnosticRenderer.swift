@@ -40,10 +40,13 @@ public enum DiagnosticRenderer {
   }
 
   private static func message(of diagnostic: Diagnostic) -> String {
-    var text = diagnostic.message
     let comparison = [diagnostic.expected.map { "expected \($0)" }, diagnostic.found.map { "found \($0)" }]
-      .compactMap(\.self)
-    if !comparison.isEmpty { text += "\n  " + comparison.joined(separator: ", ") }
+      .compactMap(\.self).joined(separator: ", ")
+    var text = diagnostic.message
+    if !comparison.isEmpty {
+      // The message of an expression's error is the comparison with the suggestion: each is said once.
+      if text.hasPrefix(comparison) { text = comparison } else { text += "\n  " + comparison }
+    }
     if let suggestion = diagnostic.suggestion { text += "\n  did you mean `\(suggestion)`?" }
     return text
   }

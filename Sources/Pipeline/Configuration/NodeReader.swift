@@ -106,6 +106,12 @@ struct NodeReader {
         report(node.location, "\(what) must be longer than nothing", expected: expected, found: node.description)
         return nil
       }
+      if DurationText.isTooLong(text.text) {
+        report(
+          node.location, "\(what) is too long", expected: "at most \(DurationText.format(DurationText.longest))",
+          found: node.description)
+        return nil
+      }
       let number = Int64(text.text)
       report(
         node.location, "\(what) is not a duration", expected: expected, found: node.description,

@@ -51,8 +51,10 @@ extension UseCaseReader {
     let reason = keys["reason"].flatMap { reader.expression($0, what: "`reason`") }
     checkKind(keys)
     guard let name else { return nil }
+    // A length that was refused is there: a stand-in keeps its absence from being reported as well.
+    let length = within ?? (keys["within"] == nil ? nil : 60_000_000)
     return RuleDefinition(
-      name: name, severity: severity.flatMap(Severity.init) ?? .medium, when: when, per: per, within: within,
+      name: name, severity: severity.flatMap(Severity.init) ?? .medium, when: when, per: per, within: length,
       having: having, coolDown: coolDown, reason: reason, location: keys.location)
   }
 

@@ -197,6 +197,11 @@ public struct UseCaseReader {
         expected: "a name of its own")
     }
     guard let text = classification.flatMap({ Self.classColumn($0) }) else { return }
+    if WindowDefinition.ownMembers.contains(text.text) {
+      reader.report(
+        text.location, "the class column has the name `\(text.text)`, which every window has itself",
+        expected: "a name of its own", suggestion: "event_" + text.text)
+    }
     let isFeature = features.contains { $0.definition.name == text.text }
     if isFeature || event.schema.index(of: text.text) != nil {
       reader.report(

@@ -25,11 +25,19 @@ struct Anomalies: ParsableCommand {
     filter.name = detector
     filter.key = key
     filter.severity = severity
-    let anomalies = try options.reader.anomalies(filter)
-    if options.json { return options.printJSON(anomalies.map(\.json)) }
-    if anomalies.isEmpty { return Terminal.print("No anomalies match.") }
+    let reader = try options.reader
+    if options.json {
+      return try options.printJSON(reader, filter, .detector) { add in
+        try reader.forEachAnomaly(filter) { add($0.json) }
+      }
+    }
+    let anomalies = try reader.anomalies(filter)
+    if anomalies.isEmpty {
+      try KnownNames.check(filter, .detector, in: reader)
+      return Terminal.print("No anomalies match.")
+    }
     var table = TextTable([
-      ("time", .left), ("severity", .left), ("detector", .left), ("key", .left), ("score", .right), ("reason", .left),
+      ("time", .whole), ("severity", .left), ("detector", .left), ("key", .left), ("score", .right), ("reason", .left),
     ])
     for anomaly in anomalies {
       table.add([
@@ -37,6 +45,6 @@ struct Anomalies: ParsableCommand {
         anomaly.reason,
       ])
     }
-    Terminal.print(table.text)
+    Terminal.print(table)
   }
 }

@@ -26,18 +26,27 @@ struct DeadLetters: ParsableCommand {
   func run() throws {
     var filter = options.filter
     filter.name = reason
-    let letters = try options.reader.deadLetters(filter)
-    if options.json { return options.printJSON(letters.map(\.json)) }
-    if letters.isEmpty { return Terminal.print("No dead letters match.") }
+    let reader = try options.reader
+    if options.json {
+      return try options.printJSON(reader, filter, .reason) { add in
+        try reader.forEachDeadLetter(filter) { add($0.json) }
+      }
+    }
+    let letters = try reader.deadLetters(filter)
+    if letters.isEmpty {
+      try KnownNames.check(filter, .reason, in: reader)
+      return Terminal.print("No dead letters match.")
+    }
     var table = TextTable([
-      ("near", .left), ("record", .right), ("stage", .left), ("reason", .left), ("field", .left), ("message", .left),
+      ("near", .whole), ("record", .right), ("stage", .left), ("reason", .left), ("field", .left), ("message", .left),
     ])
     for letter in letters {
       table.add([
-        letter.watermark.map { Timestamp.format($0) } ?? "-", String(letter.row), letter.stage, letter.reason,
+        letter.watermark.map { Timestamp.formatWithinRange($0) } ?? "-", String(letter.row), letter.stage,
+        letter.reason,
         letter.field ?? "-", letter.message,
       ])
     }
-    Terminal.print(table.text)
+    Terminal.print(table)
   }
 }

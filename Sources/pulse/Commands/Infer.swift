@@ -19,7 +19,7 @@ struct Infer: ParsableCommand {
   @Argument(help: "The file to look at.")
   var file: String
 
-  @Option(help: "Events to look at, at most.")
+  @Option(parsing: .unconditional, help: "Events to look at, at most.")
   var limit = 10_000
 
   @Option(help: "Name of the use case (default: from the file's name).")

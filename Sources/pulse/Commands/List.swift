@@ -23,12 +23,12 @@ struct List: ParsableCommand {
       let data = try JSONEncoder.sorted.encode(entries)
       return Terminal.print(String(decoding: data, as: UTF8.self))
     }
-    var table = TextTable([(String(what.rawValue.dropLast()), .left), ("what it does", .left)])
+    var table = TextTable([(String(what.rawValue.dropLast()), .left), ("what it does", .whole)])
     for entry in entries {
       table.add([entry.name, (entry.available ? "" : "(not available yet) ") + entry.summary])
       for detail in entry.details { table.add(["", "  " + detail]) }
     }
-    Terminal.print(table.text)
+    Terminal.print(table.text(width: nil))
   }
 
   /// One entry of a catalogue.

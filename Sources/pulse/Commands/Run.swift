@@ -7,6 +7,7 @@ import Foundation
 import Logging
 import Pipeline
 import ServiceLifecycle
+import Synchronization
 import UnixSignals
 
 struct Run: AsyncParsableCommand {
@@ -49,7 +50,7 @@ struct Run: AsyncParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Keep reading what is appended to the last file.")
   var follow: Bool?
 
-  @Option(help: "End after so many seconds without new events.")
+  @Option(parsing: .unconditional, help: "End after so many seconds without new events.")
   var idleTimeout: Double?
 
   @Option(help: "A name for standard input, so that a later run with the same input resumes.")
@@ -58,13 +59,15 @@ struct Run: AsyncParsableCommand {
   @Flag(help: "Remove everything stored of the use case and start over.")
   var reset = false
 
-  @Option(help: "Batches processed at the same time (default: the processors).")
+  @Option(parsing: .unconditional, help: "Batches processed at the same time (default: the processors).")
   var workers: Int?
 
-  @Option(help: "Events in a batch, 1 to \(Limits.maxBatchRows) (default: \(Limits.defaultBatchRows)).")
+  @Option(
+    parsing: .unconditional,
+    help: "Events in a batch, 1 to \(Limits.maxBatchRows) (default: \(Limits.defaultBatchRows)).")
   var batchSize: Int?
 
-  @Option(help: "Seconds between checkpoints (default: 1).")
+  @Option(parsing: .unconditional, help: "Seconds between checkpoints (default: 1).")
   var checkpointInterval: Double?
 
   @Option(help: "Compression of history: lz4, zstd or none (default: lz4).")
@@ -131,6 +134,18 @@ struct Run: AsyncParsableCommand {
       throw ValidationError("--source-name: \(problem)")
     }
     if source.follow && source.kind != .files { throw ValidationError("--follow needs a file as the source") }
+    // Flags that would have no effect. What the file or the environment says may stay there for another source.
+    if let option = simulation.given, source.kind != .simulator {
+      throw ValidationError("\(option) needs the simulator as the source (--source simulator)")
+    }
+    if format != nil || csvDelimiter != nil, source.kind == .simulator {
+      throw ValidationError(
+        "\(format == nil ? "--csv-delimiter" : "--format") needs files or standard input as the source")
+    }
+    if idleTimeout != nil && (source.kind == .simulator || source.kind == .files && !source.follow) {
+      throw ValidationError("--idle-timeout needs standard input as the source, or files with --follow")
+    }
+    if json && quiet { throw ValidationError("--json prints the summary, which --quiet leaves out: choose one") }
   }
 
   func run() async throws {
@@ -156,16 +171,17 @@ struct Run: AsyncParsableCommand {
         checkpointInterval: .microseconds(configuration.checkpointInterval)),
       logger: logger)
     let start = ContinuousClock.now
-    try await supervise(pipeline, logger: logger)
+    let wasStopped = try await supervise(pipeline, logger: logger)
     if quiet { return }
     let summary = try RunSummary(
       progress: pipeline.progress.snapshot, duration: ContinuousClock.now - start, plan: plan, data: data,
-      useCaseArgument: self.useCase)
-    Terminal.print(json ? summary.json : summary.text)
+      wasStopped: wasStopped)
+    Terminal.print(json ? summary.json : summary.text(width: Terminal.width(of: STDOUT_FILENO)))
   }
 
   /// Runs the pipeline as a service: a signal stops the source, and everything read is finished.
-  private func supervise(_ pipeline: Pipeline, logger: Logger) async throws {
+  /// - Returns: whether it was stopped.
+  private func supervise(_ pipeline: Pipeline, logger: Logger) async throws -> Bool {
     let service = PipelineService(pipeline: pipeline, report: quiet ? nil : ProgressReport(pipeline.progress))
     var quietLogger = logger
     quietLogger.logLevel = .error
@@ -177,6 +193,7 @@ struct Run: AsyncParsableCommand {
             failureTerminationBehavior: .gracefullyShutdownGroup)
         ], gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger))
     try await group.run()
+    return service.wasStopped
   }
 
   private static func codec(_ codec: RuntimeConfiguration.History.Codec) -> ShardEncoder.Codec {
@@ -227,19 +244,29 @@ struct Run: AsyncParsableCommand {
 }
 
 /// The pipeline under supervision: stopping the service stops the source.
-private struct PipelineService: Service {
-  let pipeline: Pipeline
-  let report: ProgressReport?
+private final class PipelineService: Service {
+  private let pipeline: Pipeline
+  private let report: ProgressReport?
+  /// Whether the run was told to stop while it went on.
+  private let stopped = Mutex(false)
+
+  init(pipeline: Pipeline, report: ProgressReport?) {
+    self.pipeline = pipeline
+    self.report = report
+  }
+
+  var wasStopped: Bool { stopped.withLock { $0 } }
 
   func run() async throws {
     try await withGracefulShutdownHandler {
       try await withThrowingTaskGroup(of: Void.self) { group in
-        if let report { group.addTask { await report.run() } }
+        if let report = self.report { group.addTask { await report.run() } }
         defer { group.cancelAll() }
-        try await pipeline.run()
+        try await self.pipeline.run()
       }
     } onGracefulShutdown: {
-      pipeline.stop()
+      self.stopped.withLock { $0 = true }
+      self.pipeline.stop()
     }
   }
 }

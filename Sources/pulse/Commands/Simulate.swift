@@ -8,14 +8,28 @@ import Pipeline
 
 /// What the simulator needs, as a command and as a source.
 struct SimulationOptions: ParsableArguments {
-  @Option(help: "Events to generate.")
-  var events = 1_000_000
+  @Option(name: .customLong("events"), parsing: .unconditional, help: "Events to generate (default: 1000000).")
+  var givenEvents: Int?
 
-  @Option(help: "The same seed gives the same events.")
-  var seed: UInt64 = 1
+  @Option(
+    name: .customLong("seed"), parsing: .unconditional, help: "The same seed gives the same events (default: 1).")
+  var givenSeed: UInt64?
 
-  @Option(help: "Simulated seconds a second: 600 plays an hour in six seconds. 0 is as fast as possible.")
-  var speedup = 0.0
+  @Option(
+    name: .customLong("speedup"), parsing: .unconditional,
+    help: "Simulated seconds a second: 600 plays an hour in six seconds; 0 is as fast as possible (default: 0).")
+  var givenSpeedup: Double?
+
+  var events: Int { givenEvents ?? 1_000_000 }
+  var seed: UInt64 { givenSeed ?? 1 }
+  var speedup: Double { givenSpeedup ?? 0 }
+
+  /// The first option that was given, by its name: without a simulator it would have no effect.
+  var given: String? {
+    if givenEvents != nil { return "--events" }
+    if givenSeed != nil { return "--seed" }
+    return givenSpeedup == nil ? nil : "--speedup"
+  }
 
   func validate() throws {
     guard events >= 0 else { throw ValidationError("--events must be 0 or more, found \(events)") }
@@ -65,6 +79,9 @@ struct Simulate: AsyncParsableCommand {
   func run() async throws {
     let location = try UseCaseLocator().locate(useCase)
     let (definition, _) = try options.definition(of: location)
+    if let labels, Self.isSameFile(to, labels) {
+      throw ValidationError("--to and --labels are the same file: expected two, or only one of the options")
+    }
     let output = try ByteOutput(path: to)
     let labelOutput = try labels.map { try ByteOutput(path: $0) }
     var simulator = Simulator(definition, seed: options.seed)
@@ -82,6 +99,28 @@ struct Simulate: AsyncParsableCommand {
       guard try output.write(events.bytes) else { return }
       for label in events.labels { _ = try labelOutput?.write(label.line) }
     }
+  }
+}
+
+extension Simulate {
+  /// Whether two paths lead to one file, which may not be there yet. Devices take both.
+  private static func isSameFile(_ a: String, _ b: String) -> Bool {
+    if a == b { return access(a, F_OK) != 0 || isRegular(a) }
+    if a == "-" || b == "-" { return false }
+    var (first, second) = (stat(), stat())
+    if stat(a, &first) == 0, stat(b, &second) == 0 {
+      return first.st_dev == second.st_dev && first.st_ino == second.st_ino && isRegular(a)
+    }
+    func resolved(_ path: String) -> String {
+      let url = URL(fileURLWithPath: path)
+      return url.deletingLastPathComponent().resolvingSymlinksInPath().path + "/" + url.lastPathComponent
+    }
+    return resolved(a) == resolved(b)
+  }
+
+  private static func isRegular(_ path: String) -> Bool {
+    var found = stat()
+    return stat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFREG
   }
 }
 

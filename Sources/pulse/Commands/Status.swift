@@ -21,7 +21,12 @@ struct Status: ParsableCommand {
   func run() throws {
     let reader = try place.reader()
     let partitions = try reader.status(of: useCase)
-    if json { return Terminal.printArray(partitions.map(\.json)) }
+    if partitions.isEmpty { try KnownNames.check(useCase: useCase, in: reader) }
+    if json {
+      var writer = JSONArrayWriter()
+      for partition in partitions { writer.add(partition.json) }
+      return writer.finish()
+    }
     if partitions.isEmpty { return Terminal.print("Nothing has run on \(reader.directory.path) yet.") }
     for partition in partitions { Terminal.print(Self.text(partition)) }
   }
@@ -31,10 +36,11 @@ struct Status: ParsableCommand {
     var lines = [
       "\(status.useCase)  \(status.partition.source)/\(status.partition.number)",
       "  position      file \(status.position.segment), offset \(status.position.offset), record \(status.position.row)",
-      "  watermark     \(status.watermark.map { Timestamp.format($0) } ?? "not known yet")",
+      "  watermark     \(status.watermark.map { Timestamp.formatWithinRange($0) } ?? "not known yet")",
       "  events        \(totals.events.grouped) of \(totals.records.grouped) records",
-      "  dead letters  \(list(totals.deadLetters))",
-      "  anomalies     \(list(totals.anomalies))",
+      "  dead letters  \(list(totals.deadLetters))" + found(totals.deadLetters, stored: status.storedDeadLetters),
+      "  anomalies     \(list(totals.anomalies))"
+        + found(totals.anomalies, stored: status.storedAnomalies.values.reduce(0, +)),
     ]
     if !totals.classes.isEmpty { lines.append("  classes       \(list(totals.classes))") }
     if !totals.lateEvents.isEmpty { lines.append("  late events   \(list(totals.lateEvents))") }
@@ -49,6 +55,12 @@ struct Status: ParsableCommand {
         + "\((Double(status.shardBytes) / 1e6).fixed(1)) MB")
     if let version = status.version { lines.append("  configuration \(version.prefix(12))") }
     return lines.joined(separator: "\n")
+  }
+
+  /// How many of those found are still stored: `results: {retain: …}` removes the others.
+  private static func found(_ counts: [String: Int], stored: Int) -> String {
+    let total = counts.values.reduce(0, +)
+    return total == 0 ? "" : " (found in all: \(total.grouped), stored: \(stored.grouped))"
   }
 
   private static func list(_ counts: [String: Int]) -> String {

@@ -17,23 +17,31 @@ struct Windows: ParsableCommand {
   func run() throws {
     var filter = options.filter
     filter.name = window
-    let windows = try options.reader.windows(filter)
-    if options.json { return options.printJSON(windows.map(\.json)) }
-    if windows.isEmpty { return Terminal.print("No windows match.") }
+    let reader = try options.reader
+    if options.json {
+      return try options.printJSON(reader, filter, .window) { add in
+        try reader.forEachWindow(filter) { add($0.json) }
+      }
+    }
+    let windows = try reader.windows(filter)
+    if windows.isEmpty {
+      try KnownNames.check(filter, .window, in: reader)
+      return Terminal.print("No windows match.")
+    }
     var table = TextTable([
-      ("start", .left), ("window", .left), ("by", .left), ("state", .left), ("events", .right), ("aggregates", .left),
+      ("start", .whole), ("window", .left), ("by", .left), ("state", .left), ("events", .right), ("aggregates", .left),
     ])
     for window in windows {
       table.add([
-        Timestamp.format(window.start), window.window, plain(window.by), window.closed ? "closed" : "open",
+        Timestamp.formatWithinRange(window.start), window.window, plain(window.by), window.closed ? "closed" : "open",
         Int(window.events).grouped, plain(window.aggregates),
       ])
     }
-    Terminal.print(table.text)
+    Terminal.print(table)
   }
 
   /// A flat JSON object as a person reads it.
   private func plain(_ json: String) -> String {
-    String(json.dropFirst().dropLast()).replacing("\"", with: "").replacing(",", with: "  ").replacing(":", with: "=")
+    FlatJSON.members(json).map { "\($0.name)=\($0.value)" }.joined(separator: "  ")
   }
 }

@@ -25,6 +25,16 @@ import Testing
     #expect(watermark.current == .min)
   }
 
+  @Test func absurdTimesAreNotReached() {
+    let watermark = Watermark(outOfOrder: 5, maxAhead: 1000)
+    #expect(watermark.reached == .min)
+    let absurd: Int64 = 253_402_300_799_000_000
+    _ = watermark.mark([absurd] + (0..<50).map { Int64($0) } + [absurd])
+    #expect(watermark.reached == 49)
+    _ = watermark.mark((50..<200).map { Int64($0) } + [absurd])
+    #expect(watermark.reached == 199)
+  }
+
   @Test func boundOfAheadIsInclusive() {
     let watermark = Watermark(outOfOrder: 10, maxAhead: 100)
     _ = watermark.mark([Int64](repeating: 1000, count: 100))  // watermark 990

@@ -59,6 +59,12 @@ import Testing
     #expect(abs(double(values["quantile(value, 0.5)"]) - 2.5) <= 0.025)
   }
 
+  @Test func quantilesLieBetweenMinimumAndMaximum() throws {
+    let values = try result([(0..<2).map { WindowTestEvent(time: $0, value: 1, number: 3) }])
+    for fraction in ["0.5", "0.95", "0.99"] { #expect(values["quantile(value, \(fraction))"] == .double(1)) }
+    #expect(values["quantile(number, 0.5)"] == .double(3))
+  }
+
   @Test func classesAreCounted() throws {
     let run = WindowTestRun(windowTestDefinition(size: 1000))
     try run.add(Self.events)

@@ -26,6 +26,7 @@ let package = Package(
     // For Benchmarks/, a package of its own.
     .library(name: "Pipeline", targets: ["Pipeline"]),
     .library(name: "Connectors", targets: ["Connectors"]),
+    .library(name: "Learning", targets: ["Learning"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -36,6 +37,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     // Native libraries and their shims.
@@ -48,6 +50,7 @@ let package = Package(
       name: "CSimdjson", dependencies: ["CSimdjsonLibrary"],
       cxxSettings: [.define("SIMDJSON_THREADS_ENABLED", to: "1")]),
     .target(name: "CArrow", dependencies: ["CParquetLibrary"]),
+    .target(name: "COnnxRuntime"),
 
     // The product, from the core outwards.
     .target(name: "Detection", dependencies: ["CSimdjson"], swiftSettings: strict),
@@ -74,6 +77,12 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
+    .target(
+      name: "Learning",
+      dependencies: [
+        "Detection", "Pipeline", "COnnxRuntime", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      exclude: ["ONNX/Generated/onnx_subset.proto"], swiftSettings: strict),
     .executableTarget(
       name: "pulse",
       dependencies: [
@@ -100,6 +109,12 @@ let package = Package(
       name: "ConnectorsTests",
       dependencies: ["Connectors", "Detection", "Pipeline", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict, linkerSettings: runPath),
+    .testTarget(
+      name: "LearningTests",
+      dependencies: [
+        "Learning", "Detection", "Pipeline", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .target(
       name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
       exclude: ["UseCase"], swiftSettings: strict),

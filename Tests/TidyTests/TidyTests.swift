@@ -18,7 +18,9 @@ struct SourceFile: CustomTestStringConvertible {
 
   static let all: [SourceFile] = ["Sources", "Tests", "Benchmarks"].flatMap { folder -> [SourceFile] in
     let names = FileManager.default.enumerator(atPath: root + "/" + folder)?.allObjects as? [String] ?? []
-    return names.filter { $0.hasSuffix(".swift") && !$0.contains(".build") }.sorted().compactMap { name in
+    // What protoc generates is not written by hand, nor held to what hands are.
+    let written = names.filter { $0.hasSuffix(".swift") && !$0.hasSuffix(".pb.swift") && !$0.contains(".build") }
+    return written.sorted().compactMap { name in
       guard let text = try? String(contentsOfFile: "\(root)/\(folder)/\(name)", encoding: .utf8) else { return nil }
       return SourceFile(path: "\(folder)/\(name)", lines: text.components(separatedBy: "\n"))
     }
@@ -54,6 +56,7 @@ struct TidyTests {
     "Detection": ["CSimdjson"],
     "Pipeline": ["Detection"],
     "Connectors": ["Detection", "Pipeline", "CArrow"],
+    "Learning": ["Detection", "Pipeline", "COnnxRuntime"],
     "pulse": ["Detection", "Pipeline", "Connectors"],
   ]
 
@@ -65,7 +68,7 @@ struct TidyTests {
 
   @Test("targets import only what the architecture allows", arguments: SourceFile.product)
   func importDirection(_ file: SourceFile) {
-    let ours = Set(Self.arrows.keys).union(["CSimdjson", "CArrow", "Learning", "Batch", "Server"])
+    let ours = Set(Self.arrows.keys).union(["CSimdjson", "CArrow", "COnnxRuntime", "Batch", "Server"])
     let imported = Set(file.imports).intersection(ours)
     #expect(imported.subtracting(Self.arrows[file.target] ?? []).isEmpty, "\(file.path) imports \(imported)")
   }

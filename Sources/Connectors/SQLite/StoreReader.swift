@@ -37,7 +37,7 @@ public final class StoreReader: Sendable {
   /// ended before it had made them): an empty store stands for it.
   private static func known(_ queue: DatabaseQueue, _ directory: DataDirectory) throws -> DatabaseQueue {
     let (hasTables, isStore) = try queue.read { database in
-      try SQLiteSchema.refuseNewer(database, in: directory)
+      try SQLiteSchema.checkVersion(of: database, in: directory)
       return (
         try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0,
         try database.tableExists("partitions") && database.tableExists("activations")
@@ -66,7 +66,7 @@ public final class StoreReader: Sendable {
     }
     let queue = try DatabaseQueue(path: path, configuration: configuration)
     // The first look at the file is where trouble shows.
-    try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
+    _ = try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") }
     return queue
   }
 

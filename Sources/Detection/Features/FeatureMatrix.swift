@@ -18,13 +18,18 @@ public struct FeatureMatrix: Sendable, Equatable {
     precondition(columns.allSatisfy { $0.count == rows }, "columns differ in length")
     self.names = names
     rowCount = rows
-    values = Array(columns.joined())
+    values = []
+    values.reserveCapacity(rows * columns.count)
+    for column in columns { values += column }
   }
 
   public var columnCount: Int { names.count }
 
   /// The value of a row in a column.
   public subscript(row: Int, column: Int) -> Float { values[column * rowCount + row] }
+
+  /// The values of a row, in the order of `names`.
+  public func row(_ row: Int) -> [Float] { names.indices.map { self[row, $0] } }
 
   /// The values of one feature.
   public func column(_ index: Int) -> ArraySlice<Float> {

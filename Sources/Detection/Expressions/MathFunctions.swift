@@ -12,6 +12,7 @@ enum MathFunctions {
   static func ln(_ x: Double) -> Double { _log(x) }
   static func log10(_ x: Double) -> Double { _log10(x) }
   static func log2(_ x: Double) -> Double { _log2(x) }
+  static func exp2(_ x: Double) -> Double { _exp2(x) }
   static func pow(_ x: Double, _ y: Double) -> Double { _pow(x, y) }
   static func sin(_ x: Double) -> Double { _sin(x) }
   static func cos(_ x: Double) -> Double { _cos(x) }
@@ -39,6 +40,7 @@ private func _exp(_ x: Double) -> Double { exp(x) }
 private func _log(_ x: Double) -> Double { log(x) }
 private func _log10(_ x: Double) -> Double { log10(x) }
 private func _log2(_ x: Double) -> Double { log2(x) }
+private func _exp2(_ x: Double) -> Double { exp2(x) }
 private func _pow(_ x: Double, _ y: Double) -> Double { pow(x, y) }
 private func _sin(_ x: Double) -> Double { sin(x) }
 private func _cos(_ x: Double) -> Double { cos(x) }

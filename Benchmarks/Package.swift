@@ -43,7 +43,8 @@ let package = Package(
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
     // The whole command against its budgets.
     .executableTarget(
-      name: "Budgets", dependencies: ["Workloads"], path: "Budgets", swiftSettings: strict, linkerSettings: runPath),
+      name: "Budgets", dependencies: ["Workloads", .product(name: "Detection", package: "StreamPulse")],
+      path: "Budgets", swiftSettings: strict, linkerSettings: runPath),
   ],
   swiftLanguageModes: [.v6]
 )

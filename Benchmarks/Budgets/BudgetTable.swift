@@ -62,6 +62,10 @@ func eventsPerSecond(_ value: Double) -> String {
   value >= 1e6 ? "\(fixed(value / 1e6, 2)) M events/s" : "\(fixed(value / 1e3, 0)) k events/s"
 }
 
+func rowsPerSecond(_ value: Double) -> String { "\(fixed(value / 1e3, 0)) k rows/s" }
+
+func times(_ value: Double) -> String { "\(fixed(value, 1)) x" }
+
 func megabytes(_ value: Double) -> String { "\(fixed(value / 1e6, 0)) MB" }
 
 func seconds(_ value: Double) -> String { value < 0.1 ? "\(fixed(value, 3)) s" : "\(fixed(value, 2)) s" }

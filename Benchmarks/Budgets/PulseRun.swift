@@ -11,6 +11,8 @@ struct Places {
   var root: String
   /// A folder for inputs and results, which is emptied.
   var work: String
+  /// A Python with the libraries that are compared with.
+  var peersPython: String
 }
 
 /// A finished run.

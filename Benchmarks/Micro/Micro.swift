@@ -14,6 +14,7 @@ let benchmarks: @Sendable () -> Void = {
     let input = try RedsetInput(root: root)
     var stages = try input.stages()
     for workers in [1, 2] { stages.append(try .handOver(workers: workers)) }
+    stages += [.forestFit, .forestScores]
     for stage in stages {
       Benchmark("\(stage.name) (\(stage.count) \(stage.items))") { benchmark in
         do {

@@ -62,6 +62,9 @@ public enum Timestamp {
     return text + "Z"
   }
 
+  /// Days since 1970-01-01 of a timestamp.
+  static func dayNumber(of timestamp: Int64) -> Int64 { floorDivide(timestamp, microsecondsPerDay) }
+
   /// The UTC day of a timestamp, `2018-01-01`.
   public static func day(of timestamp: Int64) -> String {
     date(ofDay: floorDivide(timestamp, microsecondsPerDay))

@@ -109,7 +109,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     slow = FittedModel(
       detector: "slow", version: "v1", plan: plan.detectors[0].fingerprint, encoders: fitters.finish(),
       scorer: .expectedValue(BoostedExpectation(trees: expectation)))
-    let scores = (0..<2_000).map { Double($0) / 4_000 }
+    let scores = (0..<2_000).map { Double($0) / 2_500 }
     odd = FittedModel(
       detector: "odd", version: "v7", plan: plan.detectors[1].fingerprint, scorer: .isolationForest(forest),
       calibration: try Calibration.fit(scores: scores, budget: FalseAlarmBudget(.rate(0.01)), entityDays: 0))

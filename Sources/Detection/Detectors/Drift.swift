@@ -43,28 +43,23 @@ public struct DriftReference: Sendable, Hashable, Codable {
     return Bins(name: name, edges: edges, counts: counts(of: values[...], edges: edges))
   }
 
-  /// Values by bin, missing ones last. One pass for each edge, so that the compiler can compare many values at once.
+  /// Values by bin, missing ones last. Each value is compared with all edges at once.
   private static func counts(of values: ArraySlice<Float>, edges: [Float]) -> [Int] {
-    let values = values.span
-    func count(_ meets: (Float) -> Bool) -> Int {
-      var total = 0
-      var start = 0
-      while start < values.count {
-        let end = min(start + 65_536, values.count)
-        var part: Int32 = 0
-        for index in start..<end { part &+= meets(values[index]) ? 1 : 0 }
-        total += Int(part)
-        start = end
-      }
-      return total
+    precondition(edges.count < 16, "more edges than are compared at once")
+    // Nothing exceeds the infinity of lanes without an edge.
+    var limits = SIMD16<Float>(repeating: .infinity)
+    for (lane, edge) in edges.enumerated() { limits[lane] = edge }
+    var exceeding = SIMD16<Int32>.zero
+    var missing = 0
+    for value in values {
+      exceeding.replace(with: exceeding &+ 1, where: limits .< value)
+      missing += value.isNaN ? 1 : 0
     }
-    let missing = count { $0 != $0 }
     var above = values.count - missing
     var counts: [Int] = []
-    for edge in edges {
-      let next = count { $0 > edge }
-      counts.append(above - next)
-      above = next
+    for lane in edges.indices {
+      counts.append(above - Int(exceeding[lane]))
+      above = Int(exceeding[lane])
     }
     return counts + [above, missing]
   }

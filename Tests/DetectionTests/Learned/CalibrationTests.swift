@@ -74,29 +74,35 @@ import Testing
     #expect(reason.contains("10000 events") && reason.contains("tail: pareto"))
   }
 
-  /// The logarithm of the scores has a generalised Pareto tail: heavy (a power law), exponential, or bounded.
-  @Test(arguments: ["power", "logarithmic", "bounded"], [11, 12, 13])
-  func `a tail reaches beyond what was counted`(_ shape: String, _ seed: UInt64) throws {
-    var random = RuleRandom(seed)
+  /// The logarithm of the scores has a heavy tail (a power law), a light one, or a bounded one as a forest's. A budget of
+  /// two alarms in calibration is kept on average.
+  @Test(arguments: ["power", "light", "bounded"])
+  func `a tail reaches beyond what was counted`(_ shape: String) throws {
     // The score exceeded with a probability.
     func score(_ probability: Double) -> Double {
       switch shape {
       case "power": pow(probability, -0.8)
-      case "logarithmic": exp(2 * (1 - pow(probability, 0.25)))
+      case "light": exp(2 * (1 - pow(probability, 0.25)))
       default: 1 - 0.7 * pow(probability, 0.4)
       }
     }
-    let scores = (0..<20_000).map { _ in score(1 - Double.random(in: 0..<1, using: &random)) }
-    let budget = FalseAlarmBudget(.rate(0.0001), fitsTail: true)
-    let calibration = try Calibration.fit(scores: scores, budget: budget, entityDays: 0)
-    #expect(calibration.tail != nil)
-    // The rate that the threshold has in truth, by bisection of the falling score.
-    var (low, high) = (1e-12, 1.0)
-    for _ in 0..<200 {
-      let middle = (low * high).squareRoot()
-      if score(middle) > calibration.threshold { low = middle } else { high = middle }
+    let budget = FalseAlarmBudget(.rate(0.0002), fitsTail: true)
+    var mean = 0.0
+    for seed in 0..<40 {
+      var random = RuleRandom(UInt64(seed))
+      let scores = (0..<10_000).map { _ in score(1 - Double.random(in: 0..<1, using: &random)) }
+      let calibration = try Calibration.fit(scores: scores, budget: budget, entityDays: 0)
+      #expect(calibration.tail != nil)
+      // The rate that the threshold has in truth, by bisection of the falling score.
+      var (low, high) = (1e-12, 1.0)
+      for _ in 0..<100 {
+        let middle = (low * high).squareRoot()
+        if score(middle) > calibration.threshold { low = middle } else { high = middle }
+      }
+      mean += low / 40
     }
-    #expect(low > 0.0001 / 4 && low < 0.0001 * 4, "\(low)")
+    // The mean of 40 has a standard error of about 0.14 of the budget; the fit is known to be a fifth above it.
+    #expect(mean > 0.0002 * 0.75 && mean < 0.0002 * 1.6, "\(mean)")
   }
 
   @Test func `a tail that says nothing is refused`() {

@@ -60,10 +60,10 @@ import Testing
   @Test func `many events are scored as one is`() {
     var random = RuleRandom(3)
     let count = 2_000
-    let actual = (0..<count).map { _ in pow(10, Double.random(in: 3..<7, using: &random)) }
-    let expected = (0..<count).map { _ in pow(10, Double.random(in: 0..<6, using: &random)) }
+    let actual = (0..<count).map { _ in pow(10, Double.random(in: 3..<5.2, using: &random)) }
+    let expected = (0..<count).map { _ in pow(10, Double.random(in: 0..<5, using: &random)) }
     let entities: [UInt64?] = (0..<count).map { $0 % 7 == 0 ? nil : UInt64($0 % 5) }
-    let misrank = ExpectedValueDefinition.Misrank(actual: 0.9, expected: 0.5, minRows: 100)
+    let misrank = ExpectedValueDefinition.Misrank(actual: 0.9, expected: 0.9, minRows: 100)
     let quantiles = EntityQuantiles.fit(entities: entities, actual: actual, expected: expected, misrank: misrank)
     #expect(quantiles.count == 5)
     let scores = rule.scores(actual: actual, expected: expected, entities: entities, quantiles: quantiles)
@@ -78,9 +78,7 @@ import Testing
       // At least one clause holds exactly when the score is 1 or more.
       #expect((scores[row] >= 1) == (rule.judge(actual: actual[row], expected: expected[row], ranks: ranks).score >= 1))
     }
-    #expect(
-      scores.contains(1)
-        && scores == rule.scores(actual: actual, expected: expected, entities: entities, quantiles: quantiles))
+    #expect(scores.contains(1), "no event is out of rank alone")
   }
 
   /// x / bound >= 1 exactly when x >= bound, for any bound: the score may be used in place of the clause.

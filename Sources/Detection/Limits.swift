@@ -80,4 +80,34 @@ public enum Limits {
 
   /// The highest score of a rule: how far beyond its bound a value is. Keeps scores finite whatever the values.
   public static let maxRuleScore = 1e9
+
+  // MARK: Learned detectors
+
+  /// Features of one detector. A batch of the most rows and the most features is then a matrix of 64 MB.
+  public static let maxDetectorFeatures = 256
+
+  /// Distinct values that an encoder keeps, the most frequent ones; the others count as not seen. With a hash and a
+  /// number each in a table that is at most half full, 65,536 of them are 1.5 MB, which stay in the second-level cache
+  /// of a server. In 400,000 training rows a value beyond them occurs six times at most.
+  public static let maxEncodedValues = 65_536
+
+  /// Entities whose quantiles an expected value keeps, those with the most rows: 24 bytes each.
+  public static let maxRankedEntities = 65_536
+
+  /// `trees` times `sample_size` of an isolation forest: at most twice as many nodes, 28 bytes each, 120 MB.
+  public static let maxForestRows = 1 << 21
+
+  /// Rows that a training reads: 256 features of ten million rows are 10 GB, 30 of them 1.2 GB.
+  public static let maxTrainingRows = 10_000_000
+
+  /// Event time between two trainings, microseconds: ten minutes of the fastest stream are more than `max_rows`.
+  public static let minTrainingInterval: Int64 = 600_000_000
+
+  /// Alarms that a budget must let expect in calibration. A count of ten has a standard error of a third: fewer say
+  /// nothing about the rate to come.
+  public static let minCalibrationAlarms = 10.0
+
+  /// Rows without which a day says nothing about drift: with ten bins, 200 are expected in each, and chance alone moves
+  /// the population stability index by about 0.005.
+  public static let minDriftRows = 2_000
 }

@@ -22,8 +22,11 @@ public struct StagedBatch: Sendable {
   public var events: EventBatch
   /// What was too large, did not decode or failed a check, by position.
   public var deadLetters: [DeadLetter]
-  /// Findings of the stateless rules about `events`: by rule in the order of the use case, then by row.
+  /// Findings of the stateless rules about `events`, then of the learned detectors: each in the order of the use case,
+  /// then by row.
   public var findings: [Finding]
+  /// What the events looked like to the models, by detector and day.
+  public var drift: [DriftCounts] = []
   /// Operations on an event that gave NULL because of an overflow or a failed cast.
   public var failures: Int
 
@@ -64,6 +67,8 @@ public struct Plan: Sendable {
   public let features: [(name: String, expression: Expression)]
   /// The rules, in the order of the use case.
   public let rules: [CompiledRule]
+  /// The learned detectors, in the order of the use case. They score with the models of a `ModelSet`.
+  public let detectors: [DetectorPlan]
 
   let checks: [Check]
   let classification: Classification?
@@ -88,6 +93,7 @@ public struct Plan: Sendable {
     windows = compiler.windows
     features = compiler.features
     rules = compiler.rules
+    detectors = compiler.detectors
     checks = compiler.checks
     classification = useCase.classification.map { definition in
       Classification(
@@ -123,9 +129,11 @@ public struct Plan: Sendable {
 
   // MARK: Stateless stages
 
-  /// Checks, features, classes and stateless rules over a decoded batch.
-  /// - Parameter raw: the records that `decoded` was made of: a dead letter keeps its record's bytes.
-  public func derive(_ decoded: DecodedBatch, from raw: RawBatch) -> StagedBatch {
+  /// Checks, features, classes, stateless rules and learned detectors over a decoded batch.
+  /// - Parameters:
+  ///   - raw: the records that `decoded` was made of: a dead letter keeps its record's bytes.
+  ///   - models: made for this plan. A learned detector without a model is silent.
+  public func derive(_ decoded: DecodedBatch, from raw: RawBatch, models: ModelSet = .none) -> StagedBatch {
     var staged = StagedBatch(events: decoded.events, deadLetters: decoded.deadLetters, findings: [], failures: 0)
     applyChecks(to: &staged, raw)
     let count = staged.events.count
@@ -139,6 +147,12 @@ public struct Plan: Sendable {
       rule.detect(in: staged.events, into: &staged.findings, counts: &counts)
     }
     staged.failures += counts.failures
+    for detector in models.detectors {
+      let output = detector.run(on: staged.events)
+      staged.findings += output.findings
+      staged.drift += output.drift
+      staged.failures += output.failures
+    }
     return staged
   }
 

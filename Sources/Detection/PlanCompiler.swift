@@ -12,6 +12,7 @@ struct PlanCompiler {
   private(set) var conditions: [Expression] = []
   private(set) var rules: [CompiledRule] = []
   private(set) var windows: [CompiledWindow] = []
+  private(set) var detectors: [DetectorPlan] = []
   private(set) var scope: Scope
   private(set) var classColumn: Int?
   /// Columns that something other than a feature reads.
@@ -34,6 +35,8 @@ struct PlanCompiler {
     compileChecks()
     compileFeatures()
     compileClassification()
+    compileEncoders()
+    for detector in useCase.detectors { compile(detector) }
     for rule in useCase.rules { compile(rule) }
     for window in useCase.windows { compile(window) }
   }
@@ -93,6 +96,64 @@ struct PlanCompiler {
     scope = scope.adding((Self.unnamed, .int), (classification.into, .string))
   }
 
+  // MARK: Learned detectors
+
+  private var detectorScope: DetectorScope {
+    DetectorScope(
+      scope: scope, event: useCase.event, features: features, encoders: useCase.encoders,
+      columnCount: useCase.event.schema.fields.count + featureDefinitions.count,
+      classification: useCase.classification, conditions: conditions)
+  }
+
+  private mutating func compileEncoders() {
+    // Once is enough: the second pass does not know the features that nothing reads.
+    guard featureDefinitions.count == useCase.features.count else { return }
+    for encoder in useCase.encoders {
+      let of = encoder.of
+      if useCase.encoders.contains(where: { $0.name == of.text }) {
+        report(
+          "the encoder `\(encoder.name)` is of a fitted feature", at: of.location,
+          expected: "a field or computed feature", found: "`\(of.text)`")
+      } else if let column = detectorScope.column(of: of.text) {
+        let type = scope.columns[column].type
+        guard !encoder.kind.accepts(type), !scope.unclear.contains(of.text) else { continue }
+        report(
+          "the encoder `\(encoder.kind.name)` is not for `\(of.text)`", at: of.location,
+          expected: encoder.kind.isCategorical ? "a string, a whole number or a boolean" : "a number",
+          found: "type \(type.rawValue)")
+      } else {
+        report(
+          "unknown name `\(of.text)` in `of`", at: of.location, expected: "a field or computed feature",
+          found: "`\(of.text)`", suggestion: nearest(to: of.text, among: names))
+      }
+    }
+  }
+
+  private mutating func compile(_ definition: DetectorDefinition) {
+    // Features that did not compile have no columns to look at.
+    guard scope.unclear.isEmpty else { return }
+    var compiler = DetectorCompiler(definition, in: detectorScope)
+    let plan = compiler.compile()
+    for diagnostic in compiler.diagnostics { diagnostics.append(explained(diagnostic)) }
+    guard let plan else { return }
+    readColumns.formUnion(plan.features.inputs.map(\.column))
+    for condition in [plan.when, plan.trainWhen].compactMap(\.self) { readColumns.formUnion(condition.columns) }
+    if let target = plan.target { readColumns.insert(target) }
+    detectors.append(plan)
+  }
+
+  /// A diagnostic about a name that is unknown only because it is fitted says so.
+  private func explained(_ diagnostic: Diagnostic) -> Diagnostic {
+    let isUnknownName = diagnostic.expected == "a known column" || diagnostic.message.hasPrefix("unknown name")
+    guard isUnknownName, var name = diagnostic.found else { return diagnostic }
+    if name.hasPrefix("`"), name.hasSuffix("`"), name.count > 2 { name = String(name.dropFirst().dropLast()) }
+    guard useCase.encoders.contains(where: { $0.name == name }) else { return diagnostic }
+    return Diagnostic(
+      location: diagnostic.location,
+      message: "the feature `\(name)` is fitted by training, which only detectors can read",
+      expected: "a field or computed feature", found: diagnostic.found)
+  }
+
   // MARK: Rules and windows
 
   private mutating func compile(_ definition: RuleDefinition) {
@@ -106,7 +167,7 @@ struct PlanCompiler {
     } catch {
       let conditions = [definition.when, definition.having].compactMap(\.self)
       let others = definition.per + [definition.reason].compactMap(\.self)
-      diagnostics += error.all.filter { !isConsequence($0, in: conditions, others) }
+      diagnostics += error.all.filter { !isConsequence($0, in: conditions, others) }.map(explained)
     }
   }
 
@@ -124,9 +185,10 @@ struct PlanCompiler {
       }
       guard scope.index(of: text.text) != nil else {
         let near = nearest(to: text.text, among: names)
-        report(
-          "unknown name `\(text.text)` in `by`", at: text.location, expected: "a field, a feature or the class",
-          found: "`\(text.text)`", suggestion: near)
+        let unknown = Diagnostic(
+          location: text.location, message: "unknown name `\(text.text)` in `by`",
+          expected: "a field, a feature or the class", found: "`\(text.text)`", suggestion: near)
+        diagnostics.append(explained(unknown))
         continue
       }
       if let key = expression(LocatedText(Self.identifier(text.text), at: text.location), expected: nil) {
@@ -196,7 +258,7 @@ struct PlanCompiler {
   }
 
   private mutating func add(_ diagnostic: Diagnostic, in text: LocatedText) {
-    if !isConsequence(diagnostic, in: [text]) { diagnostics.append(diagnostic) }
+    if !isConsequence(diagnostic, in: [text]) { diagnostics.append(explained(diagnostic)) }
   }
 
   /// Whether a diagnostic may be there only because the type of a name in these texts is not known: what is made of such

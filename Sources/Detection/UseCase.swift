@@ -57,27 +57,35 @@ public struct UseCase: Sendable, Hashable {
   public var event: EventDefinition
   /// Derived columns, in the order of the file; a feature may use the ones before it.
   public var features: [FeatureDefinition]
+  /// Features that training fits, in the order of the file.
+  public var encoders: [EncoderDefinition]
   public var classification: ClassificationDefinition?
+  public var detectors: [DetectorDefinition]
   public var rules: [RuleDefinition]
   public var windows: [WindowDefinition]
   /// How long history is kept behind the watermark, microseconds, by whole days; nil keeps everything.
   public var historyRetention: Int64?
   /// How long anomalies and dead letters are kept behind the watermark, microseconds; nil keeps everything.
   public var resultRetention: Int64?
+  public var training: TrainingDefinition
 
   public init(
-    name: String, event: EventDefinition, features: [FeatureDefinition] = [],
-    classification: ClassificationDefinition? = nil, rules: [RuleDefinition] = [], windows: [WindowDefinition] = [],
-    historyRetention: Int64? = nil, resultRetention: Int64? = nil
+    name: String, event: EventDefinition, features: [FeatureDefinition] = [], encoders: [EncoderDefinition] = [],
+    classification: ClassificationDefinition? = nil, detectors: [DetectorDefinition] = [], rules: [RuleDefinition] = [],
+    windows: [WindowDefinition] = [], historyRetention: Int64? = nil, resultRetention: Int64? = nil,
+    training: TrainingDefinition = TrainingDefinition()
   ) {
     self.name = name
     self.event = event
     self.features = features
+    self.encoders = encoders
     self.classification = classification
+    self.detectors = detectors
     self.rules = rules
     self.windows = windows
     self.historyRetention = historyRetention
     self.resultRetention = resultRetention
+    self.training = training
   }
 }
 
@@ -116,7 +124,7 @@ public struct NamedExpression: Sendable, Hashable {
   }
 }
 
-/// One entry of `features:`. Fitted encoders arrive with learned detectors.
+/// One entry of `features:` that is computed by an expression.
 public typealias FeatureDefinition = NamedExpression
 
 /// The `classify:` section: ordered cases, first match wins.

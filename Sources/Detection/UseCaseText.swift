@@ -6,7 +6,7 @@
 extension UseCase {
   /// The canonical text. Everything that affects results is in it; what has its default value is left out.
   public var canonicalText: String {
-    var lines = ["\"name\": \(quoted(name)),", "\"event\": {"]
+    var lines = ["\"name\": \(jsonString(name)),", "\"event\": {"]
     lines += eventLines
     lines.append("}")
     func section(_ name: String, _ entries: [String], list: Bool) {
@@ -16,38 +16,40 @@ extension UseCase {
       lines += entries.enumerated().map { $1 + ($0 + 1 < entries.count ? "," : "") }
       lines.append(list ? "]" : "}")
     }
-    section("features", features.map(entry), list: false)
+    section("features", features.map(textEntry) + encoders.map(textEntry), list: false)
     if let classification {
-      let cases = classification.cases.map { "{\(entry($0))}" }.joined(separator: ", ")
+      let cases = classification.cases.map { "{\(textEntry($0))}" }.joined(separator: ", ")
       section(
         "classify",
         [
-          "\"into\": \(quoted(classification.into))", "\"cases\": [\(cases)]",
-          "\"else\": \(quoted(classification.otherwise))",
+          "\"into\": \(jsonString(classification.into))", "\"cases\": [\(cases)]",
+          "\"else\": \(jsonString(classification.otherwise))",
         ], list: false)
     }
-    section("rules", rules.map { object($0.members) }, list: true)
-    section("windows", windows.map { object($0.members) }, list: true)
-    if let historyRetention { section("history", ["\"retain\": \(duration(historyRetention))"], list: false) }
-    if let resultRetention { section("results", ["\"retain\": \(duration(resultRetention))"], list: false) }
+    section("detectors", detectors.map { jsonObject($0.members) }, list: true)
+    section("rules", rules.map { jsonObject($0.members) }, list: true)
+    section("windows", windows.map { jsonObject($0.members) }, list: true)
+    if let historyRetention { section("history", ["\"retain\": \(durationText(historyRetention))"], list: false) }
+    if let resultRetention { section("results", ["\"retain\": \(durationText(resultRetention))"], list: false) }
+    section("training", training.members.map { "\"\($0.0)\": \($0.1)" }, list: false)
     return "{\n" + lines.joined(separator: "\n") + "\n}\n"
   }
 
   private var eventLines: [String] {
     let schema = event.schema
-    var entries = ["\"time\": \(quoted(schema.fields[schema.timeField].name))"]
-    if let key = schema.keyField { entries.append("\"key\": \(quoted(schema.fields[key].name))") }
-    if event.outOfOrder != 0 { entries.append("\"out_of_order\": \(duration(event.outOfOrder))") }
-    if event.maxAhead != 86_400_000_000 { entries.append("\"max_ahead\": \(duration(event.maxAhead))") }
-    if let field = event.partitionedBy { entries.append("\"partitioned_by\": \(quoted(field))") }
+    var entries = ["\"time\": \(jsonString(schema.fields[schema.timeField].name))"]
+    if let key = schema.keyField { entries.append("\"key\": \(jsonString(schema.fields[key].name))") }
+    if event.outOfOrder != 0 { entries.append("\"out_of_order\": \(durationText(event.outOfOrder))") }
+    if event.maxAhead != 86_400_000_000 { entries.append("\"max_ahead\": \(durationText(event.maxAhead))") }
+    if let field = event.partitionedBy { entries.append("\"partitioned_by\": \(jsonString(field))") }
     if schema.unknownFields != .ignore {
-      entries.append("\"unknown_fields\": \(quoted(schema.unknownFields.rawValue))")
+      entries.append("\"unknown_fields\": \(jsonString(schema.unknownFields.rawValue))")
     }
     if schema.maxEventBytes != Limits.maxEventBytes { entries.append("\"max_event_bytes\": \(schema.maxEventBytes)") }
     if !event.checks.isEmpty {
-      entries.append("\"checks\": {\(event.checks.map(entry).joined(separator: ", "))}")
+      entries.append("\"checks\": {\(event.checks.map(textEntry).joined(separator: ", "))}")
     }
-    let fields = schema.fields.map { "\(quoted($0.name)): \(object($0.members))" }
+    let fields = schema.fields.map { "\(jsonString($0.name)): \(jsonObject($0.members))" }
     entries.append("\"fields\": {\n" + fields.joined(separator: ",\n") + "\n}")
     return entries.enumerated().map { $1 + ($0 + 1 < entries.count ? "," : "") }
   }
@@ -55,10 +57,12 @@ extension UseCase {
 
 extension Field {
   fileprivate var members: [(String, String)] {
-    var members = [("type", quoted(type.name))]
-    if case .timestamp(let format) = type, format != .automatic { members.append(("format", quoted(format.rawValue))) }
+    var members = [("type", jsonString(type.name))]
+    if case .timestamp(let format) = type, format != .automatic {
+      members.append(("format", jsonString(format.rawValue)))
+    }
     if path != name.split(separator: ".").map(String.init) {
-      members.append(("path", "[\(path.map(quoted).joined(separator: ", "))]"))
+      members.append(("path", "[\(path.map(jsonString).joined(separator: ", "))]"))
     }
     if required { members.append(("required", "true")) }
     if let defaultValue { members.append(("default", text(of: defaultValue))) }
@@ -66,47 +70,53 @@ extension Field {
     if let maximum { members.append(("max", text(of: maximum))) }
     if let maxLength { members.append(("max_length", String(maxLength))) }
     if let allowed { members.append(("allowed", "[\(allowed.map(text).joined(separator: ", "))]")) }
-    if let pattern { members.append(("pattern", quoted(pattern))) }
+    if let pattern { members.append(("pattern", jsonString(pattern))) }
     if numericStrings { members.append(("numeric_strings", "true")) }
+    if let knownAt { members.append(("known_at", jsonString(knownAt.rawValue))) }
     return members
+  }
+
+  /// Of these, what decides which value an event has, not whether it is accepted.
+  var valueMembers: [(String, String)] {
+    members.filter { ["type", "format", "path", "default", "numeric_strings"].contains($0.0) }
   }
 }
 
 extension RuleDefinition {
   fileprivate var members: [(String, String)] {
-    var members = [("name", quoted(name)), ("severity", quoted(severity.rawValue))]
-    if let when { members.append(("when", quoted(when.text))) }
-    if !per.isEmpty { members.append(("per", "[\(per.map { quoted($0.text) }.joined(separator: ", "))]")) }
-    if let within { members.append(("within", duration(within))) }
-    if let having { members.append(("having", quoted(having.text))) }
-    if let coolDown { members.append(("cool_down", duration(coolDown))) }
-    if let reason { members.append(("reason", quoted(reason.text))) }
+    var members = [("name", jsonString(name)), ("severity", jsonString(severity.rawValue))]
+    if let when { members.append(("when", jsonString(when.text))) }
+    if !per.isEmpty { members.append(("per", "[\(per.map { jsonString($0.text) }.joined(separator: ", "))]")) }
+    if let within { members.append(("within", durationText(within))) }
+    if let having { members.append(("having", jsonString(having.text))) }
+    if let coolDown { members.append(("cool_down", durationText(coolDown))) }
+    if let reason { members.append(("reason", jsonString(reason.text))) }
     return members
   }
 }
 
 extension WindowDefinition {
   fileprivate var members: [(String, String)] {
-    var members = [("name", quoted(name)), ("type", quoted(kind.rawValue)), ("size", duration(size))]
-    if kind == .sliding { members.append(("every", duration(every))) }
-    if !by.isEmpty { members.append(("by", "[\(by.map { quoted($0.text) }.joined(separator: ", "))]")) }
-    if allowedLateness != 0 { members.append(("allowed_lateness", duration(allowedLateness))) }
-    if let retain { members.append(("retain", duration(retain))) }
-    members.append(("aggregates", "{\(aggregates.map(entry).joined(separator: ", "))}"))
+    var members = [("name", jsonString(name)), ("type", jsonString(kind.rawValue)), ("size", durationText(size))]
+    if kind == .sliding { members.append(("every", durationText(every))) }
+    if !by.isEmpty { members.append(("by", "[\(by.map { jsonString($0.text) }.joined(separator: ", "))]")) }
+    if allowedLateness != 0 { members.append(("allowed_lateness", durationText(allowedLateness))) }
+    if let retain { members.append(("retain", durationText(retain))) }
+    members.append(("aggregates", "{\(aggregates.map(textEntry).joined(separator: ", "))}"))
     return members
   }
 }
 
-private func object(_ members: [(String, String)]) -> String {
+func jsonObject(_ members: [(String, String)]) -> String {
   "{\(members.map { "\"\($0.0)\": \($0.1)" }.joined(separator: ", "))}"
 }
 
-private func entry(_ expression: NamedExpression) -> String {
-  "\(quoted(expression.name)): \(quoted(expression.expression.text))"
+func textEntry(_ expression: NamedExpression) -> String {
+  "\(jsonString(expression.name)): \(jsonString(expression.expression.text))"
 }
 
 /// Whole milliseconds, the smallest unit that a file can hold.
-private func duration(_ microseconds: Int64) -> String { "\"\(microseconds / 1_000)ms\"" }
+func durationText(_ microseconds: Int64) -> String { "\"\(microseconds / 1_000)ms\"" }
 
 private func text(of scalar: Scalar) -> String {
   switch scalar {
@@ -114,13 +124,13 @@ private func text(of scalar: Scalar) -> String {
   case .int(let value): String(value)
   case .double(let value): value.description
   case .bool(let value): String(value)
-  case .string(let value): quoted(value)
-  case .timestamp(let value): quoted(Timestamp.format(value, alwaysMicroseconds: true))
+  case .string(let value): jsonString(value)
+  case .timestamp(let value): jsonString(Timestamp.format(value, alwaysMicroseconds: true))
   }
 }
 
 /// A JSON string: control characters and line separators escaped.
-private func quoted(_ text: String) -> String {
+func jsonString(_ text: String) -> String {
   var result = "\""
   for scalar in text.unicodeScalars {
     switch scalar {

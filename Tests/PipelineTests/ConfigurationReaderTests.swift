@@ -140,9 +140,10 @@ private let complete = """
       "windows: [{name: w, type: tumbling, size: 1m, aggregates: {n: 'TOP_K(x, 3)'}}]",
       "9:64 the aggregate `top_k`"
     ),
-    ("detectors: [{name: d, type: isolation_forest}]", "9:29 a detector of type `isolation_forest`"),
-    ("features: {f: {encoder: frequency, of: x}}", "9:15 an encoder in a feature"),
-    ("training: {schedule: daily}", "9:1 `training`"), ("metrics: {n: {value: x}}", "9:1 `metrics`"),
+    (
+      "detectors: [{name: d, type: onnx, model: m.onnx, features: [x]}]", "9:29 detector type `onnx`"
+    ),
+    ("metrics: {n: {value: x}}", "9:1 `metrics`"),
     ("rules: [{name: r, when: x > 1, over: w}]", "9:32 `over` in a rule"),
   ])
   func refusesWhatLaterVersionsBring(_ section: String, _ expected: String) {

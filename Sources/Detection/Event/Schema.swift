@@ -46,6 +46,11 @@ public enum TimestampFormat: String, Sendable, Hashable, CaseIterable {
   case microseconds
 }
 
+/// When the value of a field is known. Predictions of what an event brings may use only what was known before.
+public enum KnownAt: String, Sendable, Hashable, CaseIterable {
+  case beforeExecution = "before_execution"
+}
+
 /// One declared field of an event.
 public struct Field: Sendable, Hashable {
   /// Name in columns, expressions and results; for a nested field its dotted path.
@@ -69,11 +74,13 @@ public struct Field: Sendable, Hashable {
   /// Whether a string holding a number (or a boolean) is accepted where a number (or a boolean) is declared. Always
   /// true for CSV, where everything is a string.
   public var numericStrings: Bool
+  /// Nil when the value is known only once the event is over.
+  public var knownAt: KnownAt?
 
   public init(
     name: String, path: [String]? = nil, type: FieldType, required: Bool = false, defaultValue: Scalar? = nil,
     minimum: Scalar? = nil, maximum: Scalar? = nil, maxLength: Int? = nil, allowed: [Scalar]? = nil,
-    pattern: String? = nil, numericStrings: Bool = false
+    pattern: String? = nil, numericStrings: Bool = false, knownAt: KnownAt? = nil
   ) {
     self.name = name
     self.path = path ?? name.split(separator: ".").map(String.init)
@@ -86,6 +93,7 @@ public struct Field: Sendable, Hashable {
     self.allowed = allowed
     self.pattern = pattern
     self.numericStrings = numericStrings
+    self.knownAt = knownAt
   }
 }
 

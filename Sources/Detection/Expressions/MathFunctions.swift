@@ -10,6 +10,7 @@
 enum MathFunctions {
   static func exp(_ x: Double) -> Double { _exp(x) }
   static func ln(_ x: Double) -> Double { _log(x) }
+  static func expm1(_ x: Double) -> Double { _expm1(x) }
   static func log10(_ x: Double) -> Double { _log10(x) }
   static func log2(_ x: Double) -> Double { _log2(x) }
   static func exp2(_ x: Double) -> Double { _exp2(x) }
@@ -38,6 +39,7 @@ enum MathFunctions {
 // The module's names would be hidden by the members above.
 private func _exp(_ x: Double) -> Double { exp(x) }
 private func _log(_ x: Double) -> Double { log(x) }
+private func _expm1(_ x: Double) -> Double { expm1(x) }
 private func _log10(_ x: Double) -> Double { log10(x) }
 private func _log2(_ x: Double) -> Double { log2(x) }
 private func _exp2(_ x: Double) -> Double { exp2(x) }

@@ -23,6 +23,44 @@ public struct FeatureMatrix: Sendable, Equatable {
     for column in columns { values += column }
   }
 
+  /// - Parameter values: column by column, `names.count` times `rowCount`.
+  /// - Precondition: names are ascending and unique.
+  public init(names: [String], rowCount: Int, values: [Float]) {
+    precondition(values.count == names.count * rowCount, "\(values.count) values in \(names.count) x \(rowCount)")
+    precondition(zip(names, names.dropFirst()).allSatisfy { $0.utf8.lexicographicallyPrecedes($1.utf8) }, "unsorted")
+    self.names = names
+    self.rowCount = rowCount
+    self.values = values
+  }
+
+  /// The rows of several matrices, one after the other.
+  /// - Precondition: there is at least one, and all have the same features.
+  public init(joining parts: [FeatureMatrix]) {
+    precondition(parts.dropFirst().allSatisfy { $0.names == parts[0].names }, "matrices of different features")
+    let names = parts[0].names
+    let rows = parts.reduce(0) { $0 + $1.rowCount }
+    var values: [Float] = []
+    values.reserveCapacity(names.count * rows)
+    for column in names.indices {
+      for part in parts { values.append(contentsOf: part.column(column)) }
+    }
+    self.init(names: names, rowCount: rows, values: values)
+  }
+
+  /// Some of the rows, in the given order.
+  public func rows(_ indexes: [Int]) -> FeatureMatrix {
+    var chosen: [Float] = []
+    chosen.reserveCapacity(names.count * indexes.count)
+    for column in names.indices {
+      let start = column * rowCount
+      for row in indexes {
+        precondition(row >= 0 && row < rowCount, "row outside the matrix")
+        chosen.append(values[start + row])
+      }
+    }
+    return FeatureMatrix(names: names, rowCount: indexes.count, values: chosen)
+  }
+
   public var columnCount: Int { names.count }
 
   /// The value of a row in a column.

@@ -129,7 +129,7 @@ extension UseCaseReader {
 
   static let fieldKeys = [
     "type", "required", "default", "min", "max", "max_length", "allowed", "pattern", "format", "numeric_strings",
-    "path",
+    "path", "known_at",
   ]
   private static let typeNames = ["int", "double", "bool", "string", "timestamp", "json"]
   /// What people call the types elsewhere.
@@ -172,6 +172,9 @@ extension UseCaseReader {
       onlyFor(["int", "double", "bool", "timestamp"], "numeric_strings", keys, type).flatMap {
         reader.flag($0, what: "`numeric_strings`")
       } ?? false
+    field.knownAt =
+      keys["known_at"].flatMap { reader.word($0, what: "`known_at`", of: KnownAt.allCases.map(\.rawValue)) }
+      .flatMap(KnownAt.init)
     checkBounds(field, keys)
     return nameIsRight ? field : nil
   }

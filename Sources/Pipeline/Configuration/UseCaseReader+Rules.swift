@@ -19,8 +19,8 @@ extension UseCaseReader {
     return (reader.list(node, what: "`windows`") ?? []).compactMap { window($0, &names) }
   }
 
-  /// The `name` of a rule or window, which no other may have.
-  private mutating func uniqueName(_ keys: Keys, what: String, among names: inout [String: Int]) -> String? {
+  /// The `name` of a detector, rule or window, which no other may have.
+  mutating func uniqueName(_ keys: Keys, what: String, among names: inout [String: Int]) -> String? {
     guard let node = keys.required("name", "a_name", &reader),
       let text = reader.text(node, what: "`name`", expected: "a name"), let name = reader.name(text, what: what)
     else { return nil }
@@ -81,7 +81,7 @@ extension UseCaseReader {
   }
 
   /// A name, or a list of them.
-  private mutating func names(_ node: YAMLNode, what: String) -> [LocatedText] {
+  mutating func names(_ node: YAMLNode, what: String) -> [LocatedText] {
     var nodes = [node]
     if case .sequence(let items) = node.content { nodes = items }
     var result: [LocatedText] = []

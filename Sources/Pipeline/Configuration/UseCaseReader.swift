@@ -40,7 +40,7 @@ public struct UseCaseReader {
 
   private mutating func useCase(_ root: YAMLNode) -> UseCase? {
     guard let keys = reader.keys(of: root, in: "the use case", known: Self.sections) else { return nil }
-    for later in ["training", "metrics"] where keys[later] != nil {
+    for later in ["metrics"] where keys[later] != nil {
       unavailable("`\(later)`", at: keys.location(of: later))
     }
     var name = ""
@@ -55,16 +55,18 @@ public struct UseCaseReader {
     if classification == nil, let into = keys["classify"].flatMap({ Self.classColumn($0) }) {
       unclear.insert(into.text)
     }
-    keys["detectors"].map { refuseDetectors($0) }
+    let detectors = keys["detectors"].map { detectorDefinitions($0) } ?? []
     let rules = keys["rules"].map { ruleDefinitions($0) } ?? []
     let windows = keys["windows"].map { windowDefinitions($0) } ?? []
     let history = keys["history"].flatMap { retention($0, of: "history", wholeDays: true) }
     let results = keys["results"].flatMap { retention($0, of: "results", wholeDays: false) }
+    let training = keys["training"].map { trainingDefinition($0) } ?? TrainingDefinition()
     guard let event else { return nil }
-    checkCollisions(event: event, features: features, classification: keys["classify"], rules: rules)
+    checkCollisions(event: event, features: features, classification: keys["classify"])
     return UseCase(
-      name: name, event: event, features: features.map(\.definition), classification: classification, rules: rules,
-      windows: windows, historyRetention: history, resultRetention: results)
+      name: name, event: event, features: features.compactMap(\.expression), encoders: features.compactMap(\.encoder),
+      classification: classification, detectors: detectors, rules: rules, windows: windows,
+      historyRetention: history, resultRetention: results, training: training)
   }
 
   /// Reports something that a later version brings.
@@ -74,9 +76,11 @@ public struct UseCaseReader {
 
   // MARK: Features
 
-  /// A feature and the place of its name.
+  /// A feature, which is computed or fitted, and the place of its name.
   struct NamedFeature {
-    var definition: FeatureDefinition
+    var name: String
+    var expression: FeatureDefinition?
+    var encoder: EncoderDefinition?
     var location: SourceLocation
   }
 
@@ -84,15 +88,19 @@ public struct UseCaseReader {
     var features: [NamedFeature] = []
     for entry in reader.mapping(node, what: "`features`") ?? [] {
       let name = reader.name(entry.key, what: "the feature")
+      let location = entry.key.location
       if case .mapping(let members) = entry.value.content {
-        unclear.insert(entry.key.text)
-        let encoder = members.first { $0.key.text == "encoder" }
-        if encoder != nil {
-          unavailable("an encoder in a feature", at: entry.value.location)
-        } else {
+        guard members.contains(where: { $0.key.text == "encoder" || $0.key.text == "of" }) else {
           reader.report(
             entry.value.location, "the feature \(excerpt(entry.key.text)) is not an expression",
-            expected: "an expression", found: "a mapping")
+            expected: "an expression, or {encoder: …, of: …}", found: "a mapping")
+          unclear.insert(entry.key.text)
+          continue
+        }
+        if let encoder = encoder(entry, name: name) {
+          features.append(NamedFeature(name: encoder.name, encoder: encoder, location: location))
+        } else {
+          unclear.insert(entry.key.text)
         }
         continue
       }
@@ -103,7 +111,7 @@ public struct UseCaseReader {
       }
       features.append(
         NamedFeature(
-          definition: FeatureDefinition(name: name, expression: expression), location: entry.key.location))
+          name: name, expression: FeatureDefinition(name: name, expression: expression), location: location))
     }
     return features
   }
@@ -146,23 +154,7 @@ public struct UseCaseReader {
     reader.text(node, what: what, expected: "a name").flatMap { reader.name($0, what: what) }
   }
 
-  // MARK: Detectors and history
-
-  private mutating func refuseDetectors(_ node: YAMLNode) {
-    for item in reader.list(node, what: "`detectors`") ?? [] {
-      guard case .mapping(let entries) = item.content else {
-        reader.report(
-          item.location, "a detector is not a mapping", expected: "{name: …, type: …}", found: item.description)
-        continue
-      }
-      let type = entries.first { $0.key.text == "type" }
-      guard let type, case .scalar(let text, _) = type.value.content else {
-        reader.report(item.location, "the detector has no `type`", expected: "`type: …`")
-        continue
-      }
-      unavailable("a detector of type \(excerpt(text.text))", at: text.location)
-    }
-  }
+  // MARK: History
 
   private mutating func retention(_ node: YAMLNode, of section: String, wholeDays: Bool) -> Int64? {
     guard let keys = reader.keys(of: node, in: "`\(section)`", known: ["retain"]), let retain = keys["retain"],
@@ -189,11 +181,11 @@ public struct UseCaseReader {
   }
 
   private mutating func checkCollisions(
-    event: EventDefinition, features: [NamedFeature], classification: YAMLNode?, rules: [RuleDefinition]
+    event: EventDefinition, features: [NamedFeature], classification: YAMLNode?
   ) {
-    for feature in features where event.schema.index(of: feature.definition.name) != nil {
+    for feature in features where event.schema.index(of: feature.name) != nil {
       reader.report(
-        feature.location, "the feature `\(feature.definition.name)` has the name of a field",
+        feature.location, "the feature `\(feature.name)` has the name of a field",
         expected: "a name of its own")
     }
     guard let text = classification.flatMap({ Self.classColumn($0) }) else { return }
@@ -202,7 +194,7 @@ public struct UseCaseReader {
         text.location, "the class column has the name `\(text.text)`, which every window has itself",
         expected: "a name of its own", suggestion: "event_" + text.text)
     }
-    let isFeature = features.contains { $0.definition.name == text.text }
+    let isFeature = features.contains { $0.name == text.text }
     if isFeature || event.schema.index(of: text.text) != nil {
       reader.report(
         text.location, "the class column `\(text.text)` has the name of a \(isFeature ? "feature" : "field")",

@@ -167,7 +167,7 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     let found = UseCaseChecker.check(
       text: head + """
         features:
-          f: {encoder: frequency, of: k}
+          f: {encoder: frequencies, of: k}
           g: [1]
           h: f + g
         classify:

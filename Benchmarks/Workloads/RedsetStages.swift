@@ -90,7 +90,7 @@ extension RedsetInput {
       let parts = operators.map { $0.takeChanges() }
       return {
         var found: [RedsetReference.WindowKey: Int64] = [:]
-        for part in parts.joined() {
+        for part in parts.joined().lazy.map(\.part) {
           guard case .int(let instance) = part.by.first else { throw WrongOutput("a window is by no instance") }
           found[RedsetReference.WindowKey(instance: instance, start: part.start), default: 0] += part.events
         }

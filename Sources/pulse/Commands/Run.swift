@@ -154,6 +154,11 @@ struct Run: AsyncParsableCommand {
     let logger = Logs.bootstrap(configuration.logLevel)
     let useCase = try UseCaseArgument.load(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
+    if !plan.detectors.isEmpty {
+      let names = plan.detectors.map(\.name).joined(separator: ", ")
+      logger.info(
+        "learned detectors find nothing: this version cannot train them yet", metadata: ["detectors": "\(names)"])
+    }
     let directory = DataDirectory(path: data)
     let store = try SQLiteStore(in: directory)
     let source = try await makeSource(configuration, useCase, store: store)

@@ -81,12 +81,13 @@ let package = Package(
       name: "Learning",
       dependencies: [
         "Detection", "Pipeline", "COnnxRuntime", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "Crypto", package: "swift-crypto"),
       ],
       exclude: ["ONNX/Generated/onnx_subset.proto"], swiftSettings: strict),
     .executableTarget(
       name: "pulse",
       dependencies: [
-        "Detection", "Pipeline", "Connectors",
+        "Detection", "Pipeline", "Connectors", "Learning",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),

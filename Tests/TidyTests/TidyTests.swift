@@ -57,7 +57,7 @@ struct TidyTests {
     "Pipeline": ["Detection"],
     "Connectors": ["Detection", "Pipeline", "CArrow"],
     "Learning": ["Detection", "Pipeline", "COnnxRuntime"],
-    "pulse": ["Detection", "Pipeline", "Connectors"],
+    "pulse": ["Detection", "Pipeline", "Connectors", "Learning"],
   ]
 
   @Test("there is something to check")

@@ -1,0 +1,262 @@
+// The fitted versions of a use case's detectors on disk, and which of them is champion. A version is a folder that appears
+// whole and never changes; the champion is one small file that is replaced. docs/models.md describes the files.
+
+public import Detection
+import Foundation
+public import Pipeline
+
+/// The models of one use case: `<folder>/<use case>/<detector>/<version>/`.
+///
+/// Any number of processes may read and write at once: writers take turns, readers never wait and never see half of
+/// anything. Errors are `OperatingError`s: of kind `store` for files that are missing, damaged or newer than this program,
+/// of kind `input` for versions that are not there.
+public struct ModelRegistry: Sendable {
+  /// Where all models lie: `<data directory>/models`.
+  public let folder: String
+  public let useCase: String
+
+  /// Files of a version.
+  enum File {
+    static let model = "model.onnx"
+    static let document = "model.json"
+    static let manifest = "manifest.json"
+    static let champion = "champion.json"
+  }
+
+  /// Bytes of a file at most. The largest `model.json` has 64 encoders of 65,536 values.
+  enum Bounds {
+    static let document = 512 << 20
+    static let manifest = 64 << 20
+    /// A message of protobuf, and so an ONNX file, has fewer bytes.
+    static let model = Int(Int32.max)
+  }
+
+  public init(folder: String, useCase: String) {
+    self.folder = folder
+    self.useCase = useCase
+  }
+
+  // MARK: - Looking
+
+  /// Names of the detectors that have a version here, sorted.
+  public func detectors() throws -> [String] {
+    let root = "\(folder)/\(useCase)"
+    return try RegistryFiles.names(in: root).filter {
+      !$0.hasPrefix(".") && RegistryFiles.isFolder("\(root)/\($0)")
+    }
+  }
+
+  /// A version as it is found on disk: what is on record about it, or why that cannot be read.
+  public struct Entry: Sendable {
+    public let version: String
+    public let manifest: Result<ModelManifest, OperatingError>
+  }
+
+  /// All versions of a detector, oldest first (created, then name), those whose record cannot be read before them.
+  public func entries(of detector: String) throws -> [Entry] {
+    let root = try path(of: detector)
+    let versions = try RegistryFiles.names(in: root).filter {
+      !$0.hasPrefix(".") && RegistryFiles.isFolder("\(root)/\($0)")
+    }
+    let entries = try versions.map { version -> Entry in
+      do {
+        return Entry(version: version, manifest: .success(try manifest(of: version, of: detector)))
+      } catch let error as OperatingError {
+        return Entry(version: version, manifest: .failure(error))
+      }
+    }
+    func created(_ entry: Entry) -> Int64 { (try? entry.manifest.get().created) ?? .min }
+    return entries.sorted { (created($0), $0.version) < (created($1), $1.version) }
+  }
+
+  /// What is on record about all versions of a detector, oldest first (created, then name).
+  public func versions(of detector: String) throws -> [ModelManifest] {
+    try entries(of: detector).map { try $0.manifest.get() }
+  }
+
+  /// What is on record about a version.
+  public func manifest(of version: String, of detector: String) throws -> ModelManifest {
+    let manifest = try read(File.manifest, ModelManifest.self, version, detector, limit: Bounds.manifest)
+    try check(
+      (manifest.useCase, manifest.detector, manifest.version), version, detector,
+      in: "\(try path(of: detector, version))/\(File.manifest)")
+    return manifest
+  }
+
+  /// Reads a version. The file and its parts are checked; whether it fits a use case's detector is said by
+  /// `load(_:for:)` and `ModelSet`.
+  public func load(_ version: String, of detector: String) throws -> FittedModel {
+    try load(version, of: detector, definition: nil)
+  }
+
+  /// Reads a version that is to score for a detector as the use case defines it now.
+  /// - Throws: also an `OperatingError` of kind `configuration` where the model does not fit the detector.
+  public func load(_ version: String, for plan: DetectorPlan) throws -> FittedModel {
+    var definition: ONNXDefinition?
+    if case .onnx(let own) = plan.definition.kind { definition = own }
+    let model = try load(version, of: plan.name, definition: definition)
+    do {
+      _ = try LearnedDetector(plan, model: model)
+    } catch {
+      throw OperatingError(.configuration, error.description)
+    }
+    return model
+  }
+
+  private func load(_ version: String, of detector: String, definition: ONNXDefinition?) throws -> FittedModel {
+    let (document, bytes) = try files(of: version, of: detector)
+    return try document.model(trees: bytes, in: try path(of: detector, version))
+  }
+
+  /// Checks that the files of a version are whole and belong together.
+  func verify(_ version: String, of detector: String) throws {
+    _ = try manifest(of: version, of: detector)
+    let (document, bytes) = try files(of: version, of: detector)
+    if document.external == nil { _ = try document.model(trees: bytes, in: try path(of: detector, version)) }
+  }
+
+  private func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
+    let document = try document(of: version, of: detector)
+    let path = "\(try path(of: detector, version))/\(File.model)"
+    guard let bytes = try RegistryFiles.read(path, limit: Bounds.model) else { throw missing(path) }
+    guard SealedJSON.sha256(of: bytes) == document.modelHash else {
+      throw OperatingError(
+        .store, "\(path) was damaged or exchanged: it does not have the SHA-256 that \(File.document) names")
+    }
+    return (document, bytes)
+  }
+
+  /// `model.json` of a version, checked.
+  func document(of version: String, of detector: String) throws -> ModelDocument {
+    let document = try read(File.document, ModelDocument.self, version, detector, limit: Bounds.document)
+    try check(
+      (document.useCase, document.detector, document.version), version, detector,
+      in: "\(try path(of: detector, version))/\(File.document)")
+    return document
+  }
+
+  // MARK: - Writing
+
+  /// Adds a trained version: all of it or, with an error, nothing.
+  /// - Throws: `OperatingError` of kind `input` where there is a version of this name, or the manifest is another
+  ///   model's.
+  public func add(_ model: FittedModel, manifest: ModelManifest) throws {
+    let names = ModelDocument.features(ofPlan: model.plan)
+    let (trees, document) = try ModelDocument.files(of: model, useCase: useCase, features: names)
+    try add(document, model: trees, manifest: manifest)
+  }
+
+  func add(_ document: ModelDocument, model: [UInt8], manifest: ModelManifest) throws {
+    guard manifest.useCase == useCase, manifest.detector == document.detector, manifest.version == document.version,
+      manifest.type == document.type
+    else {
+      throw OperatingError(
+        .input,
+        "the manifest of \(manifest.useCase)/\(manifest.detector) (\(manifest.type)), version \(manifest.version), does "
+          + "not belong to the model of \(useCase)/\(document.detector) (\(document.type)), version \(document.version)")
+    }
+    let root = try path(of: document.detector)
+    let final = try path(of: document.detector, document.version)
+    let files = [
+      (File.model, model), (File.document, try SealedJSON.bytes(of: document)),
+      (File.manifest, try SealedJSON.bytes(of: manifest)),
+    ]
+    try RegistryFiles.locked(folder) {
+      try RegistryFiles.makeFolder(root)
+      try removeLeftovers(in: root)
+      guard !RegistryFiles.isFolder(final) else {
+        throw OperatingError(
+          .input, "there is a version \(document.version) of the detector \(document.detector) already")
+      }
+      try RegistryFiles.publish(files, as: final, temporary: "\(root)/.\(document.version).\(getpid())")
+    }
+  }
+
+  /// Removes a version.
+  /// - Throws: `OperatingError` of kind `input` where it is the champion or not there.
+  public func remove(_ version: String, of detector: String) throws {
+    let root = try path(of: detector)
+    let final = try path(of: detector, version)
+    try RegistryFiles.locked(folder) {
+      try removeLeftovers(in: root)
+      guard RegistryFiles.isFolder(final) else { throw try unknown(version, of: detector) }
+      guard try champion(of: detector) != version else {
+        throw OperatingError(
+          .input, "the version \(version) is the champion of the detector \(detector): promote another one first")
+      }
+      // Under the other name it is gone for readers, whatever happens to its files then.
+      let removed = "\(root)/.\(version).\(getpid())"
+      try RegistryFiles.move(final, to: removed)
+      try? FileManager.default.removeItem(atPath: removed)
+    }
+  }
+
+  /// Removes what a writer that was killed has left. Only while no other writes.
+  private func removeLeftovers(in root: String) throws {
+    for name in try RegistryFiles.names(in: root) where name.wholeMatch(of: /\..+\.[0-9]+/) != nil {
+      try? FileManager.default.removeItem(atPath: "\(root)/\(name)")
+    }
+  }
+
+  // MARK: - Names and places
+
+  /// Where the versions of a detector lie.
+  func path(of detector: String) throws -> String {
+    for (what, name) in [("use case", useCase), ("detector", detector)] {
+      guard Self.isFileName(name) else {
+        throw OperatingError(.input, "`\(name.prefix(60))` cannot be the name of a \(what) with models")
+      }
+    }
+    return "\(folder)/\(useCase)/\(detector)"
+  }
+
+  func path(of detector: String, _ version: String) throws -> String {
+    guard version.wholeMatch(of: /[A-Za-z0-9_][A-Za-z0-9._-]{0,119}/) != nil, version != File.champion else {
+      throw OperatingError(.input, "`\(version.prefix(60))` cannot be the name of a version")
+    }
+    return "\(try path(of: detector))/\(version)"
+  }
+
+  private static func isFileName(_ name: String) -> Bool {
+    !name.isEmpty && !name.hasPrefix(".") && !name.contains("/") && !name.utf8.contains(0) && name.utf8.count < 200
+  }
+
+  private func read<Content: Decodable>(
+    _ file: String, _ type: Content.Type, _ version: String, _ detector: String, limit: Int
+  ) throws -> Content {
+    let folder = try path(of: detector, version)
+    let path = "\(folder)/\(file)"
+    guard let bytes = try RegistryFiles.read(path, limit: limit) else {
+      if RegistryFiles.isFolder(folder) { throw missing(path) }
+      throw try unknown(version, of: detector)
+    }
+    return try SealedJSON.decode(type, bytes, path: path)
+  }
+
+  private func check(
+    _ found: (useCase: String, detector: String, version: String), _ version: String, _ detector: String,
+    in path: String
+  ) throws {
+    guard found == (useCase, detector, version) else {
+      throw OperatingError(
+        .store,
+        "\(path) belongs to \(found.useCase)/\(found.detector), version \(found.version); expected "
+          + "\(useCase)/\(detector), version \(version)")
+    }
+  }
+
+  private func missing(_ path: String) -> OperatingError {
+    OperatingError(.store, "\(path) is missing: restore it, or train and promote another version")
+  }
+
+  /// That a version is not there, with the nearest that is.
+  func unknown(_ version: String, of detector: String) throws -> OperatingError {
+    let known = try entries(of: detector).map(\.version)
+    let near = nearest(to: version, among: known).map { "; did you mean `\($0)`?" } ?? "."
+    let list = known.suffix(20).joined(separator: ", ") + (known.count > 20 ? ", …" : "")
+    return OperatingError(
+      .input,
+      "the detector \(detector) of \(useCase) has no version `\(version.prefix(60))`\(near) It has "
+        + (known.isEmpty ? "none" : list))
+  }
+}

@@ -153,7 +153,8 @@ public struct ModelRegistry: Sendable {
       throw OperatingError(
         .input,
         "the manifest of \(manifest.useCase)/\(manifest.detector) (\(manifest.type)), version \(manifest.version), does "
-          + "not belong to the model of \(useCase)/\(document.detector) (\(document.type)), version \(document.version)")
+          + "not belong to the model of \(useCase)/\(document.detector) (\(document.type)), version \(document.version)"
+      )
     }
     let root = try path(of: document.detector)
     let final = try path(of: document.detector, document.version)

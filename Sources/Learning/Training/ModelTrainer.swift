@@ -112,6 +112,7 @@ public struct ModelTrainer {
           try progress(TrainingProgress(step: step, share: base + part * share))
         })
     }
+    try progress(TrainingProgress(step: "done", share: 1))
     return outcomes
   }
 

@@ -17,27 +17,34 @@ struct PlantedFaults {
     var ordinary: [(row: Int, target: Double)] = []
   }
 
-  /// Events that took ten to a hundred times as long, those at or above the floor, against the events that are as large
-  /// by nature: telling large from small is no merit.
+  /// Large events as they are, and as many that are as large only because they took ten to a hundred times as long as
+  /// they did: nothing but what is expected of them tells them apart.
+  /// - Parameters:
+  ///   - learned: the rows to choose from.
+  ///   - floor: events at or above it are large; where there are few, the largest are.
   static func targets(_ targets: [Double], learned: [Int], floor: Double, seed: UInt64) -> Targets {
     var random = FittingRandom(seed: seed)
     var result = Targets()
-    let known = learned.filter { targets[$0].isFinite && targets[$0] > 0 }
-    guard !known.isEmpty else { return result }
-    for place in random.sample(min(known.count, 50 * most), below: known.count) where result.faulty.count < most {
-      let target = targets[known[place]] * pow(10, 1 + random.nextUnit())
-      if target >= floor { result.faulty.append((known[place], target)) }
-    }
-    if result.faulty.count < most / 10 {
-      // Where nearly all events are far below the floor, faults lift them above it.
-      for place in random.sample(min(known.count, most), below: known.count) {
-        let target = targets[known[place]] * pow(10, 1 + random.nextUnit())
-        result.faulty.append((known[place], max(target, floor * pow(10, random.nextUnit()))))
+    let sorted = learned.filter { targets[$0].isFinite && targets[$0] > 0 }
+      .sorted { (targets[$0], $0) < (targets[$1], $1) }
+    /// Place of the first row whose target is at least `value`.
+    func place(_ value: Double) -> Int {
+      var (low, high) = (0, sorted.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if targets[sorted[middle]] < value { low = middle + 1 } else { high = middle }
       }
+      return low
     }
-    let largest = known.sorted { (targets[$1], $0) < (targets[$0], $1) }
-    let above = largest.prefix { targets[$0] >= floor }.count
-    result.ordinary = largest.prefix(max(above, most / 2)).map { ($0, targets[$0]) }
+    let large = sorted.suffix(max(sorted.count - place(floor), min(sorted.count, most / 2)))
+    for index in random.sample(min(large.count, most), below: max(large.count, 1)).sorted() {
+      let row = large[large.startIndex + index]
+      let places = place(targets[row] / 100)..<place(targets[row] / 10)
+      guard !places.isEmpty else { continue }
+      let faulty = sorted[places.lowerBound + random.next(below: places.count)]
+      result.ordinary.append((row, targets[row]))
+      result.faulty.append((faulty, targets[row]))
+    }
     return result
   }
 

@@ -1,0 +1,152 @@
+// Training from history to a champion, and what must not become one.
+
+import Detection
+import Foundation
+import Pipeline
+import Testing
+
+@testable import Learning
+
+@Suite struct TrainingTests {
+  @Test func `candidates are trained, stored, judged and promoted`() throws {
+    let folder = RegistryFolder()
+    let history = JobHistory(days: 10)
+    var steps: [TrainingProgress] = []
+    let outcomes = try trainer(history, folder.registry).train { steps.append($0) }
+    #expect(outcomes.map(\.detector) == ["slow", "odd"])
+    #expect(outcomes.map(\.result) == [.promoted, .promoted], "\(outcomes.map(\.message))")
+    #expect(zip(steps, steps.dropFirst()).allSatisfy { $0.share <= $1.share } && steps.last?.share == 1)
+    for outcome in outcomes {
+      let version = try #require(outcome.version)
+      let manifest = try #require(outcome.manifest)
+      #expect(try folder.registry.champion(of: outcome.detector) == version)
+      #expect(try folder.registry.versions(of: outcome.detector).map(\.version) == [version])
+      let times = try #require(manifest.times)
+      #expect(times.from < times.calibration && times.calibration < times.gate && times.gate < times.until)
+      #expect(times.from == JobHistory.start && times.until == history.latestTime()! + 1)
+      let total = manifest.rows.train + manifest.rows.calibration + manifest.rows.gate
+      #expect(total == 40_000 && manifest.rows.train == 28_000 && manifest.shards.count == 10)
+      let model = try folder.registry.load(version, of: outcome.detector)
+      #expect(try ModelSet([model], for: JobHistory.plan()).versions == [outcome.detector: version])
+    }
+  }
+
+  @Test func `the same training has the same name, and another seed another one`() throws {
+    let folder = RegistryFolder()
+    let history = JobHistory(days: 6)
+    let first = try trainer(history, folder.registry).train()
+    let again = try trainer(history, folder.registry).train()
+    #expect(again.map(\.result) == [.unchanged, .unchanged] && again.map(\.version) == first.map(\.version))
+    let other = try trainer(history, folder.registry) { $0.seed = 2 }.train()
+    #expect(zip(first, other).allSatisfy { $0.version != $1.version })
+    // As good a model passes against the champion.
+    #expect(other.map(\.result) == [.promoted, .promoted], "\(other.map(\.message))")
+  }
+
+  @Test func `a model is a function of history, seed and use case`() throws {
+    let (a, b) = (RegistryFolder(), RegistryFolder())
+    let history = JobHistory(days: 4)
+    for (folder, threads) in [(a, 1), (b, 2)] {
+      _ = try trainer(history, folder.registry) {
+        $0.threads = threads
+        $0.promotes = false
+      }.train(now: Date(timeIntervalSince1970: 1))
+    }
+    for detector in ["slow", "odd"] {
+      let version = try #require(try a.registry.versions(of: detector).first?.version)
+      #expect(try a.registry.champion(of: detector) == nil)
+      for file in ["model.onnx", "model.json"] {
+        let path = "/jobs/\(detector)/\(version)/\(file)"
+        #expect(
+          FileManager.default.contents(atPath: a.path + path) == FileManager.default.contents(atPath: b.path + path))
+      }
+    }
+  }
+
+  @Test func `more rows than are wanted are sampled evenly`() throws {
+    var sample = EvenSample(of: 1_000, wanted: 333)
+    let taken = (0..<10).map { _ in sample.next(100).setCount }
+    #expect(taken.reduce(0, +) == 333 && taken.allSatisfy { (33...34).contains($0) })
+    var all = EvenSample(of: 10, wanted: 20)
+    #expect(all.next(10).setCount == 10)
+    let folder = RegistryFolder()
+    let plan = try JobHistory.plan(JobHistory.text.replacing("max_rows: 40000", with: "max_rows: 8000"))
+    let outcomes = try trainer(JobHistory(days: 10), folder.registry, plan: plan).train()
+    let rows = try #require(outcomes[0].manifest?.rows)
+    #expect(rows.train + rows.calibration + rows.gate == 8_000)
+  }
+
+  @Test func `the window ends where event time has come and is no longer than it should be`() throws {
+    let day = JobHistory.day
+    let shards = JobHistory(days: 20).shards()
+    let until = JobHistory.start + 20 * day
+    let window = try #require(TrainingWindow(shards, until: until, length: 14 * day))
+    #expect(window.from == JobHistory.start + 6 * day)
+    #expect(abs(window.calibration - (window.from + 14 * day * 7 / 10)) < day / 100)
+    #expect(abs(window.gate - (window.from + 14 * day * 85 / 100)) < day / 100)
+    // A shard with a time that nobody believes lies outside.
+    var far = shards
+    far.append(shards[0])
+    far[far.count - 1].firstTime = until + 1_000 * day
+    far[far.count - 1].lastTime = until + 1_000 * day
+    #expect(TrainingWindow(far, until: until, length: 14 * day) == window)
+    #expect(TrainingWindow([], until: until, length: day) == nil)
+    #expect(TrainingWindow(shards, until: JobHistory.start - 1, length: day) == nil)
+    #expect(window.part(of: window.from) == .training && window.part(of: window.from - 1) == nil)
+    #expect(window.part(of: window.calibration) == .calibration && window.part(of: window.gate) == .gate)
+    #expect(window.part(of: window.until - 1) == .gate && window.part(of: window.until) == nil)
+  }
+
+  @Test(arguments: [
+    (0, "1,000"), (1, "at least 1000 are needed"), (900, "at least 1000 are needed"),
+  ])
+  func `too little history gives no model and says so`(events: Int, said: String) throws {
+    let folder = RegistryFolder()
+    var history = JobHistory(days: 1)
+    history.events = Array(history.events.prefix(events))
+    guard events > 0 else {
+      #expect { try trainer(history, folder.registry).train() } throws: { "\($0)".contains("no history to learn from") }
+      return
+    }
+    let outcomes = try trainer(history, folder.registry).train()
+    #expect(outcomes.allSatisfy { $0.result == .failed && $0.message.contains(said) }, "\(outcomes)")
+    #expect(try folder.registry.detectors().isEmpty)
+  }
+
+  @Test func `history that cannot be read, and memory that is not there, change nothing`() throws {
+    let folder = RegistryFolder()
+    var history = JobHistory(days: 4)
+    history.broken = 2
+    #expect { try trainer(history, folder.registry).train() } throws: { "\($0)".contains("history/jobs/2.arrow") }
+    history.broken = nil
+    #expect {
+      try trainer(history, folder.registry) { $0.maxBytes = 1 << 19 }.train()
+    } throws: { "\($0)".contains("takes about") && "\($0)".contains("max_rows") }
+    struct Stop: Error {}
+    #expect(throws: Stop.self) {
+      try trainer(history, folder.registry).train { if $0.share > 0.5 { throw Stop() } }
+    }
+    #expect(try folder.registry.detectors().isEmpty)
+  }
+
+  @Test func `detectors are chosen by name`() throws {
+    let folder = RegistryFolder()
+    let outcomes = try trainer(JobHistory(days: 4), folder.registry) { $0.detectors = ["odd"] }.train()
+    #expect(outcomes.map(\.detector) == ["odd"])
+    #expect {
+      try trainer(JobHistory(days: 4), folder.registry) { $0.detectors = ["slwo"] }.train()
+    } throws: { "\($0)".contains("`slow`?") }
+  }
+
+  @Test func `columns that are constant, missing, infinite or NaN are learned from`() throws {
+    let folder = RegistryFolder()
+    var history = JobHistory(days: 4)
+    for index in history.events.indices {
+      history.events[index].size = 7
+      if index % 10 == 3 { history.events[index].seconds = .infinity }
+      if index % 10 == 4 { history.events[index].seconds = .nan }
+    }
+    let outcomes = try trainer(history, folder.registry).train()
+    #expect(outcomes.allSatisfy { $0.result != .failed }, "\(outcomes)")
+  }
+}

@@ -103,6 +103,13 @@ public enum Limits {
   /// Event time between two trainings, microseconds: ten minutes of the fastest stream are more than `max_rows`.
   public static let minTrainingInterval: Int64 = 600_000_000
 
+  /// The part of the window of history that a model must have learned from, as its inverse: of 14 days 34 hours, so that
+  /// it has seen nights and days.
+  public static let trainingCoverage: Int64 = 10
+
+  /// Held-out events without which a model is not judged: of 200, a share of a half has a standard error of 0.035.
+  public static let minGateRows = 200
+
   /// Alarms that a budget must let expect in calibration. A count of ten has a standard error of a third: fewer say
   /// nothing about the rate to come.
   public static let minCalibrationAlarms = 10.0

@@ -136,12 +136,7 @@ public struct Plan: Sendable {
   public func derive(_ decoded: DecodedBatch, from raw: RawBatch, models: ModelSet = .none) -> StagedBatch {
     var staged = StagedBatch(events: decoded.events, deadLetters: decoded.deadLetters, findings: [], failures: 0)
     applyChecks(to: &staged, raw)
-    let count = staged.events.count
-    for feature in features {
-      staged.events.append(
-        feature.expression.evaluate(staged.events.columns, count: count, failures: &staged.failures))
-    }
-    if let classification { appendClasses(classification, to: &staged) }
+    extend(&staged.events, failures: &staged.failures)
     var counts = DetectorCounts()
     for case .stateless(let rule) in rules {
       rule.detect(in: staged.events, into: &staged.findings, counts: &counts)
@@ -154,6 +149,15 @@ public struct Plan: Sendable {
       staged.failures += output.failures
     }
     return staged
+  }
+
+  /// Adds the derived columns, features and classes, to decoded events.
+  /// - Parameter failures: raised by operations that gave NULL because of an overflow or a failed cast.
+  public func extend(_ events: inout EventBatch, failures: inout Int) {
+    for feature in features {
+      events.append(feature.expression.evaluate(events.columns, count: events.count, failures: &failures))
+    }
+    if let classification { appendClasses(classification, to: &events, failures: &failures) }
   }
 
   /// Moves the events that fail a check to the dead letters; the first check that fails is the reason.
@@ -194,21 +198,19 @@ public struct Plan: Sendable {
   }
 
   /// The first case that an event meets is its class; a case is evaluated only for the events that met none before.
-  private func appendClasses(_ classification: Classification, to staged: inout StagedBatch) {
-    let count = staged.events.count
+  private func appendClasses(_ classification: Classification, to events: inout EventBatch, failures: inout Int) {
+    let count = events.count
     var classes = [Int64](repeating: Int64(classification.conditions.count), count: count)
     var open = Bitmap(repeating: true, count: count)
     for (index, condition) in classification.conditions.enumerated() where !open.isEmpty {
-      let met = condition.matches(
-        staged.events.columns, count: count, selection: open, failures: &staged.failures)
+      let met = condition.matches(events.columns, count: count, selection: open, failures: &failures)
       met.forEachSet { classes[$0] = Int64(index) }
       open = open.subtracting(met)
     }
-    staged.events.append(Column(.int(classes)))
+    events.append(Column(.int(classes)))
     if let names = classification.dictionary {
       let codes = classes.map { UInt32(truncatingIfNeeded: $0) }
-      staged.events.append(
-        Column(.string(StringColumn(offsets: names.offsets, bytes: names.bytes, codes: codes))))
+      events.append(Column(.string(StringColumn(offsets: names.offsets, bytes: names.bytes, codes: codes))))
     }
   }
 }

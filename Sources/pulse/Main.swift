@@ -26,7 +26,7 @@ struct Pulse: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Check.self, Infer.self, Run.self, Simulate.self, Test.self, Status.self, Anomalies.self, Windows.self,
+      Check.self, Infer.self, Run.self, Train.self, Simulate.self, Test.self, Status.self, Anomalies.self, Windows.self,
       DeadLetters.self, List.self,
     ])
 

@@ -14,6 +14,8 @@ public struct DataDirectory: Sendable, Hashable {
   /// The write-ahead log of the store, which a run that ended in order leaves empty or takes away.
   var logPath: String { databasePath + "-wal" }
   var lockPath: String { path + "/pulse.lock" }
+  /// Where the models of all use cases lie.
+  public var modelsPath: String { path + "/models" }
   /// Where the shards of a use case lie.
   public func historyPath(of useCase: String) -> String { path + "/history/" + useCase }
 
@@ -27,6 +29,16 @@ public struct DataDirectory: Sendable, Hashable {
   var hasEmptyLog: Bool {
     let attributes = try? FileManager.default.attributesOfItem(atPath: logPath)
     return (attributes?[.size] as? NSNumber)?.intValue ?? 0 == 0
+  }
+
+  /// Keeps a second writer out.
+  /// - Throws: `OperatingError` naming the process that has the directory.
+  func lock() throws -> ProcessLock {
+    do { return try ProcessLock(path: lockPath) } catch let taken as ProcessLock.Taken {
+      throw OperatingError(
+        .store,
+        "the data directory \(path) is in use by process \(taken.holder). Stop it, or choose another --data")
+    }
   }
 
   func create() throws {
@@ -91,33 +103,4 @@ public struct DataDirectory: Sendable, Hashable {
       throw OperatingError(.store, "syncing the folder \(folder) failed: \(String(cString: strerror(errno)))")
     }
   }
-}
-
-/// An advisory lock on a data directory, held until it is released or the process ends, however it ends.
-final class DirectoryLock: Sendable {
-  private let descriptor: Int32
-
-  /// - Throws: `OperatingError` naming the process that has it.
-  init(_ directory: DataDirectory) throws {
-    descriptor = open(directory.lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw OperatingError(
-        .store, "the lock \(directory.lockPath) cannot be opened: \(String(cString: strerror(errno)))")
-    }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      var buffer = [UInt8](repeating: 0, count: 20)
-      let count = max(0, read(descriptor, &buffer, buffer.count))
-      let holder = String(decoding: buffer.prefix(count), as: UTF8.self)
-      close(descriptor)
-      throw OperatingError(
-        .store,
-        "the data directory \(directory.path) is in use by process \(holder.isEmpty ? "?" : holder). Stop it, or choose "
-          + "another --data")
-    }
-    let text = Array(String(getpid()).utf8)
-    ftruncate(descriptor, 0)
-    _ = pwrite(descriptor, text, text.count, 0)
-  }
-
-  deinit { close(descriptor) }
 }

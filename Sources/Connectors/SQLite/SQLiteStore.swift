@@ -11,14 +11,14 @@ public import Pipeline
 public final class SQLiteStore: Store {
   public let directory: DataDirectory
   private let queue: DatabaseQueue
-  private let lock: DirectoryLock
+  private let lock: ProcessLock
 
   /// Opens or creates the store.
   /// - Throws: `OperatingError` when the directory cannot be written or another process has it.
   public init(in directory: DataDirectory) throws {
     self.directory = directory
     try directory.create()
-    lock = try DirectoryLock(directory)
+    lock = try directory.lock()
     queue = try Self.reportingTrouble(in: directory) {
       var configuration = Configuration()
       configuration.journalMode = .wal

@@ -27,7 +27,7 @@ public struct DriftReference: Sendable, Hashable, Codable {
     precondition(matrix.names == plan.features.names, "the matrix is another detector's")
     let inputs = plan.features.inputs.indices.compactMap { index -> Bins? in
       let input = plan.features.inputs[index]
-      guard input.fields != [plan.timeField] else { return nil }
+      guard !plan.isCalendar(input) else { return nil }
       return bins(input.name, Array(matrix.column(index)))
     }
     return DriftReference(inputs: inputs, score: bins("score", scores.map { Float($0) }))

@@ -101,7 +101,7 @@ public enum Timestamp {
   }
 
   /// Days since 1970-01-01 of a timestamp.
-  static func dayNumber(of timestamp: Int64) -> Int64 { CivilTime.floorDivide(timestamp, microsecondsPerDay) }
+  public static func dayNumber(of timestamp: Int64) -> Int64 { CivilTime.floorDivide(timestamp, microsecondsPerDay) }
 
   /// The UTC day of a timestamp, `2018-01-01`.
   public static func day(of timestamp: Int64) -> String {

@@ -3,26 +3,26 @@
 
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): a counter with an odd
 /// step whose bits are mixed. Every seed has the full period of 2^64.
-struct FittingRandom: Sendable {
+public struct FittingRandom: Sendable {
   private var state: UInt64
 
-  init(seed: UInt64) { state = seed }
+  public init(seed: UInt64) { state = seed }
 
   /// A generator of its own for part `index` of what is fitted, so that parts do not depend on how many numbers the
   /// others drew.
-  init(seed: UInt64, part index: Int) {
+  public init(seed: UInt64, part index: Int) {
     var parent = FittingRandom(seed: seed)
     state = parent.next() ^ Self.mix(UInt64(index) &+ 0x9e37_79b9_7f4a_7c15)
   }
 
   /// 64 random bits.
-  mutating func next() -> UInt64 {
+  public mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     return Self.mix(state)
   }
 
   /// One of 0, 1, … `bound` - 1, each equally likely (Lemire, "Fast random integer generation in an interval", 2019).
-  mutating func next(below bound: Int) -> Int {
+  public mutating func next(below bound: Int) -> Int {
     precondition(bound > 0, "there is no number below \(bound) to draw")
     let bound = UInt64(bound)
     var product = next().multipliedFullWidth(by: bound)
@@ -35,7 +35,7 @@ struct FittingRandom: Sendable {
   }
 
   /// A number of [0, 1): a multiple of 2^-53.
-  mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
+  public mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
 
   /// Variant 13 of Stafford's mixers.
   private static func mix(_ value: UInt64) -> UInt64 {
@@ -47,7 +47,7 @@ struct FittingRandom: Sendable {
 
   /// `count` different numbers of 0, 1, … `bound` - 1, every set equally likely, in an order that means nothing (Floyd's
   /// algorithm; Bentley, "Programming pearls: a sample of brilliance", CACM 1987). Time and memory grow with `count` only.
-  mutating func sample(_ count: Int, below bound: Int) -> [Int] {
+  public mutating func sample(_ count: Int, below bound: Int) -> [Int] {
     precondition(count <= bound, "\(count) of \(bound) cannot differ")
     var drawn: Set<Int> = []
     drawn.reserveCapacity(count)

@@ -62,6 +62,9 @@ public struct DetectorPlan: Sendable {
     return entities
   }
 
+  /// Whether an input depends on nothing but the event's time: the hour, the day of the week.
+  public func isCalendar(_ input: FeaturePlan.Input) -> Bool { input.fields == [timeField] }
+
   /// The fields that an input's values depend on, as names.
   func sources(of input: FeaturePlan.Input) -> [String] { input.fields.map { fieldNames[$0] } }
 }

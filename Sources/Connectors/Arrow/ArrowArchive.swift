@@ -1,0 +1,80 @@
+// The history of a data directory, read back from its Arrow files.
+
+public import Detection
+import Foundation
+public import Pipeline
+
+/// The shards of one use case in a data directory.
+public struct ArrowArchive: HistoryArchive {
+  private let store: StoreReader
+  private let useCase: String
+
+  public init(_ store: StoreReader, useCase: String) {
+    self.store = store
+    self.useCase = useCase
+  }
+
+  public func latestTime() throws -> Int64? { try store.latestWatermark(of: useCase) }
+
+  public func shards() throws -> [ArchivedShard] { try store.shards(of: useCase) }
+
+  public func read(_ shard: ArchivedShard, schema: Schema, _ body: (EventBatch) throws -> Void) throws {
+    do {
+      let reader = try open(shard)
+      let fields = schema.fields
+      let present = fields.filter { reader.hasColumn($0.name) }
+      guard present.contains(where: { $0.name == fields[schema.timeField].name }) else {
+        throw OperatingError(
+          .store, "the history shard \(shard.path) has no column \(fields[schema.timeField].name), the event time")
+      }
+      try reader.select(present.map { ColumnarFileReader.Request($0.name, as: $0.type) })
+      var first = 0
+      while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
+        try body(try batch(columns, of: shard, schema: schema, first: first))
+        first += columns.first?.column.count ?? 0
+      }
+    } catch let error as ColumnarFileError {
+      throw OperatingError(.store, "the history shard \(shard.path) cannot be read: \(error.message)")
+    }
+  }
+
+  /// A listed shard has its temporary name until the run that wrote it has given it the final one.
+  private func open(_ shard: ArchivedShard) throws -> ColumnarFileReader {
+    let path = store.directory.path + "/" + shard.path
+    do { return try ColumnarFileReader(path: path) } catch {
+      guard case .system(ENOENT) = error.reason else { throw error }
+      let name = (path as NSString).lastPathComponent
+      let folder = (path as NSString).deletingLastPathComponent
+      // Between two looks it may have got its name.
+      if let reader = try? ColumnarFileReader(path: "\(folder)/.\(name).tmp") { return reader }
+      return try ColumnarFileReader(path: path)
+    }
+  }
+
+  private func batch(
+    _ columns: [(name: String, column: Column)], of shard: ArchivedShard, schema: Schema, first: Int
+  ) throws -> EventBatch {
+    let count = columns.first?.column.count ?? 0
+    let byName = Dictionary(columns.map { ($0.name, $0.column) }, uniquingKeysWith: { first, _ in first })
+    let fields = try schema.fields.map { field -> Column in
+      let type = field.type.valueType
+      guard let column = byName[field.name] else {
+        return Column(type, [Scalar](repeating: .null, count: count))
+      }
+      guard column.type == type else {
+        throw OperatingError(
+          .store,
+          "the history shard \(shard.path) has \(field.name) as \(column.type.rawValue), the use case as "
+            + "\(type.rawValue): its type has changed since then")
+      }
+      return column
+    }
+    guard case .timestamp(let times) = fields[schema.timeField].values, fields[schema.timeField].validity == nil else {
+      throw OperatingError(.store, "the history shard \(shard.path) has events without a time: it is damaged")
+    }
+    let rows = (first..<first + count).map(Int64.init)
+    return EventBatch(
+      partition: shard.partition, positions: RecordPositions(segment: 0, offsets: rows, rows: rows), eventTimes: times,
+      columns: fields)
+  }
+}

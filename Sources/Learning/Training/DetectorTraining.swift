@@ -1,0 +1,177 @@
+// The training of one detector, from its first event to a judged candidate.
+
+import Detection
+import Foundation
+import Pipeline
+
+/// What is collected for one detector, and what is made of it.
+struct DetectorTraining {
+  /// Why no model came about, as a sentence without a full stop.
+  struct Failure: Error {
+    var message: String
+  }
+
+  /// A candidate with its judgement.
+  struct Fitted {
+    var model: FittedModel
+    var report: GateReport
+    var metrics: [String: Double]
+  }
+
+  let plan: DetectorPlan
+  let version: String
+  let champion: FittedModel?
+  private(set) var rows: [TrainingWindow.Part: TrainingRows] = [:]
+  private var fitters: EncoderFitters?
+  private var encoders: [String: FittedEncoder] = [:]
+  private var entityDays = EntityDays()
+
+  init(_ plan: DetectorPlan, version: String, champion: FittedModel?) {
+    self.plan = plan
+    self.version = version
+    self.champion = champion
+    fitters = plan.features.makeFitters()
+  }
+
+  // MARK: Collecting
+
+  /// Shows the encoders the events to learn from.
+  mutating func learnEncoders(_ batch: EventBatch, _ window: TrainingWindow) {
+    var failures = 0
+    let learned = plan.trainingRows(of: batch, failures: &failures).setRows
+    let chosen = learned.filter { window.part(of: batch.eventTimes[$0]) == .training }
+    if !chosen.isEmpty { fitters?.add(batch, rows: chosen) }
+  }
+
+  mutating func finishEncoders() {
+    encoders = fitters?.finish() ?? [:]
+    fitters = nil
+  }
+
+  /// Takes in what the model sees of a batch.
+  mutating func collect(_ batch: EventBatch, _ window: TrainingWindow) {
+    var failures = 0
+    let scored = plan.scoredRows(of: batch, failures: &failures).setRows
+    let learned = plan.trainingRows(of: batch, failures: &failures)
+    for (part, chosen) in Dictionary(grouping: scored, by: { window.part(of: batch.eventTimes[$0]) }) {
+      guard let part else { continue }
+      rows[part, default: TrainingRows()].add(
+        batch, rows: chosen, learned: learned, of: plan, encoders: encoders, leavingOneOut: part == .training,
+        champion: part == .gate ? champion : nil)
+    }
+  }
+
+  /// Counts the days of entities in calibration, for a budget that asks for them.
+  mutating func countEntityDays(_ batch: EventBatch, _ kept: EventBatch, _ window: TrainingWindow) {
+    guard case .perEntityAndDay = plan.definition.effectiveBudget?.amount else { return }
+    func isCalibration(_ time: Int64) -> Bool { window.part(of: time) == .calibration }
+    let chosen = batch.eventTimes.indices.filter { isCalibration(batch.eventTimes[$0]) }
+    guard !chosen.isEmpty else { return }
+    entityDays.add(
+      entities: plan.entities(of: batch, rows: chosen), times: chosen.map { batch.eventTimes[$0] },
+      kept: kept.eventTimes.count(where: isCalibration))
+  }
+
+  // MARK: Fitting
+
+  /// Fits, calibrates and judges.
+  /// - Throws: `Failure`; errors of the native library; what `progress` throws.
+  func fit(
+    seed: UInt64, threads: Int, window: TrainingWindow, leastSpan: Int64, _ progress: (String, Double) throws -> Void
+  ) throws -> Fitted {
+    var training = rows[.training] ?? TrainingRows()
+    let learned = training.learnedRows
+    guard learned.count >= ModelFitting.leastRows else {
+      throw Failure(
+        message: "\(learned.count) events to learn from, at least \(ModelFitting.leastRows) are needed")
+    }
+    let fitting = ModelFitting(plan: plan, seed: seed, threads: threads)
+    let matrix = training.matrix(of: plan)
+    let start = ContinuousClock.now
+    var scorer = try fitting.scorer(
+      learned.count == matrix.rowCount ? matrix : matrix.rows(learned),
+      targets: plan.target == nil ? [] : learned.map { training.targets[$0] }
+    ) { try progress("fitting \(plan.name)", 0.9 * $0) }
+    var metrics = ["fit_seconds": Self.seconds(since: start)]
+    try progress("calibrating \(plan.name)", 0.9)
+    let (calibration, scores) = try calibrate(&scorer, into: &metrics)
+    var model = FittedModel(
+      detector: plan.name, version: version, plan: plan.fingerprint, encoders: encoders, scorer: scorer,
+      calibration: calibration)
+    model.drift = DriftReference.fit(plan: plan, matrix: matrix, scores: scores)
+    do { _ = try LearnedDetector(plan, model: model) } catch { throw Failure(message: error.reason) }
+    try progress("judging \(plan.name)", 0.95)
+    let span = (learned.map { training.times[$0] }.max() ?? 0) - (learned.map { training.times[$0] }.min() ?? 0)
+    let report = try judge(
+      model, baseline: baseline(training, learned), span: span, leastSpan: leastSpan, seed: seed)
+    for check in report.checks { metrics[check.name] = check.found }
+    try progress("judging \(plan.name)", 1)
+    return Fitted(model: model, report: report, metrics: metrics)
+  }
+
+  /// The threshold, by events that were not learned from; for an expected value also what is usual for entities, which
+  /// takes the older half of them where there is a threshold to find in the newer one.
+  private func calibrate(
+    _ scorer: inout FittedModel.Scorer, into metrics: inout [String: Double]
+  ) throws -> (Calibration?, scores: [Double]) {
+    var held = rows[.calibration] ?? TrainingRows()
+    guard held.count > 0 else { throw Failure(message: "there are no events to calibrate with") }
+    let matrix = held.matrix(of: plan)
+    let budget = plan.definition.effectiveBudget
+    var chosen = Array(0..<held.count)
+    if case .expectedValue(let expectation) = scorer, case .expectedValue(let definition) = plan.definition.kind {
+      var usual = held.learnedRows
+      if budget != nil {
+        let middle = held.times.sorted()[held.count / 2]
+        usual = usual.filter { held.times[$0] < middle }
+        chosen = chosen.filter { held.times[$0] >= middle }
+      }
+      scorer = .expectedValue(
+        ModelFitting.withQuantiles(
+          expectation, definition, matrix.rows(usual), targets: usual.map { held.targets[$0] },
+          entities: usual.map { held.entities[$0] }))
+    }
+    let scores = scorer.rawScores(
+      chosen.count == held.count ? matrix : matrix.rows(chosen),
+      targets: held.targets.isEmpty ? [] : chosen.map { held.targets[$0] },
+      entities: chosen.map { held.entities[$0] }, plan: plan)
+    guard let budget else { return (nil, scores) }
+    let share = Double(chosen.count) / Double(held.count)
+    do {
+      let calibration = try Calibration.fit(
+        scores: scores.filter { !$0.isNaN }, budget: budget,
+        entityDays: Int((entityDays.sampled * share).rounded()))
+      metrics["threshold"] = calibration.threshold
+      metrics["reachable_rate"] = calibration.reachableRate
+      metrics["expected_rate"] = calibration.rate
+      return (calibration, scores)
+    } catch let problem { throw Failure(message: problem.description) }
+  }
+
+  private func baseline(_ training: TrainingRows, _ learned: [Int]) -> EntityBaseline? {
+    guard case .expectedValue(let definition) = plan.definition.kind else { return nil }
+    return EntityBaseline(
+      entities: learned.map { training.entities[$0] }, logarithms: learned.map { log1p(training.targets[$0]) },
+      level: definition.quantile)
+  }
+
+  private func judge(
+    _ model: FittedModel, baseline: EntityBaseline?, span: Int64, leastSpan: Int64, seed: UInt64
+  ) throws -> GateReport {
+    var held = rows[.gate] ?? TrainingRows()
+    guard held.learnedRows.count >= Limits.minGateRows else {
+      throw Failure(
+        message: "\(held.learnedRows.count) events to judge the model by, at least \(Limits.minGateRows) are needed")
+    }
+    let matrix = held.matrix(of: plan)
+    let championMatrix = champion == nil ? nil : held.championMatrix(of: plan)
+    return ModelGate(
+      plan: plan, candidate: model, champion: champion, baseline: baseline, span: span, leastSpan: leastSpan, seed: seed
+    ).judge(held, matrix: matrix, championMatrix: championMatrix)
+  }
+
+  private static func seconds(since start: ContinuousClock.Instant) -> Double {
+    let (seconds, attoseconds) = (ContinuousClock.now - start).components
+    return Double(seconds) + Double(attoseconds) / 1e18
+  }
+}

@@ -1,0 +1,118 @@
+// `pulse train`: fits the learned detectors of a use case to its stored history, in a process of its own.
+
+import ArgumentParser
+import Connectors
+import Detection
+import Foundation
+import Learning
+import Pipeline
+
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train the learned detectors of a use case from its stored history.",
+    discussion: """
+      Reads the history files of the last days (`training: {history: …}`), learns from the older part, calibrates with \
+      the next, and judges the candidate by the newest. One that passes becomes the champion: a run on the same data \
+      directory goes on with it, without a pause. A run also starts trainings itself, on the use case's schedule.
+
+        pulse train redset --data data
+        pulse train redset --data data --detector slow_query --no-promote
+        pulse models list redset --data data
+      """)
+
+  @Argument(help: "The use case: a directory, or the name of one under UseCases/.")
+  var useCase: String
+
+  @OptionGroup var place: PlaceOptions
+
+  @Option(help: "Only this detector. May be repeated.")
+  var detector: [String] = []
+
+  @Option(parsing: .unconditional, help: "The same seed over the same history gives the same model (default: 1).")
+  var seed: UInt64 = 1
+
+  @Option(parsing: .unconditional, help: "Threads that grow trees; the model does not depend on it (default: 1).")
+  var threads = 1
+
+  @Option(parsing: .unconditional, help: "Megabytes that the events read may take in memory (default: 4096).")
+  var maxMemory = 4096
+
+  @Flag(inversion: .prefixedNo, help: "Make a candidate that passes the champion.")
+  var promote = true
+
+  @Flag(help: "No progress and no report.")
+  var quiet = false
+
+  @Flag(help: "Print the report as one JSON object.")
+  var json = false
+
+  @Flag(help: ArgumentHelp("Take only processor time that nobody else wants.", visibility: .hidden))
+  var background = false
+
+  func validate() throws {
+    guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024, found \(threads)") }
+    guard (16...(1 << 20)).contains(maxMemory) else {
+      throw ValidationError("--max-memory must be 16 to \(1 << 20) megabytes, found \(maxMemory)")
+    }
+    if json && quiet { throw ValidationError("--json prints the report, which --quiet leaves out: choose one") }
+  }
+
+  func run() throws {
+    Self.giveWay(completely: background)
+    let useCase = try UseCaseArgument.load(useCase)
+    let directory = DataDirectory(path: try PlaceOptions.required(try place.configuration().store.path))
+    let store = try StoreReader(directory)
+    let name = useCase.plan.useCase.name
+    let lock = try Self.lock(directory, useCase: name)
+    var options = ModelTrainer.Options()
+    options.detectors = detector.isEmpty ? nil : Set(detector)
+    options.seed = seed
+    options.threads = threads
+    options.promotes = promote
+    options.maxBytes = maxMemory << 20
+    let trainer = ModelTrainer(
+      plan: useCase.plan, configuration: useCase.version, archive: ArrowArchive(store, useCase: name),
+      registry: ModelRegistry(folder: directory.modelsPath, useCase: name), options: options)
+    var report = TrainingReport(isShown: !quiet && Terminal.isInteractive)
+    let outcomes = try withExtendedLifetime(lock) { try trainer.train { report.show($0) } }
+    report.clear()
+    if json {
+      Terminal.print(try TrainingReport.json(outcomes, useCase: name))
+    } else if !quiet {
+      for outcome in outcomes { Terminal.print(TrainingReport.text(outcome)) }
+    }
+    let failed = outcomes.filter { $0.result == .failed }
+    guard failed.isEmpty else {
+      throw OperatingError(
+        .input, failed.map { "no model for \($0.detector): \($0.message)" }.joined(separator: "\npulse: error: "))
+    }
+  }
+
+  /// A training takes what scoring leaves: of the processor, and when memory runs out it is the one to go.
+  private static func giveWay(completely: Bool) {
+    #if canImport(Glibc)
+      setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
+      // sched(7); the header's constant is hidden behind _GNU_SOURCE.
+      let idlePolicy: Int32 = 5
+      var parameters = sched_param()
+      if completely { _ = sched_setscheduler(0, idlePolicy, &parameters) }
+      try? Data("900".utf8).write(to: URL(fileURLWithPath: "/proc/self/oom_score_adj"))
+    #endif
+  }
+
+  /// One training of a use case at a time: a second one would learn the same.
+  private static func lock(_ directory: DataDirectory, useCase: String) throws -> ProcessLock {
+    let folder = directory.modelsPath + "/" + useCase
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      return try ProcessLock(path: folder + "/.training.lock")
+    } catch let taken as ProcessLock.Taken {
+      throw OperatingError(
+        .store, "the use case \(useCase) is being trained by process \(taken.holder). Wait for it to end, or stop it")
+    } catch let error as OperatingError {
+      throw error
+    } catch {
+      throw OperatingError(.store, "the folder \(folder) cannot be made: \(systemReason(error)). Models are kept there")
+    }
+  }
+}

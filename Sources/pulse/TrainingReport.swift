@@ -1,0 +1,76 @@
+// What a training shows: a line while it goes on, and what became of each detector.
+
+import Detection
+import Foundation
+import Learning
+
+/// The live line of a training, with an estimate of what is left.
+struct TrainingReport {
+  let isShown: Bool
+  private let start = ContinuousClock.now
+  private var shown: ContinuousClock.Instant?
+
+  init(isShown: Bool) { self.isShown = isShown }
+
+  mutating func show(_ progress: TrainingProgress) {
+    guard isShown else { return }
+    let now = ContinuousClock.now
+    if let shown, now - shown < .milliseconds(100) { return }
+    shown = now
+    var line = "\(progress.step) · \(Int(progress.share * 100)) %"
+    let elapsed = (now - start).seconds
+    if progress.share > 0.05 && elapsed > 1 {
+      line += " · about \(Int((elapsed / progress.share * (1 - progress.share)).rounded(.up))) s left"
+    }
+    Terminal.replaceLine(String(line.prefix((Terminal.width(of: STDERR_FILENO) ?? 80) - 1)))
+  }
+
+  func clear() { if shown != nil { Terminal.replaceLine("") } }
+
+  static func text(_ outcome: TrainingOutcome) -> String {
+    let said =
+      switch outcome.result {
+      case .promoted: "passed the gate and is the champion now"
+      case .passed: "passed the gate; not promoted (pulse models promote)"
+      case .refused: "refused by the gate; the champion stays"
+      case .unchanged: "nothing to do"
+      case .failed: "no model"
+      }
+    var lines = ["\(outcome.detector)  \(outcome.version ?? "-")  \(said)"]
+    guard let manifest = outcome.manifest, let times = manifest.times, let gate = manifest.gate else {
+      return (lines + ["  \(outcome.message)"]).joined(separator: "\n")
+    }
+    func day(_ time: Int64) -> String { String(Timestamp.formatWithinRange(time).prefix(16)) }
+    lines.append(
+      "  learned from \(manifest.rows.train.grouped) events since \(day(times.from)), calibrated with "
+        + "\(manifest.rows.calibration.grouped) since \(day(times.calibration)), judged by "
+        + "\(manifest.rows.gate.grouped) since \(day(times.gate))")
+    for check in gate.checks { lines.append("  \(check.passed ? "ok  " : "FAIL") \(check.name): \(check.message)") }
+    return lines.joined(separator: "\n")
+  }
+
+  static func json(_ outcomes: [TrainingOutcome], useCase: String) throws -> String {
+    struct Outcome: Encodable {
+      var detector: String
+      var result: String
+      var version: String?
+      var message: String
+      var manifest: ModelManifest?
+    }
+    struct Report: Encodable {
+      var useCase: String
+      var outcomes: [Outcome]
+    }
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let report = Report(
+      useCase: useCase,
+      outcomes: outcomes.map {
+        Outcome(
+          detector: $0.detector, result: "\($0.result)", version: $0.version, message: $0.message,
+          manifest: $0.manifest)
+      })
+    return String(decoding: try encoder.encode(report), as: UTF8.self)
+  }
+}

@@ -116,7 +116,7 @@ public struct ModelRegistry: Sendable {
     if document.external == nil { _ = try document.model(bytes, in: try path(of: detector, version)) }
   }
 
-  private func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
+  func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
     let document = try document(of: version, of: detector)
     let path = "\(try path(of: detector, version))/\(File.model)"
     guard let bytes = try RegistryFiles.read(path, limit: Bounds.model) else { throw missing(path) }

@@ -122,7 +122,9 @@ let package = Package(
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .testTarget(
       name: "PulseTests",
-      dependencies: ["pulse", "CrashKit", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "pulse", "CrashKit", "TestKit", "Learning", "Detection", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Detection", "Pipeline"], swiftSettings: strict,

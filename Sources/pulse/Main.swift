@@ -26,8 +26,8 @@ struct Pulse: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Check.self, Infer.self, Run.self, Train.self, Simulate.self, Test.self, Status.self, Anomalies.self, Windows.self,
-      DeadLetters.self, List.self,
+      Check.self, Infer.self, Run.self, Train.self, Models.self, Simulate.self, Test.self, Status.self, Anomalies.self,
+      Windows.self, DeadLetters.self, List.self,
     ])
 
   static func main() async {

@@ -140,9 +140,6 @@ private let complete = """
       "windows: [{name: w, type: tumbling, size: 1m, aggregates: {n: 'TOP_K(x, 3)'}}]",
       "9:64 the aggregate `top_k`"
     ),
-    (
-      "detectors: [{name: d, type: onnx, model: m.onnx, features: [x]}]", "9:29 detector type `onnx`"
-    ),
     ("metrics: {n: {value: x}}", "9:1 `metrics`"),
     ("rules: [{name: r, when: x > 1, over: w}]", "9:32 `over` in a rule"),
   ])

@@ -46,12 +46,15 @@ public final class ONNXSession: Sendable {
     public var threads: Int
     /// Where it runs: `cpu`, or an execution provider that this ONNX Runtime was built with.
     public var provider: String
+    /// Name that the input must have; any where nil.
+    public var input: String?
     /// Name of the output to read; the first one that holds floats where nil.
     public var output: String?
 
-    public init(threads: Int = 1, provider: String = "cpu", output: String? = nil) {
+    public init(threads: Int = 1, provider: String = "cpu", input: String? = nil, output: String? = nil) {
       self.threads = threads
       self.provider = provider
+      self.input = input
       self.output = output
     }
   }
@@ -93,7 +96,7 @@ public final class ONNXSession: Sendable {
       let outputs = (0..<onnx_session_output_count(session)).map {
         ONNXValue(onnx_session_output(session, $0).pointee)
       }
-      try Self.check(inputs, of: name, featureCount: featureCount)
+      try Self.check(inputs, of: name, wanted: options.input, featureCount: featureCount)
       output = try Self.choose(outputs, of: name, wanted: options.output)
       width = outputs[output].shape.count == 2 ? Int(outputs[output].shape[1]) : 1
     } catch {
@@ -124,7 +127,13 @@ public final class ONNXSession: Sendable {
     return result
   }
 
-  private static func check(_ inputs: [ONNXValue], of name: String, featureCount: Int) throws(OperatingError) {
+  private static func check(
+    _ inputs: [ONNXValue], of name: String, wanted: String?, featureCount: Int
+  ) throws(OperatingError) {
+    if let wanted, !inputs.contains(where: { $0.name == wanted }) {
+      let found = inputs.map(\.description).joined(separator: "; ")
+      throw OperatingError(.configuration, "\(name) has no input '\(wanted)'; it has: \(found)")
+    }
     let expected = "one input of float [any number of rows, \(featureCount)]"
     guard inputs.count == 1, let input = inputs.first else {
       let found = inputs.map(\.description).joined(separator: "; ")

@@ -118,7 +118,7 @@ extension ModelRegistry {
     record.history.append(
       .init(version: version, at: at.microseconds, reason: reason, isRollback: isRollback))
     record.history.removeFirst(max(0, record.history.count - ChampionRecord.maxHistory))
-    try RegistryFiles.replace(try championPath(of: detector), with: try SealedJSON.bytes(of: record))
+    try RegistryFiles.replace(try championPath(of: detector), with: try SealedJSON.bytes(of: record, isPretty: true))
   }
 }
 

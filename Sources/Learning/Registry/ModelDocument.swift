@@ -8,11 +8,14 @@ import Pipeline
 struct ModelDocument: Codable, Equatable {
   /// How a model of the user's own is run.
   struct External: Codable, Equatable {
-    /// Path in the folder of the use case that it was imported from.
-    var model: String
+    /// Names in the file; nil for the only input, and for the first output of floats.
     var input: String?
     var output: String?
-    var features: Int
+    /// What it was imported with; the use case may say otherwise since.
+    var threads: Int
+    var provider: String
+    /// Names of the columns, in their order.
+    var features: [String]
   }
 
   var useCase: String
@@ -89,10 +92,30 @@ extension ModelDocument {
     }
   }
 
-  /// The fitted model that the trees and this document make.
-  /// - Parameter folder: for messages.
-  /// - Throws: `OperatingError` of kind `store`.
-  func model(trees bytes: [UInt8], in folder: String) throws -> FittedModel {
+  /// The fitted model that `model.onnx` and this document make.
+  /// - Parameters:
+  ///   - folder: for messages.
+  ///   - definition: what the use case says now of a model of the user's own: its threads and provider count.
+  /// - Throws: `OperatingError`: of kind `store` for what is wrong with the files, as `ONNXScorer` for one of the user's.
+  func model(_ bytes: [UInt8], in folder: String, definition: ONNXDefinition? = nil) throws -> FittedModel {
+    let scorer =
+      if let external {
+        FittedModel.Scorer.external(
+          try ONNXScorer(
+            model: bytes, name: "\(folder)/model.onnx", features: external.features,
+            options: ONNXSession.Options(
+              threads: definition?.threads ?? external.threads, provider: definition?.provider ?? external.provider,
+              input: external.input, output: external.output)))
+      } else {
+        try trees(bytes, in: folder)
+      }
+    return FittedModel(
+      detector: detector, version: version, plan: plan, encoders: encoders, scorer: scorer, calibration: calibration,
+      drift: drift)
+  }
+
+  /// The trees of a trained model, as what scores with them.
+  private func trees(_ bytes: [UInt8], in folder: String) throws -> FittedModel.Scorer {
     func damaged(_ reason: String) -> OperatingError { OperatingError(.store, "the model \(folder) \(reason)") }
     let trees: TreeModel
     do {
@@ -105,22 +128,18 @@ extension ModelDocument {
         "holds the trees of \(trees.name), version \(trees.version), beside a model.json of \(detector), version "
           + version)
     }
-    let scorer: FittedModel.Scorer
     switch type {
     case "isolation_forest":
       guard let sampleSize, sampleSize > 0, trees.ensemble.baseValues == [0] else {
         throw damaged("is no isolation forest: its trees or its sample size are another model's")
       }
-      scorer = .isolationForest(IsolationForest(trees: trees.ensemble, sampleSize: sampleSize))
+      return .isolationForest(IsolationForest(trees: trees.ensemble, sampleSize: sampleSize))
     case "expected_value":
       guard trees.outputNames == Self.expectationOutputs, let entityQuantiles else {
         throw damaged("is no expected value: its trees or the quantiles of entities are another model's")
       }
-      scorer = .expectedValue(BoostedExpectation(trees: trees.ensemble, quantiles: entityQuantiles))
+      return .expectedValue(BoostedExpectation(trees: trees.ensemble, quantiles: entityQuantiles))
     default: throw damaged("is of the type `\(type.prefix(40))`, which this version of pulse does not know")
     }
-    return FittedModel(
-      detector: detector, version: version, plan: plan, encoders: encoders, scorer: scorer, calibration: calibration,
-      drift: drift)
   }
 }

@@ -23,7 +23,7 @@ public struct ModelRegistry: Sendable {
     static let champion = "champion.json"
   }
 
-  /// Bytes of a file at most. The largest `model.json` has 64 encoders of 65,536 values.
+  /// Bytes of a file at most. With 256 encoders of 65,536 values `model.json` has about 400 MB.
   enum Bounds {
     static let document = 512 << 20
     static let manifest = 64 << 20
@@ -105,17 +105,18 @@ public struct ModelRegistry: Sendable {
 
   private func load(_ version: String, of detector: String, definition: ONNXDefinition?) throws -> FittedModel {
     let (document, bytes) = try files(of: version, of: detector)
-    return try document.model(trees: bytes, in: try path(of: detector, version))
+    return try document.model(bytes, in: try path(of: detector, version), definition: definition)
   }
 
   /// Checks that the files of a version are whole and belong together.
   func verify(_ version: String, of detector: String) throws {
     _ = try manifest(of: version, of: detector)
     let (document, bytes) = try files(of: version, of: detector)
-    if document.external == nil { _ = try document.model(trees: bytes, in: try path(of: detector, version)) }
+    // What the user's own files hold was checked when they were imported, and ONNX Runtime may be elsewhere.
+    if document.external == nil { _ = try document.model(bytes, in: try path(of: detector, version)) }
   }
 
-  private func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
+  func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
     let document = try document(of: version, of: detector)
     let path = "\(try path(of: detector, version))/\(File.model)"
     guard let bytes = try RegistryFiles.read(path, limit: Bounds.model) else { throw missing(path) }
@@ -159,8 +160,8 @@ public struct ModelRegistry: Sendable {
     let root = try path(of: document.detector)
     let final = try path(of: document.detector, document.version)
     let files = [
-      (File.model, model), (File.document, try SealedJSON.bytes(of: document)),
-      (File.manifest, try SealedJSON.bytes(of: manifest)),
+      (File.model, model), (File.document, try SealedJSON.bytes(of: document, isPretty: false)),
+      (File.manifest, try SealedJSON.bytes(of: manifest, isPretty: true)),
     ]
     try RegistryFiles.locked(folder) {
       try RegistryFiles.makeFolder(root)
@@ -212,7 +213,8 @@ public struct ModelRegistry: Sendable {
   }
 
   func path(of detector: String, _ version: String) throws -> String {
-    guard version.wholeMatch(of: /[A-Za-z0-9_][A-Za-z0-9._-]{0,119}/) != nil, version != File.champion else {
+    let isName = version.wholeMatch(of: /[A-Za-z0-9_][A-Za-z0-9._-]{0,119}/) != nil
+    guard isName, version != File.champion else {
       throw OperatingError(.input, "`\(version.prefix(60))` cannot be the name of a version")
     }
     return "\(try path(of: detector))/\(version)"

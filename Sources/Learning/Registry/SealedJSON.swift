@@ -10,8 +10,6 @@ enum SealedJSON {
   /// Version of what the files mean; raised when a reader of the old one would be wrong.
   static let format = 1
 
-  private static let end = Array("\n}".utf8)
-
   /// What every file has besides its content.
   private struct Envelope: Decodable { var format: Int }
 
@@ -27,24 +25,27 @@ enum SealedJSON {
   }
 
   /// The bytes of a file: a JSON object with sorted keys, `format` among them and `sha256` as the last one.
-  static func bytes(of content: some Encodable) throws -> [UInt8] {
+  /// - Parameter isPretty: a member a line, for people.
+  static func bytes(of content: some Encodable, isPretty: Bool) throws -> [UInt8] {
     let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if isPretty { encoder.outputFormatting.insert(.prettyPrinted) }
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     var bytes = [UInt8](try encoder.encode(Formatted(content: content)))
-    precondition(bytes.suffix(end.count).elementsEqual(end), "not a JSON object with members")
-    bytes.removeLast(end.count)
-    return bytes + seal(of: bytes[...]) + end + [UInt8(ascii: "\n")]
+    precondition(bytes.first == UInt8(ascii: "{") && bytes.last == UInt8(ascii: "}"), "not a JSON object")
+    bytes.removeLast()
+    if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+    return bytes + seal(of: bytes[...])
   }
 
   /// Reads a file's content.
   /// - Parameter path: where the bytes come from, for messages.
   /// - Throws: `OperatingError` of kind `store` where the file is damaged, or newer than this program.
   static func decode<Content: Decodable>(_ type: Content.Type, _ bytes: [UInt8], path: String) throws -> Content {
-    let tail = seal(of: []).count + end.count + 1
+    let tail = seal(of: []).count
     let content = bytes.dropLast(min(tail, bytes.count))
-    guard bytes.suffix(tail).elementsEqual(seal(of: content) + end + [UInt8(ascii: "\n")]) else {
+    guard bytes.suffix(tail).elementsEqual(seal(of: content)) else {
       throw OperatingError(
         .store, "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with")
     }
@@ -65,9 +66,9 @@ enum SealedJSON {
     }
   }
 
-  /// The last member, with the comma before it.
-  private static func seal(of bytes: ArraySlice<UInt8>) -> [UInt8] {
-    Array(",\n  \"sha256\" : \"\(hexadecimal(SHA256.hash(data: bytes)))\"".utf8)
+  /// The end of a file: a comma and the last member.
+  static func seal(of bytes: ArraySlice<UInt8>) -> [UInt8] {
+    Array(",\n  \"sha256\" : \"\(hexadecimal(SHA256.hash(data: bytes)))\"\n}\n".utf8)
   }
 
   /// The SHA-256 of bytes in hexadecimal.

@@ -211,7 +211,9 @@ struct DetectorCompiler {
       if definition.effectiveBudget != nil {
         lines.append("scores from \(expected.floor), by \(expected.ratio) and \(expected.delta)")
       }
-    case .onnx(let model): lines.append("model \(model.model.text)")
+    case .onnx(let model):
+      let names = [model.input.map { ", input \($0)" }, model.output.map { ", output \($0)" }]
+      lines.append("model \(model.model.text)\(names.compactMap(\.self).joined())")
     }
     if let budget = definition.effectiveBudget { lines.append("budget \(jsonObject(budget.members))") }
     for input in inputs {

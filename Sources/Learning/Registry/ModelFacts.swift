@@ -1,0 +1,91 @@
+// A version as a person compares it with another: named facts, the same for both.
+
+import Detection
+import Foundation
+import Pipeline
+
+/// One thing there is to say about a version.
+public struct ModelFact: Sendable, Hashable {
+  public enum Value: Sendable, Hashable {
+    case number(Double)
+    case text(String)
+  }
+
+  public var name: String
+  public var value: Value
+}
+
+extension ModelRegistry {
+  /// Facts about a version, in a fixed order: its record, its threshold, what its encoders know, how many trees and nodes it
+  /// has and which share of its splits tests which feature.
+  public func facts(of version: String, of detector: String) throws -> [ModelFact] {
+    let manifest = try manifest(of: version, of: detector)
+    let (document, bytes) = try files(of: version, of: detector)
+    var facts = Self.facts(manifest)
+    func number(_ name: String, _ value: some BinaryInteger) {
+      facts.append(ModelFact(name: name, value: .number(Double(value))))
+    }
+    if let calibration = document.calibration {
+      facts.append(ModelFact(name: "threshold", value: .number(calibration.threshold)))
+      facts.append(ModelFact(name: "calibration.rate", value: .number(calibration.rate)))
+      number("calibration.rows", calibration.rows)
+      number("calibration.alarms", calibration.alarms)
+    }
+    for (name, encoder) in document.encoders.sorted(by: { $0.key < $1.key }) {
+      number("encoders.\(name).values", encoder.knownValues)
+    }
+    if let quantiles = document.entityQuantiles { number("entities", quantiles.count) }
+    if let drift = document.drift { number("drift.rows", drift.score.counts.reduce(0, +)) }
+    if document.external == nil {
+      let trees = try TreeModel(parsing: bytes)
+      number("trees", trees.ensemble.roots.count)
+      number("nodes", trees.ensemble.nodes.count)
+      for (name, share) in zip(trees.featureNames, Self.splits(of: trees.ensemble)) {
+        facts.append(ModelFact(name: "splits.\(name)", value: .number(share)))
+      }
+    }
+    number("model.bytes", bytes.count)
+    facts.append(ModelFact(name: "model.sha256", value: .text(document.modelHash)))
+    for line in document.plan.split(separator: "\n").enumerated() {
+      facts.append(ModelFact(name: "plan.\(line.offset + 1)", value: .text(String(line.element))))
+    }
+    return facts
+  }
+
+  private static func facts(_ manifest: ModelManifest) -> [ModelFact] {
+    var facts: [ModelFact] = []
+    func text(_ name: String, _ value: String) { facts.append(ModelFact(name: name, value: .text(value))) }
+    func number(_ name: String, _ value: Double) { facts.append(ModelFact(name: name, value: .number(value))) }
+    text("type", manifest.type)
+    text("created", Timestamp.formatWithinRange(manifest.created))
+    text("configuration", manifest.configuration)
+    if let imported = manifest.importedFrom { text("imported_from", imported) }
+    if manifest.importedFrom == nil {
+      text("seed", "\(manifest.seed)")
+      number("shards", Double(manifest.shards.count))
+      number("rows.train", Double(manifest.rows.train))
+      number("rows.calibration", Double(manifest.rows.calibration))
+      number("rows.gate", Double(manifest.rows.gate))
+    }
+    if let times = manifest.times {
+      text("times.from", Timestamp.formatWithinRange(times.from))
+      text("times.calibration", Timestamp.formatWithinRange(times.calibration))
+      text("times.gate", Timestamp.formatWithinRange(times.gate))
+      text("times.until", Timestamp.formatWithinRange(times.until))
+    }
+    for (name, value) in manifest.metrics.sorted(by: { $0.key < $1.key }) { number("metrics.\(name)", value) }
+    if let gate = manifest.gate {
+      text("gate", gate.passed ? "passed" : "not passed")
+      for check in gate.checks { text("gate.\(check.name)", (check.passed ? "" : "not passed: ") + check.message) }
+    }
+    return facts
+  }
+
+  /// The share of the splits that test each feature.
+  private static func splits(of trees: TreeEnsemble) -> [Double] {
+    var counts = [Double](repeating: 0, count: trees.featureCount)
+    for node in trees.nodes where !node.isLeaf { counts[Int(node.feature)] += 1 }
+    let total = max(1, counts.reduce(0, +))
+    return counts.map { $0 / total }
+  }
+}

@@ -1,0 +1,91 @@
+// Models that users bring are versions like any other: a copy is kept, so that what a stored anomaly was scored with can
+// still be told when the file has changed.
+
+public import Detection
+public import Foundation
+import Pipeline
+
+extension ModelRegistry {
+  /// Imports the models that a use case's detectors of type `onnx` name, as they are now, and makes each the champion of
+  /// its detector. What is there already is not written again, so this may be called whenever a run starts.
+  ///
+  /// - Parameters:
+  ///   - directory: the folder of the use case, which the paths start from.
+  ///   - configuration: hash of the use case, for the record.
+  ///   - at: for the record.
+  /// - Returns: the versions by detector.
+  /// - Throws: `OperatingError`: of kind `configuration` where a file is not there or does not fit its detector,
+  ///   `missing` without ONNX Runtime, `store` where the registry cannot be written to.
+  @discardableResult
+  public func importModels(
+    of plan: Plan, from directory: String, configuration: String, at: Date
+  ) throws -> [String: String] {
+    var versions: [String: String] = [:]
+    for detector in plan.detectors {
+      guard case .onnx(let definition) = detector.definition.kind else { continue }
+      let version = try importModel(definition, of: detector, from: directory, configuration: configuration, at: at)
+      try promote(version, of: detector.name, reason: "imported from \(definition.model.text)", at: at)
+      versions[detector.name] = version
+    }
+    return versions
+  }
+
+  private func importModel(
+    _ definition: ONNXDefinition, of detector: DetectorPlan, from directory: String, configuration: String, at: Date
+  ) throws -> String {
+    let path = directory == "." ? definition.model.text : "\(directory)/\(definition.model.text)"
+    let bytes: [UInt8]
+    do {
+      guard let found = try RegistryFiles.read(path, limit: Bounds.model) else {
+        throw OperatingError(.configuration, "there is no such file")
+      }
+      bytes = found
+    } catch let error as OperatingError {
+      throw OperatingError(
+        .configuration, "the model \(path) of the detector \(detector.name) cannot be read: \(error)")
+    }
+    let hash = SealedJSON.sha256(of: bytes)
+    // A version says which file scored and what it was given: another list of features makes another version of a file.
+    let plain = "onnx-\(hash.prefix(12))"
+    let planHash = SealedJSON.sha256(of: Array(detector.fingerprint.utf8))
+    let known = Set(try entries(of: detector.name).map(\.version))
+    for version in [plain, "\(plain)-\(planHash.prefix(12))"] {
+      if known.contains(version) {
+        let document = try document(of: version, of: detector.name)
+        if document.modelHash == hash, document.plan == detector.fingerprint { return version }
+        continue
+      }
+      let external = ModelDocument.External(
+        input: definition.input, output: definition.output, threads: definition.threads,
+        provider: definition.provider, features: detector.features.names)
+      let document = ModelDocument(
+        useCase: useCase, detector: detector.name, type: detector.definition.kind.name, version: version,
+        plan: detector.fingerprint, encoders: [:], external: external, modelHash: hash)
+      // Loaded before it is kept: what does not fit is refused with its own path.
+      _ = try ONNXScorer(
+        model: bytes, name: path, features: external.features,
+        options: ONNXSession.Options(
+          threads: external.threads, provider: external.provider, input: external.input, output: external.output))
+      let manifest = ModelManifest(
+        useCase: useCase, detector: detector.name, type: document.type, version: version, created: at.microseconds,
+        configuration: configuration, importedFrom: path)
+      try addUnlessThere(document, model: bytes, manifest: manifest)
+      return version
+    }
+    throw OperatingError(
+      .store,
+      "the versions \(plain) and \(plain)-\(planHash.prefix(12)) of the detector \(detector.name) do not hold the model "
+        + "that their names say. Remove \(try self.path(of: detector.name))/\(plain)-\(planHash.prefix(12))")
+  }
+
+  /// Another process may have imported the same file meanwhile.
+  private func addUnlessThere(_ document: ModelDocument, model: [UInt8], manifest: ModelManifest) throws {
+    do {
+      try add(document, model: model, manifest: manifest)
+    } catch let error as OperatingError {
+      guard let there = try? self.document(of: document.version, of: document.detector),
+        there.modelHash == document.modelHash, there.plan == document.plan
+      else { throw error }
+    }
+  }
+}

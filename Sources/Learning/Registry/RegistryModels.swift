@@ -1,0 +1,111 @@
+// The registry as a run sees it: which versions are champions now, looked up for every batch, and their models.
+
+public import Detection
+import Foundation
+public import Pipeline
+import Synchronization
+
+/// The champions of a use case's learned detectors, followed while other processes train and promote.
+public final class RegistryModels: ModelProvider {
+  /// A promotion is noticed within this time.
+  static let interval = Duration.milliseconds(500)
+
+  /// What tells one state of a file from another: a file that is replaced has another inode.
+  private struct FileState: Equatable {
+    var inode: UInt64
+    var seconds: Int
+    var nanoseconds: Int
+    var size: Int64
+  }
+
+  private struct State {
+    var lastLook: ContinuousClock.Instant?
+    var files: [String: FileState] = [:]
+    var champions: [String: String] = [:]
+  }
+
+  private let registry: ModelRegistry
+  private let detectors: [String: DetectorPlan]
+  private let clock: @Sendable () -> ContinuousClock.Instant
+  private let report: @Sendable (OperatingError) -> Void
+  private let state = Mutex(State())
+  private let loader: Loader
+
+  /// - Parameter report: told once of each champion file that cannot be read; what was known before stays.
+  public convenience init(
+    _ registry: ModelRegistry, plan: Plan, report: @escaping @Sendable (OperatingError) -> Void
+  ) {
+    self.init(registry, plan: plan, clock: { .now }, report: report)
+  }
+
+  init(
+    _ registry: ModelRegistry, plan: Plan, clock: @escaping @Sendable () -> ContinuousClock.Instant,
+    report: @escaping @Sendable (OperatingError) -> Void
+  ) {
+    self.registry = registry
+    self.clock = clock
+    self.report = report
+    detectors = Dictionary(uniqueKeysWithValues: plan.detectors.map { ($0.name, $0) })
+    loader = Loader(registry)
+  }
+
+  /// The champions by detector; detectors without one are left out. Looks at the files at most twice a second, and reads
+  /// only those that changed.
+  public func champions() -> [String: String] {
+    state.withLock { state in
+      let now = clock()
+      if let last = state.lastLook, now - last < Self.interval { return state.champions }
+      state.lastLook = now
+      for name in detectors.keys.sorted() { look(at: name, &state) }
+      return state.champions
+    }
+  }
+
+  private func look(at detector: String, _ state: inout State) {
+    do {
+      let found = Self.fileState(try registry.championPath(of: detector))
+      guard found != state.files[detector] else { return }
+      // First: a file that cannot be read is reported once and not looked at again until it changes.
+      state.files[detector] = found
+      state.champions[detector] = try registry.champion(of: detector)
+    } catch let error as OperatingError {
+      report(error)
+    } catch {
+      report(OperatingError(.store, "the champion of the detector \(detector) cannot be read: \(error)"))
+    }
+  }
+
+  private static func fileState(_ path: String) -> FileState? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    #if os(Linux)
+      let changed = status.st_mtim
+    #else
+      let changed = status.st_mtimespec
+    #endif
+    return FileState(
+      inode: UInt64(status.st_ino), seconds: changed.tv_sec, nanoseconds: changed.tv_nsec, size: Int64(status.st_size))
+  }
+
+  /// Reads a version on a thread of its own, one at a time, and checks that it fits the use case's detector.
+  public func load(_ version: String, of detector: String) async throws -> FittedModel {
+    guard let plan = detectors[detector] else {
+      throw OperatingError(.configuration, "the use case \(registry.useCase) has no detector \(detector)")
+    }
+    return try await loader.load(version, for: plan)
+  }
+
+  /// Reading is blocking and long: it keeps no thread from batches.
+  private actor Loader {
+    private let registry: ModelRegistry
+    private let thread = DedicatedThread(name: "pulse-models")
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    init(_ registry: ModelRegistry) { self.registry = registry }
+
+    func load(_ version: String, for plan: DetectorPlan) throws -> FittedModel {
+      try registry.load(version, for: plan)
+    }
+  }
+}

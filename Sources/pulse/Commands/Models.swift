@@ -1,0 +1,283 @@
+// `pulse models`: the fitted versions of a use case's detectors, which of them scores, and how to change that.
+
+import ArgumentParser
+import Connectors
+import Detection
+import Foundation
+import Learning
+import Pipeline
+
+struct Models: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List, compare, promote and remove the models of a use case.",
+    discussion: """
+      A model is a fitted version of one detector; the champion is the version that scores. A run on the same data \
+      directory goes on with a new champion, without a pause.
+
+        pulse models list redset --data data
+        pulse models diff redset outlier VERSION --data data
+        pulse models rollback redset outlier --data data
+      """,
+    subcommands: [
+      ModelsList.self, ModelsShow.self, ModelsDiff.self, ModelsPromote.self, ModelsRollback.self, ModelsPrune.self,
+    ])
+}
+
+/// What the commands of `pulse models` share.
+struct ModelsOptions: ParsableArguments {
+  @Argument(help: "The use case: a directory, or the name of one under UseCases/ or in the data directory.")
+  var useCase: String
+
+  @OptionGroup var place: PlaceOptions
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  /// The registry, with the directory it lies in.
+  func open() throws -> (registry: ModelRegistry, directory: DataDirectory) {
+    let path =
+      try place.config == nil ? place.data ?? place.configuration().store.path : place.configuration().store.path
+    let directory = DataDirectory(path: try PlaceOptions.required(path))
+    return (ModelRegistry(folder: directory.modelsPath, useCase: try name(in: directory)), directory)
+  }
+
+  /// The name of the use case: one that has models, or that of a use case that can be found.
+  private func name(in directory: DataDirectory) throws -> String {
+    let known = ((try? FileManager.default.contentsOfDirectory(atPath: directory.modelsPath)) ?? [])
+      .filter { !$0.hasPrefix(".") }.sorted()
+    if known.contains(useCase) { return useCase }
+    do {
+      return try UseCaseArgument.load(useCase).plan.useCase.name
+    } catch let error as UseCaseNotFound {
+      guard let near = nearest(to: useCase, among: known) else { throw error }
+      throw ValidationError(
+        "\(directory.modelsPath) has no use case `\(TextTable.cut(useCase, to: 60))`; did you mean `\(near)`? It has "
+          + known.joined(separator: ", "))
+    }
+  }
+}
+
+/// Names that a person gives, checked against those there are.
+enum ModelNames {
+  /// - Throws: `ValidationError` with the nearest name.
+  static func check(detector: String, in registry: ModelRegistry) throws {
+    try check(
+      detector, among: try registry.detectors(), "\(registry.useCase) has no models of a detector",
+      none: "`pulse train` makes them")
+  }
+
+  static func check(version: String, of detector: String, in registry: ModelRegistry) throws {
+    try check(detector: detector, in: registry)
+    let versions = try registry.entries(of: detector).map(\.version)
+    try check(version, among: versions, "the detector \(detector) has no version", none: "`pulse train` makes one")
+  }
+
+  private static func check(_ name: String, among known: [String], _ what: String, none: String) throws {
+    if known.contains(name) { return }
+    let near = nearest(to: name, among: known).map { "; did you mean `\($0)`?" } ?? "."
+    let list = known.suffix(20).joined(separator: ", ") + (known.count > 20 ? ", …" : "")
+    throw ValidationError(
+      "\(what) `\(TextTable.cut(name, to: 60))`\(near) " + (known.isEmpty ? "It has none: \(none)" : "It has \(list)"))
+  }
+
+  /// The version named, or the champion.
+  static func versionOrChampion(_ version: String?, of detector: String, in registry: ModelRegistry) throws -> String {
+    if let version {
+      try check(version: version, of: detector, in: registry)
+      return version
+    }
+    try check(detector: detector, in: registry)
+    guard let champion = try registry.champion(of: detector) else {
+      throw ValidationError("the detector \(detector) has no champion: name a version")
+    }
+    return champion
+  }
+}
+
+/// JSON as `pulse models` prints it: numbers that are none as words.
+enum ModelsJSON {
+  static func text(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
+  }
+}
+
+extension ModelFact.Value: Encodable {
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .number(let number): try container.encode(number)
+    case .text(let text): try container.encode(text)
+    }
+  }
+
+  /// As a person reads it.
+  var shown: String {
+    switch self {
+    case .text(let text): text
+    case .number(let number):
+      if let whole = Int(exactly: number), whole.magnitude < 1 << 53 { whole.grouped } else { "\(number)" }
+    }
+  }
+}
+
+struct ModelsList: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the versions of each detector, oldest first.",
+    discussion: "Example: pulse models list redset --data data")
+
+  @OptionGroup var options: ModelsOptions
+
+  @Option(help: "Only this detector.")
+  var detector: String?
+
+  /// A version as `--json` prints it.
+  struct Listed: Encodable {
+    var detector: String
+    var version: String
+    var champion: Bool
+    var manifest: ModelManifest?
+    var error: String?
+  }
+
+  func run() throws {
+    let (registry, _) = try options.open()
+    if let detector { try ModelNames.check(detector: detector, in: registry) }
+    let detectors = try detector.map { [$0] } ?? registry.detectors()
+    var listed: [Listed] = []
+    for detector in detectors {
+      let champion = try registry.champion(of: detector)
+      for entry in try registry.entries(of: detector) {
+        var row = Listed(detector: detector, version: entry.version, champion: entry.version == champion)
+        switch entry.manifest {
+        case .success(let manifest): row.manifest = manifest
+        case .failure(let error): row.error = error.description
+        }
+        listed.append(row)
+      }
+    }
+    if options.json { return Terminal.print(try ModelsJSON.text(listed)) }
+    if listed.isEmpty { return Terminal.print("\(registry.useCase) has no models yet: `pulse train` makes them.") }
+    var table = TextTable([
+      ("detector", .left), ("version", .whole), ("champion", .left), ("created", .whole), ("rows", .right),
+      ("gate", .left),
+    ])
+    for row in listed {
+      let gate = row.manifest?.gate.map { $0.passed ? "passed" : Self.failures($0) }
+      table.add([
+        row.detector, row.version, row.champion ? "yes" : "",
+        row.manifest.map { Timestamp.formatWithinRange($0.created) } ?? "", row.manifest?.rows.train.grouped ?? "",
+        gate ?? row.error ?? row.manifest?.importedFrom.map { "imported from \($0)" } ?? "",
+      ])
+    }
+    Terminal.print(table)
+  }
+
+  private static func failures(_ gate: GateReport) -> String {
+    "not passed: " + gate.checks.filter { !$0.passed }.map(\.message).joined(separator: "; ")
+  }
+}
+
+struct ModelsShow: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show what is on record about a version, the champion unless named.",
+    discussion: "Example: pulse models show redset outlier --data data")
+
+  @OptionGroup var options: ModelsOptions
+
+  @Argument(help: "The detector.")
+  var detector: String
+
+  @Argument(help: "The version (default: the champion).")
+  var version: String?
+
+  private struct Shown: Encodable {
+    var champion: Bool
+    var manifest: ModelManifest
+    var facts: [String: ModelFact.Value]
+    var history: [ChampionRecord.Change]
+  }
+
+  func run() throws {
+    let (registry, _) = try options.open()
+    let version = try ModelNames.versionOrChampion(version, of: detector, in: registry)
+    let facts = try registry.facts(of: version, of: detector)
+    let record = try registry.championRecord(of: detector)
+    if options.json {
+      let shown = Shown(
+        champion: record?.version == version, manifest: try registry.manifest(of: version, of: detector),
+        facts: Dictionary(uniqueKeysWithValues: facts.map { ($0.name, $0.value) }), history: record?.history ?? [])
+      return Terminal.print(try ModelsJSON.text(shown))
+    }
+    Terminal.print("\(registry.useCase)  \(detector)  \(version)" + (record?.version == version ? "  (champion)" : ""))
+    var table = TextTable([("what", .left), ("value", .left)])
+    for fact in facts { table.add([fact.name, fact.value.shown]) }
+    Terminal.print(table)
+    guard let history = record?.history, !history.isEmpty else { return }
+    var changes = TextTable([("champion since", .whole), ("version", .whole), ("reason", .left)])
+    for change in history.suffix(10).reversed() {
+      changes.add([Timestamp.formatWithinRange(change.at), change.version, change.reason])
+    }
+    Terminal.print(changes)
+  }
+}
+
+struct ModelsDiff: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "diff",
+    abstract: "Show what differs between two versions, the champion being the second unless named.",
+    discussion: "Example: pulse models diff redset outlier VERSION --data data")
+
+  @OptionGroup var options: ModelsOptions
+
+  @Argument(help: "The detector.")
+  var detector: String
+
+  @Argument(help: "The one version.")
+  var first: String
+
+  @Argument(help: "The other one (default: the champion).")
+  var second: String?
+
+  private struct Difference: Encodable {
+    var what: String
+    var first: ModelFact.Value?
+    var second: ModelFact.Value?
+  }
+
+  private struct Differences: Encodable {
+    var first: String
+    var second: String
+    var differences: [Difference]
+  }
+
+  func run() throws {
+    let (registry, _) = try options.open()
+    try ModelNames.check(version: first, of: detector, in: registry)
+    let second = try ModelNames.versionOrChampion(second, of: detector, in: registry)
+    let (one, other) = (
+      try registry.facts(of: first, of: detector), try registry.facts(of: second, of: detector)
+    )
+    let values = Dictionary(uniqueKeysWithValues: other.map { ($0.name, $0.value) })
+    let names = Set(one.map(\.name))
+    var differences = one.filter { values[$0.name] != $0.value }.map {
+      Difference(what: $0.name, first: $0.value, second: values[$0.name])
+    }
+    differences += other.filter { !names.contains($0.name) }.map {
+      Difference(what: $0.name, first: nil, second: $0.value)
+    }
+    if options.json {
+      let whole = Differences(first: first, second: second, differences: differences)
+      return Terminal.print(try ModelsJSON.text(whole))
+    }
+    if differences.isEmpty { return Terminal.print("\(first) and \(second) do not differ.") }
+    var table = TextTable([("what", .left), (first, .left), (second, .left)])
+    for difference in differences {
+      table.add([difference.what, difference.first?.shown ?? "none", difference.second?.shown ?? "none"])
+    }
+    Terminal.print(table)
+  }
+}

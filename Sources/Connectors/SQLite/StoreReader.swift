@@ -109,7 +109,7 @@ public final class StoreReader: Sendable {
       var windows = try fetch("SELECT DISTINCT window FROM window_parts")
       for text in try fetch("SELECT DISTINCT text FROM configurations") {
         guard case .success(let useCase) = UseCaseReader.read(text) else { continue }
-        detectors.formUnion(useCase.rules.map(\.name))
+        detectors.formUnion(useCase.rules.map(\.name) + useCase.detectors.map(\.name))
         windows.formUnion(useCase.windows.map(\.name))
       }
       return (detectors.sorted(), windows.sorted())
@@ -199,10 +199,16 @@ extension StoreReader {
   /// Calls `body` with one anomaly after another, newest event time first: any number takes the memory of one.
   public func forEachAnomaly(_ filter: ResultFilter, _ body: (StoredAnomaly) throws -> Void) throws {
     let (condition, arguments) = filter.sql(time: "event_time", name: "detector", key: "key", severity: "severity")
-    try forEachRow(
-      of: "anomalies", condition, arguments,
-      order: "event_time DESC, use_case, source, partition, segment DESC, offset DESC, detector \(filter.limitSQL)"
-    ) { row in
+    try forEachAnomaly(
+      condition, arguments,
+      order: "event_time DESC, use_case, source, partition, segment DESC, offset DESC, detector \(filter.limitSQL)",
+      body)
+  }
+
+  func forEachAnomaly(
+    _ condition: String, _ arguments: StatementArguments, order: String, _ body: (StoredAnomaly) throws -> Void
+  ) throws {
+    try forEachRow(of: "anomalies", condition, arguments, order: order) { row in
       let partition = PartitionID(source: row["source"], number: row["partition"])
       let position = Position(segment: row["segment"], offset: row["offset"], row: row["row"])
       let anomaly = Anomaly(

@@ -127,4 +127,16 @@ public struct Schema: Sendable, Hashable {
 
   /// The index of the field with this name.
   public func index(of name: String) -> Int? { fields.firstIndex { $0.name == name } }
+
+  /// The schema of events as `EventRenderer` writes them: times are text, and values, which were checked before, are
+  /// taken as they are.
+  public var rendered: Schema {
+    let fields = fields.enumerated().map { index, field in
+      var type = field.type
+      if case .timestamp = type { type = .timestamp(.rfc3339) }
+      return Field(
+        name: field.name, path: field.path, type: type, required: index == timeField, knownAt: field.knownAt)
+    }
+    return Schema(fields: fields, timeField: timeField, keyField: keyField, maxEventBytes: maxEventBytes)
+  }
 }

@@ -58,6 +58,9 @@ struct Train: ParsableCommand {
   }
 
   func run() throws {
+    // A run that starts a training has its own ways with these, and a child inherits them.
+    signal(SIGTERM, SIG_DFL)
+    signal(SIGINT, SIG_DFL)
     Self.giveWay(completely: background)
     let useCase = try UseCaseArgument.load(useCase)
     let directory = DataDirectory(path: try PlaceOptions.required(try place.configuration().store.path))

@@ -1,0 +1,40 @@
+// One stored anomaly, and the use case that it was found under.
+
+import Detection
+import GRDB
+import Pipeline
+
+extension StoreReader {
+  /// A stored anomaly with the text of the configuration in force at its position; nil where there is none of this id.
+  public func anomaly(id: String) throws -> (anomaly: StoredAnomaly, configuration: String)? {
+    // Use cases and sources may have dots in their names, detectors have none: the end of an id is unambiguous.
+    guard let match = id.wholeMatch(of: /(.+)\.([0-9]{1,9})\.([0-9]{1,9})-([0-9]{1,18})\.([^.]+)/),
+      let partition = Int64(match.2), let segment = Int64(match.3), let offset = Int64(match.4)
+    else { return nil }
+    let (detector, place) = (String(match.5), String(match.1))
+    let owner = try read { database in
+      try Row.fetchAll(database, sql: "SELECT DISTINCT use_case, source FROM partitions").first { row in
+        "\(row["use_case"] as String).\(row["source"] as String)" == place
+      }.map { (useCase: $0["use_case"] as String, source: $0["source"] as String) }
+    }
+    guard let owner else { return nil }
+    var found: StoredAnomaly?
+    let key: StatementArguments = [owner.useCase, owner.source, partition, segment, offset, detector]
+    try forEachAnomaly(
+      "WHERE use_case = ? AND source = ? AND partition = ? AND segment = ? AND offset = ? AND detector = ?", key,
+      order: "rowid"
+    ) { found = $0 }
+    guard let found else { return nil }
+    let text = try read { database in
+      try String.fetchOne(
+        database,
+        sql: """
+          SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
+          WHERE a.use_case = ? AND a.source = ? AND a.partition = ? AND a.kind = 'configuration'
+            AND (a.segment, a.offset) <= (?, ?)
+          ORDER BY a.sequence DESC LIMIT 1
+          """, arguments: [owner.useCase, owner.source, partition, segment, offset])
+    }
+    return text.map { (found, $0) }
+  }
+}

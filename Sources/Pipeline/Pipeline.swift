@@ -1,5 +1,5 @@
-// The life of a batch, from a source to the store: poll, decode, features, detect, windows, write, checkpoint,
-// acknowledge. The stateless stages run on any worker; tickets put their results back in the order of the partition;
+// The life of a batch, from a source to the store: poll, choose models, decode, features, detect, windows, write,
+// checkpoint, acknowledge. The stateless stages run on any worker; tickets put their results back in the order of the partition;
 // one lane per partition does the stateful rest. See ARCHITECTURE.md, "The life of a batch".
 
 public import Detection
@@ -9,7 +9,8 @@ public import Logging
 public final class Pipeline: Sendable {
   /// A batch on its way to a worker.
   private struct Work: Sendable {
-    var raw: RawBatch
+    /// The batch; several pieces where a model takes over inside it.
+    var pieces: [ScoredPiece]
     var ticket: UInt64
     var lane: Lane
   }
@@ -19,23 +20,30 @@ public final class Pipeline: Sendable {
   private let source: any Source
   private let store: any Store
   private let history: HistoryWriter
+  private let models: (any ModelProvider)?
   private let options: Options
+  private let logger: Logger
   /// What the run has done so far.
   public let progress: RunProgress
 
-  /// - Parameter version: identifies the plan's configuration in the activation log.
+  /// - Parameters:
+  ///   - version: identifies the plan's configuration in the activation log.
+  ///   - models: where models of the plan's learned detectors come from; without it they are silent.
   public init(
     plan: Plan, version: ConfigurationVersion, source: any Source, store: any Store, encoder: any HistoryEncoder,
-    options: Options, logger: Logger
+    models: (any ModelProvider)? = nil, options: Options, logger: Logger
   ) {
     activator = Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger)
     self.plan = plan
     self.source = source
     self.store = store
     history = HistoryWriter(encoder: encoder)
+    self.models = models
     self.options = options
+    self.logger = logger
     progress = RunProgress(
       metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
+    for detector in plan.detectors { progress.noteActivations(0, of: detector.name) }
   }
 
   /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws
@@ -51,12 +59,15 @@ public final class Pipeline: Sendable {
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
       for (partition, snapshot) in snapshots { _ = start(partition, snapshot, lanes, work, &group) }
+      let schedule = modelSchedule(resuming: snapshots)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
+          let pieces = try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
           let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
-          await work.send(Work(raw: raw, ticket: lane.nextTicket(), lane: lane))
+          await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane))
         }
       } catch { failure = error }
+      schedule?.close()
       work.finish()
       lanes.finish()
       while !lanes.areDone { await group.next() }
@@ -70,14 +81,25 @@ public final class Pipeline: Sendable {
   /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
   public func stop() { source.stop() }
 
-  /// Worker: decode, features, checks, classification and stateless rules.
+  /// Decides which models score what; nil where nothing is learned.
+  private func modelSchedule(resuming snapshots: [PartitionID: PartitionSnapshot]) -> ModelSchedule? {
+    guard !plan.detectors.isEmpty else { return nil }
+    return ModelSchedule(
+      plan, provider: models, store: store, resumed: snapshots.mapValues(\.position), logger: logger,
+      noteActivation: { [progress] in progress.noteActivations(1, of: $0) })
+  }
+
+  /// Worker: decode, features, checks, classification, stateless rules and models.
   private func transform(_ work: WorkQueue<Work>) async {
     let decoder = Decoder(schema: plan.schema)
     while let item = await work.receive() {
-      let staged = plan.derive(decoder.decode(item.raw), from: item.raw)
-      let (raw, records) = (item.raw, item.raw.count + item.raw.oversized.count)
-      item.lane.queue.submit(
-        StagedWork(staged: staged, records: records, bytes: raw.byteCount, next: raw.next), ticket: item.ticket)
+      let staged = item.pieces.map { piece in
+        let (raw, models) = (piece.raw, piece.models)
+        return StagedWork(
+          staged: plan.derive(decoder.decode(raw), from: raw, models: models), models: models,
+          records: raw.count + raw.oversized.count, bytes: raw.byteCount, next: raw.next)
+      }
+      item.lane.queue.submit(staged, ticket: item.ticket)
     }
   }
 
@@ -119,10 +141,10 @@ public final class Pipeline: Sendable {
   ) async throws {
     while true {
       switch await lane.queue.next() {
-      case .element(let item):
-        let results = try processor.process(item, now: .now)
+      case .element(let pieces):
+        let results = try processor.process(pieces, now: .now)
         work.release()
-        progress.update(processor, bytes: item.bytes, waiting: work.depth)
+        progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: work.depth)
         try await commits.write(results, of: &processor)
       case .tick: try await commits.checkpointIfDue(&processor)
       case .end: return try await commits.finish(&processor)

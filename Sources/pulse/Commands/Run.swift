@@ -4,6 +4,7 @@ import ArgumentParser
 import Connectors
 import Detection
 import Foundation
+import Learning
 import Logging
 import Pipeline
 import ServiceLifecycle
@@ -72,6 +73,12 @@ struct Run: AsyncParsableCommand {
 
   @Option(help: "Compression of history: lz4, zstd or none (default: lz4).")
   var codec: RuntimeConfiguration.History.Codec?
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: ArgumentHelp(
+      "Train models on the use case's schedule (default: yes where events come as they happen, no for a replay)."))
+  var train: Bool?
 
   @OptionGroup(title: "Simulator") var simulation: SimulationOptions
 
@@ -154,11 +161,6 @@ struct Run: AsyncParsableCommand {
     let logger = Logs.bootstrap(configuration.logLevel)
     let useCase = try UseCaseArgument.load(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
-    if !plan.detectors.isEmpty {
-      let names = plan.detectors.map(\.name).joined(separator: ", ")
-      logger.info(
-        "learned detectors find nothing: this version cannot train them yet", metadata: ["detectors": "\(names)"])
-    }
     let directory = DataDirectory(path: data)
     let store = try SQLiteStore(in: directory)
     let source = try await makeSource(configuration, useCase, store: store)
@@ -167,16 +169,24 @@ struct Run: AsyncParsableCommand {
       try await source.check()
       try await store.reset(useCase: plan.useCase.name)
     }
+    let models = try Self.models(useCase, directory, logger: logger)
     let pipeline = Pipeline(
       plan: plan, version: useCase.version, source: source, store: store,
       encoder: ArrowHistory(
         in: directory, useCase: plan.useCase.name, codec: Self.codec(configuration.history.codec)),
+      models: models,
       options: Pipeline.Options(
         workers: configuration.workers ?? ProcessInfo.processInfo.activeProcessorCount,
         checkpointInterval: .microseconds(configuration.checkpointInterval)),
       logger: logger)
     let start = ContinuousClock.now
-    let wasStopped = try await supervise(pipeline, logger: logger)
+    var scheduler: TrainingScheduler?
+    if train ?? Self.isLive(configuration.source, simulation), !plan.detectors.isEmpty {
+      scheduler = TrainingScheduler(
+        useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
+        logger: logger)
+    }
+    let wasStopped = try await supervise(pipeline, scheduler, logger: logger)
     if quiet { return }
     let summary = try RunSummary(
       progress: pipeline.progress.snapshot, duration: ContinuousClock.now - start, plan: plan, data: data,
@@ -184,10 +194,43 @@ struct Run: AsyncParsableCommand {
     Terminal.print(json ? summary.json : summary.text(width: Terminal.width(of: STDOUT_FILENO)))
   }
 
+  /// The models of the use case's detectors, those that the user brought among them; nil where it has no detectors.
+  private static func models(
+    _ useCase: LoadedUseCase, _ directory: DataDirectory, logger: Logger
+  ) throws -> RegistryModels? {
+    let plan = useCase.plan
+    if plan.detectors.isEmpty { return nil }
+    let registry = ModelRegistry(folder: directory.modelsPath, useCase: plan.useCase.name)
+    try registry.importModels(
+      of: plan, from: useCase.location.directory, configuration: useCase.version.identifier, at: .now)
+    let models = RegistryModels(registry, plan: plan) { logger.error("\($0.description)") }
+    let known = models.champions()
+    let missing = plan.detectors.map(\.name).filter { known[$0] == nil }
+    if !missing.isEmpty {
+      logger.notice(
+        "detectors without a model find nothing until one is trained: pulse train \(plan.useCase.name) --data \(directory.path)",
+        metadata: ["detectors": "\(missing.joined(separator: ", "))"])
+    }
+    return models
+  }
+
+  /// Whether events come as they happen. What is only replayed is over before a training would be, and its results
+  /// would depend on when that ended.
+  private static func isLive(_ source: RuntimeConfiguration.Source, _ simulation: SimulationOptions) -> Bool {
+    switch source.kind {
+    case .files: source.follow
+    case .stdin: true
+    case .simulator: simulation.speedup > 0
+    }
+  }
+
   /// Runs the pipeline as a service: a signal stops the source, and everything read is finished.
   /// - Returns: whether it was stopped.
-  private func supervise(_ pipeline: Pipeline, logger: Logger) async throws -> Bool {
-    let service = PipelineService(pipeline: pipeline, report: quiet ? nil : ProgressReport(pipeline.progress))
+  private func supervise(
+    _ pipeline: Pipeline, _ scheduler: TrainingScheduler?, logger: Logger
+  ) async throws -> Bool {
+    let service = PipelineService(
+      pipeline: pipeline, report: quiet ? nil : ProgressReport(pipeline.progress), scheduler: scheduler)
     var quietLogger = logger
     quietLogger.logLevel = .error
     let group = ServiceGroup(
@@ -252,12 +295,14 @@ struct Run: AsyncParsableCommand {
 private final class PipelineService: Service {
   private let pipeline: Pipeline
   private let report: ProgressReport?
+  private let scheduler: TrainingScheduler?
   /// Whether the run was told to stop while it went on.
   private let stopped = Mutex(false)
 
-  init(pipeline: Pipeline, report: ProgressReport?) {
+  init(pipeline: Pipeline, report: ProgressReport?, scheduler: TrainingScheduler?) {
     self.pipeline = pipeline
     self.report = report
+    self.scheduler = scheduler
   }
 
   var wasStopped: Bool { stopped.withLock { $0 } }
@@ -266,6 +311,7 @@ private final class PipelineService: Service {
     try await withGracefulShutdownHandler {
       try await withThrowingTaskGroup(of: Void.self) { group in
         if let report = self.report { group.addTask { await report.run() } }
+        if let scheduler = self.scheduler { group.addTask { await scheduler.run() } }
         defer { group.cancelAll() }
         try await self.pipeline.run()
       }

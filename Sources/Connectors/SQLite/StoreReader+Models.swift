@@ -1,6 +1,6 @@
 // Which fitted models a store still speaks of, so that they are kept.
 
-public import Detection
+import Detection
 import GRDB
 import Pipeline
 

@@ -134,7 +134,7 @@ struct ModelImportTests {
   func refusals() throws {
     let classifier = "models/scikit_classifier.onnx"
     for (model, more, features, words) in [
-      (classifier, ", output: score", "a, b, c, d", "has no output 'score'; it has: 'label' int64 [any]"),
+      (classifier, ", output: score", "a, b, c, d", "has no output 'score'; it has: 'label' int64"),
       (classifier, ", input: Y", "a, b, c, d", "has no input 'Y'; it has: 'X' float [any, 4]"),
       (classifier, "", "a, b, c", "for the 3 features of the detector"),
       (classifier, ", provider: CUDA", "a, b, c, d", "it has: cpu"),

@@ -6,9 +6,18 @@ import Pipeline
 
 /// One thing there is to say about a version.
 public struct ModelFact: Sendable, Hashable {
-  public enum Value: Sendable, Hashable {
+  public enum Value: Encodable, Sendable, Hashable {
     case number(Double)
     case text(String)
+
+    /// A number or a string.
+    public func encode(to encoder: any Encoder) throws {
+      var container = encoder.singleValueContainer()
+      switch self {
+      case .number(let number): try container.encode(number)
+      case .text(let text): try container.encode(text)
+      }
+    }
   }
 
   public var name: String

@@ -105,15 +105,7 @@ enum ModelsJSON {
   }
 }
 
-extension ModelFact.Value: Encodable {
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    switch self {
-    case .number(let number): try container.encode(number)
-    case .text(let text): try container.encode(text)
-    }
-  }
-
+extension ModelFact.Value {
   /// As a person reads it.
   var shown: String {
     switch self {

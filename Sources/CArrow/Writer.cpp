@@ -137,29 +137,33 @@ Status write_parquet(const std::shared_ptr<arrow::RecordBatch>& batch,
                                     properties.build(), arrow_properties.build());
 }
 
-}  // namespace
-
-CArrowCode carrow_write_file(const char* path, ArrowSchema* schema, ArrowArray* batch,
-                             const CArrowWriteOptions* options, CArrowError* error) {
+// Writes a batch to a new file, which stays only where `write` has succeeded.
+template <typename Write>
+CArrowCode write_new_file(const char* path, ArrowSchema* schema, ArrowArray* batch, const CArrowWriteOptions* options,
+                          CArrowError* error, Write write) {
   const Consumed consumed{schema, batch};
   return carrow::guarded(error, [&]() -> Status {
     ARROW_ASSIGN_OR_RAISE(const auto imported, import_batch(schema, batch, *options));
     NewFile file(path);
     ARROW_ASSIGN_OR_RAISE(const auto sink, file.open());
-    ARROW_RETURN_NOT_OK(write_ipc(imported, sink.get(), *options));
+    ARROW_RETURN_NOT_OK(write(imported, sink));
     return file.finish();
+  });
+}
+
+}  // namespace
+
+CArrowCode carrow_write_file(const char* path, ArrowSchema* schema, ArrowArray* batch,
+                             const CArrowWriteOptions* options, CArrowError* error) {
+  return write_new_file(path, schema, batch, options, error, [&](const auto& imported, const auto& sink) {
+    return write_ipc(imported, sink.get(), *options);
   });
 }
 
 CArrowCode carrow_write_parquet(const char* path, ArrowSchema* schema, ArrowArray* batch,
                                 const CArrowWriteOptions* options, CArrowError* error) {
-  const Consumed consumed{schema, batch};
-  return carrow::guarded(error, [&]() -> Status {
-    ARROW_ASSIGN_OR_RAISE(const auto imported, import_batch(schema, batch, *options));
-    NewFile file(path);
-    ARROW_ASSIGN_OR_RAISE(const auto sink, file.open());
-    ARROW_RETURN_NOT_OK(write_parquet(imported, sink, *options));
-    return file.finish();
+  return write_new_file(path, schema, batch, options, error, [&](const auto& imported, const auto& sink) {
+    return write_parquet(imported, sink, *options);
   });
 }
 

@@ -139,11 +139,11 @@ struct HistoryBuffer {
     let weights = RowWeights(columns)
     var start = 0
     while start < eventTimes.count {
-      let number = Self.dayNumber(of: eventTimes[start])
+      let number = Timestamp.dayNumber(of: eventTimes[start])
       let room = min(Limits.shardRows - (days[number]?.count ?? 0), maxWaiting - waitingRows)
       let limit = min(eventTimes.count, start + room)
       var end = start + 1
-      while end < limit, Self.dayNumber(of: eventTimes[end]) == number { end += 1 }
+      while end < limit, Timestamp.dayNumber(of: eventTimes[end]) == number { end += 1 }
       let bytes: Int
       (end, bytes) = weights.run(of: start..<end, reaching: maxBytes - waitingBytes)
       runs[number, default: []].append(start..<end)
@@ -264,12 +264,7 @@ struct HistoryBuffer {
 
   private static func number(of day: String) throws(CodingError) -> Int64 {
     guard let time = Timestamp.parse(day + "T00:00:00Z") else { throw CodingError("'\(day)' is not a day of history") }
-    return dayNumber(of: time)
-  }
-
-  private static func dayNumber(of time: Int64) -> Int64 {
-    let day = Timestamp.microsecondsPerDay
-    return time >= 0 ? time / day : (time + 1) / day - 1
+    return Timestamp.dayNumber(of: time)
   }
 
   private static func concatenate(

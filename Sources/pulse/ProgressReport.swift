@@ -48,11 +48,11 @@ struct ProgressReport: Sendable {
     }
     for count in (0...min(5, classes.count)).reversed() {
       let text = line(classes: count, dropping: 0)
-      if text.count <= width { return text }
+      if text.columns <= width { return text }
     }
     for dropped in 1...4 {
       let text = line(classes: 0, dropping: dropped)
-      if text.count <= width || dropped == 4 { return String(text.prefix(max(0, width))) }
+      if text.columns <= width || dropped == 4 { return String(text.prefix(columns: width)) }
     }
     return ""
   }

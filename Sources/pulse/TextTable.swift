@@ -9,7 +9,7 @@ struct TextTable {
     case whole
   }
 
-  /// Characters of a cell that are shown at most; the last column, which holds sentences, may have more.
+  /// Columns of a cell that are shown at most; the last column, which holds sentences, may have more.
   private static let cellLimit = 100
   private static let lastCellLimit = 300
   /// What a cell and a sentence keep however narrow the terminal is.
@@ -34,14 +34,14 @@ struct TextTable {
       })
   }
 
-  /// The text, or its beginning and `…`, in `limit` characters at most, however many marks a character has.
+  /// The text, or its beginning and `…`, in `limit` columns at most, however many marks a character has.
   static func cut(_ text: String, to limit: Int) -> String {
     // Scalars first: characters are found by looking at all that belongs to them, and one may be a megabyte.
     let scalars = text.unicodeScalars.prefix(4 * limit + 1)
     let isShort = scalars.endIndex == text.unicodeScalars.endIndex
     let beginning = isShort ? text : String(scalars.dropLast())
-    if isShort && beginning.count <= limit { return text }
-    return String(beginning.prefix(max(0, limit - 1))) + "…"
+    if isShort && beginning.columns <= limit { return text }
+    return beginning.prefix(columns: limit - 1) + "…"
   }
 
   private static func escape(_ cell: String) -> String {
@@ -61,7 +61,7 @@ struct TextTable {
       var line = " "
       for (column, cell) in row.enumerated() {
         let cell = Self.cut(cell, to: widths[column])
-        let padding = String(repeating: " ", count: widths[column] - cell.count)
+        let padding = String(repeating: " ", count: widths[column] - cell.columns)
         line += " " + (alignments[column] == .right ? padding + cell : cell + padding) + " "
       }
       while line.last == " " { line.removeLast() }
@@ -70,7 +70,7 @@ struct TextTable {
   }
 
   private func widths(within width: Int?) -> [Int] {
-    let widths = alignments.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    let widths = alignments.indices.map { column in rows.map { $0[column].columns }.max() ?? 0 }
     guard let width, width > 0 else { return widths }
     // A row that cannot be had in one line may as well fill two.
     for lines in 1... {
@@ -83,7 +83,7 @@ struct TextTable {
   /// Columns of a line, with the blanks around its cells.
   private static func total(_ widths: [Int]) -> Int { widths.reduce(0) { $0 + $1 + 2 } }
 
-  /// The widths when those with most to give have given way, one character at a time, as far as they can.
+  /// The widths when those with most to give have given way, one column at a time, as far as they can.
   private func narrowed(_ widths: [Int], to width: Int) -> [Int] {
     var widths = widths
     let last = widths.count - 1

@@ -65,6 +65,8 @@ import Testing
       ])
     #expect(problems("source: {name: a}") == ["1:16 `source.name` does not apply to this source"])
     #expect(problems("checkpoint: {interval: 2h}") == ["1:24 `checkpoint.interval` is too long"])
+    #expect(problems("checkpoint: {interval: 9ms}") == ["1:24 `checkpoint.interval` is too short"])
+    #expect(problems("checkpoint: {interval: 10ms}").isEmpty && problems("checkpoint: {interval: 1h}").isEmpty)
     #expect(problems("source: {csv_delimiter: x}") == ["1:25 `source.csv_delimiter` is not known"])
     #expect(problems("workers: 257") == ["1:10 `workers` is not in range"])
     // Paths in the environment stand for the source that the file names.

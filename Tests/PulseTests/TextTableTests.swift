@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import struct pulse.TextTable
+@testable import pulse
 
 @Suite("Tables")
 struct TextTableTests {
@@ -36,5 +36,30 @@ struct TextTableTests {
     #expect(lines[2].contains(String(repeating: "d", count: 99) + "…"))
     #expect(lines[3].contains("a\\u{1b}[2J") && lines[3].contains("b\\u{a}c"))
     #expect(lines.allSatisfy { $0.unicodeScalars.count < 1200 })
+  }
+
+  @Test(
+    "wide characters take two columns",
+    arguments: [
+      ("", 0), ("abc", 3), ("né", 2), ("e\u{301}", 1), ("漢字", 4), ("한국", 4), ("\u{1112}\u{1161}\u{11AB}", 2),
+      ("カナ", 4), ("ｶﾅ", 2), ("Ａ１", 4), ("「」", 4), ("😀", 2), ("👩‍👩‍👧", 2), ("🇯🇵", 2), ("❤", 1), ("❤\u{FE0F}", 2),
+      ("→…", 2), ("𠀀", 2), ("Ж", 1),
+    ])
+  func columns(_ text: String, _ expected: Int) { #expect(text.columns == expected) }
+
+  @Test("columns of a table stay aligned under wide characters, and what is cut does not go beyond its limit")
+  func wideCells() {
+    var table = TextTable([("name", .left), ("count", .right), ("note", .left)])
+    table.add(["漢字", "1", "x"])
+    table.add(["abcde", "22", "漢"])
+    #expect(
+      table.text(width: nil) == """
+          name   count  note
+          漢字       1  x
+          abcde     22  漢
+        """)
+    #expect(TextTable.cut("漢字漢字", to: 8) == "漢字漢字")
+    #expect(TextTable.cut("漢字漢字", to: 7) == "漢字漢…")
+    #expect(TextTable.cut("漢字漢字", to: 6) == "漢字…")
   }
 }

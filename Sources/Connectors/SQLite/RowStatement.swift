@@ -10,8 +10,12 @@ import GRDBSQLite
 struct RowStatement {
   private let statement: Statement
   private let database: Database
-  private var bytes: [UInt8] = []
+  /// Texts and blobs of the row, behind one byte that belongs to none of them: an empty text needs an address as well,
+  /// because SQLite takes a missing one for NULL.
+  private var bytes: [UInt8] = [0]
   private var pieces: [(index: Int32, range: Range<Int>, isText: Bool)] = []
+  /// Why a value of the row could not be bound, the first time.
+  private var failure: DatabaseError?
 
   /// - Throws: `DatabaseError` where the SQL is wrong.
   init(_ sql: String, in database: Database) throws {
@@ -19,8 +23,11 @@ struct RowStatement {
     self.database = database
   }
 
-  /// Binds an integer to the parameter `index`, from 1.
-  func bind(_ value: Int64, at index: Int32) { sqlite3_bind_int64(statement.sqliteStatement, index, value) }
+  /// Binds an integer to the parameter `index`, from 1. What cannot be bound is thrown by `execute`, here and below.
+  mutating func bind(_ value: Int64, at index: Int32) {
+    let code = sqlite3_bind_int64(statement.sqliteStatement, index, value)
+    if code != SQLITE_OK, failure == nil { failure = reason(of: code) }
+  }
 
   /// Binds the text that `write` appends as UTF-8.
   mutating func bindText(at index: Int32, _ write: (inout [UInt8]) -> Void) { append(index, isText: true, write) }
@@ -36,36 +43,42 @@ struct RowStatement {
   }
 
   /// Executes the statement with what was bound and forgets the row.
-  /// - Throws: `DatabaseError`.
+  /// - Throws: `DatabaseError`, also where a value could not be bound: the statement is not executed then.
   mutating func execute() throws {
+    defer {
+      bytes.removeSubrange(1...)
+      pieces.removeAll(keepingCapacity: true)
+      failure = nil
+    }
     let handle = statement.sqliteStatement
     // SAFETY: SQLite is told that the bytes stay where they are (a nil destructor). They do until the bindings are
-    // cleared, which is before the buffer is given back. The ranges were made from the buffer's own counts; where it has
-    // no address, every range is empty and nothing is read.
-    let code = bytes.withUnsafeBufferPointer { bytes -> Int32 in
+    // cleared, which is before the buffer is given back. The ranges were made from the buffer's own counts, and its first
+    // byte gives it an address.
+    let error = bytes.withUnsafeBytes { bytes -> DatabaseError? in
+      defer {
+        sqlite3_reset(handle)
+        sqlite3_clear_bindings(handle)
+      }
+      if let failure { return failure }
       for (index, range, isText) in pieces {
-        let start = bytes.baseAddress.map { UnsafeRawPointer($0 + range.lowerBound) }
-        if range.isEmpty && !isText {
-          sqlite3_bind_zeroblob(handle, index, 0)
-        } else if isText {
-          // A missing address would bind NULL; only an empty text of an otherwise empty row has none.
-          let text = start ?? UnsafeRawPointer(handle)
-          sqlite3_bind_text(handle, index, text.assumingMemoryBound(to: CChar.self), Int32(range.count), nil)
-        } else {
-          sqlite3_bind_blob(handle, index, start, Int32(range.count), nil)
-        }
+        let start = bytes.baseAddress.map { $0 + range.lowerBound }
+        let (text, count) = (start?.assumingMemoryBound(to: CChar.self), sqlite3_uint64(range.count))
+        let code =
+          isText
+          ? sqlite3_bind_text64(handle, index, text, count, nil, UInt8(SQLITE_UTF8))
+          : sqlite3_bind_blob64(handle, index, start, count, nil)
+        guard code == SQLITE_OK else { return reason(of: code) }
       }
       let code = sqlite3_step(handle)
-      sqlite3_reset(handle)
-      sqlite3_clear_bindings(handle)
-      return code
+      return code == SQLITE_DONE ? nil : reason(of: code)
     }
-    bytes.removeAll(keepingCapacity: true)
-    pieces.removeAll(keepingCapacity: true)
-    guard code == SQLITE_DONE else {
-      throw DatabaseError(
-        resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(database.sqliteConnection)),
-        sql: statement.sql)
-    }
+    if let error { throw error }
+  }
+
+  /// What SQLite says about the call that has just given `code`.
+  private func reason(of code: Int32) -> DatabaseError {
+    DatabaseError(
+      resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(database.sqliteConnection)),
+      sql: statement.sql)
   }
 }

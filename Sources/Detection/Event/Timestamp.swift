@@ -100,12 +100,12 @@ public enum Timestamp {
     format(min(max(timestamp, range.lowerBound), range.upperBound))
   }
 
-  /// The UTC day of a timestamp, as days since 1970-01-01.
+  /// The UTC day of a timestamp (microseconds), as days since 1970-01-01; negative before it.
   public static func dayNumber(of timestamp: Int64) -> Int64 { CivilTime.floorDivide(timestamp, microsecondsPerDay) }
 
   /// The UTC day of a timestamp, `2018-01-01`.
   public static func day(of timestamp: Int64) -> String {
-    let date = CivilTime.date(ofDay: CivilTime.floorDivide(timestamp, microsecondsPerDay))
+    let date = CivilTime.date(ofDay: dayNumber(of: timestamp))
     return padded(date.year, 4) + "-" + padded(date.month, 2) + "-" + padded(date.day, 2)
   }
 

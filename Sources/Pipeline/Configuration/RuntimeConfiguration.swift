@@ -50,8 +50,8 @@ public struct RuntimeConfiguration: Sendable, Hashable {
 
   /// How many batches may be decoded at a time.
   public static let workerRange = 1...256
-  /// The longest time between checkpoints, microseconds.
-  public static let longestCheckpointInterval: Int64 = 3_600_000_000
+  /// The time between checkpoints, microseconds. A shorter one would only sync the disk: a commit takes some milliseconds.
+  public static let checkpointIntervals: ClosedRange<Int64> = 10_000...3_600_000_000
 
   public var source = Source()
   public var store = Store(path: nil)
@@ -276,8 +276,11 @@ private struct RuntimeReader {
     case ("checkpoint", "interval"):
       guard let interval = reader.duration(node, what: what, positive: true) else { return }
       configuration.checkpointInterval = interval
-      if interval > RuntimeConfiguration.longestCheckpointInterval {
-        reader.report(node.location, "\(what) is too long", expected: "at most 1h", found: node.description)
+      let range = RuntimeConfiguration.checkpointIntervals
+      if !range.contains(interval) {
+        reader.report(
+          node.location, "\(what) is too \(interval < range.lowerBound ? "short" : "long")", expected: "10ms to 1h",
+          found: node.description)
       }
     case ("log", "level"):
       if let level = choice(node, what, RuntimeConfiguration.LogLevel.self) { configuration.logLevel = level }

@@ -97,7 +97,9 @@ struct Run: AsyncParsableCommand {
       throw ValidationError("--workers must be \(range.lowerBound) to \(range.upperBound), found \(workers)")
     }
     if let checkpointInterval {
-      try NumberOption.check("--checkpoint-interval", checkpointInterval, in: 0.01...3600, "seconds")
+      let range = RuntimeConfiguration.checkpointIntervals
+      let seconds = Double(range.lowerBound) / 1e6...Double(range.upperBound) / 1e6
+      try NumberOption.check("--checkpoint-interval", checkpointInterval, in: seconds, "seconds")
     }
     if let idleTimeout { try NumberOption.check("--idle-timeout", idleTimeout, in: 0.001...1e9, "seconds") }
     if source.count > 1, let special = source.first(where: { $0 == "-" || $0 == "simulator" }) {

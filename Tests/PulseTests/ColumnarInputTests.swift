@@ -72,6 +72,18 @@ struct ColumnarInputTests {
     }
   }
 
+  @Test("a file whose schema lacks a required column is refused before anything is read")
+  func missingColumns() throws {
+    let folder = try TestFolder()
+    try folder.write("case/pipeline.yaml", Self.nested.replacingOccurrences(of: "UNKNOWN", with: "ignore"))
+    _ = try Need.python(Self.writeNested.replacingOccurrences(of: "host", with: "hosts"), folder.path)
+    for file in ["nested.parquet", "nested.arrow", "nested.stream"] {
+      try run(folder, "case", file).expect(
+        3, saying: "\(file) has 4 columns, and not 'origin.host' (did you mean 'origin.hosts'?), which the use case")
+      #expect(try PulseCommand.run("status", "--data", folder / (file + "-data"), "--json").rows().isEmpty)
+    }
+  }
+
   @Test("infer looks at every form of a columnar file, batch after batch, as far as it is told to")
   func infer() throws {
     let folder = try TestFolder()

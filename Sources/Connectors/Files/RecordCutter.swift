@@ -22,6 +22,8 @@ final class RecordCutter {
     var maxEventBytes: Int
     /// Of CSV.
     var delimiter = CSVDelimiter.comma
+    /// Of CSV: what the header must name.
+    var required = RequiredColumns()
     var maxBatchBytes = Limits.maxBatchBytes
   }
 
@@ -280,6 +282,7 @@ final class RecordCutter {
       guard header != nil else {
         throw OperatingError(.input, "the header of \(options.path) is not UTF-8. Expected the names of the columns")
       }
+      try options.required.check(options.path, header: header ?? [], options.delimiter)
       line += lines
       return beginRecord(at: next)
     }

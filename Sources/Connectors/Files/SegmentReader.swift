@@ -153,7 +153,8 @@ final class ColumnarSegmentReader: SegmentReader {
       let rows = Array(row..<end)
       return RawBatch(
         partition: options.partition, positions: RecordPositions(segment: segment, offsets: rows, rows: rows),
-        payload: .columns(columns), next: Position(segment: segment, offset: end, row: end))
+        payload: .columns(columns), misfits: reader.misfits,
+        next: Position(segment: segment, offset: end, row: end))
     }
     return nil
   }

@@ -153,6 +153,11 @@ struct ColumnarInputTests {
     }
     try folder.write("x.gz", Data([0x1F, 0x8B, 8, 0, 0, 0, 0, 0]))
     try PulseCommand.run("infer", folder / "x.gz").expect(3, saying: "compressed", "gzip")
+    // Also where the format is said, which is that of the file once it is unpacked.
+    try folder.write("case/pipeline.yaml", Self.nested.replacingOccurrences(of: "UNKNOWN", with: "ignore"))
+    for format in ["ndjson", "csv", "parquet"] {
+      try run(folder, "case", "x.gz", "--format", format).expect(3, saying: "compressed", "gzip")
+    }
   }
 
   @Test("max_event_bytes holds for rows")

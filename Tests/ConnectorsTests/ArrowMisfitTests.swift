@@ -36,8 +36,9 @@ struct ArrowMisfitTests {
     t = pa.table(c)
     with pa.ipc.new_file(sys.argv[1] + "/bad.arrow", t.schema) as w: w.write_table(t)
     with pa.ipc.new_stream(sys.argv[1] + "/bad.arrows", t.schema) as w: w.write_table(t)
-    # Parquet counts no seconds, and has days of 32 bits alone.
-    pq.write_table(t.drop_columns(["view", "span", "time", "deep", "date"]), sys.argv[1] + "/bad.parquet")
+    # Parquet counts no seconds, and has days of 32 bits alone. Arrow's reader refuses a Parquet file with text that is
+    # not UTF-8 in a column that was a dictionary when it was written.
+    pq.write_table(t.drop_columns(["view", "span", "time", "deep", "date", "coded"]), sys.argv[1] + "/bad.parquet")
     """
 
   @Test("each is null and noted; the rows beside it keep their values")

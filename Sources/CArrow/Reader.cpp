@@ -7,6 +7,8 @@
 #include "Shared.h"
 
 #include <arrow/array/array_base.h>
+#include <arrow/array/data.h>
+#include <arrow/array/util.h>
 #include <arrow/c/bridge.h>
 #include <arrow/io/file.h>
 #include <arrow/ipc/reader.h>
@@ -90,6 +92,67 @@ bool add_leaves(const std::vector<parquet::arrow::SchemaField>& fields, std::str
   return false;
 }
 
+// The type with binary data in the place of text, whose layout is the same. Types that are not looked into stay.
+std::shared_ptr<arrow::DataType> without_text(const std::shared_ptr<arrow::DataType>& type) {
+  const auto inner = [&](int index) {
+    const auto& field = type->field(index);
+    return field->WithType(without_text(field->type()));
+  };
+  switch (type->id()) {
+    case arrow::Type::STRING:
+      return arrow::binary();
+    case arrow::Type::LARGE_STRING:
+      return arrow::large_binary();
+    case arrow::Type::STRING_VIEW:
+      return arrow::binary_view();
+    case arrow::Type::STRUCT: {
+      arrow::FieldVector fields;
+      for (int i = 0; i < type->num_fields(); ++i) fields.push_back(inner(i));
+      return arrow::struct_(std::move(fields));
+    }
+    case arrow::Type::LIST:
+      return arrow::list(inner(0));
+    case arrow::Type::LARGE_LIST:
+      return arrow::large_list(inner(0));
+    case arrow::Type::LIST_VIEW:
+      return arrow::list_view(inner(0));
+    case arrow::Type::LARGE_LIST_VIEW:
+      return arrow::large_list_view(inner(0));
+    case arrow::Type::FIXED_SIZE_LIST:
+      return arrow::fixed_size_list(inner(0), static_cast<const arrow::FixedSizeListType&>(*type).list_size());
+    case arrow::Type::MAP:
+      return std::make_shared<arrow::MapType>(inner(0), static_cast<const arrow::MapType&>(*type).keys_sorted());
+    case arrow::Type::DICTIONARY: {
+      const auto& dictionary = static_cast<const arrow::DictionaryType&>(*type);
+      return arrow::dictionary(dictionary.index_type(), without_text(dictionary.value_type()), dictionary.ordered());
+    }
+    default:
+      return type;
+  }
+}
+
+std::shared_ptr<arrow::ArrayData> with_type(const arrow::ArrayData& data, std::shared_ptr<arrow::DataType> type) {
+  auto copy = data.Copy();
+  for (size_t i = 0; i < copy->child_data.size() && static_cast<int>(i) < type->num_fields(); ++i) {
+    copy->child_data[i] = with_type(*copy->child_data[i], type->field(static_cast<int>(i))->type());
+  }
+  if (copy->dictionary != nullptr && type->id() == arrow::Type::DICTIONARY) {
+    copy->dictionary = with_type(*copy->dictionary, static_cast<const arrow::DictionaryType&>(*type).value_type());
+  }
+  copy->type = std::move(type);
+  return copy;
+}
+
+// Checks everything but whether text is UTF-8.
+Status validate_without_text(const arrow::RecordBatch& batch) {
+  ARROW_RETURN_NOT_OK(batch.Validate());
+  for (const auto& column : batch.columns()) {
+    const auto binary = arrow::MakeArray(with_type(*column->data(), without_text(column->type())));
+    ARROW_RETURN_NOT_OK(binary->ValidateFull());
+  }
+  return Status::OK();
+}
+
 }  // namespace
 
 struct CArrowReader {
@@ -117,6 +180,8 @@ struct CArrowReader {
   // What is left of the batch that was decoded last.
   std::shared_ptr<arrow::RecordBatch> current;
   int64_t current_used = 0;
+  // Whether all text of the batch that was decoded last is UTF-8.
+  bool text_is_utf8 = true;
 
   int64_t buffered() const { return current == nullptr ? 0 : current->num_rows() - current_used; }
 
@@ -262,7 +327,13 @@ struct CArrowReader {
         if (current == nullptr) return Status::OK();
       }
     } while (current->num_rows() == 0);
-    const Status valid = current->ValidateFull();
+    text_is_utf8 = true;
+    Status valid = current->ValidateFull();
+    if (!valid.ok()) {
+      // A single value that is not UTF-8 must not cost the others: whoever reads the text finds it.
+      text_is_utf8 = false;
+      valid = validate_without_text(*current);
+    }
     if (!valid.ok()) current = nullptr;
     return valid;
   }
@@ -384,6 +455,8 @@ CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, int64_t batc
 CArrowFormat carrow_reader_format(const CArrowReader* reader) { return reader->format; }
 
 int64_t carrow_reader_row_count(const CArrowReader* reader) { return reader->row_count; }
+
+int carrow_reader_text_is_utf8(const CArrowReader* reader) { return reader->text_is_utf8 ? 1 : 0; }
 
 CArrowCode carrow_reader_schema(const CArrowReader* reader, ArrowSchema* out, CArrowError* error) {
   *out = ArrowSchema{};

@@ -31,7 +31,7 @@ struct ArrowRoundTripTests {
         #expect(batch.map(\.column) == columns)
         #expect(try reader.nextBatch(maxRows: rows) == nil)
         #expect(reader.position == rows)
-        #expect(reader.valuesOutOfRange == 0)
+        #expect(reader.misfits.isEmpty)
       }
     }
   }

@@ -66,11 +66,13 @@ import Testing
       schema.fields.map(\.type)
         == [.timestamp(.rfc3339), .int, .string, .double, .bool, .json, .int, .string])
     #expect(schema.timeField == 0 && schema.keyField == 1)
-    #expect(schema.fields[2].allowed == [.string("login"), .string("view")])
-    #expect(schema.fields[3].minimum == .double(0) && schema.fields[1].minimum == nil)
-    #expect(schema.fields.map(\.required) == [true, true, true, true, true, true, true, false])
-    #expect(text.contains("# int, never null, 4 distinct, from 0 to 3, such as 0, 1, 2"))
-    #expect(text.contains("never anything but null"))
+    // What the sample only suggests is proposed in comments: but for the event time nothing is required or bounded.
+    #expect(schema.fields.allSatisfy { $0.allowed == nil && $0.minimum == nil })
+    #expect(schema.fields.map(\.required) == [true, false, false, false, false, false, false, false])
+    #expect(text.contains("# int, never null, 4 distinct, from 0 to 3, such as 0, 1, 2; if the rest is like this"))
+    #expect(text.contains("add: required: true, allowed: [login, view]\n"))
+    #expect(text.contains("add: required: true, min: 0\n"))
+    #expect(text.contains("never anything but null; the type is a guess"))
     let lines = logins.split(separator: "\n").map(String.init)
     #expect(try rejected(text, ndjson(lines), count: lines.count).isEmpty)
   }
@@ -132,6 +134,82 @@ import Testing
     #expect(text.contains("holds NaN"))
     let finite = columns.map { ($0.0, $0.1.filtered(Bitmap(count: 2) { $0 == 0 })) }
     #expect(try rejected(text, .columns(finite), count: 1).isEmpty)
+  }
+
+  @Test func takesTheTypeOfTheFileWhereTheSampleIsEmpty() throws {
+    var sample = EventSample(columns: [])
+    sample.declare("late", as: .json)
+    let types: [ValueType] = [.int, .double, .bool, .string, .timestamp]
+    let columns =
+      [("t", Column(.timestamp, [.timestamp(1), .timestamp(2)])), ("late", Column(.string, [.null, .null]))]
+      + types.map { ($0.rawValue, Column($0, [.null, .null])) }
+    sample.append(columns: columns, limit: 10)
+    let text = try infer(sample)
+    expectRight(text)
+    let fields = try UseCaseReader.read(text).get().event.schema.fields
+    let found = Dictionary(uniqueKeysWithValues: fields.map { ($0.path[0], $0.type.name) })
+    #expect(found["late"] == "json")
+    for type in types { #expect(found[type.rawValue] == type.rawValue) }
+    #expect(text.contains("the type is that of the file"))
+  }
+
+  @Test func valuesThatFitNoTypeAreReadAsTextOrLeftOut() throws {
+    let ids = (0..<2000).map { index -> Scalar in index == 7 ? .null : .int(Int64(index)) }
+    let times = Column(.timestamp, (0..<2000).map { .timestamp($0) })
+    func misfit(_ row: Int, _ column: String, _ found: String) -> ColumnMisfit {
+      ColumnMisfit(row: row, column: column, reason: .outOfRange, expected: "less", found: found)
+    }
+    var sample = EventSample(columns: [])
+    sample.append(
+      columns: [("t", times), ("id", Column(.int, ids)), ("few", Column(.int, ids)), ("many", Column(.int, ids))],
+      misfits: [misfit(7, "id", "18446744073709551615"), misfit(7, "few", "9 seconds")]
+        + (0..<3).map { misfit($0, "many", "9 seconds") }, limit: 2000)
+    let text = try infer(sample)
+    expectRight(text)
+    let fields = try UseCaseReader.read(text).get().event.schema.fields
+    #expect(fields.map(\.name) == ["t", "id", "few"] && fields.map(\.type.name) == ["timestamp", "string", "int"])
+    #expect(text.contains("many is left out: 0.2 % of its values") && text.contains("1 value out of range"))
+  }
+
+  @Test func brokenLinesAreSkippedAndSaid() throws {
+    var lines = logins.split(separator: "\n").map(String.init)
+    lines[3] = #"{"at": "2026-03-01T00:0"#
+    lines[9] = "[1]"
+    let text = try infer(EventSample(ndjson: "\u{FEFF}\n" + lines.joined(separator: "\r\n") + "\n{\"at\": "))
+    expectRight(text)
+    #expect(text.contains("from 38 events") && text.contains("3 records could not be read"))
+    #expect(text.contains(": lines 5, 11, 42.\n"))
+    #expect(try UseCaseReader.read(text).get().event.schema.fields.first?.name == "at")
+  }
+
+  @Test func aByteOrderMarkAndAStrayQuoteDoNotEndACSVSample() throws {
+    let rows = (10..<60).map { "2026-03-01 00:00:\($0),h\($0 % 3),\($0)" }
+    let text = "\u{FEFF}time,host,load\n" + (rows[..<5] + ["2026,\"x", "1,2"] + rows[5...]).joined(separator: "\n")
+    let sample = EventSample(csv: text)
+    #expect(sample.events == 50 && sample.unreadable == 2 && sample.unreadableLines == [7, 8])
+    let inferred = try infer(sample)
+    expectRight(inferred)
+    #expect(try UseCaseReader.read(inferred).get().event.schema.fields.map(\.name) == ["time", "host", "load"])
+  }
+
+  @Test(arguments: [
+    (#""2026-03-01T00:00:10Z""#, #""n/a""#, "rfc3339"), (#""2026-03-01T00:00:10Z""#, "0", "rfc3339"),
+    ("1767225600", #""n/a""#, "seconds"), ("1767225600123", "0", "milliseconds"),
+  ])
+  func aFewValuesThatAreNoTimesDoNotHideTheEventTime(_ good: String, _ bad: String, _ format: String) throws {
+    let lines = (0..<40).map { index in
+      "{\"other_time\": \(index < 8 ? "5" : good), \"event_time\": \(index % 20 == 3 ? bad : good)}"
+    }
+    let text = try infer(EventSample(ndjson: lines.joined(separator: "\n")))
+    expectRight(text)
+    let schema = try UseCaseReader.read(text).get().event.schema
+    #expect(schema.fields[schema.timeField].name == "event_time")
+    #expect(schema.fields[schema.timeField].type == .timestamp(TimestampFormat(rawValue: format)!))
+    #expect(text.contains(format == "rfc3339" ? "no time in 2 events, which become dead" : "not likely in 2 events"))
+    // A number is a time, if not a likely one.
+    #expect(try rejected(text, ndjson(lines), count: lines.count).count == (format == "milliseconds" ? 0 : 2))
+    // Where fewer are times, none is taken for one.
+    #expect(throws: InferenceError.self) { try infer(EventSample(ndjson: "{\"time\": \(good)}\n{\"time\": \(bad)}")) }
   }
 
   @Test(arguments: [

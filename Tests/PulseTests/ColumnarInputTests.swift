@@ -73,6 +73,62 @@ struct ColumnarInputTests {
     }
   }
 
+  @Test("a file whose schema lacks a required column is refused before anything is read")
+  func missingColumns() throws {
+    let folder = try TestFolder()
+    try folder.write("case/pipeline.yaml", Self.nested.replacingOccurrences(of: "UNKNOWN", with: "ignore"))
+    _ = try Need.python(Self.writeNested.replacingOccurrences(of: "host", with: "hosts"), folder.path)
+    for file in ["nested.parquet", "nested.arrow", "nested.stream"] {
+      try run(folder, "case", file).expect(
+        3, saying: "\(file) has 4 columns, and not 'origin.host' (did you mean 'origin.hosts'?), which the use case")
+      #expect(try PulseCommand.run("status", "--data", folder / (file + "-data"), "--json").rows().isEmpty)
+    }
+  }
+
+  @Test("a value that fits no column costs its row, with the field and what was found; the others go on")
+  func misfits() throws {
+    let folder = try TestFolder()
+    try folder.write(
+      "case/pipeline.yaml",
+      """
+      name: misfits
+      event:
+        time: at
+        fields:
+          at:   {type: timestamp, required: true}
+          id:   {type: int}
+          host: {type: string}
+
+      """)
+    let write = """
+      import sys, pyarrow as pa, pyarrow.parquet as pq
+      n = 1000
+      host = pa.array([b"h\\xff" if i == 7 else b"h" for i in range(n)])
+      t = pa.table({
+        "at": pa.array([2**62 if i == 5 else (1709290800 + i) * 1000 for i in range(n)], pa.timestamp("ms", "UTC")),
+        "id": pa.array([2**63 if i == 6 else i for i in range(n)], pa.uint64()),
+        "host": pa.Array.from_buffers(pa.string(), n, host.buffers())})
+      pq.write_table(t, sys.argv[1] + "/x.parquet")
+      with pa.OSFile(sys.argv[1] + "/x.arrow", "wb") as f, pa.ipc.new_file(f, t.schema) as w: w.write_table(t)
+      """
+    _ = try Need.python(write, folder.path)
+    for file in ["x.parquet", "x.arrow"] {
+      let outcome = try run(folder, "case", file)
+      outcome.expect(0)
+      #expect(try outcome.object()["events"] as? Int == 997, "\(file): \(outcome)")
+      let letters = try PulseCommand.run(
+        "dead-letters", "--data", folder / (file + "-data"), "--json", "--limit", "0"
+      ).rows()
+      #expect(letters.map { $0["reason"] as? String } == ["invalid_utf8", "out_of_range", "out_of_range"], "\(file)")
+      #expect(letters.map { $0["field"] as? String } == ["host", "id", "at"], "\(file)")
+      #expect(letters.map { ($0["position"] as? [String: Any])?["row"] as? Int } == [7, 6, 5], "\(file)")
+      let messages = letters.map { $0["message"] as? String ?? "" }
+      #expect(messages[0] == "host: expected UTF-8, found the bytes 68ff (hexadecimal)")
+      #expect(messages[1] == "id: expected an integer of 64 bits, found 9223372036854775808")
+      #expect(messages[2].hasSuffix("found 4611686018427387904 milliseconds"))
+    }
+  }
+
   @Test("infer looks at every form of a columnar file, batch after batch, as far as it is told to")
   func infer() throws {
     let folder = try TestFolder()
@@ -98,6 +154,11 @@ struct ColumnarInputTests {
     }
     try folder.write("x.gz", Data([0x1F, 0x8B, 8, 0, 0, 0, 0, 0]))
     try PulseCommand.run("infer", folder / "x.gz").expect(3, saying: "compressed", "gzip")
+    // Also where the format is said, which is that of the file once it is unpacked.
+    try folder.write("case/pipeline.yaml", Self.nested.replacingOccurrences(of: "UNKNOWN", with: "ignore"))
+    for format in ["ndjson", "csv", "parquet"] {
+      try run(folder, "case", "x.gz", "--format", format).expect(3, saying: "compressed", "gzip")
+    }
   }
 
   @Test("max_event_bytes holds for rows")

@@ -241,6 +241,18 @@ struct CommandLineTests {
       outcome.expect(0)
       #expect(try outcome.object()["events"] as? Int == 100, "\(outcome)")
     }
+    // What the first events do not show is not ruled out; a mark before the header and broken lines are passed over.
+    let dirty = (0..<200).map { $0 % 50 == 9 ? "torn,5" : "\(Trail.time($0)),\($0 < 100 ? "a,5" : "b,-5")" }
+    try folder.write("dirty.csv", "\u{FEFF}at,host,load\n" + dirty.joined(separator: "\n") + "\n")
+    let inferred = try PulseCommand.run("infer", folder / "dirty.csv", "--limit", "90")
+    inferred.expect(0)
+    #expect(inferred.output.contains("records could not be read"), "\(inferred)")
+    try folder.write("dirty-case/pipeline.yaml", inferred.output)
+    let outcome = try PulseCommand.run(
+      "run", "--use-case", folder / "dirty-case", "--source", folder / "dirty.csv", "--data", folder / "dirty-data",
+      "--json")
+    outcome.expect(0)
+    #expect(try outcome.object()["events"] as? Int == 196, "\(outcome)")
     try PulseCommand.run("run", "--use-case", "x", "--source", "y", "--csv-delimiter", "::")
       .expect(64, saying: "csv-delimiter")
     try PulseCommand.run("infer", folder / "none.ndjson").expect(3, saying: "none.ndjson")

@@ -53,6 +53,32 @@ struct FollowedFileTests {
     #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(events)) == [])
   }
 
+  @Test(
+    "the last line of a bounded run is read as it is; when it grows, its rest is no event", arguments: [false, true])
+  func tornLine(follows: Bool) throws {
+    let folder = try Trail.folder()
+    let events = Trail.events(0..<101)
+    // Cut within the last number, and a rest that would itself be a value: half of a line must not pass for one.
+    try folder.write("events.ndjson", events.dropLast(3) + "")
+    try Trail.run(folder, "events.ndjson").expect(0)
+    #expect(try Stored(folder / "data").count("records") == 101)
+    #expect(try Stored(folder / "data").deadLetters.count == 1)
+    try folder.append("events.ndjson", Trail.event(7) + Trail.events(101..<200))
+    let more = follows ? ["--follow", "--idle-timeout", "0.3"] : []
+    for _ in 0..<2 { try Trail.run(folder, "events.ndjson", more: more).expect(0) }
+    let letters = try PulseCommand.run("dead-letters", "--data", folder / "data", "--json", "--limit", "0").rows()
+    #expect(letters.map { $0["reason"] as? String } == ["malformed", "malformed"])
+    #expect((letters.first?["message"] as? String)?.contains("expected a line end") == true)
+    let status = try #require(try PulseCommand.run("status", "--data", folder / "data", "--json").rows().first)
+    #expect(status["events"] as? Int == 199)
+    // A complete object without a line end is an event, and the line end that comes later changes nothing.
+    try folder.write("whole.ndjson", Trail.events(0..<100).dropLast() + "")
+    try Trail.run(folder, "whole.ndjson", data: "whole").expect(0)
+    try folder.append("whole.ndjson", "\n" + Trail.events(100..<200))
+    try Trail.run(folder, "whole.ndjson", data: "whole", more: more).expect(0)
+    #expect(try Stored(folder / "whole").differences(from: Trail.undisturbed(Trail.events(0..<200))) == [])
+  }
+
   @Test("a file that is rotated while it is followed, and again while nothing runs")
   func rotated() throws {
     let folder = try Trail.folder()

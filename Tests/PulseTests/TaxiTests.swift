@@ -12,6 +12,19 @@ struct TaxiTests {
     return FileManager.default.fileExists(atPath: path) ? path : nil
   }()
 
+  @Test("the inferred use case reads them", .enabled(if: Self.file != nil, "the sample of taxi trips is not there"))
+  func inferred() throws {
+    let folder = try TestFolder()
+    let inferred = try PulseCommand.run("infer", try #require(Self.file))
+    inferred.expect(0)
+    try folder.write("case/pipeline.yaml", inferred.output)
+    let outcome = try PulseCommand.run(
+      "run", "--use-case", folder / "case", "--source", try #require(Self.file), "--data", folder / "data", "--json",
+      timeout: 120)
+    outcome.expect(0)
+    #expect(try outcome.object()["events"] as? Int ?? 0 > 239_759, "less than 99.9 %: \(outcome)")
+  }
+
   @Test("the published counts", .enabled(if: Self.file != nil, "the sample of taxi trips is not there"))
   func counts() throws {
     let folder = try TestFolder()

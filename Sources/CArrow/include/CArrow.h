@@ -4,7 +4,8 @@
 // arrow.apache.org/docs/format/CDataInterface.html), one call per batch. Invariants:
 // - No call throws or ends the process on account of a file's content; what fails returns a code other than CARROW_OK
 //   and fills the caller's CArrowError. Every batch that comes out has been validated in full: offsets are in range
-//   and ascending, strings are UTF-8, dictionary indices are in range.
+//   and ascending, dictionary indices are in range, strings are UTF-8 (of a reader's batch only where
+//   `carrow_reader_text_is_utf8` says so).
 // - A struct written through an `out` parameter belongs to the caller, who calls its `release`. Arrays stay valid
 //   after their reader is closed.
 // - A struct passed in is consumed, whatever the outcome: its `release` has been called when the call returns.
@@ -114,6 +115,9 @@ CArrowCode carrow_reader_select(CArrowReader* reader, const char* const* names, 
 /// returned where their values, dictionaries apart, have more than `max_bytes` (1 or more); one row may have more.
 CArrowCode carrow_reader_next(CArrowReader* reader, int64_t max_rows, int64_t max_bytes, struct ArrowArray* out,
                               CArrowError* error);
+
+/// 1 if all text of what `carrow_reader_next` returned last is UTF-8; 0 if it has to be checked value by value.
+int carrow_reader_text_is_utf8(const CArrowReader* reader);
 
 /// Moves `rows` (0 or more) forward without returning them; whole row groups and record batches are not decoded.
 /// `skipped` is how many there were, fewer only at the end of the file.

@@ -2,10 +2,10 @@
 //
 // | Arrow | column |
 // |---|---|
-// | integers, signed and unsigned | int; unsigned 64-bit also string, where that is asked for |
+// | integers, signed and unsigned | int; unsigned 64-bit also string or double, where that is asked for |
 // | float16/32/64, decimals | double (decimals: the nearest double of integer / 10^scale) |
 // | bool | bool |
-// | text; binary; fixed-size binary | string; binary that is not UTF-8 is repaired with U+FFFD; fixed-size as hexadecimal |
+// | text; binary; fixed-size binary | string; fixed-size as hexadecimal |
 // | date, timestamp with or without zone | timestamp, microseconds UTC; nanoseconds are rounded down |
 // | time of day, duration | int, microseconds |
 // | struct, list, map | JSON text, with nested times as RFC 3339; any other type too where json is asked for |
@@ -13,12 +13,12 @@
 // | dictionary | as its values; strings stay dictionary-encoded where that is smaller |
 //
 // Invariants: those of Column and StringColumn (a null row holds the type's zero). A value that its column cannot hold
-// (an unsigned integer beyond 2^63 - 1, a second count that overflows as microseconds) becomes null and is counted,
-// like a failed cast of an expression.
+// (an unsigned integer beyond 2^63 - 1, a second count that overflows as microseconds, text or binary that is not UTF-8,
+// any of these within a nested value) is a misfit: null in the column, and noted, so that its row is not an event.
 
 import Detection
 
-/// Imports arrays of one file or batch.
+/// Imports the arrays of one column.
 struct ArrowImport {
   /// Why a column cannot be imported.
   enum Failure: Error {
@@ -28,8 +28,17 @@ struct ArrowImport {
     case tooLarge
   }
 
-  /// Values that became null because no column can hold them.
-  private(set) var outOfRange = 0
+  /// The column's name.
+  let name: String
+  /// Whether all text is known to be UTF-8.
+  let textIsUTF8: Bool
+  /// Values that the column cannot hold, with their rows in it.
+  private(set) var misfits: [ColumnMisfit] = []
+
+  init(name: String, textIsUTF8: Bool) {
+    self.name = name
+    self.textIsUTF8 = textIsUTF8
+  }
 
   /// Rows `rows` of an array as a column of its own type, or of `requested` where the array leaves a choice.
   /// `present` marks the rows whose enclosing structs are not null; nil stands for all.
@@ -40,7 +49,7 @@ struct ArrowImport {
     if let dictionary = node.dictionary {
       return try decoded(node, dictionary, rows: rows, as: requested, valid: valid)
     }
-    if requested == .json, node.field.fieldType != .string { return try Self.json(node, rows, valid) }
+    if requested == .json, node.field.fieldType != .string { return try json(node, rows, valid) }
     switch node.field.type {
     case .null:
       return Self.nulls(requested?.valueType ?? .string, count: rows.count)
@@ -50,6 +59,10 @@ struct ArrowImport {
     case .integer(bytes: 8, signed: false) where requested?.valueType == .string:
       let numbers = node.values(UInt64.self, rows)
       return Column(.string(try Self.strings(rows.count, valid) { String(numbers[$0]).utf8 }), validity: valid)
+    case .integer(bytes: 8, signed: false) where requested == .double:
+      var numbers = node.values(UInt64.self, rows).map { Double($0) }
+      ArrowNumbers.zeroNulls(&numbers, valid)
+      return Column(.double(numbers), validity: valid)
     case .integer, .timeOfDay, .duration:
       let (values, kept) = integers(node, rows, valid)
       return Column(.int(values), validity: kept)
@@ -58,30 +71,46 @@ struct ArrowImport {
       return Column(.timestamp(values), validity: kept)
     case .float, .decimal:
       return Column(.double(ArrowNumbers.doubles(node, rows, valid)), validity: valid)
-    case .text:
+    case .text where textIsUTF8:
       return Column(.string(try text(node, rows, valid)), validity: valid)
-    case .binary:
+    case .text, .binary:
       // Files written before Parquet had a string type mark text as binary.
-      let strings = try Self.strings(rows.count, valid) { row in
-        String(decoding: node.bytes(rows.lowerBound + row), as: UTF8.self).utf8
-      }
-      return Column(.string(strings), validity: valid)
+      return try checkedText(node, rows, valid)
     case .fixedBinary:
       let strings = try Self.strings(rows.count, valid) { ArrowJSON.hexadecimal(node.bytes(rows.lowerBound + $0)) }
       return Column(.string(strings), validity: valid)
     case .structure, .list, .fixedList, .map:
-      return try Self.json(node, rows, valid)
+      return try json(node, rows, valid)
     case .unsupported:
       throw .unsupported
     }
   }
 
   /// The rows as JSON text. A text column is not rendered: asked for as json, its text is JSON already.
-  private static func json(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> Column {
+  private mutating func json(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> Column {
     guard node.field.fieldType != nil else { throw .unsupported }
-    var json = ArrowJSON()
-    let strings = try strings(rows.count, valid) { json.text(node, rows.lowerBound + $0) }
-    return Column(.string(strings), validity: valid)
+    var json = ArrowJSON(textIsUTF8: textIsUTF8)
+    var found: [(row: Int, ArrowMisfit)] = []
+    let strings = try Self.strings(rows.count, valid) { row in
+      let text = json.text(node, rows.lowerBound + row)
+      guard let misfit = json.misfit else { return text }
+      found.append((row, misfit))
+      return []
+    }
+    return Column(.string(strings), validity: note(found, valid, count: rows.count))
+  }
+
+  /// Notes misfits; returns the rows that hold a value.
+  private mutating func note(_ found: [(row: Int, ArrowMisfit)], _ valid: Bitmap?, count: Int) -> Bitmap? {
+    guard !found.isEmpty else { return valid }
+    var kept = valid ?? Bitmap(repeating: true, count: count)
+    for (row, misfit) in found {
+      kept[row] = false
+      misfits.append(
+        ColumnMisfit(
+          row: row, column: name, reason: misfit.reason, expected: misfit.expected, found: misfit.found))
+    }
+    return kept
   }
 
   /// A column without any value.
@@ -101,15 +130,9 @@ struct ArrowImport {
 
   private mutating func integers(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) -> ([Int64], Bitmap?) {
     var (values, misfits) = ArrowNumbers.integers(node, rows)
-    guard !misfits.isEmpty else {
-      ArrowNumbers.zeroNulls(&values, valid)
-      return (values, valid)
-    }
-    var kept = valid ?? Bitmap(repeating: true, count: rows.count)
-    for row in misfits where kept[row] {
-      kept[row] = false
-      outOfRange += 1
-    }
+    // Null rows may hold any bits.
+    let found = misfits.filter { valid?[$0] ?? true }.map { ($0, ArrowMisfit(number: node, rows.lowerBound + $0)) }
+    let kept = note(found, valid, count: rows.count)
     ArrowNumbers.zeroNulls(&values, kept)
     return (values, kept)
   }
@@ -129,6 +152,19 @@ struct ArrowImport {
       offsets.append(end)
     }
     return StringColumn(offsets: offsets, bytes: bytes)
+  }
+
+  /// Text value by value, which need not be UTF-8.
+  private mutating func checkedText(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> Column {
+    var found: [(row: Int, ArrowMisfit)] = []
+    let strings = try Self.strings(rows.count, valid) { row in
+      let bytes = node.bytes(rows.lowerBound + row)
+      if ArrowMisfit.isUTF8(bytes) { return bytes }
+      found.append((row, ArrowMisfit(text: bytes)))
+      // SAFETY: an empty buffer needs no memory.
+      return UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+    return Column(.string(strings), validity: note(found, valid, count: rows.count))
   }
 
   private func text(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> StringColumn {
@@ -171,7 +207,16 @@ struct ArrowImport {
   private mutating func decoded(
     _ node: ArrowNode, _ dictionary: ArrowNode, rows: Range<Int>, as requested: FieldType?, valid: Bitmap?
   ) throws(Failure) -> Column {
+    let known = misfits.count
     let values = try column(dictionary, rows: 0..<dictionary.length, as: requested)
+    // Of the entries' misfits, those that rows point to.
+    let entries = Dictionary(misfits[known...].map { ($0.row, $0) }, uniquingKeysWith: { first, _ in first })
+    misfits.removeSubrange(known...)
+    for row in 0..<(entries.isEmpty ? 0 : rows.count) where valid?[row] ?? true {
+      guard var misfit = entries[node.dictionaryIndex(rows.lowerBound + row)] else { continue }
+      misfit.row = row
+      misfits.append(misfit)
+    }
     // A row is null by its own bitmap or because its entry is.
     let kept = Bitmap(count: rows.count) { row in
       (valid?[row] ?? true) && !values.isNull(node.dictionaryIndex(rows.lowerBound + row))

@@ -6,11 +6,18 @@ import Detection
 
 /// Writes rows of Arrow arrays as JSON.
 struct ArrowJSON {
+  /// Whether all text is known to be UTF-8.
+  let textIsUTF8: Bool
+  /// The first value of the last row that JSON text cannot say; the text is of no use then.
+  private(set) var misfit: ArrowMisfit?
   private var output: [UInt8] = []
+
+  init(textIsUTF8: Bool) { self.textIsUTF8 = textIsUTF8 }
 
   /// The JSON text of one row.
   mutating func text(_ node: ArrowNode, _ row: Int) -> [UInt8] {
     output.removeAll(keepingCapacity: true)
+    misfit = nil
     append(node, row)
     return output
   }
@@ -34,15 +41,19 @@ struct ArrowJSON {
       append("\(node.values(UInt64.self, one)[0])")
     case .integer, .timeOfDay, .duration:
       let (values, misfits) = ArrowNumbers.integers(node, one)
-      append(misfits.isEmpty ? "\(values[0])" : "null")
+      append("\(values[0])")
+      if !misfits.isEmpty { note(ArrowMisfit(number: node, row)) }
     case .date32, .date64, .timestamp:
       let (values, misfits) = ArrowNumbers.integers(node, one)
-      append(misfits.isEmpty ? "\"\(Self.time(values[0]))\"" : "null")
+      append("\"\(Self.time(values[0]))\"")
+      if !misfits.isEmpty { note(ArrowMisfit(number: node, row)) }
     case .float, .decimal:
       let value = ArrowNumbers.doubles(node, one, nil)[0]
       append(value.isFinite ? "\(value)" : "null")
     case .text:
-      append(quoted: node.bytes(row))
+      let bytes = node.bytes(row)
+      append(quoted: bytes)
+      if !textIsUTF8, !ArrowMisfit.isUTF8(bytes) { note(ArrowMisfit(text: bytes)) }
     case .binary, .fixedBinary:
       append("\"")
       output.append(contentsOf: Self.hexadecimal(node.bytes(row)))
@@ -82,10 +93,15 @@ struct ArrowJSON {
 
   /// A map's key: JSON allows only strings there.
   private mutating func append(key node: ArrowNode, _ row: Int) {
-    var rendered = ArrowJSON()
+    var rendered = ArrowJSON(textIsUTF8: textIsUTF8)
     let text = rendered.text(node, row)
+    if let misfit = rendered.misfit { note(misfit) }
     if text.first == UInt8(ascii: "\"") { return output.append(contentsOf: text) }
     append(quoted: text)
+  }
+
+  private mutating func note(_ misfit: ArrowMisfit) {
+    if self.misfit == nil { self.misfit = misfit }
   }
 
   private mutating func append(_ text: String) { output.append(contentsOf: text.utf8) }

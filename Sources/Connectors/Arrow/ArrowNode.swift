@@ -6,7 +6,7 @@ import Detection
 
 /// An array that the shim has exported, together with its type. Valid until the owner releases the exported struct.
 ///
-/// SAFETY: everything this type relies on (buffer lengths, ascending offsets, dictionary indices in range, UTF-8) was
+/// SAFETY: everything this type relies on (buffer lengths, ascending offsets, dictionary indices in range) was
 /// checked by the shim, which validates each batch in full before it exports it. Only such arrays may be wrapped.
 struct ArrowNode {
   let field: ArrowField

@@ -27,8 +27,8 @@ public final class ColumnarFileReader {
   public struct Request: Sendable, Hashable {
     /// A column's name or the dotted path of a struct's field. A struct may also be asked for whole, as json.
     public let name: String
-    /// The type it will be used as; decides only where the file leaves a choice (json for nested values, string for
-    /// unsigned 64-bit integers, any type for a column of type null). The caller converts what still differs.
+    /// The type it will be used as; decides only where the file leaves a choice (json for nested values, string or double
+    /// for unsigned 64-bit integers, any type for a column of type null). The caller converts what still differs.
     public let type: FieldType?
 
     public init(_ name: String, as type: FieldType? = nil) {
@@ -47,9 +47,9 @@ public final class ColumnarFileReader {
   public let unsupportedColumns: [String]
   /// Rows returned or skipped so far.
   public private(set) var position = 0
-  /// Values that became null because a column cannot hold them (an unsigned integer beyond 2^63 - 1, a time that
-  /// overflows as microseconds).
-  public private(set) var valuesOutOfRange = 0
+  /// Values of the batch returned last that their column cannot hold, and that are null in it: an unsigned integer
+  /// beyond 2^63 - 1, a time that overflows as microseconds, text or binary data that is not UTF-8.
+  public private(set) var misfits: [ColumnMisfit] = []
 
   private let handle: OpaquePointer
   private let wholeSchema: ArrowField
@@ -140,8 +140,9 @@ public final class ColumnarFileReader {
     guard let release = array.release else { return nil }
     defer { release(&array) }
     let rows = Int(array.length)
-    let imported = try ArrowBatch.columns(&array, schema: schema, selection, path: path)
-    valuesOutOfRange += imported.outOfRange
+    let imported = try ArrowBatch.columns(
+      &array, schema: schema, selection, textIsUTF8: carrow_reader_text_is_utf8(handle) != 0, path: path)
+    misfits = imported.misfits
     position += rows
     return imported.columns
   }
@@ -178,14 +179,14 @@ public final class ColumnarFileReader {
 
 /// Takes apart one exported batch.
 enum ArrowBatch {
-  /// The selected columns of a batch, and how many values no column could hold.
+  /// The selected columns of a batch, and the values that they cannot hold.
   static func columns(
     _ batch: UnsafePointer<ArrowArray>, schema: ArrowField,
-    _ selection: [(name: String, path: [Int], type: FieldType?)], path: String
-  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], outOfRange: Int) {
+    _ selection: [(name: String, path: [Int], type: FieldType?)], textIsUTF8: Bool, path: String
+  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], misfits: [ColumnMisfit]) {
     // SAFETY: the caller releases the batch after this returns; columns hold copies, and no node leaves the function.
     let root = ArrowNode(batch, schema)
-    var importer = ArrowImport()
+    var misfits: [ColumnMisfit] = []
     var columns: [(name: String, column: Column)] = []
     for selected in selection {
       var node = root
@@ -197,8 +198,10 @@ enum ArrowBatch {
         rows = node.childRows(rows)
         node = node.child(index)
       }
+      var importer = ArrowImport(name: selected.name, textIsUTF8: textIsUTF8)
       do throws(ArrowImport.Failure) {
         columns.append((selected.name, try importer.column(node, rows: rows, as: selected.type, present: present)))
+        misfits += importer.misfits
       } catch {
         switch error {
         case .unsupported:
@@ -210,7 +213,7 @@ enum ArrowBatch {
         }
       }
     }
-    return (columns, importer.outOfRange)
+    return (columns, misfits)
   }
 }
 

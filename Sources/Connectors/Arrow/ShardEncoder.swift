@@ -80,7 +80,7 @@ public struct ShardEncoder: Sendable {
     }
     let fields = ArrowField(schema)
     let selection = fields.children.enumerated().map { (name: $1.name, path: [$0], type: nil as FieldType?) }
-    let columns = try ArrowBatch.columns(&array, schema: fields, selection, path: path).columns
+    let columns = try ArrowBatch.columns(&array, schema: fields, selection, textIsUTF8: true, path: path).columns
     return (columns, metadata(of: schema))
   }
 

@@ -34,8 +34,7 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
     _ beginning: [UInt8], name: String, expected: FileFormat? = nil
   ) throws(OperatingError) -> FileFormat {
     let found = columnar(beginning)
-    if let expected {
-      guard let found, found != expected else { return expected }
+    if let expected, let found, found != expected {
       throw OperatingError(
         .input, "\(name) is a file of the format \(found.title), expected \(expected.title). Correct --format")
     }
@@ -53,6 +52,7 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
     if beginning.starts(with: [0xFF, 0xFE]) || beginning.starts(with: [0xFE, 0xFF]) {
       throw OperatingError(.input, "\(name) is encoded in UTF-16, expected UTF-8. Convert it, for example with iconv")
     }
+    if let expected { return expected }
     return [".csv", ".tsv"].contains { name.lowercased().hasSuffix($0) } ? .csv : .ndjson
   }
 

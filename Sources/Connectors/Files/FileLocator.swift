@@ -45,9 +45,14 @@ struct FileLocator {
         throw OperatingError(
           .input, "\(entry.path) was read as \(found.title), now it is to be read as \(format.title). \(Self.remedy)")
       }
+      let isFollowed = follows && segment == manifest.entries.count - 1
+      if found == .csv {
+        try TextSegmentReader.checkHeader(of: file, path: entry.path, mayGrow: isFollowed, options)
+      }
       guard found.isColumnar else { continue }
-      _ = try ColumnarSegmentReader.open(file.path, options)
-      if follows && segment == manifest.entries.count - 1 {
+      let reader = try ColumnarSegmentReader.open(file.path, options)
+      try options.required.check(entry.path, has: reader.columns.map(\.name)) { reader.hasColumn($0) }
+      if isFollowed {
         throw OperatingError(
           .configuration, "\(entry.path) is a file of the format \(found.title), which cannot grow: leave out --follow")
       }

@@ -31,6 +31,7 @@ public final class FileSource: Source {
   ///   - maxEventBytes: larger records of text files become dead letters.
   ///   - columns: the columns of columnar files that are of interest, by their dotted paths, with the types they are
   ///     used as; empty reads all.
+  ///   - requiredColumns: dotted paths without which a CSV or columnar file is refused before anything is read.
   ///   - readsOtherColumns: whether those that are not of interest are handed over too, so that they can be refused.
   ///   - rotationGrace: how long a rotated file must be quiet, once there is something in the new one, before it is left:
   ///     its writer may still have it open.
@@ -38,7 +39,7 @@ public final class FileSource: Source {
     name: String = "files", paths: [String], format: FileFormat? = nil, delimiter: CSVDelimiter? = nil,
     follow: Bool = false, idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows,
     maxEventBytes: Int = Limits.maxEventBytes,
-    columns: [(name: String, type: FieldType)] = [], readsOtherColumns: Bool = false,
+    columns: [(name: String, type: FieldType)] = [], requiredColumns: [String] = [], readsOtherColumns: Bool = false,
     rotationGrace: Duration = .milliseconds(250)
   ) {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
@@ -47,7 +48,7 @@ public final class FileSource: Source {
     let options = ReadOptions(
       partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
       delimiter: delimiter, columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) },
-      readsOtherColumns: readsOtherColumns)
+      readsOtherColumns: readsOtherColumns, required: RequiredColumns(names: requiredColumns))
     let manifest = SharedManifest()
     self.manifest = manifest
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }

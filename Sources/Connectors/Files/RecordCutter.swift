@@ -1,6 +1,7 @@
 // Cuts a stream of bytes into records and batches. Invariant: records, their positions and what becomes of oversized
 // ones depend on the bytes alone, never on the pieces in which they arrive, on the size of batches or on where a
-// resumed run began. Rows are line numbers from 0, blank lines and the header of a CSV file counted.
+// resumed run began. The one exception is an input that ended within a line, was read as it was and has grown since: the
+// rest of that line is a dead letter. Rows are line numbers from 0, blank lines and the header of a CSV file counted.
 
 import Detection
 import Foundation
@@ -21,6 +22,8 @@ final class RecordCutter {
     var maxEventBytes: Int
     /// Of CSV.
     var delimiter = CSVDelimiter.comma
+    /// Of CSV: what the header must name.
+    var required = RequiredColumns()
     var maxBatchBytes = Limits.maxBatchBytes
   }
 
@@ -45,7 +48,8 @@ final class RecordCutter {
   private var rows: [Int64] = []
   private var letters: [DeadLetter] = []
 
-  private var oversized: OversizedRecord?
+  /// What goes past without being held.
+  private var passing: PassingRecord?
   /// Of a pending CSV record that spans lines: where its first line ends, where the current one starts, and how many
   /// it has so far.
   private var firstLineEnd: Int?
@@ -60,7 +64,8 @@ final class RecordCutter {
   ///   - offset: where in the input the first byte comes from.
   ///   - row: the line that begins there.
   ///   - isInLine: whether the byte before is not a line feed: the last record was the end of the input then, and if
-  ///     the input has grown since, a line end that comes first belongs to that record.
+  ///     the input has grown since, a line end that comes first belongs to that record. Anything else that comes first
+  ///     is the rest of that line: half of a record, which becomes a dead letter and never a record of its own.
   init(_ options: Options, offset: Int64, row: Int64, isInLine: Bool) {
     precondition((1...Limits.maxBatchRows).contains(options.batchRows), "a batch has 1 to 65536 rows")
     precondition(options.maxEventBytes > 0, "an event has at least one byte")
@@ -101,9 +106,9 @@ final class RecordCutter {
   func cut(isFinal: Bool) throws(OperatingError) -> Bool {
     guard passPrologue(isFinal: isFinal) else { return false }
     while true {
-      if oversized != nil {
-        guard passOversized(isFinal: isFinal) else { return false }
-        return true
+      if passing != nil {
+        guard passRecord(isFinal: isFinal) else { return false }
+        if hasRecords { return true }
       }
       switch options.isCSV ? try cutCSV(isFinal: isFinal) : cutLines(isFinal: isFinal) {
       case .batchIsFull: return true
@@ -115,7 +120,7 @@ final class RecordCutter {
           throw OperatingError(
             .input, "the header of \(options.path) has more than \(options.maxEventBytes) bytes. Expected a CSV file")
         }
-        oversized = OversizedRecord(at: next)
+        passing = PassingRecord(.tooLarge, at: next)
       }
     }
   }
@@ -151,7 +156,14 @@ final class RecordCutter {
     case .byteOrderMark: return pass([0xEF, 0xBB, 0xBF], isFinal: isFinal)
     case .lineEnd:
       guard window.filled > 0 || isFinal else { return false }
-      return pass(window.filled > 0 && window[0] == 0x0D ? [0x0D, 0x0A] : [0x0A], isFinal: isFinal)
+      guard pass(window.filled > 0 && window[0] == 0x0D ? [0x0D, 0x0A] : [0x0A], isFinal: isFinal) else { return false }
+      if pending == 0, window.filled > 0 {
+        // The line was counted when its beginning was read.
+        var position = next
+        position.row = max(0, position.row - 1)
+        passing = PassingRecord(.restOfLine, at: position)
+      }
+      return true
     }
   }
 
@@ -270,23 +282,27 @@ final class RecordCutter {
       guard header != nil else {
         throw OperatingError(.input, "the header of \(options.path) is not UTF-8. Expected the names of the columns")
       }
+      try options.required.check(options.path, header: header ?? [], options.delimiter)
       line += lines
       return beginRecord(at: next)
     }
     endRecord(at: end, next: next, lines: lines)
   }
 
-  // MARK: - Oversized records
+  // MARK: - What is not held
 
-  /// Lets an oversized record go past; true when it has ended. It ends with its line, in CSV too.
-  private func passOversized(isFinal: Bool) -> Bool {
+  /// Lets an oversized record, or the rest of a line, go past; true when it has ended. It ends with its line, in CSV too.
+  private func passRecord(isFinal: Bool) -> Bool {
     let end = window.firstIndex(of: 0x0A, in: pending..<window.filled)
-    window.withBytes(pending..<(end ?? window.filled)) { oversized?.append($0) }
+    window.withBytes(pending..<(end ?? window.filled)) { passing?.append($0) }
     let isDone = end != nil || isFinal
-    if isDone, var record = oversized {
-      letters.append(record.finish(atLineFeed: end != nil, path: options.path, limit: options.maxEventBytes))
-      oversized = nil
-      line += 1
+    if isDone, var record = passing {
+      let letter = record.finish(atLineFeed: end != nil, path: options.path, limit: options.maxEventBytes)
+      let isRest = record.cause == .restOfLine
+      if !isRest { line += 1 }
+      // White space behind a JSON value changes nothing; in CSV it is a part of the last cell.
+      if !isRest || options.isCSV || !record.isBlank { letters.append(letter) }
+      passing = nil
     }
     beginRecord(at: end.map { $0 + 1 } ?? window.filled)
     // The letter is a batch of its own, and nothing of the window belongs to it.

@@ -16,6 +16,8 @@ struct ReadOptions: Sendable {
   var columns: [ColumnarFileReader.Request]
   /// Whether the other columns are read as well, except the fields of a struct that is read whole.
   var readsOtherColumns = false
+  /// Without which a CSV or columnar file is refused.
+  var required = RequiredColumns()
 
   /// What of `reader` is read; empty for everything.
   func selection(of reader: ColumnarFileReader) -> [ColumnarFileReader.Request] {
@@ -51,9 +53,7 @@ final class TextSegmentReader: SegmentReader {
     _ file: OpenFile, path: String, isCSV: Bool, from position: Position, _ options: ReadOptions
   ) throws(OperatingError) {
     self.file = file
-    var cutting = RecordCutter.Options(
-      partition: options.partition, segment: position.segment, path: path, isCSV: isCSV, batchRows: options.batchRows,
-      maxEventBytes: options.maxEventBytes, delimiter: options.delimiter ?? CSVDelimiter(name: path))
+    var cutting = Self.cutting(path, isCSV: isCSV, segment: position.segment, options)
     var isInLine = false
     if position.offset > 0 {
       isInLine = try file.bytes(1, at: position.offset - 1) != [0x0A]
@@ -62,16 +62,33 @@ final class TextSegmentReader: SegmentReader {
     cutter = RecordCutter(cutting, offset: position.offset, row: position.row, isInLine: isInLine)
   }
 
-  /// The header of a file that is resumed behind it.
+  private static func cutting(
+    _ path: String, isCSV: Bool, segment: UInt32, _ options: ReadOptions
+  ) -> RecordCutter.Options {
+    RecordCutter.Options(
+      partition: options.partition, segment: segment, path: path, isCSV: isCSV, batchRows: options.batchRows,
+      maxEventBytes: options.maxEventBytes, delimiter: options.delimiter ?? CSVDelimiter(name: path),
+      required: options.required)
+  }
+
+  /// Refuses a CSV file whose header lacks a column that is required. One that has no header yet is accepted.
+  /// - Parameter mayGrow: whether a header without a line end may not be finished.
+  static func checkHeader(
+    of file: OpenFile, path: String, mayGrow: Bool, _ options: ReadOptions
+  ) throws(OperatingError) {
+    _ = try header(of: file, cutting(path, isCSV: true, segment: 0, options), mayGrow: mayGrow)
+  }
+
+  /// The header of a file, which is read from its beginning for it; empty where there is none.
   private static func header(
-    of file: OpenFile, _ options: RecordCutter.Options
+    of file: OpenFile, _ options: RecordCutter.Options, mayGrow: Bool = false
   ) throws(OperatingError) -> [String] {
     let cutter = RecordCutter(options, offset: 0, row: 0, isInLine: false)
     var isAtEnd = false
     while cutter.header == nil && !isAtEnd {
       let offset = cutter.readOffset
       isAtEnd = try cutter.fill { space throws(OperatingError) in try file.read(into: space, at: offset) } == 0
-      _ = try cutter.cut(isFinal: isAtEnd)
+      _ = try cutter.cut(isFinal: isAtEnd && !mayGrow)
     }
     return cutter.header ?? []
   }
@@ -136,7 +153,8 @@ final class ColumnarSegmentReader: SegmentReader {
       let rows = Array(row..<end)
       return RawBatch(
         partition: options.partition, positions: RecordPositions(segment: segment, offsets: rows, rows: rows),
-        payload: .columns(columns), next: Position(segment: segment, offset: end, row: end))
+        payload: .columns(columns), misfits: reader.misfits,
+        next: Position(segment: segment, offset: end, row: end))
     }
     return nil
   }

@@ -21,12 +21,13 @@ public final class StandardInputSource: Source {
   ///   - isResumable: whether a later run under this name is given the same input again.
   ///   - format: NDJSON unless said otherwise; columnar formats cannot be read from a stream.
   ///   - delimiter: of CSV; a comma unless said otherwise.
+  ///   - requiredColumns: what the header of CSV must name, or the input is refused before its first record.
   ///   - idleTimeout: how long nothing may come before the source ends; nil waits for ever.
   ///   - batchAge: how long the first record of a batch waits for others.
   ///   - descriptor: what is read; not closed.
   public init(
     name: String, isResumable: Bool, format: FileFormat? = nil, delimiter: CSVDelimiter? = nil,
-    idleTimeout: Duration? = nil,
+    requiredColumns: [String] = [], idleTimeout: Duration? = nil,
     batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
     batchAge: Duration = .milliseconds(5), descriptor: Int32 = 0
   ) {
@@ -38,7 +39,7 @@ public final class StandardInputSource: Source {
     worker = StandardInputWorker(
       options: ReadOptions(
         partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
-        delimiter: delimiter, columns: []),
+        delimiter: delimiter, columns: [], required: RequiredColumns(names: requiredColumns)),
       format: format, idleTimeout: idleTimeout, batchAge: batchAge, descriptor: descriptor,
       hashes: isResumable ? hashes : nil)
   }
@@ -123,7 +124,8 @@ actor StandardInputWorker {
     self.stop = stop
     var cutting = RecordCutter.Options(
       partition: options.partition, segment: 0, path: "standard input", isCSV: format == .csv,
-      batchRows: options.batchRows, maxEventBytes: options.maxEventBytes, delimiter: options.delimiter ?? .comma)
+      batchRows: options.batchRows, maxEventBytes: options.maxEventBytes, delimiter: options.delimiter ?? .comma,
+      required: options.required)
     var isInLine = false
     if let point {
       let known = try PrefixHashes(decoding: point.sourceState)

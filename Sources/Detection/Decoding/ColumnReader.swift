@@ -7,13 +7,16 @@ struct ColumnReader {
   private let input: [(name: String, column: Column)]
   private let count: Int
   private let byName: [String: Column]
+  /// By the name of their column.
+  private let misfits: [String: [ColumnMisfit]]
 
   /// - Precondition: every column has `count` rows.
-  init(schema: Schema, input: [(name: String, column: Column)], count: Int) {
+  init(schema: Schema, input: [(name: String, column: Column)], misfits: [ColumnMisfit], count: Int) {
     precondition(input.allSatisfy { $0.column.count == count }, "a column differs in length from the positions")
     self.schema = schema
     self.input = input
     self.count = count
+    self.misfits = Dictionary(grouping: misfits, by: \.column)
     byName = Dictionary(input.map { ($0.name, $0.column) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -59,7 +62,12 @@ struct ColumnReader {
     failures: inout RowFailures
   ) -> Column {
     let field = schema.fields[index]
-    let found = byName[field.path.joined(separator: ".")]
+    let name = field.path.joined(separator: ".")
+    let found = byName[name]
+    for misfit in misfits[name] ?? [] {
+      failures.note(
+        misfit.row, field, misfit.reason, expected: misfit.expected, found: misfit.found, stage: .decode)
+    }
     if let found, found.type == field.type.valueType, field.type != .json { return checked(found, field, &failures) }
     block.reserve(count)
     // Text that cells point to is read in steps, so it needs padding behind it.
@@ -122,14 +130,19 @@ struct ColumnReader {
     }
   }
 
-  /// A row as JSON, which stands for the raw bytes that a columnar file does not have: its columns by name, flat.
+  /// A row as JSON, which stands for the raw bytes that a columnar file does not have: its columns by name, flat. A value
+  /// that its column cannot hold is what a message says of it.
   func json(ofRow row: Int) -> String {
     var text = "{"
     for (index, (name, column)) in input.enumerated() {
       if index > 0 { text += "," }
       JSONText.append(string: name, to: &text)
       text += ":"
-      JSONText.append(column[row], to: &text)
+      if let misfit = misfits[name]?.first(where: { $0.row == row }) {
+        JSONText.append(string: misfit.found, to: &text)
+      } else {
+        JSONText.append(column[row], to: &text)
+      }
     }
     return text + "}"
   }

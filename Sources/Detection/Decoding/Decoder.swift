@@ -133,7 +133,7 @@ public final class Decoder {
 
   private func decodeColumns(_ input: [(name: String, column: Column)], of raw: RawBatch) -> DecodedBatch {
     var failures = RowFailures()
-    let reader = ColumnReader(schema: schema, input: input, count: raw.count)
+    let reader = ColumnReader(schema: schema, input: input, misfits: raw.misfits, count: raw.count)
     reader.refuseTooLarge(&failures)
     reader.refuseUnknown(&failures)
     var columns: [Column] = []

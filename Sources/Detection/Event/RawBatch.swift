@@ -17,17 +17,21 @@ public struct RawBatch: Sendable {
   public let payload: Payload
   /// Records that were too large to be handed over, already reduced to what a dead letter keeps.
   public let oversized: [DeadLetter]
+  /// Values of a columnar file that no column can hold: their rows become dead letters where the field is declared.
+  public let misfits: [ColumnMisfit]
   /// Where to read on when everything up to and including this batch is done. Past the records, blank lines and
   /// oversized records of the batch.
   public let next: Position
 
   public init(
-    partition: PartitionID, positions: RecordPositions, payload: Payload, oversized: [DeadLetter] = [], next: Position
+    partition: PartitionID, positions: RecordPositions, payload: Payload, oversized: [DeadLetter] = [],
+    misfits: [ColumnMisfit] = [], next: Position
   ) {
     self.partition = partition
     self.positions = positions
     self.payload = payload
     self.oversized = oversized
+    self.misfits = misfits
     self.next = next
   }
 
@@ -41,6 +45,26 @@ public struct RawBatch: Sendable {
       return letters + Int(records.ends.last ?? 0) - Int(records.starts.first ?? 0)
     case .columns: return letters
     }
+  }
+}
+
+/// A value of a columnar file that no column can hold. Its row is null in the column.
+public struct ColumnMisfit: Sendable, Hashable {
+  /// Row of the batch, from 0.
+  public var row: Int
+  /// The column's name.
+  public var column: String
+  public var reason: DeadLetter.Reason
+  /// What would have fitted, and a short text of what is there, for messages.
+  public var expected: String
+  public var found: String
+
+  public init(row: Int, column: String, reason: DeadLetter.Reason, expected: String, found: String) {
+    self.row = row
+    self.column = column
+    self.reason = reason
+    self.expected = expected
+    self.found = found
   }
 }
 

@@ -1,5 +1,8 @@
 // `pulse infer`: a sample of events to the text of a first `pipeline.yaml`. Invariants: the text passes `pulse check`, and
-// every event of the sample that has the chosen event time decodes with it.
+// every event of the sample that has the chosen event time decodes with it, unless a value of it fits no type at all. What
+// the sample cannot prove (that a value is never missing, negative or new) is proposed in comments, not asked for.
+
+internal import Detection
 
 /// Why no use case could be inferred.
 public struct InferenceError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -19,7 +22,10 @@ public enum UseCaseInference {
           + (sample.unreadable > 0 ? "; \(sample.unreadable) records could not be read" : ""))
     }
     var fields = InferredField.fields(of: sample)
-    guard let time = InferredField.chooseTime(fields) else {
+    guard
+      let time = InferredField.chooseTime(fields)
+        ?? InferredField.chooseUncleanTime(&fields, isText: sample.origin == .csv)
+    else {
       let names = fields.prefix(20).map(\.name).joined(separator: ", ")
       throw InferenceError(
         description: "no field of \(source) looks like an event time; expected a timestamp (RFC 3339, or seconds, "
@@ -49,11 +55,18 @@ struct InferredField {
   /// Name in expressions; unique.
   let name: String
   /// The word for the type in `pipeline.yaml`.
-  let type: String
+  var type: String
   /// For a timestamp: how it is written, where `automatic` would not do.
-  let format: String?
-  var isRequired: Bool
+  var format: String?
+  /// Only of the event time: that a field was never missing in a sample does not say that it never is.
+  var isRequired = false
   let events: Int
+
+  /// Whether more than one value in a thousand fits no type: the field is not read then.
+  var isLeftOut: Bool { misfits * 1_000 > events }
+
+  /// Values that no column of this type can hold.
+  var misfits: Int { observed.misfits - (type == "string" ? observed.largeIntegers : 0) }
 
   /// Decides names and types. A path that is sometimes an object and sometimes a value is one field of type json.
   static func fields(of sample: EventSample) -> [InferredField] {
@@ -75,15 +88,16 @@ struct InferredField {
       while !names.insert(name.lowercased()).inserted { name += "_" }
       let (type, format) = isAlsoObject ? ("json", nil) : Self.type(of: field, origin: sample.origin)
       fields.append(
-        InferredField(
-          observed: field, name: name, type: type, format: format,
-          isRequired: field.count == sample.events && !isAlsoObject, events: sample.events))
+        InferredField(observed: field, name: name, type: type, format: format, events: sample.events))
     }
     return fields
   }
 
   private static func type(of field: FieldObserver, origin: EventSample.Origin) -> (String, String?) {
     let count = field.count
+    // Integers of which some are too large: as text they are all the same.
+    if field.largeIntegers > 0 { return ("string", nil) }
+    if let declared = field.declared, count == 0 || declared == .json { return (declared.name, nil) }
     guard count > 0 else { return ("string", nil) }
     if field.timestamps == count { return ("timestamp", nil) }
     if field.jsons > 0 { return ("json", nil) }
@@ -103,11 +117,8 @@ struct InferredField {
   /// The unit in which numbers count from 1970: a name that says time, and values of the years 2000 to 2100.
   private static func epochUnit(_ field: FieldObserver) -> String? {
     guard hint(of: field.path) > 0, !field.hasNonFinite else { return nil }
-    for (name, factor) in [("seconds", 1.0), ("milliseconds", 1e3), ("microseconds", 1e6)] {
-      let years = 946_684_800 * factor...4_102_444_800 * factor
-      if years.contains(field.minimum), years.contains(field.maximum) { return name }
-    }
-    return nil
+    return FieldObserver.epochUnits.indices.first { field.epochTimes[$0] == field.count }
+      .map { FieldObserver.epochUnits[$0].name }
   }
 
   // MARK: Roles
@@ -133,13 +144,38 @@ struct InferredField {
     }
   }
 
+  /// The index of the likeliest event time among the fields of which most values, nine in ten, are times: a few broken
+  /// ones must not keep all others from being read. The field becomes a timestamp.
+  /// - Parameter isText: whether numbers are written as text, as in CSV.
+  static func chooseUncleanTime(_ fields: inout [InferredField], isText: Bool) -> Int? {
+    let clean = fields
+    for index in fields.indices {
+      let seen = fields[index].observed
+      let isNumeric = isText || seen.intStrings + seen.doubleStrings == 0
+      let mostly = { (times: Int) in times > 0 && times * 10 >= seen.count * 9 }
+      if mostly(seen.timeStrings) {
+        (fields[index].type, fields[index].format) = ("timestamp", "rfc3339")
+      } else if hint(of: seen.path) > 0, isNumeric,
+        let unit = seen.epochTimes.indices.first(where: { mostly(seen.epochTimes[$0]) })
+      {
+        (fields[index].type, fields[index].format) = ("timestamp", FieldObserver.epochUnits[unit].name)
+      }
+    }
+    guard let time = chooseTime(fields) else { return nil }
+    // The others keep the type under which all of their values are read.
+    for index in fields.indices where index != time { fields[index] = clean[index] }
+    return time
+  }
+
   /// The index of the likeliest entity key: an identifier whose values come back.
   static func chooseKey(_ fields: [InferredField], time: Int) -> Int? {
     let candidates = fields.indices.filter { index in
       let field = fields[index]
       let seen = field.observed
-      return index != time && ["int", "string"].contains(field.type) && seen.count > 0 && keyHint(field) > 0
-        && !seen.hasMoreDistinct && seen.distinct.count * 2 <= seen.count && seen.distinct.count > 1
+      guard index != time, !field.isLeftOut, ["int", "string"].contains(field.type), keyHint(field) > 0 else {
+        return false
+      }
+      return seen.count > 0 && !seen.hasMoreDistinct && seen.distinct.count * 2 <= seen.count && seen.distinct.count > 1
     }
     return best(candidates) { index in
       let field = fields[index]

@@ -21,8 +21,18 @@ struct FieldObserver: Sendable {
   /// Distinct values kept; beyond, only that there are more.
   static let distinctLimit = 1_000
 
+  /// The units in which numbers may count from 1970, with their number in a second.
+  static let epochUnits: [(name: String, factor: Double)] = [
+    ("seconds", 1), ("milliseconds", 1e3), ("microseconds", 1e6),
+  ]
+
   /// Object keys from the outside in.
   let path: [String]
+  /// What the file itself says of the type; nil in text.
+  var declared: FieldType?
+  /// Values that no column can hold, and those of them that are integers beyond 2^63 - 1, which a string can.
+  private(set) var misfits = 0
+  private(set) var largeIntegers = 0
   /// Events in which the field was there and not null.
   private(set) var count = 0
   private(set) var ints = 0
@@ -39,6 +49,8 @@ struct FieldObserver: Sendable {
   /// Whether all integers are 0 or 1.
   private(set) var onlyBits = true
   private(set) var hasNonFinite = false
+  /// Numbers that are times of the years 2000 to 2100, by unit.
+  private(set) var epochTimes = [0, 0, 0]
   private(set) var minimum = Double.infinity
   private(set) var maximum = -Double.infinity
   private(set) var longest = 0
@@ -60,11 +72,11 @@ struct FieldObserver: Sendable {
     case .int(let value):
       ints += 1
       if value != 0 && value != 1 { onlyBits = false }
-      measure(Double(value))
+      measure(number: Double(value))
       remember(String(value))
     case .double(let value):
       doubles += 1
-      measure(value)
+      measure(number: value)
       remember(value.description)
     case .bool(let value):
       bools += 1
@@ -80,16 +92,21 @@ struct FieldObserver: Sendable {
     }
   }
 
+  mutating func observe(_ misfit: ColumnMisfit) {
+    misfits += 1
+    if UInt64(misfit.found) != nil { largeIntegers += 1 }
+  }
+
   private mutating func observe(text: String) {
     strings += 1
     longest = max(longest, text.utf8.count)
     if let value = Int64(text), String(value) == text {
       intStrings += 1
       if value != 0 && value != 1 { onlyBits = false }
-      measure(Double(value))
+      measure(number: Double(value))
     } else if let value = Self.decimal(text) {
       doubleStrings += 1
-      measure(value)
+      measure(number: value)
     } else if text == "true" || text == "false" {
       boolStrings += 1
     } else if text.utf8.count >= 19, let time = Timestamp.parse(text) {
@@ -108,6 +125,14 @@ struct FieldObserver: Sendable {
       value.isFinite
     else { return nil }
     return value
+  }
+
+  private mutating func measure(number value: Double) {
+    measure(value)
+    for (index, unit) in Self.epochUnits.enumerated()
+    where (946_684_800 * unit.factor...4_102_444_800 * unit.factor).contains(value) {
+      epochTimes[index] += 1
+    }
   }
 
   private mutating func measure(_ value: Double) {
@@ -147,8 +172,9 @@ public struct EventSample: Sendable {
   public let origin: Origin
   /// Events seen.
   public private(set) var events = 0
-  /// Records that could not be read as events.
+  /// Records that could not be read as events, and the lines of the first few, from 1.
   public private(set) var unreadable = 0
+  private(set) var unreadableLines: [Int] = []
   /// What separates the cells, where the sample is CSV.
   var delimiter: CSVDelimiter?
   private(set) var fields: [FieldObserver] = []
@@ -161,18 +187,23 @@ public struct EventSample: Sendable {
   init(origin: Origin) { self.origin = origin }
 
   mutating func beginEvent() { events += 1 }
-  mutating func skipRecord() { unreadable += 1 }
+  mutating func skipRecord(line: Int) {
+    unreadable += 1
+    if unreadableLines.count < 3 { unreadableLines.append(line) }
+  }
 
-  mutating func observe(_ path: [String], _ value: ObservedValue) {
-    if let index = indexes[path] {
-      fields[index].observe(value)
-    } else if fields.count < Self.fieldLimit {
-      indexes[path] = fields.count
-      var field = FieldObserver(path: path)
-      field.observe(value)
-      fields.append(field)
-    } else {
+  mutating func observe(_ path: [String], _ value: ObservedValue) { change(path) { $0.observe(value) } }
+
+  /// Changes what is known of a field, which is added if it is new and there is room.
+  mutating func change(_ path: [String], _ change: (inout FieldObserver) -> Void) {
+    if let index = indexes[path] { return change(&fields[index]) }
+    guard fields.count < Self.fieldLimit else {
       hasMoreFields = true
+      return
     }
+    indexes[path] = fields.count
+    var field = FieldObserver(path: path)
+    change(&field)
+    fields.append(field)
   }
 }

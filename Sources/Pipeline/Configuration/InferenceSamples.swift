@@ -5,19 +5,24 @@ internal import Foundation
 
 extension EventSample {
   /// The sample of NDJSON text: one object a line, blank lines skipped, at most `limit` events. A line that is not an
-  /// object is counted.
+  /// object is counted; a byte order mark is passed over.
   public init(ndjson text: String, limit: Int = 10_000) {
     self.init(origin: .json)
-    for line in text.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" }) where !line.allSatisfy(\.isWhitespace) {
+    let lines = Self.withoutMark(text).split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+    for (index, line) in lines.enumerated() where !line.allSatisfy(\.isWhitespace) {
       guard events < limit else { break }
       let parsed = try? JSONSerialization.jsonObject(with: Data(line.utf8))
       guard let object = parsed as? [String: Any] else {
-        skipRecord()
+        skipRecord(line: index + 1)
         continue
       }
       beginEvent()
       observe(object, under: [], text: String(line))
     }
+  }
+
+  private static func withoutMark(_ text: String) -> Substring {
+    text.unicodeScalars.first == "\u{FEFF}" ? Substring(text.unicodeScalars.dropFirst()) : text[...]
   }
 
   /// Takes an object apart. Keys come in the order in which the text names them.
@@ -52,17 +57,18 @@ extension EventSample {
   }
 
   /// The sample of CSV text (RFC 4180) whose first record names the columns. An empty value is null. A record with
-  /// another number of values is counted as unreadable.
+  /// another number of values is counted as unreadable; a byte order mark is passed over.
   /// - Parameter delimiter: nil goes by the header.
   public init(csv text: String, delimiter: CSVDelimiter? = nil, limit: Int = 10_000) {
     self.init(origin: .csv)
+    let text = Self.withoutMark(text)
     let delimiter = delimiter ?? CSVDelimiter(header: text)
     self.delimiter = delimiter
     var records = CSVRecords(text, delimiter)
     guard let header = records.next() else { return }
     while events < limit, let record = records.next() {
       guard record.count == header.count else {
-        if record != [""] { skipRecord() }
+        if record != [""] { skipRecord(line: records.firstLine) }
         continue
       }
       beginEvent()
@@ -80,12 +86,32 @@ extension EventSample {
     append(columns: columns, limit: limit)
   }
 
+  /// Notes the type that a columnar file itself gives a column, which counts where the sample holds nothing of it.
+  public mutating func declare(_ name: String, as type: FieldType) { change([name]) { $0.declared = type } }
+
   /// Adds the next batch of a columnar file, up to `limit` events in all.
-  public mutating func append(columns: [(name: String, column: Column)], limit: Int) {
+  /// - Parameter misfits: the values of the batch that its columns cannot hold.
+  public mutating func append(
+    columns: [(name: String, column: Column)], misfits: [ColumnMisfit] = [], limit: Int
+  ) {
     let rows = min(limit - events, columns.first?.column.count ?? 0)
+    for (name, column) in columns {
+      change([name]) { $0.declared = $0.declared ?? Self.type(of: column) }
+    }
     for row in 0..<rows {
       beginEvent()
       for (name, column) in columns { observe([name], Self.value(of: column[row])) }
+    }
+    for misfit in misfits where misfit.row < rows { change([misfit.column]) { $0.observe(misfit) } }
+  }
+
+  private static func type(of column: Column) -> FieldType {
+    switch column.type {
+    case .int: .int
+    case .double: .double
+    case .bool: .bool
+    case .string: .string
+    case .timestamp: .timestamp(.automatic)
     }
   }
 
@@ -101,25 +127,41 @@ extension EventSample {
   }
 }
 
-/// The records of CSV text by RFC 4180: quotes around values that hold delimiters, quotes or line ends, quotes doubled.
+/// The records of CSV text by RFC 4180: quotes around values that hold delimiters, quotes or line ends, quotes doubled. A
+/// quote that is not closed within the largest event costs its line, as when the file is read.
 private struct CSVRecords {
   private let bytes: [UInt8]
   private let separator: UInt8
   private var offset = 0
+  private var line = 1
+  /// The line that the last record began with, from 1.
+  private(set) var firstLine = 1
 
-  init(_ text: String, _ delimiter: CSVDelimiter) {
+  init(_ text: Substring, _ delimiter: CSVDelimiter) {
     bytes = Array(text.utf8)
     separator = delimiter.byte
   }
 
   mutating func next() -> [String]? {
     guard offset < bytes.count else { return nil }
+    let start = offset
+    firstLine = line
+    if let record = record(endingBy: start + Limits.maxEventBytes) { return record }
+    line = firstLine + 1
+    offset = bytes[start...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? bytes.count
+    return []
+  }
+
+  /// The record at `offset`; nil if a quote of it is not closed before `limit`.
+  private mutating func record(endingBy limit: Int) -> [String]? {
     var record: [String] = []
     var value: [UInt8] = []
     var quoted = false
     while offset < bytes.count {
+      if quoted, offset >= limit { break }
       let byte = bytes[offset]
       offset += 1
+      if byte == UInt8(ascii: "\n") { line += 1 }
       if quoted {
         if byte != UInt8(ascii: "\"") {
           value.append(byte)
@@ -140,6 +182,7 @@ private struct CSVRecords {
         value.append(byte)
       }
     }
+    if quoted { return nil }
     if value.last == UInt8(ascii: "\r") { value.removeLast() }
     record.append(String(decoding: value, as: UTF8.self))
     return record

@@ -19,7 +19,11 @@ struct InferredText {
         "# Its cells are separated by \(delimiter.title): read it with --csv-delimiter '\(delimiter.rawValue)'.")
     }
     if sample.unreadable > 0 {
-      lines.append("# \(Self.count(sample.unreadable, "record")) could not be read and would become dead letters.")
+      let lineNumbers = sample.unreadableLines.map(String.init).joined(separator: ", ")
+      let place = (sample.unreadable == 1 ? "line " : "lines ") + lineNumbers
+      lines.append(
+        "# \(Self.count(sample.unreadable, "record")) could not be read and would become dead letters: \(place)"
+          + (sample.unreadable > sample.unreadableLines.count ? " and others." : "."))
     }
     if sample.hasMoreFields { lines.append("# Only the first \(EventSample.fieldLimit) fields are listed.") }
     lines.append("name: \(Self.quoted(name))")
@@ -42,6 +46,18 @@ struct InferredText {
     if chosen.observed.count < sample.events {
       why += "; missing in \(sample.events - chosen.observed.count) events, which become dead letters"
     }
+    let times =
+      switch chosen.format {
+      case nil: chosen.observed.count
+      case "rfc3339": chosen.observed.timeStrings
+      default: chosen.observed.epochTimes.max() ?? 0
+      }
+    if times < chosen.observed.count {
+      let others = Self.count(chosen.observed.count - times, "event")
+      // Another number is still a time, of 1970 for example.
+      let isText = chosen.format == "rfc3339"
+      why += isText ? "; no time in \(others), which become dead letters" : "; not likely in \(others)"
+    }
     var lines = ["  # The likeliest event time: \(why)."]
     lines.append("  time: \(Self.quoted(chosen.name))")
     if chosen.observed.ascendingShare < 1, chosen.observed.count > 1 {
@@ -62,19 +78,26 @@ struct InferredText {
 
   private func field(_ index: Int) -> [String] {
     let field = fields[index]
+    if field.isLeftOut, index != time {
+      let share = Self.percent(Double(field.misfits) / Double(sample.events))
+      return ["    # \(Self.quoted(field.name)) is left out: \(share) of its values are not UTF-8, or out of range"]
+    }
     var keys = ["type: \(field.type)"]
     if field.isRequired { keys.append("required: true") }
     if let format = field.format { keys.append("format: \(format)") }
     var remarks: [String] = []
-    if index != time, index != key {
-      if let values = field.allowedValues {
-        keys.append("allowed: [\(values.map(Self.quoted).joined(separator: ", "))]")
-        remarks.append("drop `allowed` if there may be other values")
+    if field.misfits > 0 {
+      remarks.append("\(Self.count(field.misfits, "value")) out of range or not UTF-8, a dead letter each")
+    }
+    if field.observed.largeIntegers > 0 { remarks.append("integers beyond 64 bits, read as text") }
+    if index != time {
+      var rules: [String] = []
+      if field.observed.count == sample.events { rules.append("required: true") }
+      if index != key, field.isNeverNegative { rules.append("min: 0") }
+      if index != key, let values = field.allowedValues {
+        rules.append("allowed: [\(values.map { Self.comment(Self.quoted($0)) }.joined(separator: ", "))]")
       }
-      if field.isNeverNegative {
-        keys.append("min: 0")
-        remarks.append("never negative here, drop `min` if it may be")
-      }
+      if !rules.isEmpty { remarks.append("if the rest is like this, add: \(rules.joined(separator: ", "))") }
     }
     if needsPath(field) { keys.append("path: [\(field.observed.path.map(Self.quotedAlways).joined(separator: ", "))]") }
     let sentence = ([summary(field)] + remarks).joined(separator: "; ")
@@ -88,7 +111,9 @@ struct InferredText {
   /// What was seen of a field.
   private func summary(_ field: InferredField) -> String {
     let seen = field.observed
-    guard seen.count > 0 else { return "never anything but null; the type is a guess" }
+    guard seen.count > 0 else {
+      return "never anything but null; the type is \(seen.declared == nil ? "a guess" : "that of the file")"
+    }
     var parts = [kinds(seen)]
     let missing = sample.events - seen.count
     parts.append(
@@ -126,7 +151,7 @@ struct InferredText {
   /// A rule and a window to start from, as comments that are right when the `# ` is taken away.
   private func examples() -> [String] {
     let measure = fields.indices.first { index in
-      index != time && index != key && ["int", "double"].contains(fields[index].type)
+      index != time && index != key && !fields[index].isLeftOut && ["int", "double"].contains(fields[index].type)
         && fields[index].observed.maximum > fields[index].observed.minimum
     }
     var lines = ["", "# Examples to start from: take the `# ` away."]

@@ -10,8 +10,9 @@ struct Infer: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a first pipeline.yaml from a sample of events.",
     discussion: """
-      Reads the first events of an NDJSON, CSV, Parquet or Arrow file and prints a use case: types, what is required, \
-      likely event time, key and constraints, each with what was seen. Read it before you rely on it.
+      Reads the first events of an NDJSON, CSV, Parquet or Arrow file and prints a use case: types, likely event time \
+      and key, each with what was seen. Constraints that the sample suggests are proposed in comments. Records that \
+      cannot be read are skipped and counted. Read it before you rely on it.
 
         mkdir mine && pulse infer events.ndjson > mine/pipeline.yaml && pulse check mine
       """)
@@ -49,8 +50,11 @@ struct Infer: ParsableCommand {
     }
     let format = try FileFormat.detect(Array(beginning), name: file)
     if format == .parquet || format == .arrow { return try loadColumns() }
-    // Enough text for the sample: events beyond this many bytes are not looked at.
-    let text = String(decoding: beginning + (try handle.read(upToCount: 64 << 20) ?? Data()), as: UTF8.self)
+    // Enough text for the sample: events beyond this many bytes are not looked at, and one that they cut is none.
+    let most = 64 << 20
+    var bytes = beginning + (try handle.read(upToCount: most) ?? Data())
+    if bytes.count >= most { bytes = bytes.prefix(through: bytes.lastIndex(of: 0x0A) ?? bytes.endIndex - 1) }
+    let text = String(decoding: bytes, as: UTF8.self)
     return format == .csv ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
   }
 
@@ -58,10 +62,11 @@ struct Infer: ParsableCommand {
     do {
       let reader = try ColumnarFileReader(path: file, batchRows: min(limit, Limits.defaultBatchRows))
       var sample = EventSample(columns: [], limit: limit)
+      for column in reader.columns { sample.declare(column.name, as: column.type) }
       while sample.events < limit,
         let columns = try reader.nextBatch(maxRows: min(limit - sample.events, Limits.maxBatchRows))
       {
-        sample.append(columns: columns, limit: limit)
+        sample.append(columns: columns, misfits: reader.misfits, limit: limit)
       }
       return sample
     } catch { throw OperatingError(.input, "\(error)") }

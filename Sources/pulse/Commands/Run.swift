@@ -261,13 +261,15 @@ struct Run: AsyncParsableCommand {
     let idle = source.idleTimeout.map { Duration.microseconds($0) }
     let format = Self.format(source.format)
     let schema = useCase.plan.schema
+    let required = schema.fields.filter(\.required).map { $0.path.joined(separator: ".") }
     switch source.kind {
     case .stdin:
       let name: String
       if let given = source.name { name = given } else { name = "stdin-\(try await store.nextRun(named: "stdin"))" }
       return StandardInputSource(
-        name: name, isResumable: source.name != nil, format: format, delimiter: source.delimiter, idleTimeout: idle,
-        batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes)
+        name: name, isResumable: source.name != nil, format: format, delimiter: source.delimiter,
+        requiredColumns: required, idleTimeout: idle, batchRows: configuration.batchSize,
+        maxEventBytes: schema.maxEventBytes)
     case .simulator:
       let (definition, text) = try simulation.definition(of: useCase.location)
       return SimulatorSource(
@@ -277,7 +279,7 @@ struct Run: AsyncParsableCommand {
       return FileSource(
         paths: source.paths, format: format, delimiter: source.delimiter, follow: source.follow, idleTimeout: idle,
         batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes,
-        columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) },
+        columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) }, requiredColumns: required,
         readsOtherColumns: schema.unknownFields == .reject)
     }
   }

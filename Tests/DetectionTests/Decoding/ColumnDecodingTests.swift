@@ -27,6 +27,29 @@ import Testing
     #expect(decode(Field(name: "a", type: .int), nil).events.columns[1] == Column(.int, [.null, .null, .null]))
   }
 
+  @Test func valuesThatNoColumnHoldsBecomeDeadLetters() {
+    let column = Column(.int, [.int(1), .null, .null])
+    let raw = columnBatch([("t", times), ("a", column), ("undeclared", column)], count: 3)
+    let misfits = ["undeclared", "a"].map {
+      ColumnMisfit(row: 1, column: $0, reason: .outOfRange, expected: "an integer of 64 bits", found: "9e99")
+    }
+    let batch = RawBatch(
+      partition: raw.partition, positions: raw.positions, payload: raw.payload, misfits: misfits, next: raw.next)
+    for field in [
+      Field(name: "b", path: ["a"], type: .int), Field(name: "b", path: ["a"], type: .int, required: true),
+      Field(name: "b", path: ["a"], type: .string), Field(name: "b", path: ["a"], type: .int, defaultValue: .int(7)),
+    ] {
+      let letters = Decoder(schema: schema(field)).decode(batch).deadLetters
+      let letter = letters.first { $0.position.row == 1 }
+      #expect(letter?.reason == .outOfRange && letter?.stage == .decode && letter?.field == "b")
+      #expect(letter?.message == "b: expected an integer of 64 bits, found 9e99")
+      #expect(letter?.raw == Array(#"{"t":"1970-01-01T00:00:00.000002Z","a":"9e99","undeclared":"9e99"}"#.utf8))
+    }
+    // Of a column that nobody reads nothing is said.
+    let other = Decoder(schema: schema(Field(name: "c", type: .int))).decode(batch)
+    #expect(other.deadLetters.isEmpty && other.events.count == 3)
+  }
+
   @Test func rowsWithTooMuchTextBecomeDeadLetters() {
     let plain = Column(.string, [.string("12345"), .string("1234"), .null])
     let coded = Column(

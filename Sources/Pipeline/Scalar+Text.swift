@@ -1,10 +1,10 @@
 // Values as text for keys and messages.
 
-import Detection
+public import Detection
 
 extension Scalar {
   /// The value as a person writes it.
-  var plainText: String {
+  public var plainText: String {
     switch self {
     case .null: "null"
     case .int(let value): String(value)

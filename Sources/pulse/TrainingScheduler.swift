@@ -94,7 +94,7 @@ private final class ChildProcess: Sendable {
     var trouble: String?
   }
 
-  private nonisolated(unsafe) let process = Process()
+  private let process = Process()
   private let output = Pipe()
   private let errors = Pipe()
 

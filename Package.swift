@@ -112,19 +112,19 @@ let package = Package(
     .testTarget(
       name: "LearningTests",
       dependencies: [
-        "Learning", "Detection", "Pipeline", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "Learning", "Detection", "Pipeline", "TestKit", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .target(
-      name: "CrashKit", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Tests/CrashKit",
-      exclude: ["UseCase"], swiftSettings: strict),
+      name: "CrashKit", dependencies: ["TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      path: "Tests/CrashKit", exclude: ["UseCase"], swiftSettings: strict),
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .testTarget(
       name: "PulseTests",
       dependencies: ["pulse", "CrashKit", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
-      name: "ScenarioTests", dependencies: ["Detection", "Pipeline"], swiftSettings: strict,
+      name: "ScenarioTests", dependencies: ["Detection", "Pipeline", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

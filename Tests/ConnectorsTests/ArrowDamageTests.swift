@@ -4,6 +4,7 @@
 import Connectors
 import Detection
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Arrow: damage")
@@ -23,7 +24,7 @@ struct ArrowDamageTests {
   }
 
   private func samples(in folder: String) throws -> [String] {
-    var generator = SeededGenerator(seed: 23)
+    var generator = SeededRandom(seed: 23)
     let columns = generator.columns(rows: 700)
     try ShardEncoder(names: testNames, codec: .none).write(columns, to: folder + "/none.arrow")
     try ShardEncoder(names: testNames, codec: .lz4).write(columns, to: folder + "/lz4.arrow")
@@ -56,7 +57,7 @@ struct ArrowDamageTests {
   @Test("a flipped bit is an error or other data, never a crash")
   func bitFlips() throws {
     try withTemporaryFolder { folder in
-      var generator = SeededGenerator(seed: 29)
+      var generator = SeededRandom(seed: 29)
       for path in try samples(in: folder) {
         let whole = try Data(contentsOf: URL(filePath: path))
         var refused = 0
@@ -78,7 +79,7 @@ struct ArrowDamageTests {
 
   @Test("a damaged tail is refused")
   func tails() throws {
-    var generator = SeededGenerator(seed: 31)
+    var generator = SeededRandom(seed: 31)
     let bytes = try ShardEncoder(names: testNames).encodeTail(generator.columns(rows: 200))
     for length in stride(from: 0, to: bytes.count - 16, by: max(1, bytes.count / 100)) {
       #expect(throws: ColumnarFileError.self) { try ShardEncoder.decodeTail(Array(bytes.prefix(length))) }
@@ -112,7 +113,7 @@ struct ArrowDamageTests {
     "a full disk is reported as such",
     .enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "this system has no /dev/full"))
   func fullDisk() throws {
-    var generator = SeededGenerator(seed: 37)
+    var generator = SeededRandom(seed: 37)
     // More than every buffer on the way, and less than any of them.
     for rows in [1, 100_000] {
       let columns = [Column(.int((0..<rows).map { _ in Int64(bitPattern: generator.next()) }))]

@@ -4,12 +4,13 @@ import Connectors
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @Suite("Arrow: history")
 struct ArrowHistoryTests {
   private func rows(_ count: Int) -> HistoryRows {
-    var generator = SeededGenerator(seed: UInt64(count))
+    var generator = SeededRandom(seed: UInt64(count))
     let columns = generator.columns(rows: count)
     let layout = HistoryLayout(columns: zip(testNames, columns).map { .init(name: $0, type: $1.type) })
     return HistoryRows(layout: layout, columns: columns)

@@ -3,6 +3,7 @@
 import Connectors
 import Detection
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Arrow: round trips")
@@ -11,7 +12,7 @@ struct ArrowRoundTripTests {
 
   @Test("a shard holds what was written", arguments: codecs, [0, 1, 63, 64, 65, 1_000])
   func shard(codec: ShardEncoder.Codec, rows: Int) throws {
-    var generator = SeededGenerator(seed: UInt64(rows) + 1)
+    var generator = SeededRandom(seed: UInt64(rows) + 1)
     for nulls in [true, false] {
       let columns = generator.columns(rows: rows, nulls: nulls)
       try withTemporaryFolder { folder in
@@ -35,18 +36,23 @@ struct ArrowRoundTripTests {
     }
   }
 
-  @Test("batches cut anywhere add up to the whole", arguments: [1, 3, 64, 100])
-  func slices(maxRows: Int) throws {
-    var generator = SeededGenerator(seed: 7)
+  /// Calls `body` with the paths of an Arrow and a Parquet file of the same 333 rows, one after the other.
+  private static func withFiles(seed: UInt64, _ body: (String, [Column]) throws -> Void) throws {
+    var generator = SeededRandom(seed: seed)
     let columns = generator.columns(rows: 333)
     try withTemporaryFolder { folder in
       let encoder = ShardEncoder(names: testNames)
       try encoder.write(columns, to: folder + "/shard.arrow")
       try encoder.writeParquet(columns, to: folder + "/shard.parquet")
-      for name in ["/shard.arrow", "/shard.parquet"] {
-        let rows = try readAll(ColumnarFileReader(path: folder + name, batchRows: 50), maxRows: maxRows)
-        for (name, column) in zip(testNames, columns) { #expect(rows[name] == scalars(column)) }
-      }
+      for name in ["/shard.arrow", "/shard.parquet"] { try body(folder + name, columns) }
+    }
+  }
+
+  @Test("batches cut anywhere add up to the whole", arguments: [1, 3, 64, 100])
+  func slices(maxRows: Int) throws {
+    try Self.withFiles(seed: 7) { path, columns in
+      let rows = try readAll(ColumnarFileReader(path: path, batchRows: 50), maxRows: maxRows)
+      for (name, column) in zip(testNames, columns) { #expect(rows[name] == scalars(column)) }
     }
   }
 
@@ -74,7 +80,7 @@ struct ArrowRoundTripTests {
 
   @Test("a tail survives encoding", arguments: codecs)
   func tail(codec: ShardEncoder.Codec) throws {
-    var generator = SeededGenerator(seed: 11)
+    var generator = SeededRandom(seed: 11)
     for rows in [0, 1, 100, 5_000] {
       let columns = generator.columns(rows: rows)
       let encoder = ShardEncoder(names: testNames, codec: codec)
@@ -108,29 +114,22 @@ struct ArrowRoundTripTests {
 
   @Test("skipping is the same as reading and dropping", arguments: [0, 1, 49, 50, 51, 120, 332, 333, 1_000])
   func skip(rows: Int) throws {
-    var generator = SeededGenerator(seed: 13)
-    let columns = generator.columns(rows: 333)
-    try withTemporaryFolder { folder in
-      let encoder = ShardEncoder(names: testNames)
-      try encoder.write(columns, to: folder + "/shard.arrow")
-      try encoder.writeParquet(columns, to: folder + "/shard.parquet")
-      for name in ["/shard.arrow", "/shard.parquet"] {
-        let reader = try ColumnarFileReader(path: folder + name, batchRows: 50)
-        _ = try reader.nextBatch(maxRows: 7)
-        let skipped = try reader.skip(rows: rows)
-        #expect(skipped == min(rows, 326))
-        #expect(reader.position == 7 + skipped)
-        let rest = try readAll(reader, maxRows: 20)
-        for (name, column) in zip(testNames, columns) {
-          #expect(rest[name] == Array(scalars(column).dropFirst(7 + skipped)))
-        }
+    try Self.withFiles(seed: 13) { path, columns in
+      let reader = try ColumnarFileReader(path: path, batchRows: 50)
+      _ = try reader.nextBatch(maxRows: 7)
+      let skipped = try reader.skip(rows: rows)
+      #expect(skipped == min(rows, 326))
+      #expect(reader.position == 7 + skipped)
+      let rest = try readAll(reader, maxRows: 20)
+      for (name, column) in zip(testNames, columns) {
+        #expect(rest[name] == Array(scalars(column).dropFirst(7 + skipped)))
       }
     }
   }
 
   @Test("only selected columns are returned, in the order asked for")
   func select() throws {
-    var generator = SeededGenerator(seed: 17)
+    var generator = SeededRandom(seed: 17)
     let columns = generator.columns(rows: 10)
     try withTemporaryFolder { folder in
       let encoder = ShardEncoder(names: testNames)

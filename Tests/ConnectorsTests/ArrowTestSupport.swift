@@ -3,6 +3,7 @@
 import Connectors
 import Detection
 import Foundation
+import TestKit
 
 /// Where the package lies, from where this file lies.
 let packageRoot = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -33,14 +34,6 @@ enum NativeTools {
   }
 }
 
-/// Calls `body` with a folder that is removed afterwards.
-func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-  let folder = FileManager.default.temporaryDirectory.appending(path: "arrow-tests-\(UUID().uuidString)")
-  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(at: folder) }
-  return try body(folder.path(percentEncoded: false))
-}
-
 /// Every row of every selected column, read `maxRows` rows at a time; empty batches would be a defect and trap.
 func readAll(_ reader: ColumnarFileReader, maxRows: Int) throws -> [String: [Scalar]] {
   var rows = Dictionary(uniqueKeysWithValues: reader.columns.map { ($0.name, [Scalar]()) })
@@ -55,23 +48,10 @@ func readAll(_ reader: ColumnarFileReader, maxRows: Int) throws -> [String: [Sca
 
 func scalars(_ column: Column) -> [Scalar] { (0..<column.count).map { column[$0] } }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every run.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SeededRandom {
   /// One column of each type, and one of dictionary-encoded strings; about a tenth of the rows null.
   mutating func columns(rows: Int, nulls: Bool = true) -> [Column] {
-    func valid(_ generator: inout SeededGenerator, _ scalar: Scalar) -> Scalar {
+    func valid(_ generator: inout SeededRandom, _ scalar: Scalar) -> Scalar {
       nulls && generator.next() % 10 == 0 ? .null : scalar
     }
     var columns = ValueType.allCases.map { type in

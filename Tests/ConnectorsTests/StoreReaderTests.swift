@@ -4,6 +4,7 @@ import Detection
 import Foundation
 import GRDB
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Connectors
@@ -13,9 +14,9 @@ struct StoreReaderTests {
   /// The name needs escaping in a URI.
   @Test("a store that cannot change is read without the files that writers and readers share")
   func immutable() async throws {
-    let parent = FileManager.default.temporaryDirectory.path + "/pulse-reader-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: parent) }
-    let directory = DataDirectory(path: parent + "/a b?c=1#d%20é")
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder / "a b?c=1#d%20é")
     do {
       let store = try SQLiteStore(in: directory)
       let partition = PartitionID(source: "s", number: 0)
@@ -35,9 +36,9 @@ struct StoreReaderTests {
 
   @Test("another database, and a store that a newer version has migrated, are refused")
   func foreign() throws {
-    let parent = FileManager.default.temporaryDirectory.path + "/pulse-foreign-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: parent) }
-    let foreign = DataDirectory(path: parent + "/foreign")
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let foreign = DataDirectory(path: folder / "foreign")
     try foreign.create()
     try DatabaseQueue(path: foreign.databasePath).write { try $0.execute(sql: "CREATE TABLE t (x)") }
     #expect {
@@ -45,7 +46,7 @@ struct StoreReaderTests {
     } throws: { error in
       (error as? OperatingError)?.kind == .store && "\(error)".contains("no store of pulse")
     }
-    let newer = DataDirectory(path: parent + "/newer")
+    let newer = DataDirectory(path: folder / "newer")
     do { _ = try SQLiteStore(in: newer) }
     try DatabaseQueue(path: newer.databasePath).write {
       try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999')")
@@ -61,9 +62,9 @@ struct StoreReaderTests {
 
   @Test("a log is empty where it is missing or has no bytes")
   func log() throws {
-    let directory = DataDirectory(path: FileManager.default.temporaryDirectory.path + "/pulse-log-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: directory.path) }
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder.path)
     #expect(directory.isWritable && directory.hasEmptyLog)
     #expect(FileManager.default.createFile(atPath: directory.logPath, contents: Data()))
     #expect(directory.hasEmptyLog)

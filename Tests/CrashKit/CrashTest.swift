@@ -3,6 +3,7 @@
 
 import Foundation
 import GRDB
+import TestKit
 
 /// A crash test over a simulated input.
 public struct CrashTest: Sendable {

@@ -4,6 +4,7 @@
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Learning
@@ -13,7 +14,7 @@ struct BoostedTreesTests {
   /// Rows with all that can be hard: missing values, an ordinal category, values around zero, infinities, a constant, a
   /// column without any value, and one on a very large scale.
   static func rows(_ count: Int, seed: UInt64 = 1) -> [[Float]] {
-    var generator = TestGenerator(seed: seed)
+    var generator = SeededRandom(seed: seed)
     // Not 1e-35 itself, which LightGBM sorts into one bin in training and into another in prediction.
     let tiny: [Float] = [0, -0.0, 1e-36, -1e-36, 2e-35, -2e-35, 1, -1]
     return (0..<count).map { _ in
@@ -30,7 +31,7 @@ struct BoostedTreesTests {
   }
 
   static func target(_ rows: [[Float]], seed: UInt64 = 2) -> [Float] {
-    var generator = TestGenerator(seed: seed)
+    var generator = SeededRandom(seed: seed)
     return rows.map { row in
       let missing: Float = row[1].isNaN ? 3 : row[1]
       let step: Float = row[3] < 0 ? -2 : row[3] > 0 ? 2 : 0

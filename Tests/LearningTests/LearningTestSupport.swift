@@ -4,21 +4,10 @@
 import Detection
 import Foundation
 import Learning
+import TestKit
 import Testing
 
-/// A small generator with a seed (Steele, Lea, Flood 2014: SplitMix64), so that a failure can be repeated.
-struct TestGenerator: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-    return word ^ (word >> 31)
-  }
-
+extension SeededRandom {
   /// About normal: mean 0, variance 1.
   mutating func normal() -> Float {
     (0..<12).reduce(Float(-6)) { sum, _ in sum + Float.random(in: 0..<1, using: &self) }
@@ -55,7 +44,7 @@ extension TreeEnsemble {
 
   /// Rows that sit just below, at and just above every threshold, and rows of special values, each on a random row.
   func edgeRows(seed: UInt64) -> [[Float]] {
-    var generator = TestGenerator(seed: seed)
+    var generator = SeededRandom(seed: seed)
     func row() -> [Float] { (0..<featureCount).map { _ in generator.normal() * 2 } }
     var rows: [[Float]] = []
     for node in nodes where !node.isLeaf {
@@ -83,7 +72,7 @@ extension TreeEnsemble {
   static func random(
     trees: Int, depth: Int, features: Int, outputs outputCount: Int, leaf: ClosedRange<Float>, seed: UInt64
   ) -> TreeEnsemble {
-    var generator = TestGenerator(seed: seed)
+    var generator = SeededRandom(seed: seed)
     let bases = (0..<outputCount).map { _ in generator.normal() }
     var ensemble = TreeEnsemble(nodes: [], roots: [], outputs: [], baseValues: bases, featureCount: features)
     let special: [Float] = [0, -0.0, 1e-36, -1e-36, 1e-35, -1e-35, .infinity, -.infinity, .greatestFiniteMagnitude]

@@ -4,6 +4,7 @@ import Detection
 import Foundation
 import Pipeline
 import SwiftProtobuf
+import TestKit
 import Testing
 
 @testable import Learning
@@ -132,7 +133,7 @@ struct TreeModelTests {
 
   @Test("random bytes are no model")
   func randomBytes() {
-    var generator = TestGenerator(seed: 3)
+    var generator = SeededRandom(seed: 3)
     for length in 0..<2_000 {
       let bytes = (0..<length % 200).map { _ in UInt8.random(in: 0...255, using: &generator) }
       #expect(throws: OperatingError.self) { try TreeModel(parsing: bytes) }

@@ -1,22 +1,11 @@
 // `pulse infer`: the text it writes passes the check, whatever the sample holds, and says what was seen.
 
 import Foundation
+import TestKit
 import Testing
 
 @testable import Detection
 @testable import Pipeline
-
-/// SplitMix64 (Steele, Lea, Flood 2014), for samples that are the same in every run.
-private struct SampleRandom: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-    return value ^ (value >> 31)
-  }
-}
 
 @Suite struct ConfigurationInferenceTests {
   private func infer(_ sample: EventSample) throws -> String {
@@ -160,7 +149,7 @@ private struct SampleRandom: RandomNumberGenerator {
   /// Samples of every type under awkward names: the result always passes the check.
   @Test(arguments: 0..<150)
   func whateverWasSeenPassesTheCheck(_ seed: Int) throws {
-    var random = SampleRandom(state: UInt64(seed))
+    var random = SeededRandom(seed: UInt64(seed))
     let names = [
       "null", "yes", "a b", "a.b", "1st", "é", "", "id", "user_id", "true", "time", "x", "X", "sum", "and", "end", "#",
       "- a", "{",
@@ -180,7 +169,7 @@ private struct SampleRandom: RandomNumberGenerator {
     #expect(letters.isEmpty, "\(letters)\n\(lines.joined(separator: "\n"))\n\(pipeline)")
   }
 
-  private func value(kind: Int, row: Int, _ random: inout SampleRandom) -> String {
+  private func value(kind: Int, row: Int, _ random: inout SeededRandom) -> String {
     if Int.random(in: 0..<6, using: &random) == 0 { return "null" }
     switch kind {
     case 0: return String(Int.random(in: -5...5, using: &random))

@@ -2,6 +2,7 @@
 
 import Detection
 import Foundation
+import TestKit
 import Testing
 
 @testable import Pipeline
@@ -81,13 +82,10 @@ import Testing
   }
 
   @Test func filesThatCannotBeRead() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pulse-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
+    let folder = try TestFolder()
     func message(_ name: String, _ bytes: [UInt8]?) throws -> String? {
-      let file = folder.appendingPathComponent(name)
-      if let bytes { try Data(bytes).write(to: file) }
-      return UseCaseChecker.check(path: file.path).diagnostics.first?.message
+      if let bytes { try folder.write(name, Data(bytes)) }
+      return UseCaseChecker.check(path: folder / name).diagnostics.first?.message
     }
     #expect(UseCaseChecker.check(path: folder.path).diagnostics.first?.message == "this is a directory")
     #expect(try message("absent", nil) == "there is no such file")
@@ -98,14 +96,12 @@ import Testing
   }
 
   @Test func useCasesAreFoundByDirectoryAndByName() throws {
-    let root = FileManager.default.temporaryDirectory.appendingPathComponent("pulse-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: root) }
-    for name in ["UseCases/redset", "UseCases/nyc-taxi", "UseCases/broken", "elsewhere"] {
-      let folder = root.appendingPathComponent(name)
-      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      if name.hasSuffix("broken") { continue }
-      try Data("name: x".utf8).write(to: folder.appendingPathComponent("pipeline.yaml"))
+    let root = try TestFolder()
+    defer { withExtendedLifetime(root) {} }
+    for name in ["UseCases/redset", "UseCases/nyc-taxi", "elsewhere"] {
+      try root.write("\(name)/pipeline.yaml", "name: x")
     }
+    try root.write("UseCases/broken/README.md", "no use case")
     let locator = UseCaseLocator(currentDirectory: root.path, executable: nil)
     #expect(try locator.locate("redset").pipelineFile == "UseCases/redset/pipeline.yaml")
     #expect(try locator.locate("UseCases/redset/").directory == "UseCases/redset")
@@ -123,9 +119,8 @@ import Testing
     #expect(failure("UseCases/broken").contains("has no pipeline.yaml"))
     #expect(failure("zzz").contains("there are nyc-taxi, redset"))
     // From a binary in the build folder of a package, wherever it is started.
-    let build = root.appendingPathComponent(".build/release")
-    try FileManager.default.createDirectory(at: build, withIntermediateDirectories: true)
-    let elsewhere = UseCaseLocator(currentDirectory: "/", executable: build.appendingPathComponent("pulse").path)
+    let elsewhere = UseCaseLocator(
+      currentDirectory: "/", executable: try root.write(".build/release/pulse", "a program"))
     #expect(try elsewhere.locate("redset").directory.hasSuffix("/UseCases/redset"))
   }
 }

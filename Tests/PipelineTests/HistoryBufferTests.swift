@@ -1,6 +1,7 @@
 // Which rows go into which shard: a function of the rows, whatever the batches are and wherever a run starts again.
 
 import Detection
+import TestKit
 import Testing
 
 @testable import Pipeline
@@ -27,20 +28,9 @@ struct HistoryBufferTests {
     ]
   }
 
-  private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var z = state
-      z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-      return z ^ (z >> 31)
-    }
-  }
-
   /// Times of `count` rows in any order of `days` days, before and after 1970, with some runs of one day.
   private static func times(_ count: Int, days: Int64) -> [Int64] {
-    var random = SplitMix(state: 9)
+    var random = SeededRandom(seed: 9)
     var times: [Int64] = []
     while times.count < count {
       let day = Int64.random(in: -days / 2..<days - days / 2, using: &random)

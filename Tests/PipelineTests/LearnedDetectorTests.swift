@@ -3,6 +3,7 @@
 
 import Detection
 import Foundation
+import TestKit
 import Testing
 
 @testable import Pipeline
@@ -176,7 +177,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
 
   @Test func `an event has its numbers at any row of any batch`() throws {
     let models = try ModelSet([odd, slow], for: plan)
-    var random = SeededGenerator(state: 7)
+    var random = SeededRandom(seed: 7)
     let keys = ["x", "y", "z"]
     let events = (0..<60).map { index -> Event in
       var event = Event(k: keys[index % 3], cached: index % 5 == 0, time: Int64(index) * 3_600_000_000)
@@ -281,12 +282,12 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
 
   init() throws { plan = try #require(UseCaseChecker.check(text: text).plan) }
 
-  private func normal(_ random: inout SeededGenerator) -> Double {
+  private func normal(_ random: inout SeededRandom) -> Double {
     let (u, v) = (Double.random(in: 1e-12..<1, using: &random), Double.random(in: 0..<1, using: &random))
     return (-2 * log(u)).squareRoot() * cos(2 * .pi * v)
   }
 
-  private func events(_ count: Int, day: Int64, shift: Double = 0, _ random: inout SeededGenerator) -> [Event] {
+  private func events(_ count: Int, day: Int64, shift: Double = 0, _ random: inout SeededRandom) -> [Event] {
     (0..<count).map { index in
       Event(
         ms: exp(5 + normal(&random) + shift), scanned: Double.random(in: 0..<1, using: &random) < 0.1 ? nil : 5,
@@ -295,7 +296,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
   }
 
   /// A forest's detector with bins of 20,000 training rows.
-  private func models(_ random: inout SeededGenerator) throws -> (ModelSet, DriftReference) {
+  private func models(_ random: inout SeededRandom) throws -> (ModelSet, DriftReference) {
     let detector = plan.detectors[1]
     let batch = derived(plan, events(20_000, day: 0, &random)).events
     let matrix = detector.features.matrix(of: batch)
@@ -309,7 +310,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
   }
 
   @Test func `days without change report nothing and a shift is reported within a day`() throws {
-    var random = SeededGenerator(state: 3)
+    var random = SeededRandom(seed: 3)
     let (models, reference) = try models(&random)
     // `hour` depends on the time alone.
     #expect(reference.inputs.map(\.name) == ["ms", "per_mb"])
@@ -331,7 +332,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
 
   @Test(arguments: [1, 7, 100])
   func `counts of batches add up by day`(_ size: Int) throws {
-    var random = SeededGenerator(state: 5)
+    var random = SeededRandom(seed: 5)
     let (models, reference) = try models(&random)
     let stream = events(150, day: 1, &random) + events(150, day: 2, &random)
     let mixed = stream.indices.map { stream[$0 % 2 == 0 ? $0 : stream.count - $0] }
@@ -358,7 +359,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
   }
 
   @Test func `references are stored and wrong ones are refused`() throws {
-    var random = SeededGenerator(state: 1)
+    var random = SeededRandom(seed: 1)
     let (models, reference) = try models(&random)
     let data = try JSONEncoder().encode(reference)
     #expect(try JSONDecoder().decode(DriftReference.self, from: data) == reference)
@@ -368,18 +369,5 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     model.drift = reference
     model.drift?.inputs[0].name = "other"
     #expect(throws: ModelMismatch.self) { try ModelSet([model], for: plan) }
-  }
-}
-
-/// SplitMix64: seeded randomness.
-private struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

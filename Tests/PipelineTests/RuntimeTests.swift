@@ -39,7 +39,7 @@ struct RuntimeTests {
     """
 
   private static func records(_ count: Int, seed: UInt64) -> [[UInt8]] {
-    var random = SplitMix(state: seed)
+    var random = SeededRandom(seed: seed)
     var time = 1_700_000_000
     return (0..<count).map { _ in
       time += Int.random(in: 0...3, using: &random)
@@ -52,17 +52,6 @@ struct RuntimeTests {
         return Array(
           #"{"at": \#(time - late), "user": "u\#(Int.random(in: 0..<7, using: &random))", "amount": \#(amount)}"#.utf8)
       }
-    }
-  }
-
-  private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var z = state
-      z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-      return z ^ (z >> 31)
     }
   }
 
@@ -105,7 +94,7 @@ struct RuntimeTests {
   func faults(seed: Int) async throws {
     let records = Self.records(3_000, seed: 2)
     let expected = try await Self.whole(records, sizes: [512], workers: 2)
-    var random = SplitMix(state: UInt64(seed) &* 977)
+    var random = SeededRandom(seed: UInt64(seed) &* 977)
     let history = MemoryHistory()
     let store = MemoryStore(history)
     var failures = 0
@@ -186,7 +175,7 @@ struct RuntimeTests {
   func order() async throws {
     let queue = OrderedQueue<Int>()
     var tickets = Array(0..<1000)
-    var random = SplitMix(state: 3)
+    var random = SeededRandom(seed: 3)
     tickets.shuffle(using: &random)
     let shuffled = tickets
     async let submitted: Void = {

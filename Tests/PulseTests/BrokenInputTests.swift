@@ -1,6 +1,7 @@
 // Input that is broken in every way that input is: each gives a clear error or a dead letter, and what is good is kept.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Broken input")

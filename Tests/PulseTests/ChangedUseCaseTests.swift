@@ -3,6 +3,7 @@
 
 import CrashKit
 import Foundation
+import TestKit
 import Testing
 
 @Suite("A changed use case")

@@ -1,6 +1,7 @@
 // Parquet and Arrow files as the command reads them: nested columns, both forms of Arrow IPC, rows that are too large.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Columnar input", .enabled(if: Need.python != nil, "needs Python with pyarrow"))

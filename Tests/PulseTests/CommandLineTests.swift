@@ -2,6 +2,7 @@
 // writes another one reads.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Command line")

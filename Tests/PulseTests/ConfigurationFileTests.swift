@@ -1,6 +1,7 @@
 // Where a use case runs: pulse.yaml, the environment and the flags as a person uses them together.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("pulse.yaml")

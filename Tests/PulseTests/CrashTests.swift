@@ -2,6 +2,7 @@
 
 import CrashKit
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Crashes")

@@ -2,6 +2,7 @@
 // on the next run.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Files that change")

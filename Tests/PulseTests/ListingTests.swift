@@ -1,6 +1,7 @@
 // What the commands that list results do with odd names, values, times and amounts.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Listing results")

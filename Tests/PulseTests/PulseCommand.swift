@@ -2,6 +2,7 @@
 // how much memory it took. Nothing here knows how the product works inside.
 
 import Foundation
+import TestKit
 import Testing
 
 /// The command under test.
@@ -193,43 +194,4 @@ func poll(timeout: Double = 20, _ condition: () throws -> Bool) rethrows -> Bool
 struct CommandError: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
-}
-
-/// A folder of its own for a test, gone when the last reference is.
-final class TestFolder {
-  let path: String
-
-  init() throws {
-    var template = Array((FileManager.default.temporaryDirectory.path + "/pulse-test-XXXXXX").utf8CString)
-    guard let name = mkdtemp(&template) else { throw CommandError("no temporary folder can be made") }
-    path = String(cString: name)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  static func / (folder: TestFolder, name: String) -> String { folder.path + "/" + name }
-
-  func write(_ name: String, _ text: String) throws { try write(name, Data(text.utf8)) }
-
-  func write(_ name: String, _ data: Data) throws {
-    let url = URL(fileURLWithPath: self / name)
-    try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-    try data.write(to: url)
-  }
-
-  /// Adds to the end, as a program that logs does.
-  func append(_ name: String, _ text: String) throws {
-    let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: self / name))
-    defer { try? handle.close() }
-    try handle.seekToEnd()
-    try handle.write(contentsOf: Data(text.utf8))
-  }
-
-  func read(_ name: String) -> String {
-    String(decoding: FileManager.default.contents(atPath: self / name) ?? Data(), as: UTF8.self)
-  }
-
-  func rename(_ name: String, to other: String) throws {
-    try FileManager.default.moveItem(atPath: self / name, toPath: self / other)
-  }
 }

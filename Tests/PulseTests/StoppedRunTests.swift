@@ -1,6 +1,7 @@
 // Runs that are ended early, in order, and go on later; and standard input, which has no position but the one it is given.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Stopped runs")

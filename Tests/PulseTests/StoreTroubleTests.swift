@@ -1,6 +1,7 @@
 // Trouble with what is written: no room, no right, somebody else at it, or not what it should be.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Trouble with the store")

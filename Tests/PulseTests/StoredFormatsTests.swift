@@ -5,6 +5,7 @@
 import CrashKit
 import Foundation
 import GRDB
+import TestKit
 import Testing
 
 @Suite("Stored formats")

@@ -1,6 +1,7 @@
 // Real input: the sample of New York's yellow taxis, with the counts that UseCases/nyc-taxi/README.md derives by SQL.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Taxi trips of New York")

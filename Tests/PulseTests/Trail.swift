@@ -2,6 +2,7 @@
 // both kinds of rules, windows, dead letters and history.
 
 import Foundation
+import TestKit
 import Testing
 
 /// Events of seven hosts, two a second, and the use case that judges them.

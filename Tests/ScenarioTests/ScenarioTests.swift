@@ -4,6 +4,7 @@
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 /// One scenario with the plan it runs on.
@@ -49,9 +50,7 @@ struct ScenarioTests {
 
   @Test("a scenario that does not hold is noticed")
   func canary() throws {
-    let folder = NSTemporaryDirectory() + "pulse-scenario-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder + "/scenarios", withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let folder = try TestFolder()
     let text = """
       name: wrong on purpose
       given:
@@ -63,7 +62,7 @@ struct ScenarioTests {
         windows: [{window: all, start: "2024-01-01T00:00:00Z", aggregates: {count: 3}}]
         dead_letters: []
       """
-    try text.write(toFile: folder + "/scenarios/wrong.yaml", atomically: true, encoding: .utf8)
+    try folder.write("scenarios/wrong.yaml", text)
     let pipeline = """
       name: canary
       event:
@@ -73,7 +72,7 @@ struct ScenarioTests {
       windows: [{name: all, type: tumbling, size: 1h, aggregates: {count: count(*)}}]
       """
     let plan = try #require(UseCaseChecker.check(text: pipeline).plan)
-    let scenario = try #require(try Scenario.load(from: folder).first)
+    let scenario = try #require(try Scenario.load(from: folder.path).first)
     let differences = try ScenarioRunner(plan: plan).run(scenario).differences
     #expect(differences.contains { $0.contains("found anomaly") && $0.contains("five") })
     #expect(differences.contains { $0.contains("found dead letter") && $0.contains("out_of_range") })

@@ -4,6 +4,7 @@ import Crypto
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Connectors
@@ -88,7 +89,7 @@ struct FilesCutterTests {
 
   @Test("lines are the same as the specification, whatever the pieces, batches and resumptions", arguments: 0..<300)
   func linesMatch(seed: UInt64) throws {
-    var random = SeededRandom(seed)
+    var random = SeededRandom(seed: seed)
     let bytes = Self.randomText("abc{} \r\r\n\n", length: Int.random(in: 0...400, using: &random), &random)
     let limit = Int.random(in: 1...12, using: &random)
     let expected = Self.lines(bytes, limit: limit)
@@ -103,7 +104,7 @@ struct FilesCutterTests {
 
   @Test("CSV records are the same whatever the pieces, batches and resumptions", arguments: 0..<300)
   func csvIsStable(seed: UInt64) throws {
-    var random = SeededRandom(seed)
+    var random = SeededRandom(seed: seed)
     let text = Self.randomText("ab,,\"\"\"\r\n\n\n", length: Int.random(in: 0...300, using: &random), &random)
     let bytes = Array("name,b\n".utf8) + text
     let limit = Int.random(in: 8...40, using: &random)

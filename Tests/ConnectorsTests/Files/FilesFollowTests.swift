@@ -3,6 +3,7 @@
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Connectors
@@ -36,11 +37,11 @@ struct FilesFollowTests {
 
   @Test("new lines come as they are finished; the last unfinished one waits")
   func growth() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n2", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n2")
     let found = try await Self.follow(path, items: 2) {
       try await Task.sleep(for: .milliseconds(50))
-      try folder.append("2\n3\n4", to: "log")
+      try folder.append("log", "2\n3\n4")
     }
     #expect(found.texts == ["1", "22", "3"])
     #expect(found.points.last?.0.position == Position(segment: 0, offset: 7, row: 3))
@@ -50,8 +51,8 @@ struct FilesFollowTests {
 
   @Test("quiet ends a source that has a time-out")
   func idleTimeout() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n2", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n2")
     let start = ContinuousClock.now
     #expect(try await read(Self.source(path)).texts == ["1"])
     #expect(ContinuousClock.now - start >= Self.idle)
@@ -59,8 +60,8 @@ struct FilesFollowTests {
 
   @Test("stop() wakes a source that waits")
   func stopping() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n")
     let source = FileSource(paths: [path], follow: true)
     #expect(try await read(source, batches: 1).texts == ["1"])
     async let rest = readOn(source)
@@ -71,20 +72,20 @@ struct FilesFollowTests {
 
   @Test("a rotated file is read to its end, then the new one")
   func rotation() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n")
     let found = try await Self.follow(path, items: 3, rotationGrace: .seconds(2)) {
-      try folder.move("log", "log.1")
-      try folder.append("2\nunfinished", to: "log.1")
-      try folder.write("3\n", to: "log")
+      try folder.rename("log", to: "log.1")
+      try folder.append("log.1", "2\nunfinished")
+      try folder.write("log", "3\n")
       try await Task.sleep(for: .milliseconds(50))
       // The writer still has the old one open.
-      try folder.append(" no more\n", to: "log.1")
+      try folder.append("log.1", " no more\n")
     }
     #expect(found.texts == ["1", "2", "unfinished no more", "3"])
     #expect(found.items.last?.position == Position(segment: 1, offset: 0, row: 0))
     // Every resume point still leads to the same, although the first file has another name now.
-    try folder.append("4\n", to: "log")
+    try folder.append("log", "4\n")
     for (point, count) in found.points {
       let rest = try await read(Self.source(path), from: point)
       #expect(rest.texts == Array((found.texts + ["4"])[count...]))
@@ -94,111 +95,111 @@ struct FilesFollowTests {
 
   @Test("the unfinished last line of a rotated file is a record")
   func unfinishedLine() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n2", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n2")
     let found = try await Self.follow(path, items: 2) {
-      try folder.move("log", "log.1")
-      try folder.write("3\n", to: "log")
+      try folder.rename("log", to: "log.1")
+      try folder.write("log", "3\n")
     }
     #expect(found.texts == ["1", "2", "3"])
   }
 
   @Test("truncation is an error; what was read before stays", arguments: [false, true])
   func truncation(regrown: Bool) async throws {
-    let folder = try Folder()
-    let path = try folder.write("line 1\nline 2\n", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "line 1\nline 2\n")
     let source = Self.source(path)
     try await source.open(resumingAt: [:])
     guard case .batch(let batch) = try await source.next() else { throw CancellationError() }
     #expect(batch.count == 2)
     try #require(truncate(path, 0) == 0)
-    if regrown { try folder.append("other lines that are longer than before\n", to: "log") }
+    if regrown { try folder.append("log", "other lines that are longer than before\n") }
     let error = await #expect(throws: OperatingError.self) { _ = try await source.next() }
     #expect(error?.kind == .input && error?.description.contains("was truncated") == true)
   }
 
   @Test("a rotation while nobody looked is found by inode and beginning")
   func rotationWhileDown() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n2\n", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n2\n")
     let point = try #require(try await read(Self.source(path, batchRows: 1)).points.first?.0)
-    try folder.append("3\n", to: "log")
-    try folder.move("log", "log-20250101")
-    try folder.write("4\n", to: "log")
+    try folder.append("log", "3\n")
+    try folder.rename("log", to: "log-20250101")
+    try folder.write("log", "4\n")
     let rest = try await read(Self.source(path), from: point)
     #expect(rest.texts == ["2", "3", "4"])
     #expect(rest.items.map(\.position.segment) == [0, 0, 1])
     // Not followed, the same is a replaced file.
     let error = try await failure(of: FileSource(paths: [path]), from: point)
     #expect(error.description.contains("is not the file"))
-    try FileManager.default.removeItem(atPath: folder("log-20250101"))
+    try FileManager.default.removeItem(atPath: folder / "log-20250101")
     let lost = try await failure(of: Self.source(path), from: point)
     #expect(lost.description.contains("would be lost") && lost.description.contains("--reset"))
   }
 
   @Test("several rotations while nobody looked are read in their order")
   func severalRotations() async throws {
-    let folder = try Folder()
-    let path = try folder.write("0\n", to: "log")
-    try folder.move("log", "log.9")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "0\n")
+    try folder.rename("log", to: "log.9")
     try await Task.sleep(for: .milliseconds(20))
-    try folder.write("1\n", to: "log")
+    try folder.write("log", "1\n")
     let point = try #require(try await read(Self.source(path)).points.last?.0)
     for next in 2...4 {
       try await Task.sleep(for: .milliseconds(20))
-      for old in stride(from: 3, through: 1, by: -1) where access(folder("log.\(old)"), F_OK) == 0 {
-        try folder.move("log.\(old)", "log.\(old + 1)")
+      for old in stride(from: 3, through: 1, by: -1) where access(folder / "log.\(old)", F_OK) == 0 {
+        try folder.rename("log.\(old)", to: "log.\(old + 1)")
       }
-      try folder.move("log", "log.1")
-      try folder.write("\(next)\n", to: "log")
+      try folder.rename("log", to: "log.1")
+      try folder.write("log", "\(next)\n")
     }
-    try folder.write("no log\n", to: "log.bak")
+    try folder.write("log.bak", "no log\n")
     let rest = try await read(Self.source(path), from: point)
     #expect(rest.texts == ["2", "3", "4"])
     #expect(rest.items.map(\.position.segment) == [1, 2, 3])
     let again = try await read(Self.source(path), from: rest.points[0].0)
     #expect(again.items == Array(rest.items[1...]))
-    try folder.move("log.2", "log.2.gz")
+    try folder.rename("log.2", to: "log.2.gz")
     let compressed = try await failure(of: Self.source(path), from: point)
     #expect(compressed.description.contains("log.2.gz is compressed"))
   }
 
   @Test("a file that is missing during a rotation is waited for")
   func missing() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n", to: "log")
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n")
     let point = try #require(try await read(Self.source(path)).points.last?.0)
-    try folder.move("log", "log.1")
+    try folder.rename("log", to: "log.1")
     let source = FileSource(paths: [path], follow: true)
     async let reading = read(source, from: point, items: 1)
     try await Task.sleep(for: .milliseconds(100))
-    try folder.write("2\n", to: "log")
+    try folder.write("log", "2\n")
     #expect(try await reading.texts == ["2"])
   }
 
   @Test("only the last file of a list is followed; a copied file is the same file")
   func listAndCopy() async throws {
-    let folder = try Folder()
-    let a = try folder.write("1\n2", to: "a")
-    let b = try folder.write("3\n", to: "b")
+    let folder = try TestFolder()
+    let a = try folder.write("a", "1\n2")
+    let b = try folder.write("b", "3\n")
     func source() -> FileSource { FileSource(paths: [a, b], follow: true, idleTimeout: .milliseconds(100)) }
     let found = try await read(source())
     #expect(found.texts == ["1", "2", "3"])
-    try FileManager.default.copyItem(atPath: b, toPath: folder("copy"))
-    try folder.move("copy", "b")
-    try folder.append("4\n", to: "b")
+    try FileManager.default.copyItem(atPath: b, toPath: folder / "copy")
+    try folder.rename("copy", to: "b")
+    try folder.append("b", "4\n")
     #expect(try await read(source(), from: found.points.last?.0).texts == ["4"])
   }
 
   @Test("CSV is followed, its header waited for")
   func csv() async throws {
-    let folder = try Folder()
-    let path = try folder.write("", to: "log.csv")
+    let folder = try TestFolder()
+    let path = try folder.write("log.csv", "")
     let source = FileSource(paths: [path], follow: true)
     async let reading = read(source, items: 2)
     for piece in ["a,", "b\n1,\"x\n", "y\"\n2,z\n"] {
       try await Task.sleep(for: .milliseconds(30))
-      try folder.append(piece, to: "log.csv")
+      try folder.append("log.csv", piece)
     }
     let found = try await reading
     #expect(found.texts == ["1,\"x\ny\"", "2,z"])

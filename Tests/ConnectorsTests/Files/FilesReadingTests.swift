@@ -4,6 +4,7 @@ import Crypto
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Connectors
@@ -12,10 +13,10 @@ import Testing
 struct FilesReadingTests {
   @Test("files are read in order; blank lines, CRLF, byte order marks and missing last line ends")
   func severalFiles() async throws {
-    let folder = try Folder()
-    let a = try folder.write("\u{FEFF}{\"a\":1}\r\n\r\n  \n{\"a\":2}", to: "z.ndjson")
-    let empty = try folder.write("", to: "empty.ndjson")
-    let b = try folder.write("\n{\"b\":1}\n", to: "a.ndjson")
+    let folder = try TestFolder()
+    let a = try folder.write("z.ndjson", "\u{FEFF}{\"a\":1}\r\n\r\n  \n{\"a\":2}")
+    let empty = try folder.write("empty.ndjson", "")
+    let b = try folder.write("a.ndjson", "\n{\"b\":1}\n")
     let reading = try await read(FileSource(paths: [a, empty, b]))
     #expect(reading.texts == ["{\"a\":1}", "{\"a\":2}", "{\"b\":1}"])
     #expect(
@@ -28,19 +29,19 @@ struct FilesReadingTests {
 
   @Test("globs are sorted by bytes and stay where they are named")
   func globs() async throws {
-    let folder = try Folder()
-    for name in ["b.ndjson", "a.ndjson", "B.ndjson", "last.txt"] { try folder.write("\(name)\n", to: name) }
-    let reading = try await read(FileSource(paths: [folder("last.txt"), folder("*.ndjson")]))
+    let folder = try TestFolder()
+    for name in ["b.ndjson", "a.ndjson", "B.ndjson", "last.txt"] { try folder.write(name, "\(name)\n") }
+    let reading = try await read(FileSource(paths: [folder / "last.txt", folder / "*.ndjson"]))
     #expect(reading.texts == ["last.txt", "B.ndjson", "a.ndjson", "b.ndjson"])
-    try folder.write("literal\n", to: "[x].ndjson")
-    #expect(try await read(FileSource(paths: [folder("[x].ndjson")])).texts == ["literal"])
+    try folder.write("[x].ndjson", "literal\n")
+    #expect(try await read(FileSource(paths: [folder / "[x].ndjson"])).texts == ["literal"])
   }
 
   @Test("CSV is told by its extension, each file has its header")
   func csv() async throws {
-    let folder = try Folder()
-    let a = try folder.write("\u{FEFF}id,\"the \"\"name\"\"\"\n1,\"x\ny\"\n2,z\n", to: "a.csv")
-    let b = try folder.write("name,id\r\nq,3\r\n", to: "b.CSV")
+    let folder = try TestFolder()
+    let a = try folder.write("a.csv", "\u{FEFF}id,\"the \"\"name\"\"\"\n1,\"x\ny\"\n2,z\n")
+    let b = try folder.write("b.CSV", "name,id\r\nq,3\r\n")
     let reading = try await read(FileSource(paths: [a, b], batchRows: 1))
     #expect(reading.texts == ["1,\"x\ny\"", "2,z", "q,3"])
     #expect(reading.headers == [["id", "the \"name\""], ["name", "id"]])
@@ -53,9 +54,9 @@ struct FilesReadingTests {
 
   @Test("a quote opens a cell behind the delimiter; .tsv files have tabs")
   func delimiters() async throws {
-    let folder = try Folder()
-    let a = try folder.write("id;\"a,b;c\"\n1;\"x\ny\"\n2;z,\"\n", to: "a.csv")
-    let b = try folder.write("id\tname\n3\t\"x\ny\"\n", to: "b.tsv")
+    let folder = try TestFolder()
+    let a = try folder.write("a.csv", "id;\"a,b;c\"\n1;\"x\ny\"\n2;z,\"\n")
+    let b = try folder.write("b.tsv", "id\tname\n3\t\"x\ny\"\n")
     let semicolons = try await read(FileSource(paths: [a], delimiter: .semicolon, batchRows: 1))
     #expect(semicolons.texts == ["1;\"x\ny\"", "2;z,\""] && semicolons.headers == [["id", "a,b;c"]])
     for (point, count) in semicolons.points {
@@ -68,18 +69,18 @@ struct FilesReadingTests {
 
   @Test("what cannot be read is refused by name, before anything is read")
   func refused() async throws {
-    let folder = try Folder()
-    let good = try folder.write("{}\n", to: "good.ndjson")
-    try FileManager.default.createDirectory(atPath: folder("sub"), withIntermediateDirectories: true)
-    let gzip = folder("x.gz")
+    let folder = try TestFolder()
+    let good = try folder.write("good.ndjson", "{}\n")
+    try FileManager.default.createDirectory(atPath: folder / "sub", withIntermediateDirectories: true)
+    let gzip = folder / "x.gz"
     try Data([0x1F, 0x8B, 8, 0]).write(to: URL(filePath: gzip))
-    let truncated = folder("t.parquet")
+    let truncated = folder / "t.parquet"
     try Data("PAR1 and no more".utf8).write(to: URL(filePath: truncated))
-    try #require(mkfifo(folder("fifo"), 0o600) == 0)
+    try #require(mkfifo(folder / "fifo", 0o600) == 0)
     let cases: [([String], FileFormat?, String)] = [
-      ([good, folder("none.ndjson")], nil, "none.ndjson"), ([good, folder("sub")], nil, "is a directory"),
+      ([good, folder / "none.ndjson"], nil, "none.ndjson"), ([good, folder / "sub"], nil, "is a directory"),
       ([good, gzip], nil, "compressed (gzip)"), ([good, truncated], nil, "t.parquet"),
-      ([good, folder("fifo")], nil, "not a regular file"), ([folder("*.nothing")], nil, "no file matches"),
+      ([good, folder / "fifo"], nil, "not a regular file"), ([folder / "*.nothing"], nil, "no file matches"),
       ([good, good], nil, "twice"), ([truncated], .csv, "format Parquet, expected CSV"), ([], nil, "no file"),
     ]
     for (paths, format, expected) in cases {
@@ -95,8 +96,8 @@ struct FilesReadingTests {
       print("skipped: root may read every file, so there is no permission to be denied")
       return
     }
-    let folder = try Folder()
-    let path = try folder.write("{}\n", to: "secret.ndjson")
+    let folder = try TestFolder()
+    let path = try folder.write("secret.ndjson", "{}\n")
     chmod(path, 0)
     let error = try await failure(of: FileSource(paths: [path]))
     #expect(error.kind == .input && error.description.contains("Permission denied"))
@@ -115,11 +116,11 @@ struct FilesReadingTests {
   // That it is not held in memory is measured where a process is alone, in the tests of the command.
   @Test("a line of 1 GB is one oversized record")
   func hugeLine() async throws {
-    let folder = try Folder()
-    let path = try folder.write("{\"a\":1}\n", to: "huge.ndjson")
+    let folder = try TestFolder()
+    let path = try folder.write("huge.ndjson", "{\"a\":1}\n")
     let size = 1 << 30
     try #require(truncate(path, off_t(8 + size)) == 0)
-    try folder.append("\r\n{\"a\":2}\n", to: "huge.ndjson")
+    try folder.append("huge.ndjson", "\r\n{\"a\":2}\n")
     let reading = try await read(FileSource(paths: [path]))
     #expect(reading.texts == ["{\"a\":1}", "", "{\"a\":2}"])
     let letter = try #require(reading.items[1].letter)
@@ -135,8 +136,8 @@ struct FilesReadingTests {
 
   @Test("stopping ends the source")
   func stopping() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n2\n3\n", to: "a.ndjson")
+    let folder = try TestFolder()
+    let path = try folder.write("a.ndjson", "1\n2\n3\n")
     let source = FileSource(paths: [path], batchRows: 1)
     #expect(try await read(source, batches: 1).texts == ["1"])
     source.stop()
@@ -153,7 +154,7 @@ struct FilesReadingTests {
       print("skipped: \(python.path) is not there; make setup installs it")
       return
     }
-    let folder = try Folder()
+    let folder = try TestFolder()
     let script = """
       import pyarrow as pa, pyarrow.parquet as pq, pyarrow.feather as f, sys
       t = pa.table({"a": list(range(10)), "b": [str(i) for i in range(10)], "c": [i / 2 for i in range(10)]})
@@ -166,7 +167,7 @@ struct FilesReadingTests {
     try process.run()
     process.waitUntilExit()
     try #require(process.terminationStatus == 0)
-    let paths = [folder("x.parquet"), folder("y.arrow")]
+    let paths = [folder / "x.parquet", folder / "y.arrow"]
     func source(rows: Int) -> FileSource {
       FileSource(paths: paths, batchRows: rows, columns: [("b", .string), ("z", .int)])
     }

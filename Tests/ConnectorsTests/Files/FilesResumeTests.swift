@@ -3,6 +3,7 @@
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Connectors
@@ -11,13 +12,13 @@ import Testing
 struct FilesResumeTests {
   @Test("resuming behind every record gives what one run gives", arguments: [1, 2, 3, 100])
   func everywhere(batchRows: Int) async throws {
-    let folder = try Folder()
+    let folder = try TestFolder()
     var paths: [String] = []
     for file in 0..<3 {
       let lines = (0..<20).map {
         $0 % 4 == 0 ? "\r\n" : $0 == 7 ? String(repeating: "x", count: 50) + "\n" : "\(file) \($0)\n"
       }
-      paths.append(try folder.write("\u{FEFF}" + lines.joined() + "the end", to: "\(file).ndjson"))
+      paths.append(try folder.write("\(file).ndjson", "\u{FEFF}" + lines.joined() + "the end"))
     }
     let whole = try await read(FileSource(paths: paths, batchRows: 1, maxEventBytes: 40))
     #expect(whole.items.count == 48 && whole.items.count { $0.letter != nil } == 3)
@@ -83,8 +84,8 @@ struct FilesResumeTests {
 
   @Test("a checkpoint costs the files that changed, not the files there are")
   func manifestChanges() async throws {
-    let folder = try Folder()
-    let paths = try (0..<200).map { try folder.write("1\n2\n", to: "\($0).ndjson") }
+    let folder = try TestFolder()
+    let paths = try (0..<200).map { try folder.write("\($0).ndjson", "1\n2\n") }
     let source = FileSource(paths: paths, batchRows: 1)
     let partition = PartitionID(source: source.name, number: 0)
     try await source.open(resumingAt: [:])
@@ -112,17 +113,17 @@ struct FilesResumeTests {
 
   @Test("a file replaced by one of the same size and beginning is refused, wherever it was left")
   func sameSizeAndBeginning() async throws {
-    let folder = try Folder()
-    let paths = try ["a", "b"].map { try folder.write(Self.lines.joined(), to: $0) }
+    let folder = try TestFolder()
+    let paths = try ["a", "b"].map { try folder.write($0, Self.lines.joined()) }
     let points = try await read(FileSource(paths: paths, batchRows: 500)).points.map(\.0)
     func refused(_ name: String, _ index: Int, _ point: ResumePoint) async throws {
       var changed = Self.lines
       changed[index] = changed[index].replacing("line", with: "LINE")
-      try folder.write(changed.joined(), to: name)
+      try folder.write(name, changed.joined())
       let error = try await failure(of: FileSource(paths: paths), from: point)
-      let expected = ["\(folder(name)) is not the file", "before byte", "--reset"]
+      let expected = ["\(folder / name) is not the file", "before byte", "--reset"]
       #expect(error.kind == .input && expected.allSatisfy { error.description.contains($0) }, "\(error)")
-      try folder.write(Self.lines.joined(), to: name)
+      try folder.write(name, Self.lines.joined())
     }
     // Half of the first file is read; the first is left and half of the second read; both are at their end.
     try await refused("a", 990, points[1])
@@ -136,14 +137,14 @@ struct FilesResumeTests {
     // What was not read yet may be anything.
     var other = Self.lines
     other[1500] = "another line\n"
-    try folder.write(other.joined(), to: "b")
+    try folder.write("b", other.joined())
     #expect(try await read(FileSource(paths: paths), from: points[5]).texts.contains("another line"))
   }
 
   @Test("a manifest of version 1, without endings, still resumes; a newer version is refused")
   func versions() async throws {
-    let folder = try Folder()
-    let path = try folder.write(Self.lines.joined(), to: "a")
+    let folder = try TestFolder()
+    let path = try folder.write("a", Self.lines.joined())
     let point = try #require(try await read(FileSource(paths: [path], batchRows: 500)).points.first?.0)
     let opened = try #require(try FileManifest(decoding: point.sourceState, point.stateEntries).entries[0].opened)
     var writer = ByteWriter()
@@ -170,12 +171,12 @@ struct FilesResumeTests {
 
   @Test("a grown last file and a longer list go on; rows stay those of one run")
   func extended() async throws {
-    let folder = try Folder()
-    let a = try folder.write("1\n2", to: "a.ndjson")
+    let folder = try TestFolder()
+    let a = try folder.write("a.ndjson", "1\n2")
     let first = try await read(FileSource(paths: [a]))
     let point = try #require(first.points.last?.0)
-    try folder.append("\n3\n", to: "a.ndjson")
-    let b = try folder.write("4\n", to: "b.ndjson")
+    try folder.append("a.ndjson", "\n3\n")
+    let b = try folder.write("b.ndjson", "4\n")
     let second = try await read(FileSource(paths: [a, b]), from: point)
     let whole = try await read(FileSource(paths: [a, b]))
     #expect(first.items + second.items == whole.items)
@@ -184,8 +185,8 @@ struct FilesResumeTests {
 
   @Test("a changed list is refused and says how")
   func changed() async throws {
-    let folder = try Folder()
-    let paths = try ["a", "b", "c"].map { try folder.write("\($0)1\n\($0)2\n\($0)3\n", to: $0) }
+    let folder = try TestFolder()
+    let paths = try ["a", "b", "c"].map { try folder.write($0, "\($0)1\n\($0)2\n\($0)3\n") }
     let points = try await read(FileSource(paths: paths, batchRows: 1)).points.map(\.0)
     let inB = points[4]
     func expect(
@@ -199,21 +200,21 @@ struct FilesResumeTests {
     }
     try await expect([paths[1], paths[0], paths[2]], "file 1 was \(paths[0])", "now it is \(paths[1])")
     try await expect([paths[0], paths[1]], "file 3 was \(paths[2])", "only 2")
-    try await expect([paths[0], folder("d"), paths[1], paths[2]], "file 2 was \(paths[1])")
-    try folder.move("a", "a.old")
+    try await expect([paths[0], folder / "d", paths[1], paths[2]], "file 2 was \(paths[1])")
+    try folder.rename("a", to: "a.old")
     try await expect(paths, "\(paths[0]) was read before and is not there")
-    try folder.write("other", to: "a")
+    try folder.write("a", "other")
     try await expect(paths, "\(paths[0]) is not the file")
-    try folder.write("a1\na2\na3\na4\n", to: "a")
+    try folder.write("a", "a1\na2\na3\na4\n")
     try await expect(paths, "had 9 bytes", "now it has 12")
-    try folder.write("a1\na2\na3\n", to: "a")
+    try folder.write("a", "a1\na2\na3\n")
     #expect(try await read(FileSource(paths: paths), from: inB).items.count == 4)
-    try folder.move("b", "b.old")
+    try folder.rename("b", to: "b.old")
     try await expect(paths, "\(paths[1]) was read to byte 6 and is not there")
-    try folder.write("b1\nxx\nb3\n", to: "b")
+    try folder.write("b", "b1\nxx\nb3\n")
     try await expect(paths, "\(paths[1]) is not the file")
     try FileManager.default.removeItem(atPath: paths[1])
-    try folder.move("b.old", "b")
+    try folder.rename("b.old", to: "b")
     try #require(truncate(paths[1], 3) == 0)
     // Shorter than its beginning: the hash cannot match, whichever is noticed first.
     try await expect(paths, paths[1])
@@ -221,8 +222,8 @@ struct FilesResumeTests {
 
   @Test("a file that shrank behind its beginning is refused")
   func shrunk() async throws {
-    let folder = try Folder()
-    let path = try folder.write((0..<2000).map { "line \($0)\n" }.joined(), to: "a")
+    let folder = try TestFolder()
+    let path = try folder.write("a", (0..<2000).map { "line \($0)\n" }.joined())
     let point = try #require(try await read(FileSource(paths: [path])).points.last?.0)
     try #require(truncate(path, 8000) == 0)
     let error = try await failure(of: FileSource(paths: [path]), from: point)
@@ -231,8 +232,8 @@ struct FilesResumeTests {
 
   @Test("the format may not change between runs")
   func format() async throws {
-    let folder = try Folder()
-    let path = try folder.write("a\n1\n2\n", to: "a.txt")
+    let folder = try TestFolder()
+    let path = try folder.write("a.txt", "a\n1\n2\n")
     let point = try #require(try await read(FileSource(paths: [path], batchRows: 1)).points.first?.0)
     let error = try await failure(of: FileSource(paths: [path], format: .csv), from: point)
     #expect(error.description.contains("was read as NDJSON"))
@@ -240,11 +241,11 @@ struct FilesResumeTests {
 
   @Test("positions behind 4 GiB")
   func largeOffsets() async throws {
-    let folder = try Folder()
-    let path = try folder.write("first\n", to: "large")
+    let folder = try TestFolder()
+    let path = try folder.write("large", "first\n")
     let offset: Int64 = 5 << 30
     try #require(truncate(path, off_t(offset)) == 0)
-    try folder.append("\nsecond\nthird\n", to: "large")
+    try folder.append("large", "\nsecond\nthird\n")
     let opened = try await read(FileSource(paths: [path], batchRows: 1), batches: 1).points[0].0
     let point = ResumePoint(
       position: Position(segment: 0, offset: offset + 1, row: 2), sourceState: opened.sourceState,

@@ -1,4 +1,4 @@
-// Shared by the tests of files: temporary folders, everything a source hands over in one list, seeded randomness.
+// Shared by the tests of files: everything a source hands over in one list.
 
 import Detection
 import Foundation
@@ -6,37 +6,6 @@ import Pipeline
 import Testing
 
 @testable import Connectors
-
-/// A folder that disappears with its owner.
-final class Folder {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "pulse-files-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func callAsFunction(_ name: String) -> String { path + "/" + name }
-
-  @discardableResult
-  func write(_ text: String, to name: String) throws -> String {
-    try Data(text.utf8).write(to: URL(filePath: self(name)))
-    return self(name)
-  }
-
-  func append(_ text: String, to name: String) throws {
-    let handle = try #require(FileHandle(forWritingAtPath: self(name)))
-    try handle.seekToEnd()
-    try handle.write(contentsOf: Data(text.utf8))
-    try handle.close()
-  }
-
-  func move(_ from: String, _ to: String) throws {
-    try #require(rename(self(from), self(to)) == 0)
-  }
-}
 
 /// One record or dead letter, comparable.
 struct Item: Hashable, CustomStringConvertible {
@@ -115,18 +84,4 @@ func readOn(
 /// The error that opening or reading a source ends with.
 func failure(of source: some Source, from point: ResumePoint? = nil) async throws -> OperatingError {
   try await #require(throws: OperatingError.self) { _ = try await read(source, from: point) }
-}
-
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-struct SeededRandom: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
 }

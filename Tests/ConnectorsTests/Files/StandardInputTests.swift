@@ -4,6 +4,7 @@ import Crypto
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Connectors
@@ -152,8 +153,8 @@ struct StandardInputTests {
 
   @Test("/dev/null, a redirected file, a closed descriptor")
   func descriptors() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n2\n", to: "in")
+    let folder = try TestFolder()
+    let path = try folder.write("in", "1\n2\n")
     for (path, expected) in [("/dev/null", []), (path, ["1", "2"])] {
       let descriptor = Foundation.open(path, O_RDONLY)
       #expect(
@@ -186,10 +187,10 @@ struct StandardInputTests {
 
   @Test("a huge line of a named input is one oversized record")
   func hugeLine() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n", to: "in")
+    let folder = try TestFolder()
+    let path = try folder.write("in", "1\n")
     try #require(truncate(path, 256 << 20) == 0)
-    try folder.append("\n2\n", to: "in")
+    try folder.append("in", "\n2\n")
     let descriptor = Foundation.open(path, O_RDONLY)
     defer { close(descriptor) }
     let whole = try await read(StandardInputSource(name: "s", isResumable: true, descriptor: descriptor))

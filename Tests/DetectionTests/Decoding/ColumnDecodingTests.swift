@@ -19,15 +19,7 @@ import Testing
       Column(.bool, [.bool(true), .null, .bool(false)]), Column(.string, [.string("x"), .null, .string("")]),
       Column(.timestamp, [.timestamp(5), .null, .timestamp(0)]),
     ] {
-      let type: FieldType =
-        switch column.type {
-        case .int: .int
-        case .double: .double
-        case .bool: .bool
-        case .string: .string
-        case .timestamp: .timestamp(.automatic)
-        }
-      let decoded = decode(Field(name: "a.b", type: type), column)
+      let decoded = decode(Field(name: "a.b", type: FieldType(column.type)), column)
       #expect(decoded.deadLetters.isEmpty)
       #expect(decoded.events.columns[1] == column)
       #expect(decoded.events.eventTimes == [1, 2, 3])

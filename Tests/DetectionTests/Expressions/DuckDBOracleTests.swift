@@ -4,6 +4,7 @@
 // PULSE_ORACLE_CASES sets the number of expressions (3,000), PULSE_ORACLE_SEED the seed.
 
 import Foundation
+import TestKit
 import Testing
 
 @testable import Detection
@@ -189,7 +190,7 @@ struct DuckDBOracleTests {
     // Values too small to overflow, so that the text itself can be given to DuckDB.
     let scope = Scope([("i", .int), ("k", .int), ("b", .bool), ("c", .bool), ("s", .string)])
     let rows = 40
-    var random = SplitMix64(seed: Self.seed)
+    var random = SeededRandom(seed: Self.seed)
     let columns = scope.columns.map { _, type in
       Column(
         type,

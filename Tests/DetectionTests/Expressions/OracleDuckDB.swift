@@ -2,6 +2,7 @@
 
 import Detection
 import Foundation
+import TestKit
 
 /// Runs SQL through `.native/bin/duckdb`, which `make setup` installs.
 enum OracleDuckDB {
@@ -34,14 +35,13 @@ enum OracleDuckDB {
   /// Runs the queries, each of one column, after `setup`. A query that fails does not stop the others.
   static func run(_ queries: [String], setup: String = "") throws -> [Answer] {
     guard let binary else { throw Failure(description: "DuckDB is not installed") }
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("oracle-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
     var script = "SET TimeZone='UTC';\nSET threads=1;\n.headers off\n.mode list\n.nullvalue NULL\n\(setup)\n"
     for (index, query) in queries.enumerated() { script += ".print #\(index)\n\(query);\n" }
     script += ".print #end\n"
-    let input = folder.appendingPathComponent("in.sql")
-    let output = folder.appendingPathComponent("out.txt")
+    let input = URL(fileURLWithPath: folder / "in.sql")
+    let output = URL(fileURLWithPath: folder / "out.txt")
     try script.write(to: input, atomically: false, encoding: .utf8)
     try Data().write(to: output)
     let process = Process()

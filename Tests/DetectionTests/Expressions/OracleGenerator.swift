@@ -3,6 +3,7 @@
 // function is compared with DuckDB as soon as it is in it.
 
 import Detection
+import TestKit
 
 /// A piece of expression: `parts[0] children[0] parts[1] …`.
 struct Sample {
@@ -42,9 +43,9 @@ struct Sample {
 
 /// Makes samples from a seed.
 struct OracleGenerator {
-  var random: SplitMix64
+  var random: SeededRandom
 
-  init(seed: UInt64) { random = SplitMix64(seed: seed) }
+  init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
   /// Leaves that a shrunk expression may end in.
   static func simplest(_ type: ValueType) -> [String] {

@@ -1,21 +1,7 @@
 // The table that expressions are compared on: edge values and random ones of every type, NULLs among them, from a seed.
 
 import Detection
-
-/// SplitMix64 (Steele, Lea, Flood 2014): seeds give the same numbers everywhere.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
+import TestKit
 
 /// Rows to compare on.
 struct OracleTable {
@@ -58,7 +44,7 @@ struct OracleTable {
   ]
 
   init(rows: Int, seed: UInt64) {
-    var random = SplitMix64(seed: seed)
+    var random = SeededRandom(seed: seed)
     scope = Scope(Self.names)
     count = rows
     columns = Self.names.map { name, type in
@@ -66,7 +52,7 @@ struct OracleTable {
     }
   }
 
-  private static func scalar(_ name: String, _ type: ValueType, _ random: inout SplitMix64) -> Scalar {
+  private static func scalar(_ name: String, _ type: ValueType, _ random: inout SeededRandom) -> Scalar {
     if Int.random(in: 0..<8, using: &random) == 0 { return .null }
     let wild = Int.random(in: 0..<3, using: &random) == 0
     switch type {

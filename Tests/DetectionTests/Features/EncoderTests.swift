@@ -1,6 +1,7 @@
 // Encoders against fitting by brute force: what a training row gets is what all the other rows would give it.
 
 import Foundation
+import TestKit
 import Testing
 
 @testable import Detection
@@ -40,7 +41,7 @@ private func same(_ a: [Float], _ b: [Float]) -> Bool {
 
   @Test(arguments: [EncoderKind.frequency, .frequencyBucket(rareBelow: 3_000, commonFrom: 30_000)], [1, 2, 3])
   func `a left-out value is what the other rows give`(_ kind: EncoderKind, _ seed: UInt64) {
-    var random = RuleRandom(seed)
+    var random = SeededRandom(seed: seed)
     let values: [String?] = (0..<300).map { _ in
       random.chance(0.05) ? nil : "v\(Int(pow(300, Double.random(in: 0..<1, using: &random))))"
     }
@@ -83,7 +84,7 @@ private func same(_ a: [Float], _ b: [Float]) -> Bool {
   }
 
   @Test func `the order of rows and batches means nothing`() {
-    var random = RuleRandom(4)
+    var random = SeededRandom(seed: 4)
     let values: [String?] = (0..<500).map { _ in "v\(Int.random(in: 0..<80, using: &random))" }
     let amounts: [Double?] = values.map { _ in Double.random(in: 0..<9, using: &random) }
     for kind in [EncoderKind.frequency, .ordinal, .clip(lower: 0.1, upper: 0.9), .scale] {

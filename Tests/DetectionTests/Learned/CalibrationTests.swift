@@ -1,13 +1,14 @@
 // Thresholds from budgets: on scores whose distribution is known, on ties, and where there is too little to count.
 
 import Foundation
+import TestKit
 import Testing
 
 @testable import Detection
 
 @Suite struct CalibrationTests {
   private func exponentials(_ count: Int, seed: UInt64) -> [Double] {
-    var random = RuleRandom(seed)
+    var random = SeededRandom(seed: seed)
     return (0..<count).map { _ in -log(1 - Double.random(in: 0..<1, using: &random)) }
   }
 
@@ -89,7 +90,7 @@ import Testing
     let budget = FalseAlarmBudget(.rate(0.0002), fitsTail: true)
     var mean = 0.0
     for seed in 0..<40 {
-      var random = RuleRandom(UInt64(seed))
+      var random = SeededRandom(seed: UInt64(seed))
       let scores = (0..<10_000).map { _ in score(1 - Double.random(in: 0..<1, using: &random)) }
       let calibration = try Calibration.fit(scores: scores, budget: budget, entityDays: 0)
       #expect(calibration.tail != nil)

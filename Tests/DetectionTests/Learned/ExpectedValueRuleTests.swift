@@ -1,6 +1,7 @@
 // The rule of expected values at its bounds, and the quantiles of entities against a brute-force reference.
 
 import Foundation
+import TestKit
 import Testing
 
 @testable import Detection
@@ -58,7 +59,7 @@ import Testing
   }
 
   @Test func `many events are scored as one is`() {
-    var random = RuleRandom(3)
+    var random = SeededRandom(seed: 3)
     let count = 2_000
     let actual = (0..<count).map { _ in pow(10, Double.random(in: 3..<5.2, using: &random)) }
     let expected = (0..<count).map { _ in pow(10, Double.random(in: 0..<5, using: &random)) }
@@ -83,7 +84,7 @@ import Testing
 
   /// x / bound >= 1 exactly when x >= bound, for any bound: the score may be used in place of the clause.
   @Test func `a score of one is the clause`() {
-    var random = RuleRandom(8)
+    var random = SeededRandom(seed: 8)
     for _ in 0..<10_000 {
       let bound = Double.random(in: 0.001..<1e6, using: &random)
       #expect(bound.nextDown / bound < 1 && bound / bound == 1 && bound.nextUp / bound >= 1)
@@ -116,7 +117,7 @@ import Testing
   }
 
   @Test func `entities are grouped as by brute force`() {
-    var random = RuleRandom(5)
+    var random = SeededRandom(seed: 5)
     let count = 5_000
     let entities = (0..<count).map { _ in UInt64.random(in: 0..<40, using: &random) &* 0x9E37_79B9_7F4A_7C15 }
     let actual = (0..<count).map { _ in Double.random(in: 0..<1, using: &random) }

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Detection
@@ -78,7 +79,7 @@ extension Double {
 }
 
 @Suite struct ExactSumsTests {
-  static func random(_ random: inout RuleRandom, kind: Int) -> Double {
+  static func random(_ random: inout SeededRandom, kind: Int) -> Double {
     switch kind {
     case 0: return Double.random(in: -1000...1000, using: &random)
     case 1: return (Double.random(in: -1e6...1e6, using: &random) * 100).rounded() / 100
@@ -98,7 +99,7 @@ extension Double {
 
   @Test(arguments: 0..<60)
   func `sums match the exact reference, while values come and go`(seed: Int) {
-    var random = RuleRandom(UInt64(seed))
+    var random = SeededRandom(seed: UInt64(seed))
     var sums = ExactSums()
     sums.grow(to: 3)
     let slot = seed % 3

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Detection
@@ -5,7 +6,7 @@ import Testing
 @Suite struct RuleStructureTests {
   @Test(arguments: 0..<10)
   func `pairing heaps keep the smallest key on top, whatever is removed`(seed: UInt64) {
-    var random = RuleRandom(seed)
+    var random = SeededRandom(seed: seed)
     var heap = PairingHeap()
     heap.grow(to: 400)
     var roots = [PairingHeap.none, PairingHeap.none]
@@ -27,7 +28,7 @@ import Testing
 
   @Test(arguments: 0..<5)
   func `stamps surface in ascending order`(seed: UInt64) {
-    var random = RuleRandom(seed)
+    var random = SeededRandom(seed: seed)
     var heap = StampHeap()
     var stamps: [Int64] = []
     for _ in 0..<500 {

@@ -1,20 +1,10 @@
 // Streams, batches and stores for the tests of rules.
 
+import TestKit
+
 @testable import Detection
 
-/// SplitMix64: seeded randomness.
-struct RuleRandom: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SeededRandom {
   mutating func chance(_ probability: Double) -> Bool { Double.random(in: 0..<1, using: &self) < probability }
 }
 
@@ -130,14 +120,7 @@ func ruleEvents(
   key: String? = nil, partitionedBy: String? = nil, outOfOrder: Int64 = 0, maxAhead: Int64 = 86_400_000_000
 ) -> EventDefinition {
   let fields = RuleStream.columns.map { column in
-    let type: FieldType =
-      switch column.type {
-      case .int: .int
-      case .double: .double
-      case .bool: .bool
-      case .string: .string
-      case .timestamp: .timestamp(.automatic)
-      }
+    let type = FieldType(column.type)
     return Field(name: column.name, type: type, required: type == .timestamp(.automatic))
   }
   let schema = Schema(

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Detection
@@ -14,7 +15,7 @@ import Testing
 
     /// Times with ties, disorder, silence, an entity whose clock lags, nulls, and values of all sizes.
     func stream(_ count: Int) -> RuleStream {
-      var random = RuleRandom(seed)
+      var random = SeededRandom(seed: seed)
       let disorder = random.chance(0.7) ? Int64.random(in: 1...150, using: &random) : 0
       let users = isNear ? 40 : Int64.random(in: 1...8, using: &random)
       let sizes = Int.random(in: 0..<7, using: &random)
@@ -40,7 +41,7 @@ import Testing
     }
 
     var rule: (definition: RuleDefinition, reference: RuleReference) {
-      var random = RuleRandom(seed &* 31 &+ 7)
+      var random = SeededRandom(seed: seed &* 31 &+ 7)
       let within = Int64.random(in: 1...120, using: &random)
       let coolDown: Int64? = random.chance(0.3) ? nil : random.chance(0.5) ? 0 : .random(in: 1...300, using: &random)
       let limit = random.chance(0.5) ? 1 : Int.random(in: 2...6, using: &random)
@@ -87,7 +88,7 @@ import Testing
     let plan = try slidingPlan(test.rule.definition, ruleEvents(maxAhead: test.maxAhead))
     var counts = DetectorCounts()
     let expected = try stream.findings(plan.makeDetector(), batchSize: 600, counts: &counts).map(exactText)
-    var random = RuleRandom(test.seed ^ 0xC0FFEE)
+    var random = SeededRandom(seed: test.seed ^ 0xC0FFEE)
     var detector = plan.makeDetector()
     var store = RuleStore()
     var (position, committed) = (0, 0)
@@ -117,7 +118,7 @@ import Testing
 
   @Test func `what is stored stays in proportion to what is held`() throws {
     // Ten thousand checkpoints of a stream in which each window holds a few events.
-    var random = RuleRandom(5)
+    var random = SeededRandom(seed: 5)
     let definition = RuleDefinition(
       name: "busy", severity: .low, per: [LocatedText("user")], within: 2000, having: LocatedText("sum(x) > 1000000"))
     var now: Int64 = 0

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Detection
@@ -260,7 +261,7 @@ import Testing
     for end in 0..<value.count {
       #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: [(key, Array(value[..<end]))]) }
     }
-    var random = RuleRandom(1)
+    var random = SeededRandom(seed: 1)
     for _ in 0..<2000 {
       var damaged = value
       damaged[Int.random(in: 0..<value.count, using: &random)] = UInt8.random(in: .min ... .max, using: &random)

@@ -1,12 +1,13 @@
 // The quantile sketch: its error on several distributions, its algebra and its bytes.
 
+import TestKit
 import Testing
 
 @testable import Detection
 
 @Suite struct DDSketchTests {
   /// Seeded values of a named distribution.
-  private static func values(_ name: String, _ count: Int, _ random: inout WindowTestRandom) -> [Double] {
+  private static func values(_ name: String, _ count: Int, _ random: inout SeededRandom) -> [Double] {
     func uniform() -> Double { Double.random(in: 0..<1, using: &random) }
     // A sum of twelve uniforms: nearly normal, without mathematical functions.
     func normal() -> Double { (0..<12).reduce(-6) { sum, _ in sum + uniform() } }
@@ -27,7 +28,7 @@ import Testing
 
   @Test(arguments: ["uniform", "pareto", "normal", "integers", "wide", "negative", "tiny", "two"])
   func keepsItsErrorBound(_ name: String) throws {
-    var random = WindowTestRandom(seed: 7)
+    var random = SeededRandom(seed: 7)
     for count in [1, 2, 31, 32, 33, 100, 20_000] {
       let values = Self.values(name, count, &random)
       var sketch = DDSketch()
@@ -86,7 +87,7 @@ import Testing
 
   /// Beyond 2048 occupied bins the small magnitudes collapse and the large quantiles stay right, in any order.
   @Test func collapsesTheSmallest() throws {
-    var random = WindowTestRandom(seed: 5)
+    var random = SeededRandom(seed: 5)
     let count = 3000
     let values = (0..<count).map { DDSketch.value(of: $0 * 3 - 4000) }
     var sketch = DDSketch()
@@ -118,7 +119,7 @@ import Testing
 
   @Test(arguments: 0..<10)
   func mergingIsAddingInAnyOrder(_ seed: UInt64) throws {
-    var random = WindowTestRandom(seed: seed)
+    var random = SeededRandom(seed: seed)
     let names = ["uniform", "pareto", "normal", "wide", "negative", "two"]
     let values = names.flatMap { Self.values($0, Int.random(in: 0...300, using: &random), &random) } + [.nan]
     var whole = DDSketch()
@@ -146,7 +147,7 @@ import Testing
   }
 
   @Test func damagedBytesAreAnError() throws {
-    var random = WindowTestRandom(seed: 3)
+    var random = SeededRandom(seed: 3)
     var sketch = DDSketch()
     for value in Self.values("normal", 200, &random) { sketch.add(value) }
     let good = bytes(sketch)

@@ -1,5 +1,6 @@
 // The distinct count: its error, its algebra and its bytes.
 
+import TestKit
 import Testing
 
 @testable import Detection
@@ -66,7 +67,7 @@ import Testing
 
   @Test(arguments: 0..<12)
   func mergingIsAddingInAnyOrder(_ seed: UInt64) throws {
-    var random = WindowTestRandom(seed: seed)
+    var random = SeededRandom(seed: seed)
     let size = [0, 5, 700, 768, 769, 800, 2000, 30_000][Int(seed % 8)]
     let values = (0..<size * 2).map { _ in Int64.random(in: 0...Int64(max(size, 1)), using: &random) }
     var whole = HyperLogLog()
@@ -96,7 +97,7 @@ import Testing
   ]
 
   @Test func damagedBytesAreAnError() throws {
-    var random = WindowTestRandom(seed: 3)
+    var random = SeededRandom(seed: 3)
     for count in [20, 5000] as [Int64] {
       var sketch = HyperLogLog()
       for value in 0..<count { sketch.add(value) }

@@ -1,5 +1,6 @@
 // The watermark by hand-computed examples, against a direct implementation of its definition, over cuts and restarts.
 
+import TestKit
 import Testing
 
 @testable import Detection
@@ -62,7 +63,7 @@ import Testing
   }
 
   @Test func timesThatDoNotAgreeMoveNothing() {
-    var random = WindowTestRandom(seed: 3)
+    var random = SeededRandom(seed: 3)
     let watermark = Watermark(outOfOrder: 0, maxAhead: 86_400_000_000)
     _ = watermark.mark([Int64](repeating: 1_772_000_000_000_000, count: 100))
     let garbage = (0..<10_000).map { _ in
@@ -202,7 +203,7 @@ import Testing
   }
 
   /// A stream with disorder, far events and jumps; long runs of far events around the hundred.
-  private static func stream(_ random: inout WindowTestRandom) -> [Int64] {
+  private static func stream(_ random: inout SeededRandom) -> [Int64] {
     var times: [Int64] = []
     var now = Int64.random(in: -1000...1000, using: &random)
     for _ in 0..<40 {
@@ -233,7 +234,7 @@ import Testing
 
   @Test(arguments: 0..<20)
   func matchesItsDefinitionHoweverCutAndRestarted(_ seed: UInt64) throws {
-    var random = WindowTestRandom(seed: seed)
+    var random = SeededRandom(seed: seed)
     let times = Self.stream(&random)
     let expected = Self.reference(times, outOfOrder: 10, maxAhead: 100)
     for cut in [1, 7, 0, times.count] {

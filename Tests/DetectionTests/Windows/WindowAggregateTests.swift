@@ -1,5 +1,6 @@
 // The aggregates by hand-computed examples, NULL, NaN and overflow included, and merged over partitions.
 
+import TestKit
 import Testing
 
 @testable import Detection
@@ -133,7 +134,7 @@ import Testing
   /// Everything but sums of doubles and deviations is the same however the events are spread over partitions.
   @Test(arguments: 0..<10)
   func partitionsAddUp(_ seed: UInt64) throws {
-    var random = WindowTestRandom(seed: seed)
+    var random = SeededRandom(seed: seed)
     let events = (0..<500).map { index in
       WindowTestEvent(
         time: Int64(index), name: Bool.random(using: &random) ? "n\(Int.random(in: 0..<50, using: &random))" : nil,

@@ -1,12 +1,13 @@
 // The guarantee: stored windows are a function of the events, whatever the batches and restarts; and they are the ones
 // a direct implementation of the definition gives.
 
+import TestKit
 import Testing
 
 @testable import Detection
 
 @Suite struct WindowPropertyTests {
-  private static func events(_ random: inout WindowTestRandom) -> [WindowTestEvent] {
+  private static func events(_ random: inout SeededRandom) -> [WindowTestEvent] {
     var now = Int64.random(in: -2000...2000, using: &random)
     return (0..<1500).map { _ in
       now += Int64.random(in: 0...3, using: &random)
@@ -33,7 +34,7 @@ import Testing
   @Test(arguments: 0..<definitions.count, 0..<3)
   func cutsAndRestartsChangeNothing(_ definition: Int, _ seed: UInt64) throws {
     let window = Self.definitions[definition]
-    var random = WindowTestRandom(seed: seed)
+    var random = SeededRandom(seed: seed)
     let events = Self.events(&random)
     var expected: [WindowPart] = []
     var late: [Int] = []
@@ -67,7 +68,7 @@ import Testing
   func matchesTheDefinition(_ definition: Int, _ seed: UInt64) throws {
     let window = Self.definitions[definition]
     let shape = window.definition
-    var random = WindowTestRandom(seed: seed &+ 100)
+    var random = SeededRandom(seed: seed &+ 100)
     let events = Self.events(&random)
     let marks = Watermark(outOfOrder: 15, maxAhead: 1000).mark(events.map(\.time))
     var members: [String: [WindowTestEvent]] = [:]
@@ -135,7 +136,7 @@ import Testing
   @Test(arguments: 0..<2)
   func damagedStateIsAnErrorOrHarmless(_ definition: Int) throws {
     let window = Self.definitions[definition]
-    var random = WindowTestRandom(seed: 9)
+    var random = SeededRandom(seed: 9)
     let events = Array(Self.events(&random).prefix(400))
     let run = WindowTestRun(window)
     try run.add(events)

@@ -1,20 +1,8 @@
-// Events, definitions and a seeded generator for the tests of windows.
+// Events and definitions for the tests of windows.
 
 import Testing
 
 @testable import Detection
-
-/// SplitMix64 with a seed.
-struct WindowTestRandom: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    defer { state &+= 0x9E37_79B9_7F4A_7C15 }
-    return ValueHash.hash(word: state)
-  }
-}
 
 /// An event as the tests of windows see it.
 struct WindowTestEvent {

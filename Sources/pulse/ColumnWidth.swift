@@ -28,7 +28,8 @@ extension Character {
 
 extension Unicode.Scalar {
   /// The scalars that are W or F in EastAsianWidth.txt of Unicode 14 (UAX #11), ascending, except those that are emoji by
-  /// default, all of which are W. What is not assigned within a block of them is listed with it.
+  /// default: they are all W, but for the letters that flags are made of, and flags are as wide as other emoji. What is
+  /// not assigned within a block is listed with it.
   private static let wide: [ClosedRange<UInt32>] = [
     0x1100...0x115F,  // Hangul Jamo, initial consonants
     0x2329...0x232A,  // angle brackets

@@ -1,6 +1,7 @@
 // The line that shows how a run is going, on terminals of different widths.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Progress line")

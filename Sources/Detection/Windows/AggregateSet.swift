@@ -59,37 +59,24 @@ final class AggregateSet {
   }
 
   private static func states(for function: AggregateFunction, _ type: ValueType) -> any AggregateStates {
-    func pick(_ words: any AggregateStates, _ doubles: any AggregateStates, _ strings: any AggregateStates)
-      -> any AggregateStates
-    {
-      switch type {
-      case .int, .timestamp, .bool: words
-      case .double: doubles
-      case .string: strings
-      }
-    }
     switch function {
     case .count, .rate: return StateColumn(CountState.self)
     case .sum, .avg: return type == .double ? StateColumn(DoubleSum.self) : StateColumn(IntegerSum.self)
     case .stddev: return StateColumn(Moments.self)
-    case .min:
-      return pick(
-        StateColumn(Extreme<Int64, Lower>.self), StateColumn(Extreme<Double, Lower>.self),
-        StateColumn(StringExtreme<Lower>.self))
-    case .max:
-      return pick(
-        StateColumn(Extreme<Int64, Upper>.self), StateColumn(Extreme<Double, Upper>.self),
-        StateColumn(StringExtreme<Upper>.self))
-    case .first:
-      return pick(
-        StateColumn(Kept<Int64, Lower>.self), StateColumn(Kept<Double, Lower>.self),
-        StateColumn(StringKept<Lower>.self))
-    case .last:
-      return pick(
-        StateColumn(Kept<Int64, Upper>.self), StateColumn(Kept<Double, Upper>.self),
-        StateColumn(StringKept<Upper>.self))
+    case .min: return kept(Least.self, type)
+    case .max: return kept(Greatest.self, type)
+    case .first: return kept(First.self, type)
+    case .last: return kept(Last.self, type)
     case .quantile: return StateColumn(DDSketch.self)
     case .distinct: return StateColumn(HyperLogLog.self)
+    }
+  }
+
+  private static func kept<Kind: Choice>(_: Kind.Type, _ type: ValueType) -> any AggregateStates {
+    switch type {
+    case .int, .timestamp, .bool: StateColumn(Kept<Int64, Kind>.self)
+    case .double: StateColumn(Kept<Double, Kind>.self)
+    case .string: StateColumn(Kept<KeptString, Kind>.self)
     }
   }
 

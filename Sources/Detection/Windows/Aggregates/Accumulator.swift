@@ -59,6 +59,28 @@ extension Accumulator {
   var overflows: Bool { false }
 }
 
+/// The state of an aggregate that takes numbers of any type as doubles.
+protocol NumberAccumulator: Accumulator {
+  mutating func add(_ value: Double)
+}
+
+extension NumberAccumulator {
+  @inline(__always)
+  static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
+    var states = slots.mutableSpan
+    if case .double(let values) = column.values {
+      for index in entries.rows.indices {
+        states[Int(entries.slots[index])].add(values[Int(entries.rows[index])])
+      }
+    } else {
+      let values = column.words
+      for index in entries.rows.indices {
+        states[Int(entries.slots[index])].add(Double(values[Int(entries.rows[index])]))
+      }
+    }
+  }
+}
+
 /// The accumulators of one aggregate for all slots, without their type: dispatched once per batch.
 protocol AggregateStates: AnyObject {
   var tag: UInt8 { get }

@@ -1,21 +1,7 @@
 // The sketches as accumulators: all quantiles of one argument share a DDSketch.
 
-extension DDSketch: Accumulator {
+extension DDSketch: NumberAccumulator {
   static var tag: UInt8 { 32 }
-
-  static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
-    var states = slots.mutableSpan
-    if case .double(let values) = column.values {
-      for index in entries.rows.indices {
-        states[Int(entries.slots[index])].add(values[Int(entries.rows[index])])
-      }
-    } else {
-      let values = column.words
-      for index in entries.rows.indices {
-        states[Int(entries.slots[index])].add(Double(values[Int(entries.rows[index])]))
-      }
-    }
-  }
 
   mutating func reset() { removeAll() }
 

@@ -112,7 +112,7 @@ struct DoubleSum: Accumulator {
 /// Mean and sum of squared deviations. Welford: "Note on a method for calculating corrected sums of squares and
 /// products", Technometrics 4 (3), 1962; merged by Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm
 /// for computing sample variances", 1979.
-struct Moments: Accumulator {
+struct Moments: NumberAccumulator {
   static var tag: UInt8 { 4 }
   private var count: Int64 = 0
   private var mean = 0.0
@@ -121,25 +121,11 @@ struct Moments: Accumulator {
   init() {}
 
   @inline(__always)
-  private mutating func add(_ value: Double) {
+  mutating func add(_ value: Double) {
     count += 1
     let distance = value - mean
     mean += distance / Double(count)
     squares += distance * (value - mean)
-  }
-
-  static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
-    var states = slots.mutableSpan
-    if case .double(let values) = column.values {
-      for index in entries.rows.indices {
-        states[Int(entries.slots[index])].add(values[Int(entries.rows[index])])
-      }
-    } else {
-      let values = column.words
-      for index in entries.rows.indices {
-        states[Int(entries.slots[index])].add(Double(values[Int(entries.rows[index])]))
-      }
-    }
   }
 
   mutating func merge(_ later: Self) {

@@ -26,6 +26,8 @@ public final class MemoryModels: ModelProvider {
     var loads: [String] = []
     /// Loads of these wait until `champions()` was called that often.
     var held: [String: Int] = [:]
+    /// Loads that are still to fail.
+    var failing: [String: Int] = [:]
     var waiting: [(calls: Int, continuation: CheckedContinuation<Void, Never>)] = []
   }
 
@@ -55,6 +57,11 @@ public final class MemoryModels: ModelProvider {
     state.withLock { $0.held["\(detector) \(version)"] = calls }
   }
 
+  /// Lets the next loads of a version fail.
+  public func fail(_ version: String, of detector: String, times: Int) {
+    state.withLock { $0.failing["\(detector) \(version)"] = times }
+  }
+
   public func champions() -> [String: String] {
     let (champions, released) = state.withLock { state in
       for change in state.changes where change.call == state.calls { state.champions.merge(change.champions) { $1 } }
@@ -79,7 +86,12 @@ public final class MemoryModels: ModelProvider {
       }
       if !isHeld { continuation.resume() }
     }
-    guard let model = state.withLock({ $0.models[name] }) else {
+    let model = state.withLock { state -> FittedModel? in
+      guard let failures = state.failing[name], failures > 0 else { return state.models[name] }
+      state.failing[name] = failures - 1
+      return nil
+    }
+    guard let model else {
       throw OperatingError(.input, "there is no model \(version) of \(detector)")
     }
     return model

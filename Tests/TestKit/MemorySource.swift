@@ -37,7 +37,9 @@ public final class MemorySource: Source {
   }
 
   /// A partition by its number.
-  public static func partition(_ number: Int = 0) -> PartitionID { PartitionID(source: "memory", number: Int32(number)) }
+  public static func partition(_ number: Int = 0) -> PartitionID {
+    PartitionID(source: "memory", number: Int32(number))
+  }
 
   public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
     state.withLock { state in

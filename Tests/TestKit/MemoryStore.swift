@@ -76,12 +76,16 @@ public final class MemoryStore: Store {
   }
 
   /// The activation log of a partition.
-  public func log(of partition: PartitionID) -> [Activation] { state.withLock { $0.parts[partition]?.activations ?? [] } }
+  public func log(of partition: PartitionID) -> [Activation] {
+    state.withLock { $0.parts[partition]?.activations ?? [] }
+  }
 
   /// Puts activations on record, as an earlier run did.
   public func record(_ activations: [Activation]) {
     state.withLock { state in
-      for activation in activations { state.parts[activation.partition, default: Part()].activations.append(activation) }
+      for activation in activations {
+        state.parts[activation.partition, default: Part()].activations.append(activation)
+      }
     }
   }
 

@@ -84,7 +84,7 @@ final class ModelShelf {
   }
 
   private func start(_ name: Name) {
-    guard let plan = plans[name.detector] else { preconditionFailure("\(name.detector) is no detector of the use case") }
+    guard let plan = plans[name.detector] else { preconditionFailure("\(name.detector) is no detector of the plan") }
     places[name] = .loading(Load(name.version, for: plan, from: provider))
   }
 

@@ -53,7 +53,8 @@ struct ModelRun {
       plan: plan, version: version,
       source: MemorySource(partitions: partitions, batchSizes: sizes, startingAfter: startingAfter), store: store,
       encoder: history, models: models,
-      options: Pipeline.Options(workers: workers, checkpointInterval: interval, metrics: metrics ?? NOOPMetricsHandler.instance),
+      options: Pipeline.Options(
+        workers: workers, checkpointInterval: interval, metrics: metrics ?? NOOPMetricsHandler.instance),
       logger: Logger(label: "test") { _ in log })
   }
 

@@ -8,15 +8,15 @@ import Testing
 @testable import Pipeline
 
 @Suite struct ModelSwapTests {
-  private static let count = 5_000
+  private static let count = 3_000
 
   /// Models that change in the middle of batches, twice within seven events, at the first and the last record, behind the
   /// end; a detector without a model for a while; and activations that later ones superseded.
   private static let log = [
     activation("odd", "v4", from: 500), activation("odd", "v1", from: 0), activation("slow", "s1", from: 0),
     activation("odd", "v2", from: 1_000), activation("slow", "s2", from: 1_000), activation("odd", "v3", from: 1_003),
-    activation("slow", "", from: 2_000), activation("slow", "s1", from: 2_500), activation("odd", "v1", from: 3_000),
-    activation("odd", "v4", from: 4_999), activation("odd", "v2", from: 10_000),
+    activation("slow", "", from: 2_000), activation("slow", "s1", from: 2_500), activation("odd", "v1", from: 2_700),
+    activation("odd", "v4", from: 2_999), activation("odd", "v2", from: 10_000),
   ]
 
   private static func models(_ run: ModelRun) throws -> [FittedModel] {
@@ -29,8 +29,8 @@ import Testing
     let expected = try await run.cut([Self.count], workers: 1).replay([Self.log], models)
     #expect(expected.anomalies.keys.count { $0.hasSuffix(".odd") } > 100)
     #expect(expected.anomalies.keys.count { $0.hasSuffix(".slow") } > 100)
-    #expect(expected.anomalies.keys.count { $0.hasSuffix(".burst") } > 100)
-    #expect(expected.totals.records == Self.count && expected.deadLetters.count > 50)
+    #expect(expected.anomalies.keys.count { $0.hasSuffix(".burst") } > 20)
+    #expect(expected.totals.records == Self.count && expected.deadLetters.count > 30)
     // Each version has counts of its own on the days it scored; the score of `s1` and `s2` as well.
     #expect(Set(expected.drift.values.map(\.version)) == ["v1", "v2", "v3", "v4", "s1", "s2"])
     #expect(Set(expected.drift.values.map(\.day)).count >= 2)
@@ -59,13 +59,13 @@ import Testing
       }
     }
     #expect(mixed.anomalies == expected)
-    let rows = mixed.drift.values.filter { $0.detector == "odd" }.reduce(into: [:]) { $0[$1.version, default: 0] += $1.rows }
-    #expect(rows["v2"] ?? 0 <= 3 && rows["v4"] ?? 0 <= 1 && rows["v1"] ?? 0 > 2_000 && rows["v3"] ?? 0 > 1_500)
+    let rows = mixed.drift.values.reduce(into: [:]) { $0[$1.version, default: 0] += $1.rows }
+    #expect(rows["v2"] ?? 0 <= 3 && rows["v4"] ?? 0 <= 1 && rows["v1"] ?? 0 > 1_000 && rows["v3"] ?? 0 > 1_300)
   }
 
   /// Kills each commit in turn, activations among them, before and after it takes effect, and runs to the end.
   private static func killEverywhere(
-    _ run: ModelRun, log: [Activation], provider: () throws -> MemoryModels,
+    _ run: ModelRun, log: [Activation], provider: () -> MemoryModels,
     check: (MemoryStore, _ kill: String) async throws -> Void
   ) async throws -> Int {
     var kills = 0
@@ -74,7 +74,7 @@ import Testing
         let history = MemoryHistory()
         let store = MemoryStore(history)
         store.record(log)
-        let models = try provider()
+        let models = provider()
         store.fail(at: commit, afterEffect: isAfter)
         var isKilled = false
         do {
@@ -91,14 +91,16 @@ import Testing
   }
 
   @Test func `a run that is killed at any commit gives what an uninterrupted one does`() async throws {
-    let run = try ModelRun(LearnedUseCase.records(700, seed: 2)).cut([50])
+    var run = try ModelRun(LearnedUseCase.records(700, seed: 2)).cut([50])
+    run.interval = .milliseconds(4)
     let log = [
       activation("odd", "v1", from: 0), activation("slow", "s1", from: 0), activation("odd", "v2", from: 333),
       activation("slow", "s2", from: 350), activation("odd", "v1", from: 601),
     ]
     let models = try Self.models(run)
     let expected = try await run.replay([log], models)
-    let kills = try await Self.killEverywhere(run, log: log, provider: { MemoryModels(models) }) { store, kill in
+    func provider() -> MemoryModels { MemoryModels(models) }
+    let kills = try await Self.killEverywhere(run, log: log, provider: provider) { store, kill in
       #expect(differences(store.contents, expected) == [], "\(kill)")
       #expect(store.log(of: MemorySource.partition()).models == log.models, "\(kill)")
     }
@@ -106,12 +108,15 @@ import Testing
   }
 
   @Test func `a run whose models change is killed at any commit, and its log says what it gave`() async throws {
-    let run = try ModelRun(LearnedUseCase.records(700, seed: 3)).cut([20])
+    var run = try ModelRun(LearnedUseCase.records(500, seed: 3)).cut([15])
+    run.interval = .milliseconds(4)
     let models = try Self.models(run)
     func provider() -> MemoryModels {
       MemoryModels(
         models, champions: ["odd": "v1", "slow": "s1"],
-        changes: [.init(at: 8, ["odd": "v2"]), .init(at: 12, ["slow": "s2", "odd": "v3"]), .init(at: 24, ["odd": "v1"])])
+        changes: [
+          .init(at: 8, ["odd": "v2"]), .init(at: 12, ["slow": "s2", "odd": "v3"]), .init(at: 24, ["odd": "v1"]),
+        ])
     }
     var swaps = 0
     let kills = try await Self.killEverywhere(run, log: [], provider: provider) { store, kill in

@@ -49,7 +49,8 @@ import Testing
           (
             "name",
             Column(
-              .string(StringColumn(offsets: [0, 2, 4, 6], bytes: Array("n0n1n2".utf8), codes: rows.map { UInt32($0 % 3) })))
+              .string(
+                StringColumn(offsets: [0, 2, 4, 6], bytes: Array("n0n1n2".utf8), codes: rows.map { UInt32($0 % 3) })))
           ), ("n", Column(.int, rows.map { $0 == 4 ? .null : .int(Int64($0 * 2)) })),
         ])
       }

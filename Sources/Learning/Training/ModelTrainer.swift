@@ -92,7 +92,7 @@ public struct ModelTrainer {
     var outcomes: [TrainingOutcome] = []
     var trainings: [DetectorTraining] = []
     for detector in detectors {
-      if try registry.versions(of: detector.name).contains(where: { $0.version == version }) {
+      if try registry.entries(of: detector.name).contains(where: { $0.version == version }) {
         outcomes.append(
           TrainingOutcome(
             detector: detector.name, result: .unchanged, version: version,

@@ -68,7 +68,7 @@ private final class CountingStore: Store {
 
   func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] { [:] }
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
-  func activate(_ activation: Activation, useCase: String, text: String) async throws {}
+  func activate(_ activation: Activation, useCase: String, text: String?) async throws {}
   func commit(_ results: [Results]) async throws {}
   func commit(_ checkpoint: Checkpoint) async throws -> [String] {
     last.withLock { $0 = checkpoint.position.offset }

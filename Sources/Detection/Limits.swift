@@ -110,4 +110,7 @@ public enum Limits {
   /// Rows without which a day says nothing about drift: with ten bins, 200 are expected in each, and chance alone moves
   /// the population stability index by about 0.005.
   public static let minDriftRows = 2_000
+
+  /// Days before the watermark for which counts of drift are kept.
+  public static let driftDays: Int64 = 90
 }

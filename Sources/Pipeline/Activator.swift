@@ -29,7 +29,7 @@ struct Activator: Sendable {
   func prepare(_ partition: PartitionID, _ snapshot: PartitionSnapshot?) async throws -> PartitionProcessor {
     let name = "\(partition.source)/\(partition.number)"
     let log = try await store.activations(useCase: plan.useCase.name, partition: partition)
-    if log.last?.version != version.identifier {
+    if log.last(where: { $0.kind == .configuration })?.version != version.identifier {
       if snapshot != nil {
         logger.notice(
           """

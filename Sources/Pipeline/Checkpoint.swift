@@ -22,6 +22,10 @@ public struct Checkpoint: Sendable {
   /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
   public var resultsKeepFrom: Int64?
   public var states: [StateSpace]
+  /// Full drift counts of the days that changed.
+  public var drift: [DriftCounts]
+  /// Drift counts of days before this one (days since 1970-01-01 UTC) are removed; nil keeps everything.
+  public var driftKeepFrom: Int64?
   /// Name of the state space that belongs to the source.
   static let sourceSpace = "source"
   public var history: HistoryChanges
@@ -60,7 +64,8 @@ public struct Checkpoint: Sendable {
     useCase: String, partition: PartitionID, position: Position, sourceState: [UInt8], watermark: Int64,
     totals: Totals, windows: [WindowRow], leftWindows: [(window: String, definition: String)] = [],
     windowRetention: [(window: String, startsBefore: Int64)],
-    resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges
+    resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges, drift: [DriftCounts] = [],
+    driftKeepFrom: Int64? = nil
   ) {
     self.useCase = useCase
     self.partition = partition
@@ -74,6 +79,8 @@ public struct Checkpoint: Sendable {
     self.resultsKeepFrom = resultsKeepFrom
     self.states = states
     self.history = history
+    self.drift = drift
+    self.driftKeepFrom = driftKeepFrom
   }
 }
 
@@ -159,12 +166,14 @@ public struct PartitionSnapshot: Sendable {
   public var tails: [HistoryTail]
   /// Number of the next shard of each day.
   public var nextShard: [String: Int]
+  /// What its events looked like to the models, by detector, version and day.
+  public var drift: [DriftCounts]
 
   public init(
     position: Position, sourceState: [UInt8], totals: Totals, openWindows: [(definition: String, part: WindowPart)],
     closedWindows: [(window: String, definition: String, through: Int64)],
     states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])], tails: [HistoryTail],
-    nextShard: [String: Int]
+    nextShard: [String: Int], drift: [DriftCounts] = []
   ) {
     self.position = position
     self.sourceState = sourceState
@@ -174,11 +183,13 @@ public struct PartitionSnapshot: Sendable {
     self.states = states
     self.tails = tails
     self.nextShard = nextShard
+    self.drift = drift
   }
 }
 
-/// The recorded decision that a version of the configuration (later: of a model) applies from a position on. Together
-/// with the input, the activation log determines all results.
+/// The recorded decision that a version of the configuration, or of the model of one detector, applies from a position
+/// on. Of those of one kind and detector whose position is at or before an event's, the last one recorded counts.
+/// Together with the input, the activation log determines all results.
 public struct Activation: Sendable, Hashable {
   public enum Kind: String, Sendable, Hashable { case configuration, model }
 
@@ -186,13 +197,17 @@ public struct Activation: Sendable, Hashable {
   /// First position it applies to.
   public var from: Position
   public var kind: Kind
-  /// For a configuration the SHA-256 of its canonical text, in hexadecimal.
+  /// For a model, the detector it scores for; nil for a configuration.
+  public var detector: String?
+  /// For a configuration the SHA-256 of its canonical text, in hexadecimal. For a model its version; empty where the
+  /// detector has none from there on.
   public var version: String
 
-  public init(partition: PartitionID, from: Position, kind: Kind, version: String) {
+  public init(partition: PartitionID, from: Position, kind: Kind, detector: String? = nil, version: String) {
     self.partition = partition
     self.from = from
     self.kind = kind
+    self.detector = detector
     self.version = version
   }
 }
@@ -203,12 +218,13 @@ public protocol Store: Sendable {
   /// What is stored of every partition of a source, after finishing what a crash left half done.
   func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot]
 
-  /// The activations of a partition, oldest first.
+  /// The activations of a partition in the order in which they were recorded.
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation]
 
-  /// Records an activation before the first event scored by it, keeps the text of the version, and removes anomalies
-  /// and dead letters at or behind its position: they were scored under another version and will be scored again.
-  func activate(_ activation: Activation, useCase: String, text: String) async throws
+  /// Records an activation before the first event scored by it, and removes anomalies and dead letters at or behind its
+  /// position: they were scored under another version and will be scored again.
+  /// - Parameter text: of a configuration, kept by its version.
+  func activate(_ activation: Activation, useCase: String, text: String?) async throws
 
   /// Commits results at once; the position stays. Upserts: writing again changes nothing.
   func commit(_ results: [Results]) async throws

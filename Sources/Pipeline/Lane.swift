@@ -6,7 +6,8 @@ import Synchronization
 /// The ordered end of the hand-over for one partition.
 final class Lane: Sendable {
   let partition: PartitionID
-  let queue = OrderedQueue<StagedWork>()
+  /// The batches of the source, each as one or several pieces.
+  let queue = OrderedQueue<[StagedWork]>()
   private let tickets = Atomic<UInt64>(0)
 
   init(partition: PartitionID) { self.partition = partition }

@@ -4,15 +4,27 @@
 
 import Detection
 
-/// A batch after the stateless stages, with where its partition stands behind it.
+/// A batch, or a piece of one, after the stateless stages, with where its partition stands behind it.
 struct StagedWork: Sendable {
   var staged: StagedBatch
+  /// The models that scored it.
+  var models = ModelSet.none
   /// Records it was made of, dead letters included.
   var records: Int
   /// Bytes of those records; 0 where they are not known.
   var bytes = 0
   /// Where to read on.
   var next: Position
+}
+
+extension StagedWork {
+  /// - Parameter piece: what `staged` was made of.
+  init(_ staged: StagedBatch, of piece: ScoredPiece) {
+    let raw = piece.raw
+    self.init(
+      staged: staged, models: piece.models, records: raw.count + raw.oversized.count, bytes: raw.byteCount,
+      next: raw.next)
+  }
 }
 
 /// The state of one partition and the steps that advance it.
@@ -25,6 +37,7 @@ struct PartitionProcessor {
   private let windows: [WindowOperator]
   /// Stored open windows of definitions that no longer apply; the next checkpoint closes them.
   private var leftWindows: [(window: String, definition: String)] = []
+  private var drift = DriftTotals()
   private(set) var history: HistoryBuffer
   private(set) var totals = Totals()
   private(set) var position = Position.start
@@ -54,6 +67,7 @@ struct PartitionProcessor {
   ) throws -> [String] {
     position = snapshot.position
     totals = snapshot.totals
+    drift.restore(snapshot.drift)
     var discarded: [String] = []
     for part in stateful {
       guard let stored = snapshot.states[part.stateName] else { continue }
@@ -87,6 +101,16 @@ struct PartitionProcessor {
     return discarded
   }
 
+  /// Advances by the pieces of one batch. A checkpoint comes behind the last of them: sources know the ends of their
+  /// batches, and no other place to continue from.
+  /// - Precondition: there is a piece.
+  /// - Returns: what is to be committed at once.
+  mutating func process(_ pieces: [StagedWork], now: ContinuousClock.Instant) throws -> Results {
+    var results = try process(pieces[0], now: now)
+    for piece in pieces.dropFirst() { results.append(try process(piece, now: now)) }
+    return results
+  }
+
   /// Advances by one batch.
   /// - Returns: what is to be committed at once.
   mutating func process(_ work: StagedWork, now: ContinuousClock.Instant) throws -> Results {
@@ -110,6 +134,7 @@ struct PartitionProcessor {
     if batch.count > 0 {
       history.append(historyColumns(of: batch, late: late), eventTimes: batch.eventTimes, now: now)
     }
+    drift.add(driftCounts(of: work, marks: marks))
     watermarkTime = marks.watermarkAfter
     position = work.next
     count(work, marks: marks, failures: failures, findings: findings)
@@ -122,6 +147,8 @@ struct PartitionProcessor {
   mutating func takeCheckpoint(sourceState: [UInt8]) -> Checkpoint {
     let left = leftWindows
     leftWindows = []
+    let driftKeepFrom =
+      watermarkTime == .min ? nil : Timestamp.dayNumber(of: watermarkTime) - Limits.driftDays
     return Checkpoint(
       useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
       watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows), leftWindows: left,
@@ -133,7 +160,7 @@ struct PartitionProcessor {
       states: stateful.map {
         Checkpoint.StateSpace(name: $0.stateName, fingerprint: $0.stateFingerprint, changes: $0.takeChanges())
       },
-      history: historyChanges())
+      history: historyChanges(), drift: drift.takeChanges(keepFrom: driftKeepFrom), driftKeepFrom: driftKeepFrom)
   }
 
   /// Cuts shards from what waits in history: what has waited too long, or at the end everything.
@@ -162,6 +189,19 @@ struct PartitionProcessor {
     let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
     return window.takeChanges().map { change in
       Checkpoint.WindowRow(part: change.part, result: change.result, byNames: names, definition: fingerprint)
+    }
+  }
+
+  /// What the events of a batch looked like to its models. Events that are implausibly far ahead do not count: a
+  /// producer with a broken clock would make a row of every day there is.
+  private func driftCounts(of work: StagedWork, marks: EventTimeMarks) -> [DriftCounts] {
+    guard !work.staged.drift.isEmpty, !marks.ahead.isEmpty else { return work.staged.drift }
+    let ahead = work.staged.events.filtered(marks.ahead)
+    let surplus = work.models.detectors.flatMap { $0.run(on: ahead).drift }
+    return work.staged.drift.map { day in
+      var day = day
+      for other in surplus where other.day == day.day && other.detector == day.detector { day.subtract(other) }
+      return day
     }
   }
 

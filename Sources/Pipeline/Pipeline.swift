@@ -1,5 +1,5 @@
-// The life of a batch, from a source to the store: poll, decode, features, detect, windows, write, checkpoint,
-// acknowledge. The stateless stages run on any worker; tickets put their results back in the order of the partition;
+// The life of a batch, from a source to the store: poll, choose models, decode, features, detect, windows, write,
+// checkpoint, acknowledge. The stateless stages run on any worker; tickets put their results back in the order of the partition;
 // one lane per partition does the stateful rest. See ARCHITECTURE.md, "The life of a batch".
 
 public import Detection
@@ -9,7 +9,8 @@ public import Logging
 public final class Pipeline: Sendable {
   /// A batch on its way to a worker.
   private struct Work: Sendable {
-    var raw: RawBatch
+    /// The batch; several pieces where a model takes over inside it.
+    var pieces: [ScoredPiece]
     var ticket: UInt64
     var lane: Lane
   }
@@ -19,21 +20,27 @@ public final class Pipeline: Sendable {
   private let source: any Source
   private let store: any Store
   private let history: HistoryWriter
+  private let models: (any ModelProvider)?
   private let options: Options
+  private let logger: Logger
   /// What the run has done so far.
   public let progress: RunProgress
 
-  /// - Parameter version: identifies the plan's configuration in the activation log.
+  /// - Parameters:
+  ///   - version: identifies the plan's configuration in the activation log.
+  ///   - models: where models of the plan's learned detectors come from; without it they are silent.
   public init(
     plan: Plan, version: ConfigurationVersion, source: any Source, store: any Store, encoder: any HistoryEncoder,
-    options: Options, logger: Logger
+    models: (any ModelProvider)? = nil, options: Options, logger: Logger
   ) {
     activator = Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger)
     self.plan = plan
     self.source = source
     self.store = store
     history = HistoryWriter(encoder: encoder)
+    self.models = models
     self.options = options
+    self.logger = logger
     progress = RunProgress(
       metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
   }
@@ -51,12 +58,17 @@ public final class Pipeline: Sendable {
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
       for (partition, snapshot) in snapshots { _ = start(partition, snapshot, lanes, work, &group) }
+      let schedule =
+        plan.detectors.isEmpty
+        ? nil : ModelSchedule(plan, models, store, resumed: snapshots.mapValues(\.position), progress, logger)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
+          let pieces = try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
           let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
-          await work.send(Work(raw: raw, ticket: lane.nextTicket(), lane: lane))
+          await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane))
         }
       } catch { failure = error }
+      schedule?.close()
       work.finish()
       lanes.finish()
       while !lanes.areDone { await group.next() }
@@ -70,14 +82,14 @@ public final class Pipeline: Sendable {
   /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
   public func stop() { source.stop() }
 
-  /// Worker: decode, features, checks, classification and stateless rules.
+  /// Worker: decode, features, checks, classification, stateless rules and models.
   private func transform(_ work: WorkQueue<Work>) async {
     let decoder = Decoder(schema: plan.schema)
     while let item = await work.receive() {
-      let staged = plan.derive(decoder.decode(item.raw), from: item.raw)
-      let (raw, records) = (item.raw, item.raw.count + item.raw.oversized.count)
-      item.lane.queue.submit(
-        StagedWork(staged: staged, records: records, bytes: raw.byteCount, next: raw.next), ticket: item.ticket)
+      let staged = item.pieces.map { piece in
+        StagedWork(plan.derive(decoder.decode(piece.raw), from: piece.raw, models: piece.models), of: piece)
+      }
+      item.lane.queue.submit(staged, ticket: item.ticket)
     }
   }
 
@@ -119,10 +131,10 @@ public final class Pipeline: Sendable {
   ) async throws {
     while true {
       switch await lane.queue.next() {
-      case .element(let item):
-        let results = try processor.process(item, now: .now)
+      case .element(let pieces):
+        let results = try processor.process(pieces, now: .now)
         work.release()
-        progress.update(processor, bytes: item.bytes, waiting: work.depth)
+        progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: work.depth)
         try await commits.write(results, of: &processor)
       case .tick: try await commits.checkpointIfDue(&processor)
       case .end: return try await commits.finish(&processor)

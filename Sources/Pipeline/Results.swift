@@ -65,6 +65,12 @@ public struct Results: Sendable {
     self.deadLetters = deadLetters
   }
 
+  /// Adds the results of the events that follow in the same partition.
+  mutating func append(_ next: Results) {
+    anomalies += next.anomalies
+    deadLetters += next.deadLetters
+  }
+
   public var isEmpty: Bool { anomalies.isEmpty && deadLetters.isEmpty }
 
   /// Bytes of what is large in them: raw records and events.

@@ -66,6 +66,11 @@ final class RunMetrics: Sendable {
     }
   }
 
+  /// A model scores from now on; 0 says that there is a detector that may get one.
+  func noteActivations(_ number: Int, of detector: String) {
+    count("model_activations", number, [("detector", detector)])
+  }
+
   /// How many batches have been read and not gone through their lane yet.
   func noteQueue(batches: Int) { record("queue_batches", Double(batches), []) }
 

@@ -52,6 +52,9 @@ public final class RunProgress: Sendable {
     metrics.noteQueue(batches: waiting)
   }
 
+  /// Models of a detector were put on record; 0 says that there is a detector that may get one.
+  func noteActivations(_ number: Int, of detector: String) { metrics.noteActivations(number, of: detector) }
+
   func noteCheckpoint(of partition: PartitionID, taking duration: Duration) {
     metrics.noteCheckpoint(of: partition, taking: duration)
   }

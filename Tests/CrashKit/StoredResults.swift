@@ -20,6 +20,7 @@ public struct StoredResults: Sendable {
     """,
     "history_shards": "SELECT * FROM history_shards",
     "history_tails": "SELECT use_case, source, partition, number, days, rows FROM history_tails",
+    "drift": "SELECT * FROM drift",
   ]
 
   /// Reads a data directory that no run is using.

@@ -15,16 +15,24 @@ public final class MemoryStore: Store {
   /// What is stored; comparable between runs.
   public struct Contents: Sendable, Equatable {
     public var anomalies: [String: String] = [:]
-    public var deadLetters: [Position: String] = [:]
+    /// By partition and position, as text.
+    public var deadLetters: [String: String] = [:]
     public var windows: [String: String] = [:]
     public var totals = Totals()
-    public var position = Position.start
-    /// Rows of history shards in the order of their numbers, by day.
+    public var positions: [PartitionID: Position] = [:]
+    /// Rows of history shards in the order of their numbers, by partition and day.
     public var history: [String: [String]] = [:]
+    /// Drift counts of all partitions together, by detector, version and day.
+    public var drift: [String: DriftCounts] = [:]
   }
 
-  private struct State: Sendable {
-    var contents = Contents()
+  /// Everything of one partition.
+  private struct Part: Sendable {
+    var anomalies: [String: (position: Position, text: String)] = [:]
+    var deadLetters: [Position: String] = [:]
+    var windows: [String: String] = [:]
+    var history: [String: [String]] = [:]
+    var drift: [String: DriftCounts] = [:]
     var snapshot: PartitionSnapshot?
     var entries: [String: (fingerprint: String, entries: [[UInt8]: [UInt8]])] = [:]
     var open: [String: (definition: String, part: WindowPart)] = [:]
@@ -32,9 +40,14 @@ public final class MemoryStore: Store {
     var tails: [HistoryTail] = []
     var nextShard: [String: Int] = [:]
     var activations: [Activation] = []
+  }
+
+  private struct State: Sendable {
+    var parts: [PartitionID: Part] = [:]
     var commits = 0
     var faults: Set<Int> = []
-    var partition: PartitionID?
+    /// Whether a fault comes after a commit has taken effect; nil goes by its number: after odd ones.
+    var failsAfter: Bool?
   }
 
   private let state = Mutex(State())
@@ -42,95 +55,142 @@ public final class MemoryStore: Store {
 
   public init(_ encoder: MemoryHistory) { self.encoder = encoder }
 
-  public var contents: Contents { state.withLock { $0.contents } }
+  public var contents: Contents {
+    state.withLock { state in
+      var contents = Contents()
+      for (partition, part) in state.parts {
+        let name = "\(partition.number)"
+        contents.anomalies.merge(part.anomalies.mapValues(\.text)) { $1 }
+        for (position, letter) in part.deadLetters { contents.deadLetters["\(name) \(position)"] = letter }
+        for (key, window) in part.windows { contents.windows["\(name) \(key)"] = window }
+        for (day, rows) in part.history { contents.history["\(name) \(day)"] = rows }
+        for (key, day) in part.drift {
+          if contents.drift[key] == nil { contents.drift[key] = day } else { contents.drift[key]?.add(day) }
+        }
+        guard let snapshot = part.snapshot else { continue }
+        contents.totals = contents.totals + snapshot.totals
+        contents.positions[partition] = snapshot.position
+      }
+      return contents
+    }
+  }
 
-  /// Commits, counted from now, that fail: an even number before, an odd one after it has taken effect.
+  /// The activation log of a partition.
+  public func log(of partition: PartitionID) -> [Activation] {
+    state.withLock { $0.parts[partition]?.activations ?? [] }
+  }
+
+  /// Puts activations on record, as an earlier run did.
+  public func record(_ activations: [Activation]) {
+    state.withLock { state in
+      for activation in activations {
+        state.parts[activation.partition, default: Part()].activations.append(activation)
+      }
+    }
+  }
+
+  /// Commits (activations among them), counted from now, that fail: an even number before, an odd one after it has taken
+  /// effect.
   public func fail(at commits: Set<Int>) {
     state.withLock {
       $0.commits = 0
       $0.faults = commits
+      $0.failsAfter = nil
+    }
+  }
+
+  /// One commit, counted from now, that fails, before or after it has taken effect.
+  public func fail(at commit: Int, afterEffect: Bool) {
+    state.withLock {
+      $0.commits = 0
+      $0.faults = [commit]
+      $0.failsAfter = afterEffect
     }
   }
 
   public func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
     state.withLock { state in
-      guard var snapshot = state.snapshot, let partition = state.partition else { return [:] }
-      snapshot.states = state.entries.mapValues { space in
-        let sorted = space.entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }
-        return (space.fingerprint, sorted.map { (key: $0.key, value: $0.value) })
+      var snapshots: [PartitionID: PartitionSnapshot] = [:]
+      for (partition, part) in state.parts {
+        guard var snapshot = part.snapshot else { continue }
+        snapshot.states = part.entries.mapValues { space in
+          let sorted = space.entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+          return (space.fingerprint, sorted.map { (key: $0.key, value: $0.value) })
+        }
+        snapshot.openWindows = part.open.sorted { $0.key < $1.key }.map(\.value)
+        snapshot.closedWindows = Array(part.closed.values)
+        snapshot.tails = part.tails
+        snapshot.nextShard = part.nextShard
+        snapshot.drift = part.drift.sorted { $0.key < $1.key }.map(\.value)
+        snapshots[partition] = snapshot
       }
-      snapshot.openWindows = state.open.sorted { $0.key < $1.key }.map(\.value)
-      snapshot.closedWindows = Array(state.closed.values)
-      snapshot.tails = state.tails
-      snapshot.nextShard = state.nextShard
-      return [partition: snapshot]
+      return snapshots
     }
   }
 
-  public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
-    state.withLock { $0.activations }
-  }
+  public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { log(of: partition) }
 
-  public func activate(_ activation: Activation, useCase: String, text: String) async throws {
-    state.withLock { state in
-      state.activations.append(activation)
-      state.contents.deadLetters = state.contents.deadLetters.filter { $0.key < activation.from }
+  public func activate(_ activation: Activation, useCase: String, text: String?) async throws {
+    try commit(to: activation.partition) { part in
+      part.activations.append(activation)
+      part.anomalies = part.anomalies.filter { $0.value.position < activation.from }
+      part.deadLetters = part.deadLetters.filter { $0.key < activation.from }
     }
   }
 
   public func commit(_ results: [Results]) async throws {
-    try commit { state in
+    guard let partition = results.first?.partition else { return }
+    precondition(results.allSatisfy { $0.partition == partition }, "results of one lane are of one partition")
+    try commit(to: partition) { part in
       for batch in results {
-        for anomaly in batch.anomalies { state.contents.anomalies[anomaly.id] = "\(anomaly)" }
-        for (letter, watermark) in batch.deadLetters {
-          state.contents.deadLetters[letter.position] = "\(letter) \(watermark)"
-        }
+        for anomaly in batch.anomalies { part.anomalies[anomaly.id] = (anomaly.position, "\(anomaly)") }
+        for (letter, watermark) in batch.deadLetters { part.deadLetters[letter.position] = "\(letter) \(watermark)" }
       }
     }
   }
 
   public func commit(_ checkpoint: Checkpoint) async throws -> [String] {
     let shards = checkpoint.history.sealed.map { ($0, encoder.rows(at: $0.temporaryPath)) }
-    try commit { state in
-      state.partition = checkpoint.partition
-      state.contents.totals = checkpoint.totals
-      state.contents.position = checkpoint.position
+    try commit(to: checkpoint.partition) { part in
       for row in checkpoint.windows {
         let key = "\(row.part.window) \(row.part.start) \(row.part.by)"
-        state.contents.windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"
-        state.open[key] = row.part.closed ? nil : (row.definition, row.part)
+        part.windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"
+        part.open[key] = row.part.closed ? nil : (row.definition, row.part)
         if row.part.closed {
           let key = row.part.window + row.definition
-          let through = max(state.closed[key]?.through ?? .min, row.part.start)
-          state.closed[key] = (row.part.window, row.definition, through)
+          let through = max(part.closed[key]?.through ?? .min, row.part.start)
+          part.closed[key] = (row.part.window, row.definition, through)
         }
       }
       for space in checkpoint.states {
-        if state.entries[space.name]?.fingerprint != space.fingerprint {
-          state.entries[space.name] = (space.fingerprint, [:])
+        if part.entries[space.name]?.fingerprint != space.fingerprint {
+          part.entries[space.name] = (space.fingerprint, [:])
         }
-        for key in space.changes.deletes { state.entries[space.name]?.entries[key] = nil }
-        for (key, value) in space.changes.puts { state.entries[space.name]?.entries[key] = value }
+        for key in space.changes.deletes { part.entries[space.name]?.entries[key] = nil }
+        for (key, value) in space.changes.puts { part.entries[space.name]?.entries[key] = value }
       }
       let changes = checkpoint.history
-      if let below = changes.dropTailsBelow { state.tails.removeAll { $0.number < below } }
-      if let tail = changes.addedTail { state.tails.append(tail) }
+      if let below = changes.dropTailsBelow { part.tails.removeAll { $0.number < below } }
+      if let tail = changes.addedTail { part.tails.append(tail) }
       for (shard, rows) in shards {
-        state.contents.history[shard.day, default: []] += rows
-        state.nextShard[shard.day] = shard.number + 1
+        part.history[shard.day, default: []] += rows
+        part.nextShard[shard.day] = shard.number + 1
       }
-      state.snapshot = PartitionSnapshot(
+      for day in checkpoint.drift { part.drift["\(day.detector) \(day.version) \(day.day)"] = day }
+      if let keepFrom = checkpoint.driftKeepFrom { part.drift = part.drift.filter { $0.value.day >= keepFrom } }
+      part.snapshot = PartitionSnapshot(
         position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
         closedWindows: [], states: [:], tails: [], nextShard: [:])
     }
     return []
   }
 
-  private func commit(_ change: (inout State) -> Void) throws {
+  private func commit(to partition: PartitionID, _ change: (inout Part) -> Void) throws {
     try state.withLock { state in
       defer { state.commits += 1 }
       let isFault = state.faults.contains(state.commits)
-      if !isFault || state.commits % 2 == 1 { change(&state) }
+      let takesEffect = state.failsAfter ?? (state.commits % 2 == 1)
+      if !isFault || takesEffect { change(&state.parts[partition, default: Part()]) }
       if isFault { throw PlannedFault() }
     }
   }

@@ -11,7 +11,7 @@ struct SQLiteCheckpoint {
   /// Tables that hold rows of a use case.
   static let tables = [
     "partitions", "anomalies", "dead_letters", "window_parts", "state_spaces", "state", "history_shards",
-    "history_tails", "activations", "configurations",
+    "history_tails", "activations", "configurations", "drift",
   ]
 
   private let checkpoint: Checkpoint
@@ -31,6 +31,7 @@ struct SQLiteCheckpoint {
     try writeWindows()
     try writeStates()
     let removed = try writeHistory()
+    try writeDrift()
     try removeExpired()
     return removed
   }
@@ -177,6 +178,19 @@ struct SQLiteCheckpoint {
     return paths
   }
 
+  private func writeDrift() throws {
+    for day in checkpoint.drift {
+      try execute(
+        """
+        INSERT INTO drift (use_case, source, partition, detector, version, day, rows, counts)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET rows = excluded.rows, counts = excluded.counts
+        """, [day.detector, day.version, day.day, day.rows, day.json])
+    }
+    guard let keepFrom = checkpoint.driftKeepFrom else { return }
+    try execute("DELETE FROM drift WHERE \(Self.ofThisOrPassed) AND day < ?5", [checkpoint.watermark, keepFrom])
+  }
+
   /// Rows of the partition, and of other sources whose watermark this one has passed: a source that is read no more
   /// (an earlier run's standard input) would otherwise keep what it has for ever. Parameters: identity and watermark.
   private static let ofThisOrPassed = """
@@ -249,7 +263,7 @@ extension SQLiteCheckpoint {
         openWindows: try restoreWindows(identity, from: database),
         closedWindows: try restoreClosed(identity, from: database),
         states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
-        nextShard: nextShard)
+        nextShard: nextShard, drift: try restoreDrift(identity, from: database))
     }
     return (snapshots, shards)
   }
@@ -314,6 +328,12 @@ extension SQLiteCheckpoint {
       database, sql: "SELECT space, key, value FROM state \(ofPartition) ORDER BY space, key", arguments: identity)
     { states[row[0]]?.entries.append(([UInt8](row[1] as Data), [UInt8](row[2] as Data))) }
     return states
+  }
+
+  private static func restoreDrift(_ identity: StatementArguments, from database: Database) throws -> [DriftCounts] {
+    try Row.fetchAll(
+      database, sql: "SELECT * FROM drift \(ofPartition) ORDER BY detector, version, day", arguments: identity
+    ).map { try DriftCounts($0) }
   }
 
   private static func restoreTails(_ identity: StatementArguments, from database: Database) throws -> [HistoryTail] {

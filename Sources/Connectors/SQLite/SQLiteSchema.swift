@@ -17,6 +17,9 @@ enum SQLiteSchema {
     migrator.registerMigration("3") { database in
       for statement in version3 { try database.execute(sql: statement) }
     }
+    migrator.registerMigration("4") { database in
+      for statement in version4 { try database.execute(sql: statement) }
+    }
     return migrator
   }
 
@@ -162,5 +165,16 @@ enum SQLiteSchema {
     "DROP TABLE window_parts_1",
     "CREATE INDEX window_parts_open ON window_parts (use_case, source, partition) WHERE closed = 0",
     windowsView + ", definition",
+  ]
+
+  /// Models: whose activation it is, and what their events looked like. `day` counts from 1970-01-01 UTC.
+  private static let version4 = [
+    "ALTER TABLE activations ADD COLUMN detector TEXT",
+    """
+    CREATE TABLE drift (
+      use_case TEXT NOT NULL, source TEXT NOT NULL, partition INTEGER NOT NULL, detector TEXT NOT NULL,
+      version TEXT NOT NULL, day INTEGER NOT NULL, rows INTEGER NOT NULL, counts TEXT NOT NULL,
+      PRIMARY KEY (use_case, source, partition, detector, version, day))
+    """,
   ]
 }

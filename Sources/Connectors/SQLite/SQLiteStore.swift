@@ -61,23 +61,25 @@ public final class SQLiteStore: Store {
       try Row.fetchAll(
         database,
         sql: """
-          SELECT segment, offset, row, kind, version FROM activations
+          SELECT segment, offset, row, kind, detector, version FROM activations
           WHERE use_case = ? AND source = ? AND partition = ? ORDER BY sequence
           """, arguments: [useCase, partition.source, partition.number]
       ).map { row in
         Activation(
           partition: partition, from: Position(segment: row[0], offset: row[1], row: row[2]),
-          kind: Activation.Kind(rawValue: row[3]) ?? .configuration, version: row[4])
+          kind: Activation.Kind(rawValue: row[3]) ?? .configuration, detector: row[4], version: row[5])
       }
     }
   }
 
-  public func activate(_ activation: Activation, useCase: String, text: String) async throws {
+  public func activate(_ activation: Activation, useCase: String, text: String?) async throws {
     try await write(durably: true) { database in
       let (partition, from) = (activation.partition, activation.from)
-      try database.execute(
-        sql: "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
-        arguments: [useCase, activation.version, text])
+      if let text {
+        try database.execute(
+          sql: "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
+          arguments: [useCase, activation.version, text])
+      }
       for table in ["anomalies", "dead_letters"] {
         try database.execute(
           sql: """
@@ -86,12 +88,12 @@ public final class SQLiteStore: Store {
       }
       try database.execute(
         sql: """
-          INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, version)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+          INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
           """,
         arguments: [
           useCase, partition.source, partition.number, from.segment, from.offset, from.row, activation.kind.rawValue,
-          activation.version,
+          activation.detector, activation.version,
         ])
     }
   }

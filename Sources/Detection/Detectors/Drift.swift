@@ -150,17 +150,28 @@ public struct DriftCounts: Sendable, Hashable {
     self.score = score
   }
 
+  /// Whether other counts are over as many bins of as many inputs.
+  public func hasBins(of other: DriftCounts) -> Bool {
+    inputs.map(\.count) == other.inputs.map(\.count) && score.count == other.score.count
+  }
+
   /// Adds the counts of other events of the same day, detector and version.
-  public mutating func add(_ other: DriftCounts) {
+  public mutating func add(_ other: DriftCounts) { combine(other, +) }
+
+  /// Takes away the counts of events that are among these.
+  public mutating func subtract(_ other: DriftCounts) { combine(other, -) }
+
+  private mutating func combine(_ other: DriftCounts, _ operation: (Int, Int) -> Int) {
     precondition(
-      detector == other.detector && version == other.version && day == other.day
-        && inputs.map(\.count) == other.inputs.map(\.count) && score.count == other.score.count,
+      detector == other.detector && version == other.version && day == other.day && hasBins(of: other),
       "counts of different things")
-    rows += other.rows
+    rows = operation(rows, other.rows)
     for index in inputs.indices {
-      for bin in inputs[index].indices { inputs[index][bin] += other.inputs[index][bin] }
+      for bin in inputs[index].indices {
+        inputs[index][bin] = operation(inputs[index][bin], other.inputs[index][bin])
+      }
     }
-    for bin in score.indices { score[bin] += other.score[bin] }
+    for bin in score.indices { score[bin] = operation(score[bin], other.score[bin]) }
   }
 }
 

@@ -100,8 +100,8 @@ public enum Timestamp {
     format(min(max(timestamp, range.lowerBound), range.upperBound))
   }
 
-  /// Days since 1970-01-01 of a timestamp.
-  static func dayNumber(of timestamp: Int64) -> Int64 { CivilTime.floorDivide(timestamp, microsecondsPerDay) }
+  /// The UTC day of a timestamp, as days since 1970-01-01.
+  public static func dayNumber(of timestamp: Int64) -> Int64 { CivilTime.floorDivide(timestamp, microsecondsPerDay) }
 
   /// The UTC day of a timestamp, `2018-01-01`.
   public static func day(of timestamp: Int64) -> String {

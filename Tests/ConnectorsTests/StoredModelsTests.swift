@@ -1,0 +1,89 @@
+// Models that take over in the middle, with everything stored in the embedded store: restarts give what a run from the
+// beginning gives.
+
+import Connectors
+import Detection
+import Foundation
+import GRDB
+import Logging
+import Pipeline
+import TestKit
+import Testing
+
+@Suite struct StoredModelsTests {
+  private static let folder = FileManager.default.temporaryDirectory.path + "/stored-models-\(getpid())"
+
+  private static func rows(_ data: String, _ query: String) throws -> [String] {
+    try DatabaseQueue(path: data + "/pulse.sqlite").read { database in
+      try Row.fetchAll(database, sql: query).map { row in row.map { "\($0.1)" }.joined(separator: "|") }
+    }
+  }
+
+  private static let results = [
+    "SELECT * FROM anomalies ORDER BY partition, offset, detector",
+    "SELECT * FROM dead_letters ORDER BY partition, offset",
+    "SELECT * FROM drift ORDER BY partition, detector, version, day",
+    "SELECT partition, offset, watermark, totals FROM partitions ORDER BY partition",
+    "SELECT window, partition, start, hex(by_key), hex(state) FROM window_parts ORDER BY 1, 2, 3, 4",
+  ]
+
+  @Test func `models take over and are rolled back in the store`() async throws {
+    let (plan, version) = try LearnedUseCase.plan()
+    let records = [LearnedUseCase.records(500, seed: 21), LearnedUseCase.records(400, seed: 22)]
+    let models = try ["v1", "v2"].map { try LearnedUseCase.model(of: "odd", $0, for: plan) }
+    defer { try? FileManager.default.removeItem(atPath: Self.folder) }
+
+    func run(
+      _ name: String, upTo counts: [Int], _ champion: String?, size: Int, _ before: [Activation] = []
+    ) async throws {
+      let directory = DataDirectory(path: Self.folder + "/" + name)
+      let store = try SQLiteStore(in: directory)
+      for activation in before { try await store.activate(activation, useCase: plan.useCase.name, text: nil) }
+      let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      try await Pipeline(
+        plan: plan, version: version,
+        source: MemorySource(
+          partitions: zip(records, counts).map { Array($0.prefix($1)) }, batchSizes: [size]), store: store,
+        encoder: ArrowHistory(in: directory, useCase: plan.useCase.name, codec: .none),
+        models: MemoryModels(models, champions: champion.map { ["odd": $0] } ?? [:]),
+        options: Pipeline.Options(workers: 2, checkpointInterval: .milliseconds(2)), logger: logger
+      ).run()
+    }
+
+    try await run("swapped", upTo: [200, 0], "v1", size: 33)
+    try await run("swapped", upTo: [350, 150], "v2", size: 10)
+    try await run("swapped", upTo: [500, 400], "v1", size: 64)
+    let swapped = Self.folder + "/swapped"
+    let log = """
+      SELECT partition || ' ' || offset || ' ' || detector || ' ' || version FROM activations WHERE kind = 'model'
+      ORDER BY partition, sequence
+      """
+    let recorded = ["0 0 odd v1", "0 200 odd v2", "0 350 odd v1", "1 0 odd v2", "1 150 odd v1"]
+    #expect(try Self.rows(swapped, log) == recorded.map { "\"\($0)\"" })
+    // A model's version is no configuration.
+    #expect(try Self.rows(swapped, "SELECT count(*) FROM configurations") == ["1"])
+
+    // The same activations, on record from the beginning.
+    func at(_ partition: Int, _ offset: Int64, _ version: String) -> Activation {
+      Activation(
+        partition: MemorySource.partition(partition), from: Position(segment: 0, offset: offset, row: offset),
+        kind: .model, detector: "odd", version: version)
+    }
+    let before = [at(0, 0, "v1"), at(0, 200, "v2"), at(0, 350, "v1"), at(1, 0, "v2"), at(1, 150, "v1")]
+    try await run("replayed", upTo: [500, 400], nil, size: 4_096, before)
+    for query in Self.results {
+      let (found, expected) = (try Self.rows(swapped, query), try Self.rows(Self.folder + "/replayed", query))
+      #expect(!expected.isEmpty && found == expected, "\(query)")
+    }
+    #expect(try Self.rows(swapped, "SELECT DISTINCT model FROM anomalies WHERE detector = 'odd'").count == 2)
+
+    let reader = try StoreReader(DataDirectory(path: swapped))
+    let drift = try reader.drift(of: "payments", detector: "odd")
+    #expect(Set(drift.map(\.version)) == ["v1", "v2"])
+    #expect(Set(drift.map { "\($0.version) \($0.day)" }).count == drift.count)
+    let total = try Self.rows(swapped, "SELECT sum(rows) FROM drift")
+    #expect(total == ["\(drift.reduce(0) { $0 + $1.rows })"])
+    #expect(drift.allSatisfy { day in (day.inputs + [day.score]).allSatisfy { $0.reduce(0, +) == day.rows } })
+    #expect(try reader.drift(of: "payments", detector: "slow") == [] && reader.drift(of: "other") == [])
+  }
+}

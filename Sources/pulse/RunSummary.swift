@@ -44,7 +44,7 @@ struct RunSummary {
     if !progress.all.classes.isEmpty { sections.append(classes(width)) }
     if let top, !top.entities.isEmpty { sections.append(entities(top, width)) }
     sections.append(
-      table("Anomalies by rule", progress.all.anomalies, empty: "No anomalies.", first: "rule", width))
+      table("Anomalies by detector", progress.all.anomalies, empty: "No anomalies.", first: "detector", width))
     sections.append(
       table("Dead letters by reason", progress.all.deadLetters, empty: "No dead letters.", first: "stage/reason", width)
     )

@@ -55,7 +55,11 @@ struct TrainingScheduler: Sendable {
     let child = ChildProcess(arguments: [
       "train", location, "--data", data.path, "--background", "--json",
     ])
-    let end = await withTaskCancellationHandler { await child.run() } onCancel: { child.stop() }
+    let end = await withTaskCancellationHandler {
+      await child.run()
+    } onCancel: {
+      child.stop()
+    }
     report(end)
   }
 

@@ -262,6 +262,34 @@ public struct PartitionStatus: Sendable {
   public var shardBytes: Int64
   public var waitingRows: Int
   public var version: String?
+  /// The version that scores now, by detector; those without one are left out.
+  public var models: [String: String]
+  /// Days on which events of the use case did not look as they did in training, whatever the partition; empty unless it
+  /// was asked for.
+  public var drift: [NotableDrift] = []
+
+  /// One input of a model, or its score, on a day.
+  public struct NotableDrift: Sendable {
+    public var detector: String
+    public var version: String
+    /// Days since 1970-01-01 UTC.
+    public var day: Int64
+    public var drift: Drift
+
+    public init(detector: String, version: String, day: Int64, drift: Drift) {
+      (self.detector, self.version, self.day, self.drift) = (detector, version, day, drift)
+    }
+
+    /// `YYYY-MM-DD`.
+    public var date: String { Timestamp.day(of: day * Timestamp.microsecondsPerDay) }
+
+    var json: String {
+      JSONText.object([
+        ("detector", JSONText.string(detector)), ("version", JSONText.string(version)),
+        ("day", JSONText.string(date)), ("name", JSONText.string(drift.name)), ("index", JSONText.number(drift.index)),
+      ])
+    }
+  }
 
   /// The status as a JSON object.
   public var json: String {
@@ -279,6 +307,8 @@ public struct PartitionStatus: Sendable {
       ("expression_failures", String(totals.expressionFailures)),
       ("windows", String(windows)), ("open_windows", String(openWindows)), ("history_shards", String(shards)),
       ("history_rows", String(shardRows + waitingRows)), ("history_bytes", String(shardBytes)),
+      ("models", JSONText.object(models.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
+      ("drift", JSONText.array(drift.map(\.json))),
     ])
   }
 }
@@ -323,9 +353,23 @@ extension StoreReader {
             database,
             sql: """
               SELECT version FROM activations WHERE use_case = ? AND source = ? AND partition = ?
-              ORDER BY sequence DESC LIMIT 1
-              """, arguments: identity))
+                AND kind = 'configuration' ORDER BY sequence DESC LIMIT 1
+              """, arguments: identity),
+          models: try models(identity, in: database))
       }
     }
+  }
+
+  /// The models that score a partition now.
+  private func models(_ identity: StatementArguments, in database: Database) throws -> [String: String] {
+    // A store of before version 4 that nothing has written to since.
+    guard try database.columns(in: "activations").contains(where: { $0.name == "detector" }) else { return [:] }
+    return try Row.fetchAll(
+      database,
+      sql: """
+        SELECT detector, version FROM activations WHERE use_case = ? AND source = ? AND partition = ?
+          AND kind = 'model' ORDER BY sequence
+        """, arguments: identity
+    ).reduce(into: [String: String]()) { $0[$1[0]] = $1[1] }.filter { !$0.value.isEmpty }
   }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Learning
 import Pipeline
 
 struct Status: ParsableCommand {
@@ -20,7 +21,14 @@ struct Status: ParsableCommand {
 
   func run() throws {
     let reader = try place.reader()
-    let partitions = try reader.status(of: useCase)
+    var partitions = try reader.status(of: useCase)
+    var reports: [String: DriftReport] = [:]
+    for index in partitions.indices {
+      let name = partitions[index].useCase
+      let report = try reports[name] ?? DriftReport(reader, useCase: name)
+      reports[name] = report
+      partitions[index].drift = report.notable
+    }
     if partitions.isEmpty { try KnownNames.check(useCase: useCase, in: reader) }
     if json {
       var writer = JSONArrayWriter()
@@ -28,7 +36,12 @@ struct Status: ParsableCommand {
       return writer.finish()
     }
     if partitions.isEmpty { return Terminal.print("Nothing has run on \(reader.directory.path) yet.") }
-    for partition in partitions { Terminal.print(Self.text(partition)) }
+    for (index, partition) in partitions.enumerated() {
+      Terminal.print(Self.text(partition))
+      // Drift is of the use case: said once, behind its last partition.
+      let isLast = index + 1 == partitions.count || partitions[index + 1].useCase != partition.useCase
+      if isLast, let text = reports[partition.useCase]?.text { Terminal.print(text) }
+    }
   }
 
   private static func text(_ status: PartitionStatus) -> String {
@@ -54,6 +67,10 @@ struct Status: ParsableCommand {
       "  history       \((status.shardRows + status.waitingRows).grouped) rows, \(status.shards.grouped) shards, "
         + "\((Double(status.shardBytes) / 1e6).fixed(1)) MB")
     if let version = status.version { lines.append("  configuration \(version.prefix(12))") }
+    if !status.models.isEmpty {
+      let models = status.models.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      lines.append("  models        \(models.joined(separator: ", "))")
+    }
     return lines.joined(separator: "\n")
   }
 

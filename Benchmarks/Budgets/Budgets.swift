@@ -77,6 +77,7 @@ struct Budgets {
     /// Least time over a file of one event.
     var start: Double
     var peakMemory: Int
+    var learned: LearnedRuns
   }
 
   private func measureCommand() throws -> CommandRuns {
@@ -100,7 +101,8 @@ struct Budgets {
     return CommandRuns(
       input: long, fastest: longRuns.min { $0.command.seconds < $1.command.seconds } ?? longRuns[0], short: shortRun,
       prefix: try PulseRun(places, source: prefix.path), start: starts.map(\.command.seconds).min() ?? 0,
-      peakMemory: longRuns.map(\.command.peakMemory).max() ?? 0)
+      peakMemory: longRuns.map(\.command.peakMemory).max() ?? 0,
+      learned: try LearnedRuns(places, input: long, without: longRuns[0], runs: runs))
   }
 
   /// The command finds what plain code finds in the same events.
@@ -122,11 +124,8 @@ struct Budgets {
         what: "redset: NDJSON file to history, windows and SQLite", target: 500e3, defect: 300e3, direction: .atLeast,
         format: eventsPerSecond),
       measured: command.fastest.recordsPerSecond, note: "best of \(runs), start and end of the process included")
-    table.addLater(
-      "the same with both learned detectors", target: "200 k events/s", defect: "< 120 k events/s",
-      needs: "learned detectors")
+    command.learned.add(to: &table, runs: runs)
     table.addLater("the same through Kafka", target: "150 k events/s", defect: "< 75 k events/s", needs: "Kafka")
-    table.addLater("daily training on 400 k rows", target: "40 s", defect: "> 60 s", needs: "training")
     table.addLater("append in Kafka to stored anomaly, p99", target: "10 ms", defect: "> 50 ms", needs: "Kafka")
     table.add(
       Budget(

@@ -29,10 +29,19 @@ struct PulseRun {
 
   var recordsPerSecond: Double { Double(records) / command.seconds }
 
-  init(_ places: Places, source: String, options: [String] = []) throws {
+  /// - Parameters:
+  ///   - useCase: a folder; nil for redset as it is.
+  ///   - models: a folder of models that are there from the beginning.
+  init(
+    _ places: Places, source: String, options: [String] = [], useCase: String? = nil, models: String? = nil
+  ) throws {
     let data = places.work + "/data"
     try? FileManager.default.removeItem(atPath: data)
-    let useCase = places.root + "/UseCases/redset"
+    if let models {
+      try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+      try FileManager.default.copyItem(atPath: models, toPath: data + "/models")
+    }
+    let useCase = useCase ?? places.root + "/UseCases/redset"
     let arguments = [places.pulse, "run", "--use-case", useCase, "--source", source, "--data", data, "--json"]
     command = try Command(arguments + options, scratch: places.work)
     guard let object = try JSONSerialization.jsonObject(with: Data(command.output.utf8)) as? [String: Any],

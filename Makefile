@@ -12,7 +12,7 @@ RELEASE := -c release -Xswiftc -enable-testing
 LINTED := $(wildcard Sources Tests Benchmarks Package.swift)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench demo lint crash-test clean
+.PHONY: help setup build test bench demo evaluate lint crash-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ bench: setup  ## run the benchmarks against their peers and budgets
 
 demo: setup  ## show the product on sample data, from nothing to the first anomaly
 	@scripts/demo
+
+evaluate: setup  ## train on simulated history, score later days, compare with the labels, for five seeds
+	@scripts/evaluate
 
 lint:  ## check the format of every Swift file
 	swift format lint --strict --recursive $(LINTED)

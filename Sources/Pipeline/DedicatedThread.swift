@@ -12,14 +12,28 @@ public final class DedicatedThread: SerialExecutor {
   public init(name: String) {
     let queue = self.queue
     let thread = Thread {
-      // From within: the name of a thread that has not started yet does not reach the system.
-      Thread.current.name = name
+      Self.nameThread(name)
       queue.run()
     }
     thread.start()
   }
 
   deinit { queue.close() }
+
+  /// Names the calling thread. `Thread.name` does not always reach the system: it needs what the thread that started this
+  /// one may not have written yet.
+  private static func nameThread(_ name: String) {
+    #if os(Linux)
+      // proc(5). The C function for it is hidden behind _GNU_SOURCE.
+      let descriptor = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { return }
+      let bytes = Array(name.utf8.prefix(15))
+      _ = write(descriptor, bytes, bytes.count)
+      close(descriptor)
+    #else
+      Thread.current.name = name
+    #endif
+  }
 
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)

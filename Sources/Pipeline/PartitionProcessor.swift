@@ -17,6 +17,16 @@ struct StagedWork: Sendable {
   var next: Position
 }
 
+extension StagedWork {
+  /// - Parameter piece: what `staged` was made of.
+  init(_ staged: StagedBatch, of piece: ScoredPiece) {
+    let raw = piece.raw
+    self.init(
+      staged: staged, models: piece.models, records: raw.count + raw.oversized.count, bytes: raw.byteCount,
+      next: raw.next)
+  }
+}
+
 /// The state of one partition and the steps that advance it.
 struct PartitionProcessor {
   let partition: PartitionID

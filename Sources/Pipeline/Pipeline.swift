@@ -43,7 +43,6 @@ public final class Pipeline: Sendable {
     self.logger = logger
     progress = RunProgress(
       metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
-    for detector in plan.detectors { progress.noteActivations(0, of: detector.name) }
   }
 
   /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws
@@ -59,7 +58,9 @@ public final class Pipeline: Sendable {
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
       for (partition, snapshot) in snapshots { _ = start(partition, snapshot, lanes, work, &group) }
-      let schedule = modelSchedule(resuming: snapshots)
+      let schedule =
+        plan.detectors.isEmpty
+        ? nil : ModelSchedule(plan, models, store, resumed: snapshots.mapValues(\.position), progress, logger)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
           let pieces = try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
@@ -81,23 +82,12 @@ public final class Pipeline: Sendable {
   /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
   public func stop() { source.stop() }
 
-  /// Decides which models score what; nil where nothing is learned.
-  private func modelSchedule(resuming snapshots: [PartitionID: PartitionSnapshot]) -> ModelSchedule? {
-    guard !plan.detectors.isEmpty else { return nil }
-    return ModelSchedule(
-      plan, provider: models, store: store, resumed: snapshots.mapValues(\.position), logger: logger,
-      noteActivation: { [progress] in progress.noteActivations(1, of: $0) })
-  }
-
   /// Worker: decode, features, checks, classification, stateless rules and models.
   private func transform(_ work: WorkQueue<Work>) async {
     let decoder = Decoder(schema: plan.schema)
     while let item = await work.receive() {
       let staged = item.pieces.map { piece in
-        let (raw, models) = (piece.raw, piece.models)
-        return StagedWork(
-          staged: plan.derive(decoder.decode(raw), from: raw, models: models), models: models,
-          records: raw.count + raw.oversized.count, bytes: raw.byteCount, next: raw.next)
+        StagedWork(plan.derive(decoder.decode(piece.raw), from: piece.raw, models: piece.models), of: piece)
       }
       item.lane.queue.submit(staged, ticket: item.ticket)
     }

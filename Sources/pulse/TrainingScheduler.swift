@@ -47,7 +47,7 @@ struct TrainingScheduler: Sendable {
   private func lastTraining() -> Int64? {
     let registry = ModelRegistry(folder: data.modelsPath, useCase: useCase.name)
     return useCase.detectors.compactMap { detector in
-      (try? registry.entries(of: detector.name))?.compactMap { try? $0.manifest.get().times?.until }.max()
+      (try? registry.entries(of: detector.name))?.compactMap { (try? $0.manifest.get())?.times?.until }.max()
     }.max()
   }
 

@@ -3,6 +3,7 @@
 import Connectors
 import Detection
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Arrow: values that do not fit", .enabled(if: NativeTools.arePresent, "make setup has not been run here"))

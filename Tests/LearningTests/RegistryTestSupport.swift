@@ -4,6 +4,7 @@
 import Detection
 import Foundation
 import Learning
+import TestKit
 import Testing
 
 @testable import Pipeline
@@ -74,7 +75,7 @@ struct Shop {
 
   /// 1,000 events of five keys.
   static func events(_ plan: Plan, seed: UInt64) -> EventBatch {
-    var generator = TestGenerator(seed: seed)
+    var generator = SeededRandom(seed: seed)
     let records = (0..<1_000).map { index -> String in
       let ms = exp(Double(generator.normal()) * 2 + 6)
       let time = Timestamp.format(Int64(index) * 60_000_000)

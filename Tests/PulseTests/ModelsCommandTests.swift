@@ -4,6 +4,7 @@ import Detection
 import Foundation
 import GRDB
 import Learning
+import TestKit
 import Testing
 
 @Suite("pulse models")

@@ -27,11 +27,11 @@ public struct ArrowArchive: HistoryArchive {
         throw OperatingError(
           .store, "the history shard \(shard.path) has no column \(fields[schema.timeField].name), the event time")
       }
-      try reader.select(present.map { ColumnarFileReader.Request($0.name, as: $0.type) })
-      var first = 0
+      try reader.select(
+        present.map { ColumnarFileReader.Request($0.name, as: $0.type) }
+          + Self.places.map { ColumnarFileReader.Request($0, as: .int) })
       while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
-        try body(try batch(columns, of: shard, schema: schema, first: first))
-        first += columns.first?.column.count ?? 0
+        try batches(columns, of: shard, schema: schema, body)
       }
     } catch let error as ColumnarFileError {
       // A day that fell behind what is kept since the shards were listed is not missed.
@@ -53,16 +53,19 @@ public struct ArrowArchive: HistoryArchive {
     }
   }
 
-  private func batch(
-    _ columns: [(name: String, column: Column)], of shard: ArchivedShard, schema: Schema, first: Int
-  ) throws -> EventBatch {
-    let count = columns.first?.column.count ?? 0
+  /// Columns that say where an event came from.
+  private static let places = ["_segment", "_offset", "_row"]
+
+  /// The rows as batches: one for each run of rows of one segment.
+  private func batches(
+    _ columns: [(name: String, column: Column)], of shard: ArchivedShard, schema: Schema,
+    _ body: (EventBatch) throws -> Void
+  ) throws {
     let byName = Dictionary(columns.map { ($0.name, $0.column) }, uniquingKeysWith: { first, _ in first })
+    let count = columns.first?.column.count ?? 0
     let fields = try schema.fields.map { field -> Column in
       let type = field.type.valueType
-      guard let column = byName[field.name] else {
-        return Column(type, [Scalar](repeating: .null, count: count))
-      }
+      guard let column = byName[field.name] else { return Column(type, [Scalar](repeating: .null, count: count)) }
       guard column.type == type else {
         throw OperatingError(
           .store,
@@ -71,12 +74,32 @@ public struct ArrowArchive: HistoryArchive {
       }
       return column
     }
-    guard case .timestamp(let times) = fields[schema.timeField].values, fields[schema.timeField].validity == nil else {
-      throw OperatingError(.store, "the history shard \(shard.path) has events without a time: it is damaged")
+    let places = Self.places.compactMap { name -> [Int64]? in
+      if case .int(let values)? = byName[name]?.values { values } else { nil }
     }
-    let rows = (first..<first + count).map(Int64.init)
-    return EventBatch(
-      partition: shard.partition, positions: RecordPositions(segment: 0, offsets: rows, rows: rows), eventTimes: times,
-      columns: fields)
+    guard case .timestamp(let times) = fields[schema.timeField].values, fields[schema.timeField].validity == nil,
+      places.count == Self.places.count
+    else { throw OperatingError(.store, "the history shard \(shard.path) has events without a time or place") }
+    var first = 0
+    while first < count {
+      let end = places[0][first...].firstIndex { $0 != places[0][first] } ?? count
+      let rows = first..<end
+      let batch = EventBatch(
+        partition: shard.partition,
+        positions: RecordPositions(
+          segment: UInt32(clamping: places[0][first]), offsets: Array(places[1][rows]), rows: Array(places[2][rows])),
+        eventTimes: Array(times[rows]),
+        columns: rows.count == count ? fields : fields.map { $0.slice(rows) })
+      try body(batch)
+      first = end
+    }
+  }
+}
+
+extension Column {
+  fileprivate func slice(_ rows: Range<Int>) -> Column {
+    var builder = ColumnBuilder(type, capacity: rows.count)
+    builder.append(self, rows: rows)
+    return builder.finish()
   }
 }

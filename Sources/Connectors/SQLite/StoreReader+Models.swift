@@ -1,6 +1,6 @@
 // Which fitted models a store still speaks of, so that they are kept.
 
-import Detection
+public import Detection
 import GRDB
 import Pipeline
 
@@ -40,6 +40,41 @@ extension StoreReader {
         if !use.version.isEmpty { uses.insert(use) }
       }
       return uses
+    }
+  }
+
+  /// A model that took over, and where.
+  public struct ModelActivation: Sendable, Hashable {
+    public var partition: PartitionID
+    public var from: Position
+    public var detector: String
+    /// Empty where a detector was silenced.
+    public var version: String
+  }
+
+  /// The activations of models, in the order in which they were recorded.
+  public func modelActivations(of useCase: String) throws -> [ModelActivation] {
+    try read { database in
+      try Row.fetchAll(
+        database, sql: "SELECT * FROM activations WHERE use_case = ? AND kind = 'model' ORDER BY sequence",
+        arguments: [useCase]
+      ).map {
+        ModelActivation(
+          partition: Self.partition($0), from: Self.position($0), detector: $0["detector"], version: $0["version"])
+      }
+    }
+  }
+
+  /// Where the anomalies of a detector are in a partition, ascending.
+  public func anomalyPositions(of detector: String, useCase: String, in partition: PartitionID) throws -> [Position] {
+    try read { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT segment, offset, row FROM anomalies
+          WHERE use_case = ? AND source = ? AND partition = ? AND detector = ? ORDER BY segment, offset
+          """, arguments: [useCase, partition.source, partition.number, detector]
+      ).map(Self.position)
     }
   }
 

@@ -37,12 +37,12 @@ struct ValueTable: Sendable, Hashable {
 }
 
 /// Values as hashes, the same on every machine and in every run.
-enum CategoryHash {
+public enum CategoryHash {
   /// Calls `body` with the ordinal and hash of each of some rows (nil: all) that is not null. Each entry of a dictionary
   /// that is smaller than the rows is hashed once.
   /// - Precondition: a column of strings, integers, timestamps or booleans.
   @inline(__always)
-  static func forEach(_ column: Column, rows: [Int]?, _ body: (_ ordinal: Int, _ hash: UInt64) -> Void) {
+  public static func forEach(_ column: Column, rows: [Int]?, _ body: (_ ordinal: Int, _ hash: UInt64) -> Void) {
     let count = rows?.count ?? column.count
     func visit(_ hash: (Int) -> UInt64) {
       guard let validity = column.validity else {

@@ -19,22 +19,24 @@ final class ModelSchedule {
   private let shelf: ModelShelf
   /// Where partitions continue; others start at their beginning.
   private let resumed: [PartitionID: Position]
-  private let noteActivation: (_ detector: String) -> Void
+  private let progress: RunProgress
   private var timelines: [PartitionID: ModelTimeline] = [:]
 
   /// - Parameters:
+  ///   - provider: where models come from; nil: from nowhere.
   ///   - resumed: the positions of the last checkpoints.
-  ///   - noteActivation: is told of each activation that was recorded.
+  ///   - progress: is told of each activation that was recorded.
   init(
-    _ plan: Plan, provider: (any ModelProvider)?, store: any Store, resumed: [PartitionID: Position], logger: Logger,
-    noteActivation: @escaping (_ detector: String) -> Void
+    _ plan: Plan, _ provider: (any ModelProvider)?, _ store: any Store, resumed: [PartitionID: Position],
+    _ progress: RunProgress, _ logger: Logger
   ) {
     self.plan = plan
     self.store = store
     self.resumed = resumed
     self.logger = logger
-    self.noteActivation = noteActivation
+    self.progress = progress
     shelf = ModelShelf(plan.detectors, provider: provider, logger: logger)
+    for detector in plan.detectors { progress.noteActivations(0, of: detector.name) }
   }
 
   /// The batch with its models, in several pieces where a model takes over inside it.
@@ -124,7 +126,7 @@ final class ModelSchedule {
       useCase: plan.useCase.name, text: nil)
     let before = timelines[partition]?.latest(of: detector)
     timelines[partition]?.activate(version, of: detector, from: position)
-    noteActivation(detector)
+    progress.noteActivations(1, of: detector)
     let metadata: Logger.Metadata = [
       "partition": "\(partition.source)/\(partition.number)", "detector": "\(detector)", "version": "\(version)",
       "before": "\(before ?? "none")",
@@ -132,7 +134,8 @@ final class ModelSchedule {
     if version == ModelTimeline.silent {
       logger.warning("no model is left for a detector: it finds nothing until one is promoted", metadata: metadata)
     } else {
-      logger.notice("a model scores from here on", metadata: metadata)
+      // The first model of a new partition is nothing to report.
+      logger.log(level: position == .start ? .info : .notice, "a model scores from here on", metadata: metadata)
     }
     forgetUnneeded()
   }

@@ -187,12 +187,12 @@ struct FilesResumeTests {
     "a last line that was read unfinished and has grown: its rest is a dead letter, never a record",
     arguments: ["ndjson", "csv"], [1, 100])
   func restOfLine(format: String, batchRows: Int) async throws {
-    let folder = try Folder()
-    let path = try folder.write("a,b\n1,2\n3,4", to: "a." + format)
+    let folder = try TestFolder()
+    let path = try folder.write("a." + format, "a,b\n1,2\n3,4")
     let first = try await read(FileSource(paths: [path]))
     #expect(first.texts.suffix(2) == ["1,2", "3,4"])
     let end = try #require(first.points.last?.0)
-    try folder.append("5\r\n6,7\n", to: "a." + format)
+    try folder.append("a." + format, "5\r\n6,7\n")
     let second = try await read(FileSource(paths: [path], batchRows: batchRows), from: end)
     #expect(second.texts == ["", "6,7"])
     let letter = try #require(second.items[0].letter)
@@ -201,20 +201,20 @@ struct FilesResumeTests {
     #expect(letter.message.contains("line end at byte 11 of \(path)"), "\(letter.message)")
     #expect(second.items[1].position == Position(segment: 0, offset: 14, row: 3))
     // Ended within the same line again: what came is a letter too, and the next run has the rest of that.
-    let torn = try folder.write("a,b\n1,2\n3,45", to: "a." + format)
+    let torn = try folder.write("a." + format, "a,b\n1,2\n3,45")
     let third = try await read(FileSource(paths: [torn]), from: end)
     #expect(third.items.map(\.letter?.raw) == [Array("5".utf8)])
-    try folder.append("6\n7,8\n", to: "a." + format)
+    try folder.append("a." + format, "6\n7,8\n")
     let fourth = try await read(FileSource(paths: [torn]), from: third.points.last?.0)
     #expect(fourth.items.map(\.letter?.raw) == [Array("6".utf8), nil] && fourth.texts[1] == "7,8")
   }
 
   @Test("white space behind a JSON value that ended an input is no letter, and what follows is read")
   func blankRestOfLine() async throws {
-    let folder = try Folder()
-    let path = try folder.write("1\n2", to: "a.ndjson")
+    let folder = try TestFolder()
+    let path = try folder.write("a.ndjson", "1\n2")
     let end = try await read(FileSource(paths: [path])).points.last?.0
-    try folder.append(" \t\r\n3\n", to: "a.ndjson")
+    try folder.append("a.ndjson", " \t\r\n3\n")
     let rest = try await read(FileSource(paths: [path]), from: end)
     #expect(rest.texts == ["3"] && rest.items[0].position == Position(segment: 0, offset: 7, row: 2))
   }

@@ -3,6 +3,7 @@
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Learning
@@ -64,7 +65,7 @@ private func changed(_ history: JobHistory, _ change: (inout [JobHistory.Event])
   @Test func `a permuted target is refused, with a champion and without`() throws {
     let good = try Trial("slow", history)
     let bad = changed(history) { events in
-      var random = TestGenerator(seed: 5)
+      var random = SeededRandom(seed: 5)
       let seconds = events.map(\.seconds).shuffled(using: &random)
       for index in events.indices { events[index].seconds = seconds[index] }
     }
@@ -121,7 +122,7 @@ private func changed(_ history: JobHistory, _ change: (inout [JobHistory.Event])
 
   @Test func `a better candidate passes where the champion is a poor one`() throws {
     let poor = changed(history) { events in
-      var random = TestGenerator(seed: 5)
+      var random = SeededRandom(seed: 5)
       let seconds = events.map(\.seconds).shuffled(using: &random)
       for index in events.indices { events[index].seconds = seconds[index] }
     }
@@ -196,7 +197,7 @@ extension FittedModel.Scorer {
 
 @Suite struct QualityTests {
   @Test func `planted faults are as large as the events they stand beside`() {
-    var random = TestGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     let targets = (0..<5_000).map { _ in Double(exp(2 * random.normal() + 5)) }
     let planted = PlantedFaults.targets(targets, learned: Array(0..<5_000), floor: 10_000, seed: 3)
     #expect(planted.faulty.count > 90 && planted.faulty.map(\.target) == planted.ordinary.map(\.target))

@@ -3,6 +3,7 @@
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Learning
@@ -31,7 +32,7 @@ struct JobHistory: HistoryArchive {
   ///   - noise: standard deviation of the logarithm of the time.
   ///   - heavyShare: jobs that take a thousand times as long because they are of a kind that does.
   init(days: Double, from first: Double = 0, perDay: Int = 4_000, seed: UInt64 = 1, noise: Float = 0.2) {
-    var random = TestGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     let count = Int(days * Double(perDay))
     // Name, jobs of a hundred, and the logarithm of the seconds of the smallest.
     let kinds: [(name: String, share: Int, base: Double)] = [
@@ -118,7 +119,7 @@ struct JobHistory: HistoryArchive {
 }
 
 /// A folder for a registry, removed with its owner.
-final class RegistryFolder {
+final class TrainingFolder {
   let path = NSTemporaryDirectory() + "training-\(UUID().uuidString)"
   var registry: ModelRegistry { ModelRegistry(folder: path, useCase: "jobs") }
   deinit { try? FileManager.default.removeItem(atPath: path) }

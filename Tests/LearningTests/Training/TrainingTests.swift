@@ -3,13 +3,14 @@
 import Detection
 import Foundation
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Learning
 
 @Suite struct TrainingTests {
   @Test func `candidates are trained, stored, judged and promoted`() throws {
-    let folder = RegistryFolder()
+    let folder = TrainingFolder()
     let history = JobHistory(days: 10)
     var steps: [TrainingProgress] = []
     let outcomes = try trainer(history, folder.registry).train { steps.append($0) }
@@ -32,7 +33,7 @@ import Testing
   }
 
   @Test func `the same training has the same name, and another seed another one`() throws {
-    let folder = RegistryFolder()
+    let folder = TrainingFolder()
     let history = JobHistory(days: 6)
     let first = try trainer(history, folder.registry).train()
     let again = try trainer(history, folder.registry).train()
@@ -44,7 +45,7 @@ import Testing
   }
 
   @Test func `a model is a function of history, seed and use case`() throws {
-    let (a, b) = (RegistryFolder(), RegistryFolder())
+    let (a, b) = (TrainingFolder(), TrainingFolder())
     let history = JobHistory(days: 4)
     for (folder, threads) in [(a, 1), (b, 2)] {
       _ = try trainer(history, folder.registry) {
@@ -69,7 +70,7 @@ import Testing
     #expect(taken.reduce(0, +) == 333 && taken.allSatisfy { (33...34).contains($0) })
     var all = EvenSample(of: 10, wanted: 20)
     #expect(all.next(10).setCount == 10)
-    let folder = RegistryFolder()
+    let folder = TrainingFolder()
     let plan = try JobHistory.plan(JobHistory.text.replacing("max_rows: 40000", with: "max_rows: 8000"))
     let outcomes = try trainer(JobHistory(days: 10), folder.registry, plan: plan).train()
     let rows = try #require(outcomes[0].manifest?.rows)
@@ -101,7 +102,7 @@ import Testing
     (0, "1,000"), (1, "at least 1000 are needed"), (900, "at least 1000 are needed"),
   ])
   func `too little history gives no model and says so`(events: Int, said: String) throws {
-    let folder = RegistryFolder()
+    let folder = TrainingFolder()
     var history = JobHistory(days: 1)
     history.events = Array(history.events.prefix(events))
     guard events > 0 else {
@@ -114,7 +115,7 @@ import Testing
   }
 
   @Test func `history that cannot be read, and memory that is not there, change nothing`() throws {
-    let folder = RegistryFolder()
+    let folder = TrainingFolder()
     var history = JobHistory(days: 4)
     history.broken = 2
     #expect { try trainer(history, folder.registry).train() } throws: { "\($0)".contains("history/jobs/2.arrow") }
@@ -130,7 +131,7 @@ import Testing
   }
 
   @Test func `detectors are chosen by name`() throws {
-    let folder = RegistryFolder()
+    let folder = TrainingFolder()
     let outcomes = try trainer(JobHistory(days: 4), folder.registry) { $0.detectors = ["odd"] }.train()
     #expect(outcomes.map(\.detector) == ["odd"])
     #expect {
@@ -139,7 +140,7 @@ import Testing
   }
 
   @Test func `columns that are constant, missing, infinite or NaN are learned from`() throws {
-    let folder = RegistryFolder()
+    let folder = TrainingFolder()
     var history = JobHistory(days: 4)
     for index in history.events.indices {
       history.events[index].size = 7

@@ -37,7 +37,7 @@ import Testing
       plan: plan, version: version,
       source: MemorySource(partitions: [LearnedUseCase.records(500, seed: 21)], batchSizes: [64]), store: store,
       encoder: ArrowHistory(in: directory, useCase: plan.useCase.name, codec: .none),
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      options: Pipeline.Options(workers: 1), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     ).run()
     let archive = ArrowArchive(try StoreReader(directory), useCase: plan.useCase.name)
     let shard = try #require(try archive.shards().first)

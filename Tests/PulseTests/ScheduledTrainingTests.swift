@@ -1,6 +1,7 @@
 // Trainings that a run starts itself: when they begin, what becomes of them, and that the stream goes on whatever does.
 
 import Foundation
+import Learning
 import TestKit
 import Testing
 

@@ -1,6 +1,8 @@
 // `pulse train` as a user types it: what it says, what it refuses, and with which exit code.
 
 import Foundation
+import Learning
+import TestKit
 import Testing
 
 @Suite("pulse train", .enabled(if: Need.lightGBM, "needs LightGBM"))

@@ -39,7 +39,8 @@ public protocol HistoryArchive: Sendable {
   /// The shards that are listed now, by day, partition and number.
   func shards() throws -> [ArchivedShard]
 
-  /// Reads the events of a shard, in order, in batches of at most `Limits.maxBatchRows`.
+  /// Reads the events of a shard, in order, in batches of at most `Limits.maxBatchRows`. One that has been removed with
+  /// its day since it was listed has none.
   /// - Parameter schema: the fields to read. One that the shard does not have is null in every event.
   /// - Throws: `OperatingError` when the shard is not there, is damaged, or holds a field with another type; and what
   ///   `body` throws.

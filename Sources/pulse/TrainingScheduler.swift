@@ -21,6 +21,7 @@ struct TrainingScheduler: Sendable {
   func run() async {
     guard case .every(let interval) = useCase.training.schedule else { return }
     var last = lastTraining()
+    announce(last?.addingClamped(interval))
     while (try? await Task.sleep(for: .seconds(1))) != nil {
       let now = progress.snapshot.eventTime
       guard now != .min else { continue }
@@ -33,10 +34,16 @@ struct TrainingScheduler: Sendable {
       // otherwise be tried without end.
       last = now
       await train()
+      if !Task.isCancelled { announce(now.addingClamped(interval)) }
     }
   }
 
-  /// How far history reached when a model was trained last.
+  private func announce(_ time: Int64?) {
+    let text = time.map(Timestamp.formatWithinRange) ?? "as soon as there is enough history"
+    logger.info("the next training", metadata: ["use_case": "\(useCase.name)", "due": "\(text)"])
+  }
+
+  /// How far history reached when a model was trained last. A version whose record is damaged does not count.
   private func lastTraining() -> Int64? {
     let registry = ModelRegistry(folder: data.modelsPath, useCase: useCase.name)
     return useCase.detectors.compactMap { detector in
@@ -64,7 +71,9 @@ struct TrainingScheduler: Sendable {
   }
 
   private func report(_ end: ChildProcess.End) {
-    if Task.isCancelled { return logger.info("the training under way has ended with the run: the models in use stay") }
+    if Task.isCancelled, end.trouble != nil {
+      return logger.info("the training under way has ended with the run: the models in use stay")
+    }
     struct Report: Decodable {
       struct Outcome: Decodable {
         var detector: String
@@ -78,59 +87,17 @@ struct TrainingScheduler: Sendable {
     for outcome in report?.outcomes ?? [] {
       let metadata: Logger.Metadata = ["detector": "\(outcome.detector)", "version": "\(outcome.version ?? "-")"]
       switch outcome.result {
-      case "promoted", "unchanged": logger.info("training: \(outcome.message)", metadata: metadata)
+      case "promoted": logger.info("a trained model is the champion: \(outcome.message)", metadata: metadata)
+      case "unchanged": logger.info("nothing to train: \(outcome.message)", metadata: metadata)
       case "refused":
         logger.warning("a trained model was refused, the champion stays: \(outcome.message)", metadata: metadata)
       default: logger.warning("no model was trained: \(outcome.message)", metadata: metadata)
       }
     }
-    if let trouble = end.trouble, report == nil {
-      logger.warning("the training has failed, the models in use stay: \(trouble)")
+    if report == nil {
+      logger.warning("the training has failed, the models in use stay: \(end.trouble ?? "it reported nothing")")
     }
   }
-}
-
-/// A process of this same program.
-private final class ChildProcess: Sendable {
-  struct End: Sendable {
-    var output: String
-    /// What went wrong; nil where nothing did.
-    var trouble: String?
-  }
-
-  private let process = Process()
-  private let output = Pipe()
-  private let errors = Pipe()
-
-  init(arguments: [String]) {
-    process.executableURL = URL(fileURLWithPath: Bundle.main.executablePath ?? CommandLine.arguments[0])
-    process.arguments = arguments
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = output
-    process.standardError = errors
-  }
-
-  /// Runs it to its end, on a thread of its own.
-  func run() async -> End {
-    await withCheckedContinuation { continuation in
-      Thread.detachNewThread { continuation.resume(returning: self.runBlocking()) }
-    }
-  }
-
-  private func runBlocking() -> End {
-    do { try process.run() } catch { return End(output: "", trouble: "it cannot be started: \(systemReason(error))") }
-    // What it says to the error stream is little; the report comes at its end.
-    let text = String(decoding: (try? output.fileHandleForReading.readToEnd()) ?? Data(), as: UTF8.self)
-    let said = String(decoding: (try? errors.fileHandleForReading.readToEnd()) ?? Data(), as: UTF8.self)
-    process.waitUntilExit()
-    let status = process.terminationStatus
-    if process.terminationReason == .uncaughtSignal { return End(output: text, trouble: "ended by signal \(status)") }
-    guard status != 0 else { return End(output: text, trouble: nil) }
-    let last = said.split(separator: "\n").last.map(String.init) ?? "exit code \(status)"
-    return End(output: text, trouble: last)
-  }
-
-  func stop() { if process.isRunning { process.terminate() } }
 }
 
 extension Int64 {

@@ -27,6 +27,34 @@ import Testing
     "SELECT window, partition, start, hex(by_key), hex(state) FROM window_parts ORDER BY 1, 2, 3, 4",
   ]
 
+  /// Retention removes days while a training reads.
+  @Test func `a shard that has been removed since it was listed is not missed, one that is gone is`() async throws {
+    let folder = try TestFolder()
+    let (plan, version) = try LearnedUseCase.plan()
+    let directory = DataDirectory(path: folder.path)
+    let store = try SQLiteStore(in: directory)
+    try await Pipeline(
+      plan: plan, version: version,
+      source: MemorySource(partitions: [LearnedUseCase.records(500, seed: 21)], batchSizes: [64]), store: store,
+      encoder: ArrowHistory(in: directory, useCase: plan.useCase.name, codec: .none),
+      options: Pipeline.Options(workers: 1), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ).run()
+    let archive = ArrowArchive(try StoreReader(directory), useCase: plan.useCase.name)
+    let shard = try #require(try archive.shards().first)
+    func count() throws -> Int {
+      var count = 0
+      try archive.read(shard, schema: plan.schema) { count += $0.count }
+      return count
+    }
+    #expect(try count() == shard.rows)
+    try FileManager.default.removeItem(atPath: folder / shard.path)
+    #expect { try count() } throws: { "\($0)".contains(shard.path) && "\($0)".contains("No such file") }
+    try await DatabaseQueue(path: folder / "pulse.sqlite").write { database in
+      try database.execute(sql: "DELETE FROM history_shards WHERE path = ?", arguments: [shard.path])
+    }
+    #expect(try count() == 0)
+  }
+
   @Test func `models take over and are rolled back in the store`() async throws {
     let (plan, version) = try LearnedUseCase.plan()
     let records = [LearnedUseCase.records(500, seed: 21), LearnedUseCase.records(400, seed: 22)]

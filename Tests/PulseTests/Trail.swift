@@ -2,6 +2,7 @@
 // both kinds of rules, windows, dead letters and history.
 
 import Foundation
+import Learning
 import TestKit
 import Testing
 
@@ -198,6 +199,10 @@ enum Need {
         && (try? RunningCommand([$0, "-c", "import pyarrow.parquet"]).wait().exitCode) == 0
     }
   }()
+
+  /// Libraries that are found at run time, by the tests as by the command.
+  static let lightGBM = (try? LightGBMLibrary.open()) != nil
+  static let onnxRuntime = (try? ONNXRuntimeLibrary.open()) != nil
 
   /// Whether this user may mount a file system in memory.
   static let mounting: Bool = {

@@ -34,6 +34,8 @@ public struct ArrowArchive: HistoryArchive {
         try batches(columns, of: shard, schema: schema, body)
       }
     } catch let error as ColumnarFileError {
+      // A day that fell behind what is kept since the shards were listed is not missed.
+      if case .system(ENOENT) = error.reason, try !shards().contains(where: { $0.path == shard.path }) { return }
       throw OperatingError(.store, "the history shard \(shard.path) cannot be read: \(error.message)")
     }
   }

@@ -3,7 +3,7 @@
 
 public import Detection
 public import Foundation
-import Pipeline
+public import Pipeline
 
 extension ModelRegistry {
   /// Imports the models that a use case's detectors of type `onnx` name, as they are now, and makes each the champion of
@@ -13,19 +13,25 @@ extension ModelRegistry {
   ///   - directory: the folder of the use case, which the paths start from.
   ///   - configuration: hash of the use case, for the record.
   ///   - at: for the record.
+  ///   - report: told of a detector whose model cannot be imported; where it does not throw the others go on.
   /// - Returns: the versions by detector.
   /// - Throws: `OperatingError`: of kind `configuration` where a file is not there or does not fit its detector,
   ///   `missing` without ONNX Runtime, `store` where the registry cannot be written to.
   @discardableResult
   public func importModels(
-    of plan: Plan, from directory: String, configuration: String, at: Date
+    of plan: Plan, from directory: String, configuration: String, at: Date,
+    report: (_ detector: String, OperatingError) throws -> Void = { throw $1 }
   ) throws -> [String: String] {
     var versions: [String: String] = [:]
     for detector in plan.detectors {
       guard case .onnx(let definition) = detector.definition.kind else { continue }
-      let version = try importModel(definition, of: detector, from: directory, configuration: configuration, at: at)
-      try promote(version, of: detector.name, reason: "imported from \(definition.model.text)", at: at)
-      versions[detector.name] = version
+      do {
+        let version = try importModel(definition, of: detector, from: directory, configuration: configuration, at: at)
+        try promote(version, of: detector.name, reason: "imported from \(definition.model.text)", at: at)
+        versions[detector.name] = version
+      } catch let error as OperatingError {
+        try report(detector.name, error)
+      }
     }
     return versions
   }

@@ -36,6 +36,8 @@ public struct TrainingOutcome: Sendable, Hashable {
   /// The judgement, or why no model came about, in sentences.
   public var message: String
   public var manifest: ModelManifest?
+  /// For a failure that is not the history's: the kind of error it was.
+  public var error: OperatingError.Kind?
 }
 
 /// Trains the detectors of a use case from its stored history.
@@ -73,9 +75,9 @@ public struct ModelTrainer {
 
   /// Trains and stores candidates, and promotes those that pass.
   /// - Parameters:
-  ///   - progress: called now and then; what it throws ends the training, and nothing is stored.
+  ///   - progress: called now and then; what it throws ends the training, and the model in work is not stored.
   /// - Throws: `OperatingError` where there is no history to learn from or it cannot be read. What concerns one detector
-  ///   is an outcome.
+  ///   is an outcome: one that needs a library which is not there keeps no other from being trained.
   public func train(
     now: Date = .now, progress: (TrainingProgress) throws -> Void = { _ in }
   ) throws -> [TrainingOutcome] {
@@ -92,6 +94,7 @@ public struct ModelTrainer {
     var outcomes: [TrainingOutcome] = []
     var trainings: [DetectorTraining] = []
     for detector in detectors {
+      // By name: a version whose record is damaged is no reason not to train another.
       if try registry.entries(of: detector.name).contains(where: { $0.version == version }) {
         outcomes.append(
           TrainingOutcome(
@@ -220,7 +223,27 @@ public struct ModelTrainer {
         leastSpan: plan.useCase.training.history / Limits.trainingCoverage, progress)
     } catch let failure as DetectorTraining.Failure {
       return TrainingOutcome(detector: detector, result: .failed, version: nil, message: failure.message)
+    } catch let error as OperatingError {
+      return Self.failed(detector, error)
     }
+    do {
+      return try store(fitted, of: training, window, shards, now)
+    } catch let error as OperatingError {
+      return Self.failed(detector, error)
+    }
+  }
+
+  private static func failed(_ detector: String, _ error: OperatingError) -> TrainingOutcome {
+    TrainingOutcome(
+      detector: detector, result: .failed, version: nil, message: error.description, error: error.kind)
+  }
+
+  /// Stores a judged candidate, and promotes one that passed.
+  private func store(
+    _ fitted: DetectorTraining.Fitted, of training: DetectorTraining, _ window: TrainingWindow,
+    _ shards: [ArchivedShard], _ now: Date
+  ) throws -> TrainingOutcome {
+    let detector = training.plan.name
     let manifest = ModelManifest(
       useCase: plan.useCase.name, detector: detector, type: training.plan.definition.kind.name,
       version: training.version, created: now.microseconds, configuration: configuration.identifier, seed: options.seed,

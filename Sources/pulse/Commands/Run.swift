@@ -204,10 +204,19 @@ struct Run: AsyncParsableCommand {
     if plan.detectors.isEmpty { return nil }
     let registry = ModelRegistry(folder: directory.modelsPath, useCase: plan.useCase.name)
     try registry.importModels(
-      of: plan, from: useCase.location.directory, configuration: useCase.version.identifier, at: .now)
+      of: plan, from: useCase.location.directory, configuration: useCase.version.identifier, at: .now
+    ) { detector, error in
+      // What is wrong with the use case is said before anything runs. But a stream that had a model goes on with it, and
+      // one detector without its library keeps no other from working.
+      guard error.kind == .missing || (try? registry.champion(of: detector)) != nil else { throw error }
+      logger.error("the model of the detector \(detector) was not imported: \(error)")
+    }
     let models = RegistryModels(registry, plan: plan) { logger.error("\($0.description)") }
-    let known = models.champions()
-    let missing = plan.detectors.map(\.name).filter { known[$0] == nil }
+    let missing = plan.detectors.filter { detector in
+      if case .onnx = detector.definition.kind { return false }
+      // One whose file is damaged is not without a model: that was said.
+      do { return try registry.champion(of: detector.name) == nil } catch { return false }
+    }.map(\.name)
     if !missing.isEmpty {
       logger.notice(
         "detectors without a model find nothing until one is trained: pulse train \(plan.useCase.name) --data \(directory.path)",

@@ -63,8 +63,8 @@ struct Train: ParsableCommand {
     signal(SIGINT, SIG_DFL)
     Self.giveWay(completely: background)
     let useCase = try UseCaseArgument.load(useCase)
-    let directory = DataDirectory(path: try PlaceOptions.required(try place.configuration().store.path))
-    let store = try StoreReader(directory)
+    let store = try place.reader()
+    let directory = store.directory
     let name = useCase.plan.useCase.name
     let lock = try Self.lock(directory, useCase: name)
     var options = ModelTrainer.Options()
@@ -87,7 +87,8 @@ struct Train: ParsableCommand {
     let failed = outcomes.filter { $0.result == .failed }
     guard failed.isEmpty else {
       throw OperatingError(
-        .input, failed.map { "no model for \($0.detector): \($0.message)" }.joined(separator: "\npulse: error: "))
+        failed.lazy.compactMap(\.error).first ?? .input,
+        failed.map { "no model for \($0.detector): \($0.message)" }.joined(separator: "\npulse: error: "))
     }
   }
 

@@ -100,6 +100,9 @@ struct DetectorTraining {
       detector: plan.name, version: version, plan: plan.fingerprint, encoders: encoders, scorer: scorer,
       calibration: calibration)
     model.drift = DriftReference.fit(plan: plan, matrix: matrix, scores: scores)
+    if case .isolationForest(let forest) = scorer {
+      model.usualContributions = UsualContributions(of: forest, matrix)
+    }
     do { _ = try LearnedDetector(plan, model: model) } catch { throw Failure(message: error.reason) }
     try progress("judging \(plan.name)", 0.95)
     let span = (learned.map { training.times[$0] }.max() ?? 0) - (learned.map { training.times[$0] }.min() ?? 0)

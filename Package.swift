@@ -113,7 +113,8 @@ let package = Package(
     .testTarget(
       name: "LearningTests",
       dependencies: [
-        "Learning", "Detection", "Pipeline", "TestKit", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "Learning", "Connectors", "Detection", "Pipeline", "TestKit",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .target(

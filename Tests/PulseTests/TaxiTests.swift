@@ -57,6 +57,42 @@ struct TaxiTests {
     try expectKnownWindow(folder)
   }
 
+  @Test("the forest finds the absurd fares", .enabled(if: Self.file != nil, "the sample of taxi trips is not there"))
+  func absurdFares() throws {
+    let folder = try TestFolder()
+    let file = try #require(Self.file)
+    func run(_ arguments: String...) throws {
+      try PulseCommand.run(
+        ["run", "--use-case", PulseCommand.useCase("nyc-taxi"), "--source", file, "--data", folder / "data", "--quiet"]
+          + arguments, timeout: 120
+      ).expect(0)
+    }
+    try run()
+    let training = try PulseCommand.run(
+      "train", PulseCommand.useCase("nyc-taxi"), "--data", folder / "data", "--json", timeout: 120)
+    training.expect(0)
+    let outcome = try #require((try training.object()["outcomes"] as? [[String: Any]])?.first)
+    #expect(outcome["result"] as? String == "promoted", "\(training)")
+    // Models stay, so that all trips are scored with the one of 2019.
+    try run("--reset")
+    let anomalies = try PulseCommand.run(
+      "anomalies", "--data", folder / "data", "--detector", "unusual_trip", "--limit", "0", "--json"
+    ).rows().sorted { ($0["score"] as? Double ?? 0) > ($1["score"] as? Double ?? 0) }
+    func fare(_ anomaly: [String: Any]) -> Double {
+      (anomaly["event"] as? [String: Any])?["fare_amount"] as? Double ?? 0
+    }
+    // A budget of one in a thousand of 239,985 trips.
+    #expect((100...400).contains(anomalies.count))
+    for absurd in [429_490.2, 3_004] {
+      let rank = try #require(anomalies.firstIndex { fare($0) == absurd }, "\(absurd) is no anomaly")
+      #expect(rank < 10, "\(absurd) is number \(rank + 1)")
+      let explanation = try #require(anomalies[rank]["explanation"] as? [String: Any])
+      let first = (explanation["contributions"] as? [[String: Any]])?.first?["feature"] as? String
+      #expect(first == "fare_amount", "\(anomalies[rank])")
+      #expect((anomalies[rank]["reason"] as? String)?.contains("mostly for fare_amount") == true)
+    }
+  }
+
   /// LaGuardia, one morning.
   private func expectKnownWindow(_ folder: TestFolder) throws {
     let rows = try PulseCommand.run(

@@ -26,6 +26,8 @@ struct ModelDocument: Codable, Equatable {
   var encoders: [String: FittedEncoder]
   var calibration: Calibration?
   var drift: DriftReference?
+  /// For a forest; models of before it was kept have none.
+  var usualContributions: UsualContributions?
   /// For an expected value.
   var entityQuantiles: EntityQuantiles?
   /// For a forest: rows that each tree was fitted on.
@@ -38,6 +40,7 @@ struct ModelDocument: Codable, Equatable {
   enum CodingKeys: String, CodingKey {
     case detector, type, version, plan, encoders, calibration, drift, external
     case useCase = "use_case"
+    case usualContributions = "usual_contributions"
     case entityQuantiles = "entity_quantiles"
     case sampleSize = "sample_size"
     case modelHash = "model_sha256"
@@ -54,7 +57,8 @@ extension ModelDocument {
   ) throws -> (trees: [UInt8], document: ModelDocument) {
     var document = ModelDocument(
       useCase: useCase, detector: model.detector, type: "", version: model.version, plan: model.plan,
-      encoders: model.encoders, calibration: model.calibration, drift: model.drift, modelHash: "")
+      encoders: model.encoders, calibration: model.calibration, drift: model.drift,
+      usualContributions: model.usualContributions, modelHash: "")
     let trees: [UInt8]
     func onnx(
       _ ensemble: TreeEnsemble, _ outputs: [String], _ transformation: TreeModel.Transformation
@@ -111,7 +115,7 @@ extension ModelDocument {
       }
     return FittedModel(
       detector: detector, version: version, plan: plan, encoders: encoders, scorer: scorer, calibration: calibration,
-      drift: drift)
+      drift: drift, usualContributions: usualContributions)
   }
 
   /// The trees of a trained model, as what scores with them.

@@ -24,7 +24,7 @@ struct DetectorTraining {
   private(set) var rows: [TrainingWindow.Part: TrainingRows] = [:]
   private var fitters: EncoderFitters?
   private var encoders: [String: FittedEncoder] = [:]
-  private var entityDays = EntityDays()
+  private var entityDays: EntityDays?
 
   init(_ plan: DetectorPlan, version: String, champion: FittedModel?) {
     self.plan = plan
@@ -61,15 +61,16 @@ struct DetectorTraining {
     }
   }
 
-  /// Counts the days of entities in calibration, for a budget that asks for them.
+  /// Counts the days of entities, for a budget that asks for them.
   mutating func countEntityDays(_ batch: EventBatch, _ kept: EventBatch, _ window: TrainingWindow) {
     guard case .perEntityAndDay = plan.definition.effectiveBudget?.amount else { return }
-    func isCalibration(_ time: Int64) -> Bool { window.part(of: time) == .calibration }
-    let chosen = batch.eventTimes.indices.filter { isCalibration(batch.eventTimes[$0]) }
-    guard !chosen.isEmpty else { return }
-    entityDays.add(
-      entities: plan.entities(of: batch, rows: chosen), times: chosen.map { batch.eventTimes[$0] },
-      kept: kept.eventTimes.count(where: isCalibration))
+    var days = entityDays ?? EntityDays(window)
+    let chosen = batch.eventTimes.indices.filter { days.counts(batch.eventTimes[$0]) }
+    if !chosen.isEmpty {
+      days.add(entities: plan.entities(of: batch, rows: chosen), times: chosen.map { batch.eventTimes[$0] })
+    }
+    days.keep(kept.eventTimes.count { window.part(of: $0) == .calibration })
+    entityDays = days
   }
 
   // MARK: Fitting
@@ -99,6 +100,9 @@ struct DetectorTraining {
       detector: plan.name, version: version, plan: plan.fingerprint, encoders: encoders, scorer: scorer,
       calibration: calibration)
     model.drift = DriftReference.fit(plan: plan, matrix: matrix, scores: scores)
+    if case .isolationForest(let forest) = scorer {
+      model.usualContributions = UsualContributions(of: forest, matrix)
+    }
     do { _ = try LearnedDetector(plan, model: model) } catch { throw Failure(message: error.reason) }
     try progress("judging \(plan.name)", 0.95)
     let span = (learned.map { training.times[$0] }.max() ?? 0) - (learned.map { training.times[$0] }.min() ?? 0)
@@ -109,8 +113,7 @@ struct DetectorTraining {
     return Fitted(model: model, report: report, metrics: metrics)
   }
 
-  /// The threshold, by events that were not learned from; for an expected value also what is usual for entities, which
-  /// takes the older half of them where there is a threshold to find in the newer one.
+  /// The threshold, by events that were not learned from; for an expected value also what is usual for entities.
   private func calibrate(
     _ scorer: inout FittedModel.Scorer, into metrics: inout [String: Double]
   ) throws -> (Calibration?, scores: [Double]) {
@@ -118,29 +121,18 @@ struct DetectorTraining {
     guard held.count > 0 else { throw Failure(message: "there are no events to calibrate with") }
     let matrix = held.matrix(of: plan)
     let budget = plan.definition.effectiveBudget
-    var chosen = Array(0..<held.count)
+    var scores: [Double]
     if case .expectedValue(let expectation) = scorer, case .expectedValue(let definition) = plan.definition.kind {
-      var usual = held.learnedRows
-      if budget != nil {
-        let middle = held.times.sorted()[held.count / 2]
-        usual = usual.filter { held.times[$0] < middle }
-        chosen = chosen.filter { held.times[$0] >= middle }
-      }
-      scorer = .expectedValue(
-        ModelFitting.withQuantiles(
-          expectation, definition, matrix.rows(usual), targets: usual.map { held.targets[$0] },
-          entities: usual.map { held.entities[$0] }))
+      let entities = HeldOutEntities(definition, expectation, held, matrix)
+      scorer = .expectedValue(entities.fitted(to: held.learnedRows))
+      scores = budget == nil ? scorer.rawScores(of: held, matrix, plan) : entities.crossFittedScores()
+    } else {
+      scores = scorer.rawScores(of: held, matrix, plan)
     }
-    let scores = scorer.rawScores(
-      chosen.count == held.count ? matrix : matrix.rows(chosen),
-      targets: held.targets.isEmpty ? [] : chosen.map { held.targets[$0] },
-      entities: chosen.map { held.entities[$0] }, plan: plan)
     guard let budget else { return (nil, scores) }
-    let share = Double(chosen.count) / Double(held.count)
     do {
       let calibration = try Calibration.fit(
-        scores: scores.filter { !$0.isNaN }, budget: budget,
-        entityDays: Int((entityDays.sampled * share).rounded()))
+        scores: scores.filter { !$0.isNaN }, budget: budget, entityDays: Int((entityDays?.sampled ?? 0).rounded()))
       metrics["threshold"] = calibration.threshold
       metrics["reachable_rate"] = calibration.reachableRate
       metrics["expected_rate"] = calibration.rate

@@ -106,7 +106,7 @@ public struct ModelTrainer {
     }
     if trainings.isEmpty { return outcomes }
     let total = shards.reduce(0) { $0 + $1.rows }
-    try checkMemory(rows: min(total, definition.maxRows), trainings)
+    try checkMemory(rows: TrainingSample.rows(of: total, wanted: definition.maxRows), trainings)
     try read(shards, window, total, into: &trainings, progress)
     for (index, training) in trainings.enumerated() {
       let (base, part) = (0.3 + 0.7 * Double(index) / Double(trainings.count), 0.7 / Double(trainings.count))
@@ -182,7 +182,7 @@ public struct ModelTrainer {
   ) throws {
     let fits = trainings.contains { $0.plan.features.inputs.contains { $0.encoder != nil } }
     for pass in fits ? [0, 1] : [1] {
-      var sample = EvenSample(of: total, wanted: plan.useCase.training.maxRows)
+      var sample = TrainingSample(of: total, wanted: plan.useCase.training.maxRows)
       var done = 0
       for shard in shards {
         try progress(
@@ -190,8 +190,7 @@ public struct ModelTrainer {
             step: pass == 0 ? "reading history" : "making features",
             share: (Double(pass) + Double(done) / Double(total)) * 0.15))
         try archive.read(shard, schema: plan.schema) { batch in
-          let chosen = sample.next(batch.count)
-          var kept = batch.filtered(chosen)
+          var kept = batch.filtered(sample.next(batch.eventTimes, window))
           var failures = 0
           plan.extend(&kept, failures: &failures)
           for index in trainings.indices {

@@ -52,28 +52,66 @@ struct TrainingRows: Sendable {
   var learnedRows: [Int] { isLearned.indices.filter { isLearned[$0] } }
 }
 
-/// Pairs of an entity and a day that had events, and how many of the events were kept: what a budget per entity and day
-/// is counted by.
+/// How many entities had events on a day, by events: what a budget per entity and day is counted by. Calibration seldom
+/// begins and ends at midnight, and an entity with events in an hour of a day would count for the whole of it; and a
+/// Sunday has fewer events of an entity than a Monday. So the whole days of the window are counted, whole weeks of them
+/// where there are.
 struct EntityDays: Sendable {
-  private struct Pair: Hashable {
-    var entity: UInt64?
-    var day: Int64
-  }
-
-  private var pairs: Set<Pair> = []
-  private var seen = 0
+  private let days: ClosedRange<Int64>
+  private let isWhole: Bool
+  private let window: TrainingWindow
+  /// Hashes of an entity and a day; of one in `share` of them.
+  private var pairs: Set<UInt64> = []
+  private var share: UInt64 = 1
+  private var events = 0
+  /// Events that calibration keeps.
   private var kept = 0
 
-  /// Takes in events, kept ones and others.
-  mutating func add(entities: [UInt64?], times: [Int64], kept: Int) {
-    seen += times.count
-    self.kept += kept
+  /// Pairs that are held in memory.
+  static let mostPairs = 1 << 20
+  /// What may be missing of a whole day, microseconds: events seldom come at midnight.
+  private static let tolerance: Int64 = 900_000_000
+
+  init(_ window: TrainingWindow) {
+    self.window = window
+    let length = Timestamp.microsecondsPerDay
+    func day(_ time: Int64) -> Int64 { Timestamp.dayNumber(of: time) }
+    var whole = (day(window.from)...day(window.until - 1)).filter {
+      $0 * length >= window.from - Self.tolerance && ($0 + 1) * length <= window.until + Self.tolerance
+    }
+    if whole.count >= 7 { whole.removeFirst(whole.count % 7) }
+    isWhole = !whole.isEmpty
+    let (first, last) = (day(window.calibration), day(max(window.gate - 1, window.calibration)))
+    days = (whole.first ?? first)...(whole.last ?? last)
+  }
+
+  /// Whether an event of this time is counted.
+  func counts(_ time: Int64) -> Bool {
+    days.contains(Timestamp.dayNumber(of: time)) && (isWhole || window.part(of: time) == .calibration)
+  }
+
+  /// Takes in events that count.
+  mutating func add(entities: [UInt64?], times: [Int64]) {
+    events += times.count
     for (entity, time) in zip(entities, times) {
-      pairs.insert(Pair(entity: entity, day: Timestamp.dayNumber(of: time)))
+      var hasher = FittingRandom(seed: entity ?? 0, part: Int(Timestamp.dayNumber(of: time)))
+      let hash = hasher.next()
+      if hash % share == 0 { pairs.insert(hash) }
+    }
+    while pairs.count > Self.mostPairs {
+      share *= 2
+      pairs = pairs.filter { [share] in $0 % share == 0 }
     }
   }
 
-  /// The number of pairs, less in the proportion in which events were left out, so that it can be set against the events
-  /// that were kept.
-  var sampled: Double { seen == 0 ? 0 : Double(pairs.count) * Double(kept) / Double(seen) }
+  mutating func keep(_ count: Int) { kept += count }
+
+  /// Entity-days that stand for the kept events of calibration, in proportion to the events. Where there is no whole day,
+  /// calibration is counted as the part of its days that it is.
+  var sampled: Double {
+    guard events > 0 else { return 0 }
+    let length = Double(Timestamp.microsecondsPerDay)
+    let part = isWhole ? 1 : min(Double(window.gate - window.calibration) / (length * Double(days.count)), 1)
+    return part * Double(pairs.count) * Double(share) * Double(kept) / Double(events)
+  }
 }

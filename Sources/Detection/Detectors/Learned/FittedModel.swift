@@ -52,10 +52,12 @@ public struct FittedModel: Sendable {
   public var calibration: Calibration?
   /// What drift is measured against; nil measures none.
   public var drift: DriftReference?
+  /// For a forest: what explanations are ordered by; by the contributions themselves where it is nil.
+  public var usualContributions: UsualContributions?
 
   public init(
     detector: String, version: String, plan: String, encoders: [String: FittedEncoder] = [:], scorer: Scorer,
-    calibration: Calibration? = nil, drift: DriftReference? = nil
+    calibration: Calibration? = nil, drift: DriftReference? = nil, usualContributions: UsualContributions? = nil
   ) {
     self.detector = detector
     self.version = version
@@ -64,6 +66,7 @@ public struct FittedModel: Sendable {
     self.scorer = scorer
     self.calibration = calibration
     self.drift = drift
+    self.usualContributions = usualContributions
   }
 }
 

@@ -36,7 +36,11 @@ public struct LearnedDetector: StatelessDetector {
     if isCalibrated, plan.definition.effectiveBudget != nil, model.calibration == nil {
       throw mismatch("it is not calibrated, and the detector has a budget")
     }
-    if let problem = model.drift?.problem(for: plan) { throw mismatch(problem) }
+    if let problem = model.drift?.problem(for: plan)
+      ?? model.usualContributions?.problem(features: plan.features.inputs.count)
+    {
+      throw mismatch(problem)
+    }
     self.plan = plan
     self.model = model
   }

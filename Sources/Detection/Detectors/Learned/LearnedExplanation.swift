@@ -1,6 +1,7 @@
 // Why a model gave an event its score. A forest's contributions add up to the base-2 logarithm of the score, boosted
 // trees' to the logarithm of what was expected: they explain the expectation, and the reason says what happened. Credit
-// goes to the fields of the event: an input that is computed from several shares its own among them equally.
+// goes to the fields of the event: an input that is computed from several shares its own among them equally. Fields stand
+// in the order of their contributions, for a forest by what is usual of them.
 
 /// The score of one event, taken apart.
 public struct LearnedExplanation: Sendable, Hashable {
@@ -78,20 +79,26 @@ extension LearnedDetector {
       model: model.version)
   }
 
-  /// Contributions by field: those that made the event anomalous first, or the largest in either direction.
+  /// Contributions by field: for a forest those first that made the event anomalous in an unusual way, else the largest in
+  /// either direction.
   private func credit(
     _ contributions: [Double], row: Int, in batch: EventBatch, byMagnitude: Bool
   ) -> [Explanation.Contribution] {
-    var sums: [Int: Double] = [:]
-    for (input, contribution) in zip(plan.features.inputs, contributions) {
-      for field in input.fields { sums[field, default: 0] += contribution / Double(input.fields.count) }
+    var sums: [Int: (contribution: Double, rank: Double)] = [:]
+    let ranks = model.usualContributions?.relative(contributions) ?? contributions
+    for (index, input) in plan.features.inputs.enumerated() {
+      for field in input.fields {
+        sums[field, default: (0, 0)].contribution += contributions[index] / Double(input.fields.count)
+        sums[field, default: (0, 0)].rank += ranks[index] / Double(input.fields.count)
+      }
     }
-    func rank(_ sum: Double) -> Double { byMagnitude ? sum.magnitude : sum }
-    return sums.filter { $0.value != 0 }
-      .sorted { (rank($1.value), $0.key) < (rank($0.value), $1.key) }
+    func place(_ rank: Double) -> Double { byMagnitude ? rank.magnitude : rank }
+    return sums.filter { $0.value.contribution != 0 }
+      .sorted { (place($1.value.rank), $0.key) < (place($0.value.rank), $1.key) }
       .map { field, sum in
         Explanation.Contribution(
-          feature: plan.fieldNames[field], value: RuleText.explained(batch.columns[field][row]), contribution: sum)
+          feature: plan.fieldNames[field], value: RuleText.explained(batch.columns[field][row]),
+          contribution: sum.contribution)
       }
   }
 

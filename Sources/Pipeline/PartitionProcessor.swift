@@ -134,8 +134,8 @@ struct PartitionProcessor {
     if batch.count > 0 {
       history.append(historyColumns(of: batch, late: late), eventTimes: batch.eventTimes, now: now)
     }
-    drift.add(driftCounts(of: work, marks: marks))
     watermarkTime = marks.watermarkAfter
+    drift.add(driftCounts(of: work, marks: marks), keepFrom: driftKeepFrom)
     position = work.next
     count(work, marks: marks, failures: failures, findings: findings)
     return Results(
@@ -147,8 +147,7 @@ struct PartitionProcessor {
   mutating func takeCheckpoint(sourceState: [UInt8]) -> Checkpoint {
     let left = leftWindows
     leftWindows = []
-    let driftKeepFrom =
-      watermarkTime == .min ? nil : Timestamp.dayNumber(of: watermarkTime) - Limits.driftDays
+    let driftKeepFrom = driftKeepFrom
     return Checkpoint(
       useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
       watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows), leftWindows: left,
@@ -190,6 +189,11 @@ struct PartitionProcessor {
     return window.takeChanges().map { change in
       Checkpoint.WindowRow(part: change.part, result: change.result, byNames: names, definition: fingerprint)
     }
+  }
+
+  /// The first day whose drift is kept.
+  private var driftKeepFrom: Int64? {
+    watermarkTime == .min ? nil : Timestamp.dayNumber(of: watermarkTime) - Limits.driftDays
   }
 
   /// What the events of a batch looked like to its models. Events that are implausibly far ahead do not count: a

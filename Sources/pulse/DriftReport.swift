@@ -26,7 +26,7 @@ struct DriftReport {
     for day in counts where day.day > newest - Self.days {
       let key = "\(day.detector)/\(day.version)"
       // A version that is gone cannot be compared with.
-      let reference = references[key] ?? (try? registry.load(day.version, of: day.detector))?.drift
+      let reference = references[key] ?? (try? registry.drift(of: day.version, of: day.detector))
       references[key] = .some(reference)
       let drifts = reference?.stability(of: day) ?? []
       if !drifts.isEmpty { compared += 1 }

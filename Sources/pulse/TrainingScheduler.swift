@@ -43,18 +43,25 @@ struct TrainingScheduler: Sendable {
     logger.info("the next training", metadata: ["use_case": "\(useCase.name)", "due": "\(text)"])
   }
 
-  /// How far history reached when a model was trained last. A version whose record is damaged does not count.
+  /// How far history reached when a model was trained last, of the detector for which that is longest ago; nil where one
+  /// has never been trained. A version whose record is damaged does not count.
   private func lastTraining() -> Int64? {
     let registry = ModelRegistry(folder: data.modelsPath, useCase: useCase.name)
-    return useCase.detectors.compactMap { detector in
+    let trained = useCase.detectors.filter { if case .onnx = $0.kind { false } else { true } }
+    let last = trained.map { detector in
       (try? registry.entries(of: detector.name))?.compactMap { (try? $0.manifest.get())?.times?.until }.max()
-    }.max()
+    }
+    return last.contains(nil) ? nil : last.compactMap(\.self).min()
   }
 
   /// A first model waits for twice the history that the gate asks it to have learned from, or for the interval.
   private func hasEnoughHistory(until now: Int64, interval: Int64) -> Bool {
-    guard let first = try? StoreReader(data).shards(of: useCase.name).map(\.firstTime).min() else { return false }
-    return now >= first.addingClamped(max(interval, useCase.training.history / Limits.trainingCoverage * 2))
+    let history = useCase.training.history
+    // Of the window that would be read: an event that says 1970 is no history of half a century.
+    let times = (try? StoreReader(data).shards(of: useCase.name)) ?? []
+    guard let first = times.filter({ $0.lastTime >= now - history }).map({ max($0.firstTime, now - history) }).min()
+    else { return false }
+    return now >= first.addingClamped(min(max(interval, history / Limits.trainingCoverage * 2), history))
   }
 
   private func train() async {

@@ -12,20 +12,28 @@ extension StoreReader {
       let partition = Int64(match.2), let segment = Int64(match.3), let offset = Int64(match.4)
     else { return nil }
     let (detector, place) = (String(match.5), String(match.1))
-    let owner = try read { database in
-      try Row.fetchAll(database, sql: "SELECT DISTINCT use_case, source FROM partitions").first { row in
-        "\(row["use_case"] as String).\(row["source"] as String)" == place
-      }.map { (useCase: $0["use_case"] as String, source: $0["source"] as String) }
+    let owners = try read { database in
+      try Row.fetchAll(database, sql: "SELECT DISTINCT use_case, source FROM partitions")
+        .map { (useCase: $0["use_case"] as String, source: $0["source"] as String) }
+        .filter { "\($0.useCase).\($0.source)" == place }
     }
-    guard let owner else { return nil }
-    var found: StoredAnomaly?
-    let key: StatementArguments = [owner.useCase, owner.source, partition, segment, offset, detector]
-    try forEachAnomaly(
-      "WHERE use_case = ? AND source = ? AND partition = ? AND segment = ? AND offset = ? AND detector = ?", key,
-      order: "rowid"
-    ) { found = $0 }
-    guard let found else { return nil }
-    let text = try read { database in
+    for owner in owners {
+      var found: StoredAnomaly?
+      try forEachAnomaly(
+        "WHERE use_case = ? AND source = ? AND partition = ? AND segment = ? AND offset = ? AND detector = ?",
+        [owner.useCase, owner.source, partition, segment, offset, detector], order: "rowid"
+      ) { found = $0 }
+      let text = try configuration(of: owner.useCase, owner.source, partition, segment, offset)
+      if let found, let text { return (found, text) }
+    }
+    return nil
+  }
+
+  /// The configuration in force at a position.
+  private func configuration(
+    of useCase: String, _ source: String, _ partition: Int64, _ segment: Int64, _ offset: Int64
+  ) throws -> String? {
+    try read { database in
       try String.fetchOne(
         database,
         sql: """
@@ -33,8 +41,7 @@ extension StoreReader {
           WHERE a.use_case = ? AND a.source = ? AND a.partition = ? AND a.kind = 'configuration'
             AND (a.segment, a.offset) <= (?, ?)
           ORDER BY a.sequence DESC LIMIT 1
-          """, arguments: [owner.useCase, owner.source, partition, segment, offset])
+          """, arguments: [useCase, source, partition, segment, offset])
     }
-    return text.map { (found, $0) }
   }
 }

@@ -18,11 +18,20 @@ extension RawBatch {
     guard count + letters.before.count > 0, count < positions.count || !letters.behind.isEmpty else { return nil }
     let behind = RawBatch(
       partition: partition, positions: positions.part(count..<positions.count),
-      payload: payload.part(count..<positions.count), oversized: letters.behind, next: next)
+      payload: payload.part(count..<positions.count), oversized: letters.behind,
+      misfits: misfits.filter { $0.row >= count }.map { $0.moved(by: -count) }, next: next)
     let before = RawBatch(
       partition: partition, positions: positions.part(0..<count), payload: payload.part(0..<count),
-      oversized: letters.before, next: behind.first ?? next)
+      oversized: letters.before, misfits: misfits.filter { $0.row < count }, next: behind.first ?? next)
     return (before, behind)
+  }
+}
+
+extension ColumnMisfit {
+  fileprivate func moved(by rows: Int) -> ColumnMisfit {
+    var moved = self
+    moved.row += rows
+    return moved
   }
 }
 

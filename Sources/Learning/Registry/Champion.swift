@@ -80,7 +80,8 @@ extension ModelRegistry {
   public func promote(_ version: String, of detector: String, reason: String, at: Date) throws {
     try RegistryFiles.locked(folder) {
       try verify(version, of: detector)
-      var record = try championRecord(of: detector)
+      // A damaged file says nothing that could be kept: this is how it is mended.
+      var record = try? championRecord(of: detector)
       if record?.version == version { return }
       record = record ?? ChampionRecord(version: version, history: [])
       if let record { try write(record, version, of: detector, reason: reason, at: at, isRollback: false) }

@@ -136,6 +136,11 @@ public struct ModelRegistry: Sendable {
     return document
   }
 
+  /// What drift is measured against by a version; nil where it measures none. The trees are not read.
+  public func drift(of version: String, of detector: String) throws -> DriftReference? {
+    try document(of: version, of: detector).drift
+  }
+
   // MARK: - Writing
 
   /// Adds a trained version: all of it or, with an error, nothing.

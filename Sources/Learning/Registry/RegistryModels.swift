@@ -22,6 +22,8 @@ public final class RegistryModels: ModelProvider {
     var lastLook: ContinuousClock.Instant?
     var files: [String: FileState] = [:]
     var champions: [String: String] = [:]
+    /// What was last said of a file that cannot be read.
+    var reported: [String: OperatingError] = [:]
   }
 
   private let registry: ModelRegistry
@@ -65,13 +67,16 @@ public final class RegistryModels: ModelProvider {
     do {
       let found = Self.fileState(try registry.championPath(of: detector))
       guard found != state.files[detector] else { return }
-      // First: a file that cannot be read is reported once and not looked at again until it changes.
-      state.files[detector] = found
       state.champions[detector] = try registry.champion(of: detector)
-    } catch let error as OperatingError {
-      report(error)
+      // Last: a file that cannot be read is looked at again. It may be the moment's trouble, not the file's.
+      state.files[detector] = found
+      state.reported[detector] = nil
     } catch {
-      report(OperatingError(.store, "the champion of the detector \(detector) cannot be read: \(error)"))
+      let trouble =
+        error as? OperatingError
+        ?? OperatingError(.store, "the champion of the detector \(detector) cannot be read: \(error)")
+      if state.reported[detector] != trouble { report(trouble) }
+      state.reported[detector] = trouble
     }
   }
 

@@ -71,8 +71,9 @@ public struct ThresholdBaselines: Sendable {
 
   /// The threshold on the target that has the best F1 on the very events that are judged: no threshold that was chosen
   /// before could be better.
-  public func bestThreshold(_ labelled: Set<Int64>) -> (threshold: Double, quality: DetectionQuality) {
-    var best = (threshold: Double.infinity, quality: DetectionQuality(found: 0, labelled: labelled.count, both: 0))
+  /// - Returns: nil where no threshold finds anything that is labelled.
+  public func bestThreshold(_ labelled: Set<Int64>) -> (threshold: Double, quality: DetectionQuality)? {
+    var best: (threshold: Double, quality: DetectionQuality)?
     let sorted = events.sorted { $0.target > $1.target }
     var both = 0
     for (index, event) in sorted.enumerated() {
@@ -80,7 +81,7 @@ public struct ThresholdBaselines: Sendable {
       // Equal targets are found together.
       if index + 1 < sorted.count, sorted[index + 1].target == event.target { continue }
       let quality = DetectionQuality(found: index + 1, labelled: labelled.count, both: both)
-      if quality.f1 > best.quality.f1 { best = (event.target, quality) }
+      if quality.f1 > best?.quality.f1 ?? 0 { best = (event.target, quality) }
     }
     return best
   }

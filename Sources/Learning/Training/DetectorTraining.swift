@@ -16,6 +16,8 @@ struct DetectorTraining {
     var model: FittedModel
     var report: GateReport
     var metrics: [String: Double]
+    /// Events that were used, by what for.
+    var rows: [TrainingWindow.Part: Int]
   }
 
   let plan: DetectorPlan
@@ -55,9 +57,14 @@ struct DetectorTraining {
     let learned = plan.trainingRows(of: batch, failures: &failures)
     for (part, chosen) in Dictionary(grouping: scored, by: { window.part(of: batch.eventTimes[$0]) }) {
       guard let part else { continue }
-      rows[part, default: TrainingRows()].add(
-        batch, rows: chosen, learned: learned, of: plan, encoders: encoders, leavingOneOut: part == .training,
-        champion: part == .gate ? champion : nil)
+      // Encoders have seen the rows to learn from, and no others.
+      for isLearned in [true, false] {
+        let chosen = chosen.filter { learned[$0] == isLearned }
+        if chosen.isEmpty { continue }
+        rows[part, default: TrainingRows()].add(
+          batch, rows: chosen, learned: isLearned, of: plan, encoders: encoders,
+          leavingOneOut: part == .training && isLearned, champion: part == .gate ? champion : nil)
+      }
     }
   }
 
@@ -75,19 +82,20 @@ struct DetectorTraining {
 
   // MARK: Fitting
 
-  /// Fits, calibrates and judges.
+  /// Fits, calibrates and judges. The rows are let go as they are used.
   /// - Throws: `Failure`; errors of the native library; what `progress` throws.
-  func fit(
+  mutating func fit(
     seed: UInt64, threads: Int, window: TrainingWindow, leastSpan: Int64, _ progress: (String, Double) throws -> Void
   ) throws -> Fitted {
-    var training = rows[.training] ?? TrainingRows()
+    let counts = rows.mapValues(\.count)
+    var training = rows.removeValue(forKey: .training) ?? TrainingRows()
     let learned = training.learnedRows
     guard learned.count >= ModelFitting.leastRows else {
       throw Failure(
         message: "\(learned.count) events to learn from, at least \(ModelFitting.leastRows) are needed")
     }
     let fitting = ModelFitting(plan: plan, seed: seed, threads: threads)
-    let matrix = training.matrix(of: plan)
+    let matrix = training.takeMatrix(of: plan)
     let start = ContinuousClock.now
     var scorer = try fitting.scorer(
       learned.count == matrix.rowCount ? matrix : matrix.rows(learned),
@@ -95,11 +103,12 @@ struct DetectorTraining {
     ) { try progress("fitting \(plan.name)", 0.9 * $0) }
     var metrics = ["fit_seconds": Self.seconds(since: start)]
     try progress("calibrating \(plan.name)", 0.9)
-    let (calibration, scores) = try calibrate(&scorer, into: &metrics)
+    let (calibration, held, scores) = try calibrate(&scorer, into: &metrics)
     var model = FittedModel(
       detector: plan.name, version: version, plan: plan.fingerprint, encoders: encoders, scorer: scorer,
       calibration: calibration)
-    model.drift = DriftReference.fit(plan: plan, matrix: matrix, scores: scores)
+    // Rows as they look live: a row that encoders were fitted on would lie beside the values that the same one has later.
+    model.drift = DriftReference.fit(plan: plan, matrix: held, scores: scores)
     if case .isolationForest(let forest) = scorer {
       model.usualContributions = UsualContributions(of: forest, matrix)
     }
@@ -110,33 +119,33 @@ struct DetectorTraining {
       model, baseline: baseline(training, learned), span: span, leastSpan: leastSpan, seed: seed)
     for check in report.checks { metrics[check.name] = check.found }
     try progress("judging \(plan.name)", 1)
-    return Fitted(model: model, report: report, metrics: metrics)
+    return Fitted(model: model, report: report, metrics: metrics, rows: counts)
   }
 
   /// The threshold, by events that were not learned from; for an expected value also what is usual for entities.
-  private func calibrate(
+  private mutating func calibrate(
     _ scorer: inout FittedModel.Scorer, into metrics: inout [String: Double]
-  ) throws -> (Calibration?, scores: [Double]) {
-    var held = rows[.calibration] ?? TrainingRows()
+  ) throws -> (Calibration?, matrix: FeatureMatrix, scores: [Double]) {
+    var held = rows.removeValue(forKey: .calibration) ?? TrainingRows()
     guard held.count > 0 else { throw Failure(message: "there are no events to calibrate with") }
-    let matrix = held.matrix(of: plan)
+    let matrix = held.takeMatrix(of: plan)
     let budget = plan.definition.effectiveBudget
     var scores: [Double]
     if case .expectedValue(let expectation) = scorer, case .expectedValue(let definition) = plan.definition.kind {
       let entities = HeldOutEntities(definition, expectation, held, matrix)
       scorer = .expectedValue(entities.fitted(to: held.learnedRows))
-      scores = budget == nil ? scorer.rawScores(of: held, matrix, plan) : entities.crossFittedScores()
+      scores = entities.crossFittedScores()
     } else {
       scores = scorer.rawScores(of: held, matrix, plan)
     }
-    guard let budget else { return (nil, scores) }
+    guard let budget else { return (nil, matrix, scores) }
     do {
       let calibration = try Calibration.fit(
         scores: scores.filter { !$0.isNaN }, budget: budget, entityDays: Int((entityDays?.sampled ?? 0).rounded()))
       metrics["threshold"] = calibration.threshold
       metrics["reachable_rate"] = calibration.reachableRate
       metrics["expected_rate"] = calibration.rate
-      return (calibration, scores)
+      return (calibration, matrix, scores)
     } catch let problem { throw Failure(message: problem.description) }
   }
 
@@ -147,16 +156,16 @@ struct DetectorTraining {
       level: definition.quantile)
   }
 
-  private func judge(
+  private mutating func judge(
     _ model: FittedModel, baseline: EntityBaseline?, span: Int64, leastSpan: Int64, seed: UInt64
   ) throws -> GateReport {
-    var held = rows[.gate] ?? TrainingRows()
+    var held = rows.removeValue(forKey: .gate) ?? TrainingRows()
     guard held.learnedRows.count >= Limits.minGateRows else {
       throw Failure(
         message: "\(held.learnedRows.count) events to judge the model by, at least \(Limits.minGateRows) are needed")
     }
-    let matrix = held.matrix(of: plan)
-    let championMatrix = champion == nil ? nil : held.championMatrix(of: plan)
+    let matrix = held.takeMatrix(of: plan)
+    let championMatrix = champion == nil ? nil : held.takeChampionMatrix(of: plan)
     return ModelGate(
       plan: plan, candidate: model, champion: champion, baseline: baseline, span: span, leastSpan: leastSpan, seed: seed
     ).judge(held, matrix: matrix, championMatrix: championMatrix)

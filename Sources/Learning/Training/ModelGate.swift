@@ -23,6 +23,8 @@ struct ModelGate {
   static let areaTolerance = 0.02
   /// Least area under the curve of a first candidate: half-way between knowing nothing and knowing everything is 0.75.
   static let leastArea = 0.75
+  /// Faults without which an area has a standard error of more than 0.04.
+  static let leastFaults = 50
   /// Alarms on held-out events, as a multiple of what the budget lets expect, and a count that chance alone may add.
   static let alarmTolerance = (factor: 3.0, count: 10.0)
 
@@ -92,13 +94,14 @@ struct ModelGate {
   ) -> GateReport.Check {
     let planted = PlantedFaults.targets(
       rows.targets, learned: rows.learnedRows, floor: definition.floor, seed: seed)
+    if let few = tooFew(planted.faulty.count) { return few }
     func area(_ model: FittedModel, _ matrix: FeatureMatrix) -> Double {
       func scores(_ events: [(row: Int, target: Double)]) -> [Double] {
         model.scorer.rawScores(
           matrix.rows(events.map(\.row)), targets: events.map(\.target), entities: events.map { rows.entities[$0.row] },
           plan: plan, floor: 0)
       }
-      return Quality.areaUnderCurve(faulty: scores(planted.faulty), ordinary: scores(planted.ordinary))
+      return Quality.pairedArea(faulty: scores(planted.faulty), ordinary: scores(planted.ordinary))
     }
     return areaCheck(area(candidate, matrix), champion.flatMap { model in championMatrix.map { area(model, $0) } })
   }
@@ -113,12 +116,21 @@ struct ModelGate {
 
   private func featureFaults(_ matrix: FeatureMatrix, _ championMatrix: FeatureMatrix?) -> GateReport.Check {
     let changes = PlantedFaults.changes(matrix, columns: plantedColumns, seed: seed)
+    if let few = tooFew(changes.count) { return few }
     func area(_ model: FittedModel, _ matrix: FeatureMatrix) -> Double {
       guard case .isolationForest(let forest) = model.scorer else { return 0 }
       return Quality.areaUnderCurve(
         faulty: forest.scores(of: PlantedFaults.apply(changes, to: matrix)), ordinary: forest.scores(of: matrix))
     }
     return areaCheck(area(candidate, matrix), champion.flatMap { model in championMatrix.map { area(model, $0) } })
+  }
+
+  /// Where faults cannot be planted (targets that are all alike, features that are all fitted), nothing is said by them.
+  private func tooFew(_ count: Int) -> GateReport.Check? {
+    guard count < Self.leastFaults else { return nil }
+    return GateReport.Check(
+      name: "planted_faults", passed: true, found: Double(count), bound: Double(Self.leastFaults),
+      message: "only \(count) faults could be planted, fewer than \(Self.leastFaults): they are not judged by")
   }
 
   private func areaCheck(_ found: Double, _ champions: Double?) -> GateReport.Check {

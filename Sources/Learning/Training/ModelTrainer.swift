@@ -95,11 +95,8 @@ public struct ModelTrainer {
     var trainings: [DetectorTraining] = []
     for detector in detectors {
       // By name: a version whose record is damaged is no reason not to train another.
-      if try registry.entries(of: detector.name).contains(where: { $0.version == version }) {
-        outcomes.append(
-          TrainingOutcome(
-            detector: detector.name, result: .unchanged, version: version,
-            message: "the history and the use case are those of version \(version)"))
+      if let entry = try registry.entries(of: detector.name).first(where: { $0.version == version }) {
+        outcomes.append(try again(detector.name, version, try? entry.manifest.get(), now))
       } else {
         trainings.append(DetectorTraining(detector, version: version, champion: champion(of: detector)))
       }
@@ -108,11 +105,14 @@ public struct ModelTrainer {
     let total = shards.reduce(0) { $0 + $1.rows }
     try checkMemory(rows: TrainingSample.rows(of: total, wanted: definition.maxRows), trainings)
     try read(shards, window, total, into: &trainings, progress)
-    for (index, training) in trainings.enumerated() {
-      let (base, part) = (0.3 + 0.7 * Double(index) / Double(trainings.count), 0.7 / Double(trainings.count))
+    let part = 0.7 / Double(trainings.count)
+    for index in trainings.indices {
+      // Moved out: its rows are let go as soon as they have been used.
+      let training = trainings[index]
+      trainings[index] = DetectorTraining(training.plan, version: version, champion: nil)
       outcomes.append(
         try finish(training, window, shards, now) { step, share in
-          try progress(TrainingProgress(step: step, share: base + part * share))
+          try progress(TrainingProgress(step: step, share: 0.3 + part * (Double(index) + share)))
         })
     }
     try progress(TrainingProgress(step: "done", share: 1))
@@ -137,6 +137,24 @@ public struct ModelTrainer {
         .configuration, "the use case \(plan.useCase.name) has no detector `\(unknown)` that is trained\(near)")
     }
     return trainable.filter { chosen.contains($0.name) }
+  }
+
+  /// What becomes of a training whose version is there already: it is promoted where that is still to do, because the
+  /// process was ended before, or promotion had not been asked for.
+  private func again(
+    _ detector: String, _ version: String, _ manifest: ModelManifest?, _ now: Date
+  ) throws -> TrainingOutcome {
+    let record = try registry.championRecord(of: detector)
+    let wasChampion = record?.history.contains { $0.version == version } ?? false
+    guard options.promotes, manifest?.gate?.passed == true, !wasChampion else {
+      return TrainingOutcome(
+        detector: detector, result: .unchanged, version: version,
+        message: "the history and the use case are those of version \(version)")
+    }
+    try registry.promote(version, of: detector, reason: "passed the gate after training", at: now)
+    return TrainingOutcome(
+      detector: detector, result: .promoted, version: version,
+      message: "it was trained before and had passed the gate", manifest: manifest)
   }
 
   /// The model in use, where it fits the use case as it is now: it is compared on its own terms or not at all.
@@ -164,8 +182,10 @@ public struct ModelTrainer {
 
   /// Refuses what would not fit into memory before it is read.
   private func checkMemory(rows: Int, _ trainings: [DetectorTraining]) throws {
-    // Rows are held twice while they are joined; LightGBM keeps a byte per value beside them.
-    let bytes = trainings.reduce(0) { $0 + rows * ($1.plan.features.inputs.count * 9 + 32) }
+    // Of every detector the parts wait; of the one at work they are joined, the rows to learn from are chosen, and
+    // LightGBM keeps a byte per value beside them. Times, targets, entities and marks take 40 bytes a row.
+    let widths = trainings.map(\.plan.features.inputs.count)
+    let bytes = rows * (widths.reduce(0) { $0 + $1 * 4 + 40 } + (widths.max() ?? 0) * 9)
     guard bytes > options.maxBytes else { return }
     throw OperatingError(
       .limit,
@@ -189,7 +209,7 @@ public struct ModelTrainer {
           TrainingProgress(
             step: pass == 0 ? "reading history" : "making features",
             share: (Double(pass) + Double(done) / Double(total)) * 0.15))
-        try archive.read(shard, schema: plan.schema) { batch in
+        try readUnlessRemoved(shard) { batch in
           var kept = batch.filtered(sample.next(batch.eventTimes, window))
           var failures = 0
           plan.extend(&kept, failures: &failures)
@@ -208,13 +228,21 @@ public struct ModelTrainer {
     }
   }
 
+  /// Reads a shard, unless the run has removed it since it was listed: its day is too old then.
+  private func readUnlessRemoved(_ shard: ArchivedShard, _ body: (EventBatch) throws -> Void) throws {
+    do { try archive.read(shard, schema: plan.schema, body) } catch let error as OperatingError {
+      guard try !archive.shards().contains(where: { $0.path == shard.path }) else { throw error }
+    }
+  }
+
   // MARK: Fitting
 
   private func finish(
-    _ training: DetectorTraining, _ window: TrainingWindow, _ shards: [ArchivedShard], _ now: Date,
+    _ training: consuming DetectorTraining, _ window: TrainingWindow, _ shards: [ArchivedShard], _ now: Date,
     _ progress: (String, Double) throws -> Void
   ) throws -> TrainingOutcome {
     let detector = training.plan.name
+    let type = training.plan.definition.kind.name
     let fitted: DetectorTraining.Fitted
     do {
       fitted = try training.fit(
@@ -226,7 +254,7 @@ public struct ModelTrainer {
       return Self.failed(detector, error)
     }
     do {
-      return try store(fitted, of: training, window, shards, now)
+      return try store(fitted, type: type, window, shards, now)
     } catch let error as OperatingError {
       return Self.failed(detector, error)
     }
@@ -239,31 +267,30 @@ public struct ModelTrainer {
 
   /// Stores a judged candidate, and promotes one that passed.
   private func store(
-    _ fitted: DetectorTraining.Fitted, of training: DetectorTraining, _ window: TrainingWindow,
-    _ shards: [ArchivedShard], _ now: Date
+    _ fitted: DetectorTraining.Fitted, type: String, _ window: TrainingWindow, _ shards: [ArchivedShard], _ now: Date
   ) throws -> TrainingOutcome {
-    let detector = training.plan.name
+    let (detector, version) = (fitted.model.detector, fitted.model.version)
     let manifest = ModelManifest(
-      useCase: plan.useCase.name, detector: detector, type: training.plan.definition.kind.name,
-      version: training.version, created: now.microseconds, configuration: configuration.identifier, seed: options.seed,
+      useCase: plan.useCase.name, detector: detector, type: type, version: version, created: now.microseconds,
+      configuration: configuration.identifier, seed: options.seed,
       shards: shards.map(\.path),
       rows: .init(
-        train: training.rows[.training]?.count ?? 0, calibration: training.rows[.calibration]?.count ?? 0,
-        gate: training.rows[.gate]?.count ?? 0),
+        train: fitted.rows[.training] ?? 0, calibration: fitted.rows[.calibration] ?? 0,
+        gate: fitted.rows[.gate] ?? 0),
       times: .init(from: window.from, calibration: window.calibration, gate: window.gate, until: window.until),
       metrics: fitted.metrics, gate: fitted.report)
     try registry.add(fitted.model, manifest: manifest)
     let reasons = fitted.report.checks.filter { !$0.passed }.map(\.message).joined(separator: "; ")
     guard fitted.report.passed else {
       return TrainingOutcome(
-        detector: detector, result: .refused, version: training.version, message: reasons, manifest: manifest)
+        detector: detector, result: .refused, version: version, message: reasons, manifest: manifest)
     }
     let message = fitted.report.checks.map(\.message).joined(separator: "; ")
     if options.promotes {
-      try registry.promote(training.version, of: detector, reason: "passed the gate after training", at: now)
+      try registry.promote(version, of: detector, reason: "passed the gate after training", at: now)
     }
     return TrainingOutcome(
-      detector: detector, result: options.promotes ? .promoted : .passed, version: training.version, message: message,
+      detector: detector, result: options.promotes ? .promoted : .passed, version: version, message: message,
       manifest: manifest)
   }
 }

@@ -111,6 +111,14 @@ enum Quality {
     return (ranks - m * (m + 1) / 2) / (m * n)
   }
 
+  /// The same over pairs that belong together: how often the fault scores higher than its own ordinary event.
+  static func pairedArea(faulty: [Double], ordinary: [Double]) -> Double {
+    precondition(faulty.count == ordinary.count, "events without a partner")
+    guard !faulty.isEmpty else { return 0.5 }
+    let wins = zip(faulty, ordinary).reduce(0.0) { $0 + ($1.0 > $1.1 ? 1 : $1.0 == $1.1 ? 0.5 : 0) }
+    return wins / Double(faulty.count)
+  }
+
   /// Mean pinball loss of predictions of a quantile (Koenker and Bassett 1978).
   static func pinballLoss(_ predictions: [Double], _ actual: [Double], level: Double) -> Double {
     precondition(predictions.count == actual.count, "predictions and values differ in number")

@@ -18,7 +18,7 @@ struct TrainingRows: Sendable {
 
   /// Takes in rows of a derived batch.
   mutating func add(
-    _ batch: EventBatch, rows: [Int], learned: Bitmap, of plan: DetectorPlan, encoders: [String: FittedEncoder],
+    _ batch: EventBatch, rows: [Int], learned: Bool, of plan: DetectorPlan, encoders: [String: FittedEncoder],
     leavingOneOut: Bool, champion: FittedModel?
   ) {
     matrices.append(
@@ -26,26 +26,25 @@ struct TrainingRows: Sendable {
     if let champion {
       championMatrices.append(plan.features.matrix(of: batch, rows: rows, encoders: champion.encoders))
     }
-    for row in rows {
-      times.append(batch.eventTimes[row])
-      isLearned.append(learned[row])
-    }
+    for row in rows { times.append(batch.eventTimes[row]) }
+    isLearned += repeatElement(learned, count: rows.count)
     if plan.target != nil { targets += plan.targets(of: batch, rows: rows) }
     entities += plan.entities(of: batch, rows: rows)
   }
 
-  /// All rows, joined once; the parts are let go.
-  mutating func matrix(of plan: DetectorPlan) -> FeatureMatrix {
+  /// All rows, joined; they are the caller's from then on.
+  mutating func takeMatrix(of plan: DetectorPlan) -> FeatureMatrix {
     Self.join(&matrices, plan)
   }
 
-  mutating func championMatrix(of plan: DetectorPlan) -> FeatureMatrix {
+  mutating func takeChampionMatrix(of plan: DetectorPlan) -> FeatureMatrix {
     Self.join(&championMatrices, plan)
   }
 
   private static func join(_ parts: inout [FeatureMatrix], _ plan: DetectorPlan) -> FeatureMatrix {
-    if parts.count > 1 { parts = [FeatureMatrix(joining: parts)] }
-    return parts.first ?? FeatureMatrix(names: plan.features.names, rowCount: 0, values: [])
+    defer { parts = [] }
+    if parts.isEmpty { return FeatureMatrix(names: plan.features.names, rowCount: 0, values: []) }
+    return parts.count == 1 ? parts[0] : FeatureMatrix(joining: parts)
   }
 
   /// Rows to learn from, by their place.

@@ -22,8 +22,9 @@ struct DriftTotals {
   }
 
   /// Adds what a batch looked like.
-  mutating func add(_ days: [DriftCounts]) {
-    for day in days where day.rows > 0 {
+  /// - Parameter keepFrom: days before it would be dropped at the next checkpoint, and are not taken in.
+  mutating func add(_ days: [DriftCounts], keepFrom: Int64?) {
+    for day in days where day.rows > 0 && day.day >= keepFrom ?? .min {
       let key = Self.key(day)
       // Another model under the same name (its folder was replaced by hand) begins anew.
       if counts[key]?.hasBins(of: day) == true { counts[key]?.add(day) } else { counts[key] = day }

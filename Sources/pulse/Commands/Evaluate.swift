@@ -62,6 +62,10 @@ struct Evaluate: ParsableCommand {
     let reader = try place.reader()
     let injected = try readLabels()
     let status = try partition(reader, useCase: name)
+    guard status.waitingRows == 0 else {
+      throw ValidationError(
+        "\(status.waitingRows) events of \(status.partition.source) are not in a history file yet: end the run first")
+    }
     let activations = try reader.modelActivations(of: name).filter {
       $0.partition == status.partition && !$0.version.isEmpty
     }
@@ -70,12 +74,14 @@ struct Evaluate: ParsableCommand {
       guard let first = activations.filter({ $0.detector == detector.name }).map(\.from).min() else { continue }
       let labelled = Set(injected.filter { $0 >= first.row && $0 < status.position.row })
       let found = try reader.anomalyPositions(of: detector.name, useCase: name, in: status.partition)
-      lines.append(
-        Line(detector.name, "model", DetectionQuality(found: Set(found.map(\.row)), labelled: labelled)))
+      // What was found behind the checkpoint stands to be found again.
+      let counted = Set(found.filter { $0 < status.position }.map(\.row))
+      lines.append(Line(detector.name, "model", DetectionQuality(found: counted, labelled: labelled)))
       guard var baselines = ThresholdBaselines(detector, judgedFrom: first.row) else { continue }
       try read(reader, plan, status.partition) { baselines.add($0) }
-      let best = baselines.bestThreshold(labelled)
-      lines.append(Line(detector.name, "best threshold, \(Int(best.threshold.rounded()))", best.quality))
+      if let best = baselines.bestThreshold(labelled) {
+        lines.append(Line(detector.name, "best threshold, \(best.threshold.fixed(0))", best.quality))
+      }
       lines.append(Line(detector.name, "0.99 quantile of each kind", baselines.quantileByKind(labelled)))
     }
     guard !lines.isEmpty else {

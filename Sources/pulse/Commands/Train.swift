@@ -58,9 +58,12 @@ struct Train: ParsableCommand {
   }
 
   func run() throws {
-    // A run that starts a training has its own ways with these, and a child inherits them.
+    // A run that starts a training has its own ways with signals, and a child inherits them, blocked ones too.
     signal(SIGTERM, SIG_DFL)
     signal(SIGINT, SIG_DFL)
+    var none = sigset_t()
+    sigemptyset(&none)
+    sigprocmask(SIG_SETMASK, &none, nil)
     Self.giveWay(completely: background)
     let useCase = try UseCaseArgument.load(useCase)
     let store = try place.reader()

@@ -89,6 +89,7 @@ import Testing
     #expect(RuleText.number(1234.56789) == "1234.568")
     #expect(RuleText.number(0.1 + 0.2) == "0.3")
     #expect(RuleText.number(42) == "42")
+    #expect(RuleText.text(of: .string("a\u{0}b\u{1B}[2J\n")) == "a␀b␛[2J␊")
     #expect(RuleText.number(-1e300) == "-1e+300")
     #expect(RuleText.text(of: .timestamp(951_782_400_500_000)) == "2000-02-29T00:00:00.500Z")
     let long = String(repeating: "é", count: 1000)

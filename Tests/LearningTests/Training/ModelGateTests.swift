@@ -137,7 +137,7 @@ private func changed(_ history: JobHistory, _ change: (inout [JobHistory.Event])
   ) throws -> GateReport {
     let plan = trial.training.plan
     var rows = try #require(trial.training.rows[.gate])
-    var matrix = rows.matrix(of: plan)
+    var matrix = rows.takeMatrix(of: plan)
     let championMatrix = matrix
     if let history {
       // The candidate's own encoders make its matrix.
@@ -212,6 +212,8 @@ extension FittedModel.Scorer {
     #expect(Quality.areaUnderCurve(faulty: [1, 1], ordinary: [1, 1, 1]) == 0.5)
     #expect(Quality.areaUnderCurve(faulty: [1, 3], ordinary: [1, 2]) == 0.625)
     #expect(Quality.areaUnderCurve(faulty: [], ordinary: [1]) == 0.5)
+    #expect(Quality.pairedArea(faulty: [1, 9, 5], ordinary: [0, 8, 5]) == 2.5 / 3)
+    #expect(Quality.pairedArea(faulty: [], ordinary: []) == 0.5)
   }
 
   @Test func `pinball loss`() {

@@ -75,7 +75,7 @@ import Testing
     let outcomes = try trainer(JobHistory(days: 10), folder.registry, plan: plan).train()
     let rows = try #require(outcomes[0].manifest?.rows)
     // Of the events for calibration more are kept, half of those wanted of all.
-    #expect([rows.train, rows.calibration, rows.gate] == [5_600, 4_000, 1_200])
+    #expect(rows == ModelManifest.Rows(train: 5_600, calibration: 4_000, gate: 1_200))
   }
 
   @Test func `the window ends where event time has come and is no longer than it should be`() throws {

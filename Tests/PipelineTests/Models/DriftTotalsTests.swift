@@ -15,21 +15,21 @@ import Testing
   @Test func `changed days are told with their full counts`() {
     var totals = DriftTotals()
     totals.restore([counts(1, rows: 5), counts(2, rows: 7)])
-    totals.add([counts(2), counts(3), counts(4, rows: 0)])
-    totals.add([counts(2, rows: 2)])
+    totals.add([counts(2), counts(3), counts(4, rows: 0)], keepFrom: nil)
+    totals.add([counts(2, rows: 2)], keepFrom: nil)
     #expect(totals.takeChanges(keepFrom: nil) == [counts(2, rows: 10), counts(3)])
     #expect(totals.takeChanges(keepFrom: nil) == [])
     // A day that is too old is forgotten, and comes back only until the next checkpoint.
-    totals.add([counts(1), counts(3)])
+    totals.add([counts(1), counts(3)], keepFrom: nil)
     #expect(totals.takeChanges(keepFrom: 3) == [counts(3, rows: 2)])
-    totals.add([counts(2)])
+    totals.add([counts(2)], keepFrom: nil)
     #expect(totals.takeChanges(keepFrom: 3) == [])
   }
 
   @Test func `another model under the same name begins anew`() {
     var totals = DriftTotals()
     totals.restore([counts(1, rows: 5)])
-    totals.add([counts(1, rows: 2, bins: 4)])
+    totals.add([counts(1, rows: 2, bins: 4)], keepFrom: nil)
     #expect(totals.takeChanges(keepFrom: nil) == [counts(1, rows: 2, bins: 4)])
   }
 

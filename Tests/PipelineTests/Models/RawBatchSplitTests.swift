@@ -24,13 +24,15 @@ import Testing
   }
 
   /// Ten rows, two of which are oversized.
-  private static func batch(_ payload: ([Int]) -> RawBatch.Payload) -> RawBatch {
+  private static func batch(
+    misfits: [ColumnMisfit] = [], _ payload: ([Int]) -> RawBatch.Payload
+  ) -> RawBatch {
     let rows = [0, 1, 2, 4, 5, 6, 8, 9]
     return RawBatch(
       partition: PartitionID(source: "s", number: 0),
       positions: RecordPositions(
         segment: 2, offsets: rows.map { position($0).offset }, rows: rows.map { Int64($0) }),
-      payload: payload(rows), oversized: letters, next: position(11))
+      payload: payload(rows), oversized: letters, misfits: misfits, next: position(11))
   }
 
   private static let batches: [(String, RawBatch)] = [
@@ -43,7 +45,12 @@ import Testing
     ),
     (
       "columns",
-      batch { rows in
+      // Of rows 1, 5 and 9.
+      batch(
+        misfits: [1, 4, 7].map {
+          ColumnMisfit(row: $0, column: "n", reason: .outOfRange, expected: "an integer", found: "row \($0)")
+        }
+      ) { rows in
         .columns([
           ("t", Column(.int, rows.map { .int(Int64($0)) })),
           (

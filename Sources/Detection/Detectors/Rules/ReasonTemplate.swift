@@ -83,9 +83,20 @@ enum RuleText {
     case .int(let value): String(value)
     case .double(let value): number(value)
     case .bool(let value): value ? "true" : "false"
-    case .string(let value): shortened(value)
+    case .string(let value): shortened(printable(value))
     case .timestamp(let value): Timestamp.format(value)
     }
+  }
+
+  /// Control characters as their pictures (␀, ␛): a sentence is shown on terminals, which would obey them.
+  private static func printable(_ text: String) -> String {
+    guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
+    return String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { scalar in
+          let picture = scalar.value < 0x20 ? 0x2400 + scalar.value : scalar.value == 0x7F ? 0x2421 : scalar.value
+          return Unicode.Scalar(picture) ?? scalar
+        }))
   }
 
   static func number(_ value: Double) -> String {

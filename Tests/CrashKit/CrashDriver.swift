@@ -20,47 +20,58 @@ public struct CrashDriver: Sendable {
   /// What happened to one data directory.
   public struct Outcome: Sendable {
     public var kills = 0
-    /// Kills after which a restart found a checkpoint to continue from.
-    public var resumes = 0
+    /// Where the restarts that found a checkpoint continued from.
+    public var resumes: [StoredPosition] = []
     public var differences: [String] = []
   }
 
-  private let pulse: String
+  let command: CrashCommand
+  let folder: String
   private let useCase: String
   private let inputs: [String]
-  private let folder: String
+  private let template: String?
 
   /// - Parameters:
-  ///   - pulse: path of the command.
   ///   - useCase: folder of the use case.
   ///   - inputs: files to read, in order.
-  ///   - folder: where data directories are made.
-  public init(pulse: String, useCase: String, inputs: [String], folder: String) {
-    self.pulse = pulse
+  ///   - template: what a data directory holds before its first run; nil: it does not exist.
+  init(command: CrashCommand, useCase: String, inputs: [String], folder: String, template: String? = nil) {
+    self.command = command
     self.useCase = useCase
     self.inputs = inputs
     self.folder = folder
+    self.template = template
   }
 
-  /// Runs without interruption.
-  /// - Returns: the data directory and how long the run took.
-  public func runThrough(_ variant: Variant, name: String) throws -> (data: String, duration: Duration) {
+  /// Makes a data directory as it is before the first run.
+  /// - Returns: its path.
+  func makeData(_ name: String) throws -> String {
     let data = "\(folder)/\(name)"
+    if let template { try FileManager.default.copyItem(atPath: template, toPath: data) }
+    return data
+  }
+
+  /// Runs a new data directory without interruption.
+  /// - Returns: the data directory and how long the run took.
+  func runThrough(_ variant: Variant, name: String) throws -> (data: String, duration: Duration) {
+    let data = try makeData(name)
     let begin = ContinuousClock.now
+    try finish(variant, data: data)
+    return (data, ContinuousClock.now - begin)
+  }
+
+  /// Runs a data directory to its end.
+  func finish(_ variant: Variant, data: String) throws {
     let process = try start(variant, data: data)
     process.waitUntilExit()
-    let duration = ContinuousClock.now - begin
-    guard process.terminationStatus == 0 else {
-      throw CrashError("an uninterrupted run ended with \(process.terminationStatus)")
-    }
-    return (data, duration)
+    try check(process, variant)
   }
 
   /// Kills a run `kills` times at random moments, restarting it each time on the same data directory, then lets it end.
   /// When it ends before that many kills, the rest happens on another data directory.
   /// - Parameter duration: of an uninterrupted run; a kill comes at any moment of it, from before the store is open to
   ///   after the last commit.
-  public func runWithKills(
+  func runWithKills(
     _ variant: Variant, kills: Int, duration: Duration, expecting expected: StoredResults,
     randomness: inout some RandomNumberGenerator
   ) throws -> Outcome {
@@ -68,46 +79,95 @@ public struct CrashDriver: Sendable {
     var outcome = Outcome()
     var round = 0
     while outcome.kills < kills {
-      let data = "\(folder)/killed-\(variant.batchSize)-\(variant.workers)-\(round)"
+      let data = try makeData("killed-\(variant.batchSize)-\(variant.workers)-\(round)")
       round += 1
       var finished = false
       while !finished && outcome.kills < kills {
         let process = try start(variant, data: data)
         usleep(UInt32.random(in: 0...microseconds, using: &randomness))
-        if process.isRunning {
-          kill(process.processIdentifier, SIGKILL)
-          process.waitUntilExit()
-        }
-        if process.terminationReason == .exit {
-          guard process.terminationStatus == 0 else {
-            throw CrashError("a restarted run ended with \(process.terminationStatus) (\(variant))")
-          }
-          finished = true
-        } else {
+        if process.killed() {
           outcome.kills += 1
-          if try StoredResults.hasCheckpoint(dataDirectory: data) { outcome.resumes += 1 }
+          if let position = StoredPosition(dataDirectory: data) { outcome.resumes.append(position) }
+        } else {
+          try check(process, variant)
+          finished = true
         }
       }
-      let last = try start(variant, data: data)
-      last.waitUntilExit()
-      guard last.terminationStatus == 0 else { throw CrashError("the last run ended with \(last.terminationStatus)") }
+      try finish(variant, data: data)
       outcome.differences += try StoredResults(dataDirectory: data).differences(from: expected)
       try? FileManager.default.removeItem(atPath: data)
     }
     return outcome
   }
 
-  private func start(_ variant: Variant, data: String) throws -> Process {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: pulse)
-    process.arguments =
+  /// - Throws: where a run that was not killed has failed.
+  func check(_ process: Process, _ variant: Variant) throws {
+    guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+      throw CrashError("a run ended with \(process.terminationStatus) (\(variant)): \(command.lastErrors)")
+    }
+  }
+
+  func start(_ variant: Variant, data: String) throws -> Process {
+    try command.start(
       [
         "run", "--use-case", useCase, "--data", data, "--quiet", "--checkpoint-interval", "0.05",
         "--batch-size", String(variant.batchSize), "--workers", String(variant.workers),
-      ] + inputs.flatMap { ["--source", $0] }
+      ] + inputs.flatMap { ["--source", $0] })
+  }
+}
+
+/// The command under test.
+struct CrashCommand: Sendable {
+  let path: String
+  /// Where the last process wrote what it had to say.
+  private let errors: String
+
+  /// - Parameter errors: a file for what it says.
+  init(path: String, errors: String) {
+    self.path = path
+    self.errors = errors
+  }
+
+  /// Starts it and returns at once.
+  func start(_ arguments: [String]) throws -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
+    try Data().write(to: URL(fileURLWithPath: errors))
+    process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errors))
     try process.run()
     return process
+  }
+
+  /// Runs it to its end.
+  /// - Returns: whether it succeeded.
+  func succeeds(_ arguments: [String]) throws -> Bool {
+    let process = try start(arguments)
+    process.waitUntilExit()
+    return process.terminationReason == .exit && process.terminationStatus == 0
+  }
+
+  /// Runs it to its end.
+  /// - Throws: where it fails.
+  func run(_ arguments: [String]) throws {
+    guard try succeeds(arguments) else { throw CrashError("\(arguments.joined(separator: " ")): \(lastErrors)") }
+  }
+
+  /// The end of what the last process said.
+  var lastErrors: String {
+    String((try? String(contentsOfFile: errors, encoding: .utf8))?.suffix(2000) ?? "")
+  }
+}
+
+extension Process {
+  /// Kills it.
+  /// - Returns: false where it had ended before.
+  func killed() -> Bool {
+    if isRunning { kill(processIdentifier, SIGKILL) }
+    waitUntilExit()
+    return terminationReason == .uncaughtSignal
   }
 }
 

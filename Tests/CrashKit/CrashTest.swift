@@ -1,5 +1,5 @@
-// The whole crash test: one input, one uninterrupted run, then every combination of batch size and workers, without and
-// with kills, and a canary that proves that the comparison can fail.
+// The whole crash test: one input and the models trained in its middle, one uninterrupted run, then every combination of
+// batch size and workers, without and with kills, and canaries that prove that the comparison can fail.
 
 import Foundation
 import GRDB
@@ -7,164 +7,138 @@ import TestKit
 
 /// A crash test over a simulated input.
 public struct CrashTest: Sendable {
-  private let driver: CrashDriver
-  private let pulse: String
+  private let command: CrashCommand
+  private let useCase: String
   private let simulated: String
   private let folder: String
   private let kills: Int
+  private let promotionKills: Int
   private let events: Int
   private let seed: UInt64
   private let minimumAnomalies: Int
   private let variants: [CrashDriver.Variant]
+  private let promotionVariants: [CrashDriver.Variant]
 
   /// - Parameters:
   ///   - useCase: folder of the use case to run.
   ///   - simulated: the use case whose generator makes the input.
+  ///   - folder: an empty one.
   ///   - kills: how many runs are killed, spread over the variants.
-  ///   - minimumAnomalies: of each rule in the uninterrupted run; with fewer the test proves too little and fails.
+  ///   - promotionKills: how many are killed while models are promoted, spread over `promotionVariants`.
+  ///   - minimumAnomalies: of each rule and detector in the uninterrupted run; with fewer the test proves too little and
+  ///     fails.
   public init(
-    pulse: String, useCase: String, simulated: String, folder: String, kills: Int, events: Int, seed: UInt64,
-    minimumAnomalies: Int, variants: [CrashDriver.Variant] = Self.allVariants
+    pulse: String, useCase: String, simulated: String, folder: String, kills: Int, promotionKills: Int = 0,
+    events: Int, seed: UInt64, minimumAnomalies: Int, variants: [CrashDriver.Variant],
+    promotionVariants: [CrashDriver.Variant] = []
   ) {
-    driver = CrashDriver(pulse: pulse, useCase: useCase, inputs: Self.inputs(in: folder), folder: folder)
+    command = CrashCommand(path: pulse, errors: folder + "/errors.log")
+    self.useCase = useCase
     self.folder = folder
-    self.pulse = pulse
     self.simulated = simulated
     self.kills = kills
+    self.promotionKills = promotionKills
     self.events = events
     self.seed = seed
     self.minimumAnomalies = minimumAnomalies
     self.variants = variants
+    self.promotionVariants = promotionVariants
   }
 
-  /// Batch sizes 1, 7, 4096 and 65536, each with 1, 2 and 4 workers.
-  public static let allVariants = [1, 7, 4096, 65_536].flatMap { size in
-    [1, 2, 4].map { CrashDriver.Variant(batchSize: size, workers: $0) }
+  /// Batch sizes with 1, 2 and 4 workers each.
+  public static func variants(batchSizes: [Int]) -> [CrashDriver.Variant] {
+    batchSizes.flatMap { size in [1, 2, 4].map { CrashDriver.Variant(batchSize: size, workers: $0) } }
   }
 
   /// - Parameter report: is given a line on every step.
   /// - Returns: whether anything differed, or the test could not have shown it.
   public func run(report: (String) -> Void) throws -> Bool {
-    try simulate()
-    let reference = try driver.runThrough(CrashDriver.Variant(batchSize: 4096, workers: 2), name: "reference").data
+    var randomness = SeededRandom(seed: seed)
+    var input = try CrashInput(command, simulated: simulated, events: events, folder: folder)
+    let history = ModelHistory(command: command, useCase: useCase, folder: folder)
+    let made = try history.make(&input, report: report)
+    let trail = try ModelTrail(useCase: ModelHistory.useCaseName, dataDirectory: made)
+    report("models take over at " + trail.swaps.map(\.description).joined(separator: ", "))
+    var differences = trail.swaps.filter { swap in variants.contains { $0.batchSize > 1 && !swap.isInside($0) } }
+      .map { "\($0) is where a batch begins" }
+
+    let template = folder + "/template"
+    try trail.plant(in: template, command, useCase: useCase)
+    let driver = CrashDriver(
+      command: command, useCase: useCase, inputs: input.paths, folder: folder, template: template)
+    let plain = CrashDriver.Variant(batchSize: 4096, workers: 2)
+    let reference = try driver.runThrough(plain, name: "reference").data
     let expected = try StoredResults(dataDirectory: reference)
+    // Where a run ends it cuts a shard, and the reference was never interrupted.
+    differences += try StoredResults(dataDirectory: made)
+      .differences(from: expected, except: ["history", "history_shards"]).map { "where models were trained: \($0)" }
+    differences += try check(reference, expected, report: report)
+    differences += try Canaries(driver: driver, useCase: useCase).run(
+      reference: reference, expected: expected, trail: trail, variant: plain, report: report)
+    differences += try kill(driver, expecting: expected, swaps: trail.swaps, &randomness, report: report)
+    if promotionKills > 0 {
+      let promotions = PromotionTest(
+        command: command, useCase: useCase, inputs: input.paths, folder: folder, models: trail)
+      differences += try promotions.run(
+        kills: promotionKills, variants: promotionVariants, randomness: &randomness, report: report)
+    }
+    for difference in differences { report(difference) }
+    report("\(kills + promotionKills) kills, \(differences.count) differences")
+    return !differences.isEmpty
+  }
+
+  /// - Returns: what the input proves too little of.
+  private func check(
+    _ reference: String, _ expected: StoredResults, report: (String) -> Void
+  ) throws -> [String] {
+    var differences: [String] = []
     for (table, rows) in expected.tables.sorted(by: { $0.key < $1.key }) { report("\(table): \(rows.count) rows") }
-    var differences = try canary(reference: reference, expected: expected, report: report)
     for (detector, count) in try StoredResults.anomalyCounts(dataDirectory: reference).sorted(by: { $0.key < $1.key }) {
       report("anomalies of \(detector): \(count)")
       if count < minimumAnomalies { differences.append("\(detector) has fewer than \(minimumAnomalies) anomalies") }
     }
-    for table in ["dead_letters", "window_parts", "history_shards"] where expected.tables[table]?.isEmpty ?? true {
+    for table in ["dead_letters", "window_parts", "history_shards", "drift"]
+    where expected.tables[table]?.isEmpty ?? true {
       differences.append("the input yields no \(table)")
     }
     if expected.tables["history_tails"]?.isEmpty == false { differences.append("a run that has ended left tails") }
-    var randomness = SeededRandom(seed: seed)
+    return differences
+  }
+
+  /// Runs every variant, without and with kills.
+  private func kill(
+    _ driver: CrashDriver, expecting expected: StoredResults, swaps: [StoredPosition],
+    _ randomness: inout SeededRandom, report: (String) -> Void
+  ) throws -> [String] {
+    var differences: [String] = []
     var total = 0
-    var resumes = 0
+    var resumes: [StoredPosition] = []
     for (index, variant) in variants.enumerated() {
       let share = kills * (index + 1) / variants.count - kills * index / variants.count
-      let name = "whole-\(variant.batchSize)-\(variant.workers)"
-      let (whole, duration) = try driver.runThrough(variant, name: name)
-      differences += try StoredResults(dataDirectory: whole).differences(from: expected).map { "\(variant): \($0)" }
+      let (whole, duration) = try driver.runThrough(variant, name: "whole-\(variant.batchSize)-\(variant.workers)")
+      var found = try StoredResults(dataDirectory: whole).differences(from: expected).map { "\(variant): \($0)" }
       try FileManager.default.removeItem(atPath: whole)
       let outcome = try driver.runWithKills(
         variant, kills: share, duration: duration, expecting: expected, randomness: &randomness)
-      differences += outcome.differences.map { "\(variant), killed: \($0)" }
+      found += outcome.differences.map { "\(variant), killed: \($0)" }
+      differences += found
       total += outcome.kills
       resumes += outcome.resumes
       report(
-        "\(variant): uninterrupted, and killed \(outcome.kills) times (\(outcome.resumes) with a checkpoint behind them): "
-          + (differences.isEmpty ? "equal" : "DIFFERENT"))
+        "\(variant): uninterrupted, and killed \(outcome.kills) times (\(outcome.resumes.count) with a checkpoint "
+          + "behind them): " + (found.isEmpty ? "equal" : "DIFFERENT"))
     }
-    if resumes < max(1, total / 3) {
-      differences.append("only \(resumes) of \(total) kills came behind a checkpoint: the input is too small")
+    let ahead = resumes.count { position in swaps.contains { $0 > position } }
+    report("\(resumes.count) of \(total) restarts continued from a checkpoint, \(ahead) of them with a swap ahead")
+    if resumes.count < max(1, total / 3) {
+      differences.append("only \(resumes.count) of \(total) kills came behind a checkpoint: the input is too small")
     }
-    for difference in differences { report(difference) }
-    report("\(total) kills, \(differences.count) differences")
-    return !differences.isEmpty
+    if total >= 50, ahead < total / 10 { differences.append("only \(ahead) of \(total) restarts had a swap ahead") }
+    return differences
   }
+}
 
-  private static func inputs(in folder: String) -> [String] { (1...3).map { "\(folder)/events-\($0).ndjson" } }
-
-  /// Makes the input, as three files of unequal length: the last record of a file and the first of the next are where
-  /// positions change their segment.
-  private func simulate() throws {
-    let input = folder + "/events.ndjson"
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: pulse)
-    process.arguments = [
-      "simulate", simulated, "--events", String(events), "--seed", "11", "--to", input,
-    ]
-    try process.run()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw CrashError("simulate ended with \(process.terminationStatus)") }
-    let whole = try Data(contentsOf: URL(fileURLWithPath: input))
-    var start = 0
-    for (path, share) in zip(Self.inputs(in: folder), [0.3, 0.37, 1]) {
-      let cut = Int(Double(whole.count) * share)
-      let end = share == 1 ? whole.count : (whole[cut...].firstIndex(of: 0x0A) ?? whole.count - 1) + 1
-      try whole[start..<end].write(to: URL(fileURLWithPath: path))
-      start = end
-    }
-    try FileManager.default.removeItem(atPath: input)
-  }
-
-  /// Changes, removes and doubles one stored row each and checks that the comparison notices.
-  /// - Returns: what it failed to notice.
-  private func canary(reference: String, expected: StoredResults, report: (String) -> Void) throws -> [String] {
-    let anomaly = "(SELECT min(rowid) FROM anomalies)"
-    let tampering = [
-      ("one changed row", "UPDATE anomalies SET score = score + 1e-12 * abs(score) + 1e-300 WHERE rowid = \(anomaly)"),
-      ("one changed window", "UPDATE window_parts SET state = state || x'00' WHERE rowid_key = 0"),
-      ("one missing row", "DELETE FROM dead_letters WHERE rowid = (SELECT max(rowid) FROM dead_letters)"),
-      (
-        "one doubled row",
-        """
-        INSERT INTO anomalies SELECT use_case, source, partition, segment, offset + 1, detector, row, event_time, key,
-          score, severity, reason, model, explanation, event FROM anomalies WHERE rowid = \(anomaly)
-        """
-      ),
-    ]
-    var unnoticed: [String] = []
-    for (name, sql) in tampering {
-      let copy = reference + "-canary"
-      try FileManager.default.copyItem(atPath: reference, toPath: copy)
-      defer { try? FileManager.default.removeItem(atPath: copy) }
-      try Self.tamper(copy, sql.replacingOccurrences(of: "WHERE rowid_key = 0", with: Self.firstWindow))
-      if try StoredResults(dataDirectory: copy).differences(from: expected).isEmpty {
-        unnoticed.append("the canary failed: \(name) was not noticed")
-      }
-    }
-    let shard = try tamperShard(of: reference, expected: expected)
-    if !shard { unnoticed.append("the canary failed: a changed shard was not noticed") }
-    report(
-      "canary: a changed, a missing and a doubled row, a changed window and a changed shard were "
-        + (unnoticed.isEmpty ? "noticed" : "NOT all noticed"))
-    return unnoticed
-  }
-
-  private static let firstWindow = """
-    WHERE (window, start, by_key) = (SELECT window, start, by_key FROM window_parts ORDER BY 1, 2, 3 LIMIT 1)
-    """
-
-  private static func tamper(_ data: String, _ sql: String) throws {
-    try DatabaseQueue(path: data + "/pulse.sqlite").write { database in
-      try database.execute(sql: sql)
-      guard database.changesCount > 0 else { throw CrashError("the canary changed nothing: \(sql)") }
-    }
-  }
-
-  /// - Returns: whether a flipped bit in a shard was noticed.
-  private func tamperShard(of reference: String, expected: StoredResults) throws -> Bool {
-    let copy = reference + "-canary"
-    try FileManager.default.copyItem(atPath: reference, toPath: copy)
-    defer { try? FileManager.default.removeItem(atPath: copy) }
-    let paths = FileManager.default.enumerator(atPath: copy + "/history")?.allObjects as? [String] ?? []
-    guard let path = paths.first(where: { $0.hasSuffix(".arrow") }) else { throw CrashError("there is no shard") }
-    let url = URL(fileURLWithPath: copy + "/history/" + path)
-    var data = try Data(contentsOf: url)
-    data[data.count / 2] ^= 1
-    try data.write(to: url)
-    return try !StoredResults(dataDirectory: copy).differences(from: expected).isEmpty
-  }
+extension StoredPosition {
+  /// Whether an uninterrupted run has it inside a batch: batches are counted from the beginning of each file.
+  fileprivate func isInside(_ variant: CrashDriver.Variant) -> Bool { row % Int64(variant.batchSize) != 0 }
 }

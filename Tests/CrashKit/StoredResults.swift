@@ -1,8 +1,42 @@
 // Everything a run has stored that must not depend on crashes, batch sizes or workers, as rows that can be compared one
-// by one: anomalies, dead letters, windows, counts and positions from the store, and the history shards byte for byte.
+// by one: anomalies, dead letters, windows, counts, positions, drift and the log of models from the store, and the history
+// shards byte for byte.
 
 import Foundation
 import GRDB
+
+/// A place in the only partition of the input.
+public struct StoredPosition: Sendable, Hashable, Comparable, CustomStringConvertible {
+  public var segment: Int64
+  public var offset: Int64
+  /// The line of the segment's file, from 0.
+  public var row: Int64
+
+  /// Where the next run continues from; nil where a run that was killed left no checkpoint. Only looks: recovery is the
+  /// next run's.
+  init?(dataDirectory: String) {
+    guard FileManager.default.fileExists(atPath: dataDirectory + "/pulse.sqlite") else { return nil }
+    var configuration = Configuration()
+    configuration.readonly = true
+    // A run that was killed while it made the tables left none to read.
+    let queue = try? DatabaseQueue(path: dataDirectory + "/pulse.sqlite", configuration: configuration)
+    let row = try? queue?.read { try Row.fetchOne($0, sql: "SELECT segment, offset, row FROM partitions") }
+    guard let row else { return nil }
+    self.init(segment: row["segment"], offset: row["offset"], row: row["row"])
+  }
+
+  init(segment: Int64, offset: Int64, row: Int64) {
+    self.segment = segment
+    self.offset = offset
+    self.row = row
+  }
+
+  public static func < (a: StoredPosition, b: StoredPosition) -> Bool {
+    (a.segment, a.offset) < (b.segment, b.offset)
+  }
+
+  public var description: String { "row \(row) of file \(segment + 1)" }
+}
 
 /// The results in a data directory.
 public struct StoredResults: Sendable {
@@ -21,6 +55,11 @@ public struct StoredResults: Sendable {
     "history_shards": "SELECT * FROM history_shards",
     "history_tails": "SELECT use_case, source, partition, number, days, rows FROM history_tails",
     "drift": "SELECT * FROM drift",
+    "models": """
+    SELECT row_number() OVER (ORDER BY sequence) AS number, use_case, source, partition, segment, offset, row, detector,
+      version
+    FROM activations WHERE kind = 'model'
+    """,
   ]
 
   /// Reads a data directory that no run is using.
@@ -34,16 +73,6 @@ public struct StoredResults: Sendable {
       }.sorted()
     }
     tables["history"] = try Self.shards(below: dataDirectory + "/history")
-  }
-
-  /// Whether a killed run left a checkpoint that the next one continues from. Only looks: recovery is the next run's.
-  public static func hasCheckpoint(dataDirectory: String) throws -> Bool {
-    guard FileManager.default.fileExists(atPath: dataDirectory + "/pulse.sqlite") else { return false }
-    var configuration = Configuration()
-    configuration.readonly = true
-    // A run that was killed while it made the tables left none to count.
-    let queue = try? DatabaseQueue(path: dataDirectory + "/pulse.sqlite", configuration: configuration)
-    return (try? queue?.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM partitions") } ?? 0) ?? 0 > 0
   }
 
   /// The number of anomalies of each detector.

@@ -148,6 +148,16 @@ final class LiveJobs {
     try settle(at: at)
   }
 
+  /// Appends events a few at a time until something was logged so often, and then the rest up to `end`: a model takes
+  /// over with the batch behind the one that has made it known.
+  func append(until end: Int, seeing text: String, _ times: Int = 1, at: SourceLocation = #_sourceLocation) throws {
+    while events.upperBound + 20 < end, count(of: text) < times {
+      try append(until: events.upperBound + 20, at: at)
+    }
+    try append(until: end, at: at)
+    expect(text, times, at: at)
+  }
+
   /// How often something was logged.
   func count(of text: String) -> Int { process.errors.components(separatedBy: text).count - 1 }
 

@@ -49,7 +49,7 @@ struct TrainCommandTests {
     let one = try Jobs.folder(Jobs.events(0..<1))
     try Jobs.run(one)
     let outcome = try Jobs.train(one)
-    outcome.expect(3, saying: "0 events to learn from, at least 1000 are needed")
+    outcome.expect(3, saying: "no history to learn from: there are fewer events than event time is believed from")
     let alike = try Jobs.folder(Jobs.events(0..<4_000, constant: true))
     try Jobs.run(alike)
     let refused = try Jobs.train(alike)
@@ -123,12 +123,10 @@ struct TrainCommandTests {
     try folder.append("data/models/jobs/odd/\(version)/manifest.json", " ")
     try folder.append("data/models/jobs/slow/champion.json", " ")
     let outcome = try Jobs.train(folder, "--seed", "2")
-    outcome.expect(4, saying: "no model for slow", "champion.json was damaged")
-    #expect(outcome.output.contains("is the champion now"), "\(outcome)")
+    outcome.expect(0)
+    #expect(outcome.output.components(separatedBy: "is the champion now").count == 3, "\(outcome)")
     #expect(try Jobs.registry(folder).champion(of: "odd") != version)
-    // As it says: without the file there is no champion, and one can be made.
-    try FileManager.default.removeItem(atPath: folder / "data/models/jobs/slow/champion.json")
-    try Jobs.train(folder, "--seed", "3").expect(0)
+    // A new champion mends the file.
     #expect(try Jobs.registry(folder).champion(of: "slow") != nil)
   }
 }

@@ -83,8 +83,13 @@ public struct ModelTrainer {
   ) throws -> [TrainingOutcome] {
     let detectors = try chosenDetectors()
     let definition = plan.useCase.training
-    guard let latest = try archive.latestTime() else { throw noHistory("nothing is stored of it yet") }
     let listed = try archive.shards()
+    guard let latest = try archive.latestTime() else {
+      throw noHistory(
+        listed.isEmpty
+          ? "nothing is stored of it yet"
+          : "there are fewer events than event time is believed from (\(Limits.watermarkAgreement))")
+    }
     guard let window = TrainingWindow(listed, until: latest, length: definition.history) else {
       throw noHistory(
         "no history file has events of the last \(definition.history / Timestamp.microsecondsPerDay) days")

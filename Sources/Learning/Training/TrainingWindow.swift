@@ -112,7 +112,7 @@ struct TrainingSample {
   static func rows(of total: Int, wanted: Int) -> Int {
     let dense = min(total, calibrationDensity(of: total, wanted: wanted))
     let share = TrainingWindow.calibrationShare
-    return Int(Double(min(total, wanted)) * (1 - share) + Double(dense) * share)
+    return Int((Double(min(total, wanted)) * (1 - share) + Double(dense) * share).rounded())
   }
 
   /// The events of the next batch that are kept.

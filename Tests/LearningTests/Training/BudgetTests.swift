@@ -95,7 +95,9 @@ import Testing
     let times = (0..<10_000).map { Int64($0) }
     let kept = sample.next(times, window)
     func count(_ part: TrainingWindow.Part) -> Int { kept.setRows.count { window.part(of: times[$0]) == part } }
-    #expect([TrainingWindow.Part.training, .calibration, .gate].map(count) == [2_800, 1_500, 600])
+    for (part, expected) in [(TrainingWindow.Part.training, 2_800), (.calibration, 1_500), (.gate, 600)] {
+      #expect(abs(count(part) - expected) <= 1, "\(part): \(count(part))")
+    }
   }
 
   @Test func `entities are counted on whole days`() throws {
@@ -115,7 +117,7 @@ import Testing
     // Each of four entities has an event every three hours.
     for hour in stride(from: 0, to: Int64(240), by: 3) {
       let time = hour * day / 24
-      if days.counts(time) { days.add(entities: [1, 2, 3, 4], times: [time, time, time, time]) }
+      if days.counts(time) { days.add(entities: [101, 102, 103, 104], times: [time, time, time, time]) }
       if window.part(of: time) == .calibration { days.keep(4) }
     }
     // A day and a half of four entities, not three days.

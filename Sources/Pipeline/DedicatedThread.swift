@@ -52,14 +52,20 @@ private final class JobQueue: @unchecked Sendable {
   private var jobs: [@Sendable () -> Void] = []
   private var isClosed = false
 
+  /// The last thing it touches is the lock: once that is free the job may run, end, and take the actor, its executor and
+  /// this queue with it, and whoever pushed it holds none of them.
   func push(_ job: @escaping @Sendable () -> Void) {
-    condition.withLock { jobs.append(job) }
+    condition.lock()
+    jobs.append(job)
     condition.signal()
+    condition.unlock()
   }
 
   func close() {
-    condition.withLock { isClosed = true }
+    condition.lock()
+    isClosed = true
     condition.signal()
+    condition.unlock()
   }
 
   func run() {

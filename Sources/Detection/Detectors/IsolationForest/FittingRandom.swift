@@ -12,7 +12,8 @@ public struct FittingRandom: Sendable {
   /// others drew.
   public init(seed: UInt64, part index: Int) {
     var parent = FittingRandom(seed: seed)
-    state = parent.next() ^ Self.mix(UInt64(index) &+ 0x9e37_79b9_7f4a_7c15)
+    // Added before mixing: part 2 of seed 1 is not part 1 of seed 2.
+    state = Self.mix(parent.next() &+ UInt64(index))
   }
 
   /// 64 random bits.

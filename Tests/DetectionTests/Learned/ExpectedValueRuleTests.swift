@@ -56,6 +56,11 @@ import Testing
       reason(70_001, 40_000, .init(actual: 70_000, expected: 40_000))
         == "ms = 70001, expected 40000: actual is above the 0.99 quantile of its entity, 70000, "
         + "while expected is not above the 0.9 quantile, 40000 (misrank)")
+    // A budget moves the bounds.
+    let judgement = rule.judge(actual: 80_000, expected: 2_000, ranks: nil)
+    #expect(
+      rule.reason(judgement, target: "ms", actual: 80_000, expected: 2_000, ranks: nil, threshold: 2.5)
+        == "ms = 80000, expected 2000: 40 times as much (ratio 25 by the budget)")
   }
 
   @Test func `many events are scored as one is`() {

@@ -81,15 +81,20 @@ public struct ExpectedValueRule: Sendable, Hashable {
   }
 
   /// What happened, in a sentence without a full stop.
-  func reason(_ judgement: Judgement, target: String, actual: Double, expected: Double, ranks: EntityQuantiles.Pair?)
-    -> String
-  {
+  /// - Parameter threshold: what the score had to exceed, which a budget decides; 1 without one.
+  func reason(
+    _ judgement: Judgement, target: String, actual: Double, expected: Double, ranks: EntityQuantiles.Pair?,
+    threshold: Double = 1
+  ) -> String {
+    func bound(_ name: String, _ value: Double) -> String {
+      "(\(name) \(number(value * threshold))\(threshold == 1 ? "" : " by the budget"))"
+    }
     func number(_ value: Double) -> String { RuleText.number(value) }
     let head = "\(target) = \(number(actual)), expected \(number(expected))"
     switch judgement.clause {
     case nil: return head
-    case .ratio: return "\(head): \(number(actual / expected)) times as much (ratio \(number(definition.ratio)))"
-    case .delta: return "\(head): \(number(actual - expected)) more (delta \(number(definition.delta)))"
+    case .ratio: return "\(head): \(number(actual / expected)) times as much \(bound("ratio", definition.ratio))"
+    case .delta: return "\(head): \(number(actual - expected)) more \(bound("delta", definition.delta))"
     case .misrank:
       let levels = definition.misrank ?? ExpectedValueDefinition.Misrank()
       guard let ranks else { return head }

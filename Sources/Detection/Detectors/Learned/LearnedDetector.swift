@@ -87,9 +87,15 @@ public struct LearnedDetector: StatelessDetector {
     return (scored.rows, scored.raw)
   }
 
+  /// What the detector's budget was turned into; nil where it has none.
+  private var budgetCalibration: Calibration? { plan.definition.effectiveBudget == nil ? nil : model.calibration }
+
+  /// The raw score that must be exceeded by budget; nil without one.
+  var budgetThreshold: Double? { budgetCalibration?.threshold }
+
   /// The calibrated score of a raw one, 1 at the threshold, and whether it is an anomaly.
   public func calibrated(_ raw: Double) -> (score: Double, isAlarm: Bool) {
-    if plan.definition.effectiveBudget != nil, let calibration = model.calibration {
+    if let calibration = budgetCalibration {
       return (calibration.calibrated(raw), raw > calibration.threshold)
     }
     if case .onnx(let definition) = plan.definition.kind {

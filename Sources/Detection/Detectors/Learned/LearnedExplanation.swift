@@ -116,11 +116,11 @@ extension LearnedDetector {
       guard let candidate else { return "\(definition.target.text) is below \(RuleText.number(definition.floor))" }
       let head = ExpectedValueRule(definition).reason(
         candidate.judgement, target: definition.target.text, actual: candidate.actual, expected: candidate.expected,
-        ranks: candidate.ranks)
+        ranks: candidate.ranks, threshold: budgetThreshold ?? 1)
       return named.isEmpty ? head : "\(head); expected from \(named)"
     case .isolationForest:
       let head = "unlike other events: score \(RuleText.number(rounded(raw)))"
-      let bound = model.calibration.map { ", threshold \(RuleText.number(rounded($0.threshold)))" } ?? ""
+      let bound = budgetThreshold.map { ", threshold \(RuleText.number(rounded($0)))" } ?? ""
       return head + bound + (named.isEmpty ? "" : "; mostly for \(named)")
     case .onnx(let definition):
       return "score \(RuleText.number(raw)), threshold \(RuleText.number(definition.threshold))"

@@ -220,9 +220,9 @@ extension UseCaseReader {
     let tail = keys["tail"].flatMap { reader.word($0, what: "`tail`", of: ["pareto"]) }
     switch (keys["rate"], keys["per_entity_per_day"]) {
     case (.some, nil):
-      return number("rate", keys, .inside, 0).map { FalseAlarmBudget(.rate($0), fitsTail: tail != nil) }
+      return number("rate", keys, .rare, 0).map { FalseAlarmBudget(.rate($0), fitsTail: tail != nil) }
     case (nil, .some):
-      return number("per_entity_per_day", keys, .positive, 0).map {
+      return number("per_entity_per_day", keys, .daily, 0).map {
         FalseAlarmBudget(.perEntityAndDay($0), fitsTail: tail != nil)
       }
     case (.some, .some):
@@ -286,6 +286,8 @@ extension UseCaseReader {
     case finite, notNegative, positive
     /// 0 to 1 with both, without 0, and without both.
     case level, share, inside
+    /// What false alarms may be: more than every tenth event, or one a minute, is no anomaly.
+    case rare, daily
 
     func contains(_ value: Double) -> Bool {
       guard value.isFinite else { return false }
@@ -296,6 +298,8 @@ extension UseCaseReader {
       case .level: value >= 0 && value <= 1
       case .share: value > 0 && value <= 1
       case .inside: value > 0 && value < 1
+      case .rare: value > 0 && value <= 0.1
+      case .daily: value > 0 && value <= 1_440
       }
     }
 
@@ -307,6 +311,8 @@ extension UseCaseReader {
       case .level: "a number from 0 to 1"
       case .share: "a number above 0, at most 1"
       case .inside: "a number above 0 and below 1"
+      case .rare: "a number above 0, at most 0.1"
+      case .daily: "a number above 0, at most 1440"
       }
     }
   }

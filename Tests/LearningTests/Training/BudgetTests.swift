@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test func `a budget beyond the floor gets what can be reached, and says so`() throws {
-    let plan = try Self.plan([(name: "slow", type: "slow", budget: "rate: 0.2")])
+    let plan = try Self.plan([(name: "slow", type: "slow", budget: "rate: 0.1")])
     let trained = try Self.history.train(plan)
     let calibration = try #require(trained.models["slow"]?.calibration)
     #expect(calibration.isOutOfReach && calibration.reachableRate < 0.05)

@@ -169,10 +169,18 @@ struct OwnModelTests {
   @Test("a file that is not there or holds no model is refused before anything runs")
   func noModel() throws {
     let folder = try folder(model: false)
+    let check = ["check", folder / "lab"]
     try run(folder).expect(2, saying: "model.onnx of the detector mine cannot be read: there is no such file")
-    guard Need.onnxRuntime else { return }
+    try PulseCommand.run(check).expect(2, saying: "there is no such file")
     try folder.write("lab/model.onnx", "this is no model")
+    let unchecked = try PulseCommand.run(check, environment: Self.missing)
+    unchecked.expect(0, saying: "the model of the detector mine was not checked: ONNX Runtime was not found")
+    #expect(unchecked.output.contains("1 rules, 1 detectors"), "\(unchecked)")
+    guard Need.onnxRuntime else { return }
     try run(folder).expect(2, saying: "model.onnx")
+    try PulseCommand.run(check).expect(2, saying: "model.onnx")
+    try copy(to: folder)
+    try PulseCommand.run(check).expect(0)
   }
 
   @Test(

@@ -36,20 +36,48 @@ extension ModelRegistry {
     return versions
   }
 
-  private func importModel(
-    _ definition: ONNXDefinition, of detector: DetectorPlan, from directory: String, configuration: String, at: Date
-  ) throws -> String {
+  /// Reads and loads the model that a detector of type `onnx` names, and keeps nothing.
+  /// - Throws: `OperatingError`: of kind `configuration` where the file is not there or does not fit the detector,
+  ///   `missing` without ONNX Runtime.
+  public static func checkModel(
+    _ definition: ONNXDefinition, of detector: DetectorPlan, from directory: String
+  ) throws {
+    let (path, bytes) = try read(definition, of: detector, from: directory)
+    try load(bytes, path: path, external(definition, of: detector))
+  }
+
+  private static func read(
+    _ definition: ONNXDefinition, of detector: DetectorPlan, from directory: String
+  ) throws -> (path: String, bytes: [UInt8]) {
     let path = directory == "." ? definition.model.text : "\(directory)/\(definition.model.text)"
-    let bytes: [UInt8]
     do {
-      guard let found = try RegistryFiles.read(path, limit: Bounds.model) else {
+      guard let bytes = try RegistryFiles.read(path, limit: Bounds.model) else {
         throw OperatingError(.configuration, "there is no such file")
       }
-      bytes = found
+      return (path, bytes)
     } catch let error as OperatingError {
       throw OperatingError(
         .configuration, "the model \(path) of the detector \(detector.name) cannot be read: \(error)")
     }
+  }
+
+  private static func external(_ definition: ONNXDefinition, of detector: DetectorPlan) -> ModelDocument.External {
+    ModelDocument.External(
+      input: definition.input, output: definition.output, threads: definition.threads,
+      provider: definition.provider, features: detector.features.names)
+  }
+
+  private static func load(_ bytes: [UInt8], path: String, _ external: ModelDocument.External) throws {
+    _ = try ONNXScorer(
+      model: bytes, name: path, features: external.features,
+      options: ONNXSession.Options(
+        threads: external.threads, provider: external.provider, input: external.input, output: external.output))
+  }
+
+  private func importModel(
+    _ definition: ONNXDefinition, of detector: DetectorPlan, from directory: String, configuration: String, at: Date
+  ) throws -> String {
+    let (path, bytes) = try Self.read(definition, of: detector, from: directory)
     let hash = SealedJSON.sha256(of: bytes)
     // A version says which file scored and what it was given: another list of features makes another version of a file.
     let plain = "onnx-\(hash.prefix(12))"
@@ -61,17 +89,12 @@ extension ModelRegistry {
         if document.modelHash == hash, document.plan == detector.fingerprint { return version }
         continue
       }
-      let external = ModelDocument.External(
-        input: definition.input, output: definition.output, threads: definition.threads,
-        provider: definition.provider, features: detector.features.names)
+      let external = Self.external(definition, of: detector)
       let document = ModelDocument(
         useCase: useCase, detector: detector.name, type: detector.definition.kind.name, version: version,
         plan: detector.fingerprint, encoders: [:], external: external, modelHash: hash)
       // Loaded before it is kept: what does not fit is refused with its own path.
-      _ = try ONNXScorer(
-        model: bytes, name: path, features: external.features,
-        options: ONNXSession.Options(
-          threads: external.threads, provider: external.provider, input: external.input, output: external.output))
+      try Self.load(bytes, path: path, external)
       let manifest = ModelManifest(
         useCase: useCase, detector: detector.name, type: document.type, version: version, created: at.microseconds,
         configuration: configuration, importedFrom: path)

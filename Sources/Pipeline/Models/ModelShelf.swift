@@ -1,5 +1,5 @@
 // The models that a run has at hand. Each version is read once, on a task of its own; one that cannot be used is said so
-// once and left alone until it is promoted anew. Used by the reader's task alone.
+// once and tried again a minute later, because what it lacked may be there by then. Used by the reader's task alone.
 
 import Detection
 import Logging
@@ -16,19 +16,29 @@ final class ModelShelf {
   private enum Place {
     case loading(Load)
     case ready(LearnedDetector)
-    case refused
+    case refused(at: ContinuousClock.Instant)
   }
+
+  /// A version that cannot be used is tried again after this time.
+  static let patience = Duration.seconds(60)
 
   private let plans: [String: DetectorPlan]
   private let provider: (any ModelProvider)?
   private let logger: Logger
+  private let clock: () -> ContinuousClock.Instant
   private var places: [Name: Place] = [:]
+  /// What was last said of a version.
+  private var reported: [Name: String] = [:]
   private var knownChampions: [String: String] = [:]
 
-  init(_ detectors: [DetectorPlan], provider: (any ModelProvider)?, logger: Logger) {
+  init(
+    _ detectors: [DetectorPlan], provider: (any ModelProvider)?, logger: Logger,
+    clock: @escaping () -> ContinuousClock.Instant = { .now }
+  ) {
     plans = Dictionary(uniqueKeysWithValues: detectors.map { ($0.name, $0) })
     self.provider = provider
     self.logger = logger
+    self.clock = clock
   }
 
   /// The version each detector should score with from now on. One that has become champion again is given another
@@ -38,6 +48,7 @@ final class ModelShelf {
     for (detector, version) in champions where knownChampions[detector] != version {
       let name = Name(detector: detector, version: version)
       if case .refused = places[name] { places[name] = nil }
+      reported[name] = nil
     }
     knownChampions = champions
     return champions
@@ -63,7 +74,8 @@ final class ModelShelf {
     case nil: start(name)
     case .loading(let load):
       if load.isDone { try await settle(name, load) }
-    case .ready, .refused: break
+    case .refused(let time): if clock() - time >= Self.patience { start(name) }
+    case .ready: break
     }
     return self[name] != nil
   }
@@ -90,13 +102,17 @@ final class ModelShelf {
 
   private func settle(_ name: Name, _ load: Load) async throws {
     switch await load.outcome {
-    case .success(let model): places[name] = .ready(model)
+    case .success(let model):
+      places[name] = .ready(model)
+      reported[name] = nil
     case .failure(let error):
       try Task.checkCancellation()
-      places[name] = .refused
+      places[name] = .refused(at: clock())
+      let reason = "\(error)"
+      if reported.updateValue(reason, forKey: name) == reason { return }
       logger.error(
-        "a model cannot be used; it is left out until it is promoted anew",
-        metadata: ["detector": "\(name.detector)", "version": "\(name.version)", "reason": "\(error)"])
+        "a model cannot be used; it is left out, and tried again every minute while it is the champion",
+        metadata: ["detector": "\(name.detector)", "version": "\(name.version)", "reason": "\(reason)"])
     }
   }
 }

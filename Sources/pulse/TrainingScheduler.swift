@@ -21,6 +21,7 @@ struct TrainingScheduler: Sendable {
   func run() async {
     guard case .every(let interval) = useCase.training.schedule else { return }
     var last = lastTraining()
+    var nextLook = Int64.min
     announce(last?.addingClamped(interval))
     while (try? await Task.sleep(for: .seconds(1))) != nil {
       let now = progress.snapshot.eventTime
@@ -28,6 +29,9 @@ struct TrainingScheduler: Sendable {
       if let last {
         guard now >= last.addingClamped(interval) else { continue }
       } else {
+        // The store is read for it: not every second.
+        guard now >= nextLook else { continue }
+        nextLook = now.addingClamped(interval / 24)
         guard hasEnoughHistory(until: now, interval: interval) else { continue }
       }
       // Whatever becomes of it, the next one is due an interval later: a use case that cannot be trained yet would

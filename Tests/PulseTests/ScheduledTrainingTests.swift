@@ -111,6 +111,18 @@ struct ScheduledTrainingTests {
     #expect(try Jobs.versions(live.folder) == ["odd": [], "slow": []])
   }
 
+  @Test("a run that is killed leaves no training behind")
+  func killedRun() throws {
+    let live = try live(Jobs.growingLong)
+    try live.append(until: Jobs.interval + 10)
+    let trainer = try live.trainer()
+    live.process.send(SIGKILL)
+    _ = try live.process.wait()
+    let isGone = poll(timeout: 40) { kill(trainer, 0) != 0 }
+    #expect(isGone)
+    #expect(try Jobs.versions(live.folder)["slow"] == [])
+  }
+
   @Test("without LightGBM a run trains what does not need it, and says what is missing")
   func noLibrary() throws {
     let live = try live(environment: ["PULSE_LIGHTGBM_LIBRARY": "/nowhere/lib_lightgbm.so"])

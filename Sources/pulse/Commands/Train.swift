@@ -46,7 +46,10 @@ struct Train: ParsableCommand {
   @Flag(help: "Print the report as one JSON object.")
   var json = false
 
-  @Flag(help: ArgumentHelp("Take only processor time that nobody else wants.", visibility: .hidden))
+  @Flag(
+    help: ArgumentHelp(
+      "Take only processor time that nobody else wants, and end with the process that started this one.",
+      visibility: .hidden))
   var background = false
 
   func validate() throws {
@@ -64,6 +67,7 @@ struct Train: ParsableCommand {
     var none = sigset_t()
     sigemptyset(&none)
     sigprocmask(SIG_SETMASK, &none, nil)
+    let parent = getppid()
     Self.giveWay(completely: background)
     let useCase = try UseCaseArgument.load(useCase)
     let store = try place.reader()
@@ -80,7 +84,15 @@ struct Train: ParsableCommand {
       plan: useCase.plan, configuration: useCase.version, archive: ArrowArchive(store, useCase: name),
       registry: ModelRegistry(folder: directory.modelsPath, useCase: name), options: options)
     var report = TrainingReport(isShown: !quiet && Terminal.isInteractive)
-    let outcomes = try withExtendedLifetime(lock) { try trainer.train { report.show($0) } }
+    let outcomes = try withExtendedLifetime(lock) {
+      try trainer.train { progress in
+        // A run that was killed could not say so; the one that takes its place starts a training of its own.
+        if background, getppid() != parent {
+          throw OperatingError(.input, "the run that this training is of has ended")
+        }
+        report.show(progress)
+      }
+    }
     report.clear()
     if json {
       Terminal.print(try TrainingReport.json(outcomes, useCase: name))

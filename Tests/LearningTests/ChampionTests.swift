@@ -60,7 +60,24 @@ struct ChampionTests {
     #expect(try registry.rollback("odd", at: time(15)) == "a")
     #expect(try refusal { try registry.remove("a", of: "odd") }.contains("is the champion"))
     #expect(try refusal { try registry.promote("b", of: "odd", reason: "", at: time(16)) }.contains("no version `b`"))
-    #expect(try registry.versions(of: "odd").map(\.version) == ["a", "c", "d"])
+    #expect(try registry.entries(of: "odd").map(\.version) == ["a", "c", "d"])
+  }
+
+  @Test("a version that does not fit the detector becomes no champion")
+  func misfits() throws {
+    let shops = try add("a", "b")
+    // The use case was changed: the forest has another feature.
+    let changed = try #require(
+      try Shop.plan(Shop.text.replacing("features: [ms", with: "features: [key_share, ms")).detectors.last)
+    let odd = try #require(shops[0].plan.detectors.first { $0.name == "odd" })
+    for version in ["a", "b"] {
+      try registry.promote(version, of: "odd", fitting: odd, reason: "", at: time(0))
+    }
+    #expect(
+      try refusal { try registry.promote("a", of: "odd", fitting: changed, reason: "", at: time(1)) }.contains("fit"))
+    #expect(try refusal { try registry.rollback("odd", fitting: changed, at: time(2)) }.contains("fit"))
+    #expect(try registry.champion(of: "odd") == "b")
+    #expect(try registry.rollback("odd", fitting: odd, at: time(3)) == "a")
   }
 
   @Test("only so many changes are kept, and the champion stays")
@@ -91,13 +108,13 @@ struct ChampionTests {
         atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
       try Data("half".utf8).write(to: URL(filePath: path))
     }
-    #expect(try registry.versions(of: "odd").map(\.version) == ["a"] && registry.champion(of: "odd") == "a")
+    #expect(try registry.entries(of: "odd").map(\.version) == ["a"] && registry.champion(of: "odd") == "a")
     _ = try registry.load("a", of: "odd")
     var next = shops[0].odd
     next.version = "b"
     try registry.add(next, manifest: shops[0].manifest(next))
     #expect(folder.names.filter { !$0.contains("odd/b") } == whole)
-    #expect(try registry.versions(of: "odd").map(\.version) == ["a", "b"])
+    #expect(try registry.entries(of: "odd").map(\.version) == ["a", "b"])
   }
 
   @Test("a write that fails half way leaves nothing")
@@ -153,14 +170,14 @@ struct ChampionTests {
         for _ in 0..<40 {
           let champion = try #require(try registry.champion(of: "odd"))
           #expect(try registry.load(champion, of: "odd").version == champion)
-          #expect(try registry.versions(of: "odd").allSatisfy { $0.detector == "odd" })
+          #expect(try registry.entries(of: "odd").allSatisfy { try $0.manifest.get().detector == "odd" })
         }
         return 0
       }
       return try await group.reduce(0, +)
     }
     #expect(added == 10)
-    #expect(try registry.versions(of: "odd").count == 11)
+    #expect(try registry.entries(of: "odd").count == 11)
     let history = try #require(try registry.championRecord(of: "odd")).history
     let champion = try registry.champion(of: "odd")
     #expect(history.count > 1 && history.last?.version == champion)

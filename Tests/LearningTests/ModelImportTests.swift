@@ -105,7 +105,7 @@ struct ModelImportTests {
     let first = try importModels(classifier)
     #expect(first == "onnx-\(hash.prefix(12))")
     #expect(try importModels(classifier) == first)
-    #expect(try registry.versions(of: "mine").count == 1)
+    #expect(try registry.entries(of: "mine").count == 1)
     let manifest = try registry.manifest(of: first, of: "mine")
     #expect(manifest.importedFrom == useCase + "/models/scikit_classifier.onnx" && manifest.created == 1_000_000)
     #expect(
@@ -126,7 +126,7 @@ struct ModelImportTests {
     _ = try registry.load(first, of: "mine")
     #expect(try refusal(classifier).description.contains("scikit_classifier.onnx of the detector mine cannot be read"))
     let forest = try importModels(try plan("models/scikit_forest.onnx"))
-    #expect(try registry.champion(of: "mine") == forest && registry.versions(of: "mine").count == 3)
+    #expect(try registry.champion(of: "mine") == forest && registry.entries(of: "mine").count == 3)
     #expect(try registry.rollback("mine", at: Date(timeIntervalSince1970: 2)) == first)
   }
 

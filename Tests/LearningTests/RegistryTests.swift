@@ -51,7 +51,7 @@ struct RegistryTests {
       let scores = old.rawScores(of: shop.events, failures: &failures).scores.map(\.bitPattern)
       #expect(new.rawScores(of: shop.events, failures: &failures).scores.map(\.bitPattern) == scores)
       #expect(try registry.manifest(of: "v1", of: model.detector) == manifest)
-      #expect(try registry.versions(of: model.detector) == [manifest])
+      #expect(try registry.entries(of: model.detector).map { try $0.manifest.get() } == [manifest])
     }
     #expect(try registry.detectors() == ["odd", "slow"])
   }
@@ -63,6 +63,19 @@ struct RegistryTests {
     model.drift?.score.counts = [0, 1, 2, 3, .max]
     try registry.add(model, manifest: shop.manifest(model))
     #expect(try registry.load("v1", of: "odd").drift == model.drift)
+  }
+
+  @Test("a damaged version is replaced by the same one, a whole one is not")
+  func restoring() throws {
+    try registry.add(shop.odd, manifest: shop.manifest(shop.odd))
+    for file in ["model.onnx", "model.json", "manifest.json"] {
+      let error = try refusal { try registry.add(shop.odd, manifest: shop.manifest(shop.odd)) }
+      #expect(error.description.contains("already"))
+      try Data("{}".utf8).write(to: URL(filePath: folder.version("odd", "v1") + "/" + file))
+      try registry.add(shop.odd, manifest: shop.manifest(shop.odd))
+      #expect(try registry.load("v1", of: "odd").calibration == shop.odd.calibration)
+    }
+    #expect(!folder.names.contains { ($0 as NSString).lastPathComponent.hasPrefix(".v1") })
   }
 
   @Test("every flipped byte, cut and missing file is refused with its path")
@@ -105,7 +118,6 @@ struct RegistryTests {
     let entries = try registry.entries(of: "odd")
     #expect(entries.map(\.version) == ["v1", "v2"])
     #expect(throws: OperatingError.self) { try entries[0].manifest.get() }
-    #expect(throws: OperatingError.self) { try registry.versions(of: "odd") }
     try registry.promote("v2", of: "odd", reason: "test", at: start)
     let champion = folder.path + "/models/shop/odd/champion.json"
     var bytes = try Data(contentsOf: URL(filePath: champion))
@@ -164,13 +176,13 @@ struct RegistryTests {
 
   @Test("unknown versions are answered with the nearest, and odd names are refused")
   func names() throws {
-    #expect(try registry.versions(of: "odd").isEmpty && registry.champion(of: "odd") == nil)
+    #expect(try registry.entries(of: "odd").isEmpty && registry.champion(of: "odd") == nil)
     #expect(try registry.detectors().isEmpty)
     for (index, version) in ["daily-0001", "daily-0002"].enumerated() {
       let shop = try Shop(version: version)
       try registry.add(shop.odd, manifest: shop.manifest(shop.odd, created: Int64(2 - index)))
     }
-    #expect(try registry.versions(of: "odd").map(\.version) == ["daily-0002", "daily-0001"])
+    #expect(try registry.entries(of: "odd").map(\.version) == ["daily-0002", "daily-0001"])
     for body in [
       { _ = try registry.load("daily-001", of: "odd") },
       { try registry.promote("daily-001", of: "odd", reason: "", at: start) },
@@ -184,7 +196,7 @@ struct RegistryTests {
     ] {
       #expect(try refusal { _ = try registry.load(name, of: "odd") }.description.contains("cannot be the name"))
       if name != "champion.json", name != "-v" {
-        #expect(try refusal { _ = try registry.versions(of: name) }.description.contains("cannot be the name"))
+        #expect(try refusal { _ = try registry.entries(of: name) }.description.contains("cannot be the name"))
       }
     }
     var manifest = shop.manifest(shop.odd)

@@ -100,7 +100,7 @@ enum Jobs {
   static func versions(_ folder: TestFolder) throws -> [String: [String]] {
     let registry = registry(folder)
     return try Dictionary(
-      uniqueKeysWithValues: ["odd", "slow"].map { ($0, try registry.versions(of: $0).map(\.version)) })
+      uniqueKeysWithValues: ["odd", "slow"].map { ($0, try registry.entries(of: $0).map(\.version)) })
   }
 
   /// Anomalies as the listing has them.

@@ -14,9 +14,9 @@ struct ModelsCommandTests {
 
   init() throws { folder = try Trail.folder() }
 
-  /// Runs a verb on the use case, by its folder.
+  /// Runs a verb on the use case, by its name: the models below are of a detector that its folder does not define.
   func models(_ verb: String, _ arguments: String..., useCase: String? = nil) throws -> Outcome {
-    try PulseCommand.run(["models", verb, useCase ?? folder / "trail"] + arguments + ["--data", data])
+    try PulseCommand.run(["models", verb, useCase ?? "trail"] + arguments + ["--data", data])
   }
 
   var registry: ModelRegistry { ModelRegistry(folder: data + "/models", useCase: "trail") }
@@ -61,14 +61,19 @@ struct ModelsCommandTests {
 
   @Test("where nothing was trained there is nothing to list")
   func empty() throws {
-    let list = try models("list")
+    let own = folder / "trail"
+    try models("list", useCase: own).expect(4, saying: "there is no data directory")
+    #expect(!FileManager.default.fileExists(atPath: data))
+    try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: false)
+    let list = try models("list", useCase: own)
     list.expect(0)
     #expect(list.output == "trail has no models yet: `pulse train` makes them.\n")
-    #expect(try models("list", "--json").rows().isEmpty)
-    try models("rollback", "odd").expect(64, saying: "no models of a detector `odd`", "`pulse train` makes them")
-    let prune = try models("prune")
+    #expect(try models("list", "--json", useCase: own).rows().isEmpty)
+    try models("rollback", "odd", useCase: own).expect(
+      64, saying: "no models of a detector `odd`", "`pulse train` makes them")
+    let prune = try models("prune", useCase: own)
     #expect(prune.exitCode == 0 && prune.output == "0 removed, 0 kept.\n")
-    #expect(!FileManager.default.fileExists(atPath: data))
+    #expect(!FileManager.default.fileExists(atPath: data + "/models"))
     try PulseCommand.run("models", "list", folder / "trail").expect(64, saying: "--data is missing")
   }
 
@@ -93,6 +98,41 @@ struct ModelsCommandTests {
     }
     try PulseCommand.run("models", "list", "nothing-like-it", "--data", data).expect(2, saying: "there is no use case")
     try models("rollback", "odd").expect(3, saying: "no champion to go back from")
+  }
+
+  @Test("a champion that is damaged or gone is named, and keeps nothing else from being seen")
+  func lostChampion() throws {
+    try add("day-1", "day-2")
+    try add("day-1", detector: "other")
+    try models("promote", "odd", "day-1").expect(0)
+    try FileManager.default.removeItem(atPath: data + "/models/trail/odd/day-1")
+    let gone = try models("list", "--json").rows()
+    #expect(gone.map { $0["version"] as? String } == ["day-1", "day-2", "day-1"])
+    #expect(gone[0]["champion"] as? Bool == true && (gone[0]["error"] as? String)?.contains("folder is gone") == true)
+    #expect(try models("list").output.contains("its folder is gone"))
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: data + "/models/trail/odd/champion.json"))
+    let damaged = try models("list")
+    damaged.expect(0)
+    for word in ["champion.json was damaged", "day-2", "other"] { #expect(damaged.output.contains(word), "\(damaged)") }
+    // Any version may be the champion: none goes, while those of others do.
+    let prune = try models("prune", "--keep", "0")
+    prune.expect(0)
+    #expect(prune.output.contains("removed other day-1") && prune.output.contains("unreadable champion"), "\(prune)")
+    try models("rollback", "odd").expect(4, saying: "champion.json was damaged")
+    try models("promote", "odd", "day-2").expect(0)
+    #expect(try models("list", "--json").rows().map { $0["champion"] as? Bool } == [true])
+  }
+
+  @Test("what the use case as it is now does not define is not promoted")
+  func misfit() throws {
+    try add("day-1", "day-2")
+    for version in ["day-1", "day-2"] { try models("promote", "odd", version).expect(0) }
+    let own = folder / "trail"
+    for verb in [["promote", "odd", "day-1"], ["rollback", "odd"]] {
+      try PulseCommand.run(["models", verb[0], own] + verb.dropFirst() + ["--data", data])
+        .expect(2, saying: "has no detector `odd` any more")
+    }
+    #expect(try registry.champion(of: "odd") == "day-2")
   }
 
   @Test("versions are listed, shown, compared, promoted and rolled back")
@@ -170,14 +210,14 @@ struct ModelsCommandTests {
     let dry = try models("prune", "--keep", "1", "--dry-run", "--detector", "odd")
     let expected = namesDetectors ? ["before", "needless"] : ["needless"]
     #expect(dry.output.split(separator: "\n").dropLast() == expected.map { "would remove odd \($0)" }[...], "\(dry)")
-    #expect(try registry.versions(of: "odd").count == names.count)
+    #expect(try registry.entries(of: "odd").count == names.count)
     let verdicts = try models("prune", "--keep", "1", "--json").rows()
     let removed = verdicts.filter { $0["removed"] as? Bool == true }
     #expect(
       removed.map { "\($0["detector"] ?? "") \($0["version"] ?? "")" }
         == expected.map { "odd \($0)" } + (namesDetectors ? ["other inforce"] : []))
     let kept = Set(names).subtracting(expected)
-    #expect(Set(try registry.versions(of: "odd").map(\.version)) == kept)
+    #expect(Set(try registry.entries(of: "odd").map(\.version)) == kept)
     #expect(try models("prune", "--keep", "1").output.hasPrefix("0 removed"))
   }
 
@@ -187,7 +227,7 @@ struct ModelsCommandTests {
     try registry.promote("day-1", of: "odd", reason: "", at: Date())
     let before = try FileManager.default.subpathsOfDirectory(atPath: data + "/models").sorted()
     // A file may not grow: with the signal ignored a write fails, without it the process is killed there.
-    let line = "ulimit -f 0; exec \"$PULSE\" models promote trail odd day-2 --data data"
+    let line = "cd data; ulimit -f 0; exec \"$PULSE\" models promote trail odd day-2 --data ."
     let failed = try PulseCommand.shell("(trap '' XFSZ; \(line)) 2>&1 | cat; exit ${PIPESTATUS[0]}", in: folder)
     #expect(failed.exitCode == 4, "\(failed)")
     #expect(failed.output.contains("cannot be written: File too large"), "\(failed)")

@@ -1,5 +1,6 @@
 // Which version scores from now on, and which ones did before.
 
+public import Detection
 public import Foundation
 import Pipeline
 
@@ -76,10 +77,15 @@ extension ModelRegistry {
   func championPath(of detector: String) throws -> String { "\(try path(of: detector))/\(File.champion)" }
 
   /// Makes a version the champion. A version that is it already stays it, without another entry in the history.
-  /// - Throws: `OperatingError` where there is no such version, or its files are not whole.
-  public func promote(_ version: String, of detector: String, reason: String, at: Date) throws {
+  /// - Parameter plan: the detector as the use case defines it now, which the version is to fit; nil where that is not
+  ///   known.
+  /// - Throws: `OperatingError` where there is no such version, its files are not whole, or it does not fit.
+  public func promote(
+    _ version: String, of detector: String, fitting plan: DetectorPlan? = nil, reason: String, at: Date
+  ) throws {
     try RegistryFiles.locked(folder) {
       try verify(version, of: detector)
+      try check(version, fits: plan)
       // A damaged file says nothing that could be kept: this is how it is mended.
       var record = try? championRecord(of: detector)
       if record?.version == version { return }
@@ -88,12 +94,24 @@ extension ModelRegistry {
     }
   }
 
+  /// A version of a user's own model is checked when a run imports it: that takes a library which may not be here.
+  private func check(_ version: String, fits plan: DetectorPlan?) throws {
+    guard let plan else { return }
+    if case .onnx = plan.definition.kind { return }
+    _ = try load(version, for: plan)
+  }
+
   /// Makes the champion before the present one champion again; those that were removed since are passed over. Repeated,
   /// it goes further back.
+  /// - Parameter plan: the detector as the use case defines it now, which the version is to fit; nil where that is not
+  ///   known.
   /// - Returns: the champion now.
-  /// - Throws: `OperatingError` of kind `input` where there is none to go back to.
+  /// - Throws: `OperatingError` of kind `input` where there is none to go back to, of kind `configuration` where it does
+  ///   not fit.
   @discardableResult
-  public func rollback(_ detector: String, at: Date, reason: String = "rollback") throws -> String {
+  public func rollback(
+    _ detector: String, fitting plan: DetectorPlan? = nil, at: Date, reason: String = "rollback"
+  ) throws -> String {
     try RegistryFiles.locked(folder) {
       guard let record = try championRecord(of: detector) else {
         throw OperatingError(.input, "the detector \(detector) of \(useCase) has no champion to go back from")
@@ -106,6 +124,7 @@ extension ModelRegistry {
             + "version instead: \(present.sorted().joined(separator: ", "))")
       }
       try verify(version, of: detector)
+      try check(version, fits: plan)
       try write(record, version, of: detector, reason: reason, at: at, isRollback: true)
       return version
     }

@@ -69,11 +69,6 @@ public struct ModelRegistry: Sendable {
     return entries.sorted { (created($0), $0.version) < (created($1), $1.version) }
   }
 
-  /// What is on record about all versions of a detector, oldest first (created, then name).
-  public func versions(of detector: String) throws -> [ModelManifest] {
-    try entries(of: detector).map { try $0.manifest.get() }
-  }
-
   /// What is on record about a version.
   public func manifest(of version: String, of detector: String) throws -> ModelManifest {
     let manifest = try read(File.manifest, ModelManifest.self, version, detector, limit: Bounds.manifest)
@@ -116,6 +111,9 @@ public struct ModelRegistry: Sendable {
     if document.external == nil { _ = try document.model(bytes, in: try path(of: detector, version)) }
   }
 
+  /// Whether a version is there with files that are whole and belong together.
+  func isWhole(_ version: String, of detector: String) -> Bool { (try? verify(version, of: detector)) != nil }
+
   func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
     let document = try document(of: version, of: detector)
     let path = "\(try path(of: detector, version))/\(File.model)"
@@ -143,8 +141,9 @@ public struct ModelRegistry: Sendable {
 
   // MARK: - Writing
 
-  /// Adds a trained version: all of it or, with an error, nothing.
-  /// - Throws: `OperatingError` of kind `input` where there is a version of this name, or the manifest is another
+  /// Adds a trained version: all of it or, with an error, nothing. A version of this name whose files are damaged is
+  /// replaced.
+  /// - Throws: `OperatingError` of kind `input` where there is a whole version of this name, or the manifest is another
   ///   model's.
   public func add(_ model: FittedModel, manifest: ModelManifest) throws {
     let names = ModelDocument.features(ofPlan: model.plan)
@@ -171,9 +170,12 @@ public struct ModelRegistry: Sendable {
     try RegistryFiles.locked(folder) {
       try RegistryFiles.makeFolder(root)
       try removeLeftovers(in: root)
-      guard !RegistryFiles.isFolder(final) else {
-        throw OperatingError(
-          .input, "there is a version \(document.version) of the detector \(document.detector) already")
+      if RegistryFiles.isFolder(final) {
+        guard !isWhole(document.version, of: document.detector) else {
+          throw OperatingError(
+            .input, "there is a version \(document.version) of the detector \(document.detector) already")
+        }
+        try removeFolder(of: document.version, final, in: root)
       }
       try RegistryFiles.publish(files, as: final, temporary: "\(root)/.\(document.version).\(getpid())")
     }
@@ -191,11 +193,15 @@ public struct ModelRegistry: Sendable {
         throw OperatingError(
           .input, "the version \(version) is the champion of the detector \(detector): promote another one first")
       }
-      // Under the other name it is gone for readers, whatever happens to its files then.
-      let removed = "\(root)/.\(version).\(getpid())"
-      try RegistryFiles.move(final, to: removed)
-      try? FileManager.default.removeItem(atPath: removed)
+      try removeFolder(of: version, final, in: root)
     }
+  }
+
+  /// Under another name a version is gone for readers, whatever happens to its files then.
+  private func removeFolder(of version: String, _ path: String, in root: String) throws {
+    let removed = "\(root)/.\(version).\(getpid())"
+    try RegistryFiles.move(path, to: removed)
+    try? FileManager.default.removeItem(atPath: removed)
   }
 
   /// Removes what a writer that was killed has left. Only while no other writes.

@@ -117,7 +117,6 @@ struct DetectorTraining {
     let span = (learned.map { training.times[$0] }.max() ?? 0) - (learned.map { training.times[$0] }.min() ?? 0)
     let report = try judge(
       model, baseline: baseline(training, learned), span: span, leastSpan: leastSpan, seed: seed)
-    for check in report.checks { metrics[check.name] = check.found }
     try progress("judging \(plan.name)", 1)
     return Fitted(model: model, report: report, metrics: metrics, rows: counts)
   }

@@ -99,9 +99,9 @@ public struct ModelTrainer {
     var outcomes: [TrainingOutcome] = []
     var trainings: [DetectorTraining] = []
     for detector in detectors {
-      // By name: a version whose record is damaged is no reason not to train another.
-      if let entry = try registry.entries(of: detector.name).first(where: { $0.version == version }) {
-        outcomes.append(try again(detector.name, version, try? entry.manifest.get(), now))
+      // One whose files are damaged is trained again: that restores it.
+      if registry.isWhole(version, of: detector.name) {
+        outcomes.append(try again(detector.name, version, try? registry.manifest(of: version, of: detector.name), now))
       } else {
         trainings.append(DetectorTraining(detector, version: version, champion: champion(of: detector)))
       }
@@ -149,7 +149,8 @@ public struct ModelTrainer {
   private func again(
     _ detector: String, _ version: String, _ manifest: ModelManifest?, _ now: Date
   ) throws -> TrainingOutcome {
-    let record = try registry.championRecord(of: detector)
+    // A damaged record says nothing; a promotion mends it.
+    let record = try? registry.championRecord(of: detector)
     let wasChampion = record?.history.contains { $0.version == version } ?? false
     guard options.promotes, manifest?.gate?.passed == true, !wasChampion else {
       return TrainingOutcome(
@@ -171,9 +172,12 @@ public struct ModelTrainer {
     return model
   }
 
+  /// How models are fitted, calibrated and judged. Raised when the same history would give another model.
+  static let method = 1
+
   /// The day that history reaches, and what the model is a function of as a hash: the same training has the same name.
   private func name(_ window: TrainingWindow, _ shards: [ArchivedShard]) -> String {
-    var text = "\(configuration.identifier) \(options.seed) \(window.from) \(window.until)\n"
+    var text = "\(Self.method) \(configuration.identifier) \(options.seed) \(window.from) \(window.until)\n"
     for shard in shards { text += "\(shard.path) \(shard.rows)\n" }
     let hash = SHA256.hash(data: Data(text.utf8)).prefix(4).map { String(format: "%02x", $0) }.joined()
     return Timestamp.day(of: window.until - 1).replacing("-", with: "") + "-" + hash

@@ -63,7 +63,8 @@ struct Evaluate: ParsableCommand {
     let injected = try readLabels()
     let status = try partition(reader, useCase: name)
     guard status.waitingRows == 0 else {
-      throw ValidationError(
+      throw OperatingError(
+        .input,
         "\(status.waitingRows) events of \(status.partition.source) are not in a history file yet: end the run first")
     }
     let activations = try reader.modelActivations(of: name).filter {
@@ -85,7 +86,8 @@ struct Evaluate: ParsableCommand {
       lines.append(Line(detector.name, "0.99 quantile of each kind", baselines.quantileByKind(labelled)))
     }
     guard !lines.isEmpty else {
-      throw ValidationError(
+      throw OperatingError(
+        .input,
         "no model has scored events of \(status.partition.source)"
           + (detector.map { " for a detector `\($0)`" } ?? "") + ": train one and run on (pulse train)")
     }
@@ -138,7 +140,8 @@ struct Evaluate: ParsableCommand {
           + (names.isEmpty ? "none" : names))
     }
     guard only.position.segment == 0 else {
-      throw ValidationError("labels count the events of one stream; \(only.partition.source) is several files")
+      throw OperatingError(
+        .input, "labels count the events of one stream; \(only.partition.source) is several files")
     }
     return only
   }

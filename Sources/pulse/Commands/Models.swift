@@ -38,7 +38,19 @@ struct ModelsOptions: ParsableArguments {
     let path =
       try place.config == nil ? place.data ?? place.configuration().store.path : place.configuration().store.path
     let directory = DataDirectory(path: try PlaceOptions.required(path))
+    guard FileManager.default.fileExists(atPath: directory.path) else {
+      throw OperatingError(.store, "there is no data directory \(directory.path). Check --data")
+    }
     return (ModelRegistry(folder: directory.modelsPath, useCase: try name(in: directory)), directory)
+  }
+
+  /// The detector as the use case defines it now; nil where the use case is only known by its models.
+  func detector(_ name: String) throws -> DetectorPlan? {
+    guard let plan = try? UseCaseArgument.load(useCase).plan else { return nil }
+    guard let detector = plan.detectors.first(where: { $0.name == name }) else {
+      throw OperatingError(.configuration, "the use case \(plan.useCase.name) has no detector `\(name)` any more")
+    }
+    return detector
   }
 
   /// The name of the use case: one that has models, or that of a use case that can be found.
@@ -129,28 +141,41 @@ struct ModelsList: ParsableCommand {
   /// A version as `--json` prints it.
   struct Listed: Encodable {
     var detector: String
-    var version: String
+    /// Nil where it is not known which one is champion.
+    var version: String?
     var champion: Bool
     var manifest: ModelManifest?
     var error: String?
+  }
+
+  private static func listed(_ detector: String, in registry: ModelRegistry) throws -> [Listed] {
+    var rows: [Listed] = []
+    var champion: String?
+    do { champion = try registry.champion(of: detector) } catch let error as OperatingError {
+      rows.append(
+        Listed(detector: detector, champion: true, error: "\(error). Promote a version: that writes the file anew"))
+    }
+    let entries = try registry.entries(of: detector)
+    if let champion, !entries.contains(where: { $0.version == champion }) {
+      let error = "its folder is gone: restore it, or promote another version"
+      rows.append(Listed(detector: detector, version: champion, champion: true, error: error))
+    }
+    for entry in entries {
+      var row = Listed(detector: detector, version: entry.version, champion: entry.version == champion)
+      switch entry.manifest {
+      case .success(let manifest): row.manifest = manifest
+      case .failure(let error): row.error = error.description
+      }
+      rows.append(row)
+    }
+    return rows
   }
 
   func run() throws {
     let (registry, _) = try options.open()
     if let detector { try ModelNames.check(detector: detector, in: registry) }
     let detectors = try detector.map { [$0] } ?? registry.detectors()
-    var listed: [Listed] = []
-    for detector in detectors {
-      let champion = try registry.champion(of: detector)
-      for entry in try registry.entries(of: detector) {
-        var row = Listed(detector: detector, version: entry.version, champion: entry.version == champion)
-        switch entry.manifest {
-        case .success(let manifest): row.manifest = manifest
-        case .failure(let error): row.error = error.description
-        }
-        listed.append(row)
-      }
-    }
+    let listed = try detectors.flatMap { try Self.listed($0, in: registry) }
     if options.json { return Terminal.print(try ModelsJSON.text(listed)) }
     if listed.isEmpty { return Terminal.print("\(registry.useCase) has no models yet: `pulse train` makes them.") }
     var table = TextTable([
@@ -160,7 +185,7 @@ struct ModelsList: ParsableCommand {
     for row in listed {
       let gate = row.manifest?.gate.map { $0.passed ? "passed" : Self.failures($0) }
       table.add([
-        row.detector, row.version, row.champion ? "yes" : "",
+        row.detector, row.version ?? "?", row.champion ? "yes" : "",
         row.manifest.map { Timestamp.formatWithinRange($0.created) } ?? "", row.manifest?.rows.train.grouped ?? "",
         gate ?? row.error ?? row.manifest?.importedFrom.map { "imported from \($0)" } ?? "",
       ])

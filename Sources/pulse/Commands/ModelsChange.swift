@@ -45,8 +45,9 @@ struct ModelsPromote: ParsableCommand {
   func run() throws {
     let (registry, _) = try options.open()
     try ModelNames.check(version: version, of: detector, in: registry)
-    let before = try registry.champion(of: detector)
-    try registry.promote(version, of: detector, reason: reason, at: Date())
+    let before = try? registry.champion(of: detector)
+    try registry.promote(
+      version, of: detector, fitting: try options.detector(detector), reason: reason, at: Date())
     try ChampionChange(useCase: registry.useCase, detector: detector, champion: version, before: before)
       .show(json: options.json)
   }
@@ -69,7 +70,8 @@ struct ModelsRollback: ParsableCommand {
     let (registry, _) = try options.open()
     try ModelNames.check(detector: detector, in: registry)
     let before = try registry.champion(of: detector)
-    let champion = try registry.rollback(detector, at: Date(), reason: reason)
+    let champion = try registry.rollback(
+      detector, fitting: try options.detector(detector), at: Date(), reason: reason)
     try ChampionChange(useCase: registry.useCase, detector: detector, champion: champion, before: before)
       .show(json: options.json)
   }
@@ -135,9 +137,15 @@ struct ModelsPrune: ParsableCommand {
   private func verdicts(
     on detector: String, in registry: ModelRegistry, uses: Set<StoreReader.ModelUse>
   ) throws -> [Verdict] {
-    let champion = try registry.champion(of: detector)
     let entries = try registry.entries(of: detector)
     let newest = Set(entries.suffix(keep).map(\.version))
+    let champion: String?
+    do { champion = try registry.champion(of: detector) } catch let error as OperatingError {
+      // Any of them may be it.
+      return entries.map {
+        Verdict(detector: detector, version: $0.version, removed: false, reason: "unreadable champion: \(error)")
+      }
+    }
     return entries.map { entry in
       let version = entry.version
       let isUsed = uses.contains { $0.version == version && ($0.detector == nil || $0.detector == detector) }

@@ -57,7 +57,7 @@ struct Run: AsyncParsableCommand {
   @Option(help: "A name for standard input, so that a later run with the same input resumes.")
   var sourceName: String?
 
-  @Flag(help: "Remove everything stored of the use case and start over.")
+  @Flag(help: "Remove everything stored of the use case and start over. Its models stay.")
   var reset = false
 
   @Option(parsing: .unconditional, help: "Batches processed at the same time (default: the processors).")

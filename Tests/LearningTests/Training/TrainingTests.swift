@@ -21,7 +21,7 @@ import Testing
       let version = try #require(outcome.version)
       let manifest = try #require(outcome.manifest)
       #expect(try folder.registry.champion(of: outcome.detector) == version)
-      #expect(try folder.registry.versions(of: outcome.detector).map(\.version) == [version])
+      #expect(try folder.registry.entries(of: outcome.detector).map(\.version) == [version])
       let times = try #require(manifest.times)
       #expect(times.from < times.calibration && times.calibration < times.gate && times.gate < times.until)
       #expect(times.from == JobHistory.start && times.until == history.latestTime()! + 1)
@@ -44,6 +44,23 @@ import Testing
     #expect(other.map(\.result) == [.promoted, .promoted], "\(other.map(\.message))")
   }
 
+  @Test func `a damaged model and a damaged champion are mended by the same training`() throws {
+    let folder = TrainingFolder()
+    let history = JobHistory(days: 6)
+    let first = try trainer(history, folder.registry).train()
+    let version = try #require(first[1].version)
+    let place = folder.path + "/jobs/odd/"
+    try Data("?".utf8).write(to: URL(filePath: place + version + "/model.onnx"))
+    #expect(throws: OperatingError.self) { try folder.registry.load(version, of: "odd") }
+    let again = try trainer(history, folder.registry).train()
+    #expect(again.map(\.version) == first.map(\.version))
+    #expect(Set(again.map(\.result)) == [.unchanged, .promoted], "\(again.map(\.message))")
+    _ = try folder.registry.load(version, of: "odd")
+    try Data("{}".utf8).write(to: URL(filePath: place + "champion.json"))
+    _ = try trainer(history, folder.registry).train()
+    #expect(try folder.registry.champion(of: "odd") == version)
+  }
+
   @Test func `a model is a function of history, seed and use case`() throws {
     let (a, b) = (TrainingFolder(), TrainingFolder())
     let history = JobHistory(days: 4)
@@ -54,7 +71,7 @@ import Testing
       }.train(now: Date(timeIntervalSince1970: 1))
     }
     for detector in ["slow", "odd"] {
-      let version = try #require(try a.registry.versions(of: detector).first?.version)
+      let version = try #require(try a.registry.entries(of: detector).first?.version)
       #expect(try a.registry.champion(of: detector) == nil)
       for file in ["model.onnx", "model.json"] {
         let path = "/jobs/\(detector)/\(version)/\(file)"

@@ -68,7 +68,7 @@ public enum EncoderKind: Sendable, Hashable, Codable {
 /// How many false alarms a detector may raise. The threshold follows from it.
 public struct FalseAlarmBudget: Sendable, Hashable, Codable {
   public enum Amount: Sendable, Hashable, Codable {
-    /// Share of the scored events, above 0 and below 1.
+    /// Share of the scored events, above 0 and at most 0.1.
     case rate(Double)
     /// Alarms for each entity and day on which it had events.
     case perEntityAndDay(Double)
@@ -127,6 +127,9 @@ public struct DetectorDefinition: Sendable, Hashable {
     self.budget = budget
     self.location = location
   }
+
+  /// Whether its models come from stored history; the others are brought by the user.
+  public var isTrained: Bool { if case .onnx = kind { false } else { true } }
 
   /// The budget that holds: a forest has no threshold of its own, and gets a thousandth of its events.
   public var effectiveBudget: FalseAlarmBudget? {

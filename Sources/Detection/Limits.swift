@@ -97,6 +97,9 @@ public enum Limits {
   /// `trees` times `sample_size` of an isolation forest: at most twice as many nodes, 28 bytes each, 120 MB.
   public static let maxForestRows = 1 << 21
 
+  /// `trees` times `leaves` of an expected value, of which there are two: at most four million nodes.
+  public static let maxBoostedLeaves = 1 << 20
+
   /// Rows that a training reads: 256 features of ten million rows are 10 GB, 30 of them 1.2 GB.
   public static let maxTrainingRows = 10_000_000
 
@@ -113,6 +116,9 @@ public enum Limits {
   /// Alarms that a budget must let expect in calibration. A count of ten has a standard error of a third: fewer say
   /// nothing about the rate to come.
   public static let minCalibrationAlarms = 10.0
+
+  /// Share of the events that a budget may allow alarms on: more is no anomaly.
+  public static let maxAlarmRate = 0.1
 
   /// Rows without which a day says nothing about drift: with ten bins, 200 are expected in each, and chance alone moves
   /// the population stability index by about 0.005.

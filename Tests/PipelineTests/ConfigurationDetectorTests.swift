@@ -135,6 +135,10 @@ private func problems(_ text: String) -> [String] {
     ("detectors: [{name: d, type: isolation_forest, features: []}]", "10:57 `features` is empty"),
     ("detectors: [{name: d, type: isolation_forest, features: x}]", "10:57 `features` is not a list"),
     ("detectors: [{name: d, type: isolation_forest, features: [x, x]}]", "10:61 `x` is in `features` more than once"),
+    (
+      "detectors: [{name: d, type: expected_value, target: y, features: [x], trees: 5000, leaves: 1024}]",
+      "10:92 the boosted trees are too large"
+    ),
     ("detectors: [{name: d, type: isolation_forest, features: [x], trees: 0}]", "10:69 `trees` is not in range"),
     (
       "detectors: [{name: d, type: isolation_forest, features: [x], sample_size: 1}]",

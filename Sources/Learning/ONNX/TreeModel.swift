@@ -59,8 +59,8 @@ public struct TreeModel: Sendable, Equatable {
 
   /// Bounds of a file. The largest models are a few megabytes (300 trees of 31 leaves and two outputs: about 1 MB).
   enum Bounds {
-    /// Bytes of a file.
-    static let bytes = 64 << 20
+    /// Bytes of a file: a node takes about 33.
+    static let bytes = 192 << 20
     /// Messages in a file (nodes of the graph, attributes, metadata …); ours have about fifty.
     static let messages = 10_000
     /// Nodes of all trees. The modes of the nodes are strings of at least two bytes in the file and sixteen in memory.

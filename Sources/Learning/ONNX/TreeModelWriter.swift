@@ -20,11 +20,18 @@ extension TreeModel {
     model.opsetImport = [Self.operators("", Self.opset), Self.operators(Self.treeDomain, Self.treeOpset)]
     model.graph = try graph()
     model.metadataProps = try metadataEntries()
+    let bytes: [UInt8]
     do {
-      return Self.sealed([UInt8](try model.serializedData()))
+      bytes = Self.sealed([UInt8](try model.serializedData()))
     } catch {
       throw OperatingError(.input, "the model \(name) could not be written as ONNX: \(error)")
     }
+    guard bytes.count <= Bounds.bytes else {
+      throw OperatingError(
+        .limit,
+        "the model \(name) would have \(bytes.count) bytes, at most \(Bounds.bytes): grow fewer or smaller trees")
+    }
+    return bytes
   }
 
   private func validate() throws(OperatingError) {

@@ -162,6 +162,12 @@ extension UseCaseReader {
     let rate = number("learning_rate", keys, .share, usual.learningRate)
     let trees = integer("trees", keys, 1...5_000, usual.trees)
     let leaves = integer("leaves", keys, 2...1_024, usual.leaves)
+    if let trees, let leaves, trees * leaves > Limits.maxBoostedLeaves {
+      reader.report(
+        keys["leaves"]?.location ?? keys.location, "the boosted trees are too large",
+        expected: "`trees` times `leaves` at most \(Limits.maxBoostedLeaves)", found: "\(trees * leaves)")
+      return nil
+    }
     var misrank = usual.misrank
     if let node = keys["misrank"] { misrank = self.misrank(node) }
     guard let target, let quantile, let floor, let ratio, let delta, let least, let rate, let trees, let leaves else {
@@ -298,7 +304,7 @@ extension UseCaseReader {
       case .level: value >= 0 && value <= 1
       case .share: value > 0 && value <= 1
       case .inside: value > 0 && value < 1
-      case .rare: value > 0 && value <= 0.1
+      case .rare: value > 0 && value <= Limits.maxAlarmRate
       case .daily: value > 0 && value <= 1_440
       }
     }

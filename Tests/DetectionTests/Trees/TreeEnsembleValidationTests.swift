@@ -72,13 +72,13 @@ struct TreeEnsembleValidationTests {
   @Test("trees deeper than the bound are refused")
   func tooDeep() throws {
     var nodes: [TreeEnsemble.Node] = []
-    for index in 0..<513 {
+    for index in 0..<1_025 {
       let next = Int32(2 * index)
       nodes += [.init(feature: 0, threshold: Float(index), left: next + 1, right: next + 2), .init(value: 1)]
     }
     nodes.append(.init())
     let ensemble = TreeEnsemble(nodes: nodes, roots: [0], outputs: [0], baseValues: [0], featureCount: 1)
     let error = #expect(throws: InvalidTreeEnsemble.self) { try ensemble.validate() }
-    #expect(error?.description == "tree 0 is deeper than 512 tests")
+    #expect(error?.description == "tree 0 is deeper than 1024 tests")
   }
 }

@@ -9,12 +9,12 @@ public struct InvalidTreeEnsemble: Error, Sendable, Hashable, CustomStringConver
 }
 
 extension TreeEnsemble {
-  /// Tests on a path. Nothing known trains deeper trees, and each row may cost as many steps as a tree is deep.
-  static let maxDepth = 512
+  /// Tests on a path: as many as boosted trees of the most leaves may have. Each row may cost as many steps.
+  static let maxDepth = 1_024
 
   /// Checks what scoring relies on: each tree is the run of nodes from its root to the next root; every other node of
   /// the run is the child of exactly one node before it; features and outputs exist; no threshold is NaN (it may be
-  /// infinite); values and covers are finite; no tree is deeper than 512 tests.
+  /// infinite); values and covers are finite; no tree is deeper than 1,024 tests.
   /// - Throws: the first thing that is wrong, with the index of its node or tree.
   public func validate() throws(InvalidTreeEnsemble) {
     guard featureCount >= 0 else { throw InvalidTreeEnsemble("it claims \(featureCount) features") }

@@ -87,13 +87,14 @@ struct DetectorTraining {
   mutating func fit(
     seed: UInt64, threads: Int, window: TrainingWindow, leastSpan: Int64, _ progress: (String, Double) throws -> Void
   ) throws -> Fitted {
-    let counts = rows.mapValues(\.count)
+    var counts = rows.mapValues(\.count)
     var training = rows.removeValue(forKey: .training) ?? TrainingRows()
     let learned = training.learnedRows
     guard learned.count >= ModelFitting.leastRows else {
       throw Failure(
         message: "\(learned.count) events to learn from, at least \(ModelFitting.leastRows) are needed")
     }
+    counts[.training] = learned.count
     let fitting = ModelFitting(plan: plan, seed: seed, threads: threads)
     let matrix = training.takeMatrix(of: plan)
     let start = ContinuousClock.now
@@ -140,7 +141,7 @@ struct DetectorTraining {
     guard let budget else { return (nil, matrix, scores) }
     do {
       let calibration = try Calibration.fit(
-        scores: scores.filter { !$0.isNaN }, budget: budget, entityDays: Int((entityDays?.sampled ?? 0).rounded()))
+        scores: scores.filter { !$0.isNaN }, budget: budget, entityDays: entityDays?.sampled ?? 0)
       metrics["threshold"] = calibration.threshold
       metrics["reachable_rate"] = calibration.reachableRate
       metrics["expected_rate"] = calibration.rate

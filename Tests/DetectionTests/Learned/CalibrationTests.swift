@@ -148,6 +148,15 @@ import Testing
     #expect(refuses(Array(repeating: 0, count: 200_000) + [1, 2, 3]))  // hardly any score
   }
 
+  @Test func `a budget per entity and day counts parts of days, and has a limit`() throws {
+    let scores = exponentials(10_000, seed: 4)
+    let budget = FalseAlarmBudget(.perEntityAndDay(200))
+    #expect(try Calibration.fit(scores: scores, budget: budget, entityDays: 1.35).rate == 0.027)
+    #expect(throws: Calibration.Problem.tooManyAlarms(rate: 0.12)) {
+      try Calibration.fit(scores: scores, budget: budget, entityDays: 6)
+    }
+  }
+
   @Test func `calibrations are stored exactly`() throws {
     let calibration = try Calibration.fit(
       scores: exponentials(3_000, seed: 2), budget: FalseAlarmBudget(.rate(0.001), fitsTail: true), entityDays: 0)

@@ -127,6 +127,13 @@ import Testing
     window.calibration = 7 * day + 12 * day / 24
     window.gate = 7 * day + 18 * day / 24
     window.until = 7 * day + 23 * day / 24
+    // Before 1970 days count downwards.
+    var early = window
+    (early.from, early.calibration, early.gate, early.until) = (-10 * day, -4 * day, -2 * day, 0)
+    var old = EntityDays(early)
+    old.add(entities: [1, 2], times: [-3 * day, -3 * day])
+    old.keep(2)
+    #expect(old.sampled == 2)
     var hours = EntityDays(window)
     hours.add(entities: [1, 2, 3, 4], times: [Int64](repeating: window.calibration, count: 4))
     hours.keep(4)

@@ -62,7 +62,7 @@ public struct ExpectedValueRule: Sendable, Hashable {
       judgement = Judgement(score: 1, clause: .misrank)
     }
     // Keeps scores finite whatever the values.
-    judgement.score = min(judgement.score, Limits.maxRuleScore)
+    if !(judgement.score < Limits.maxRuleScore) { judgement.score = Limits.maxRuleScore }
     return judgement
   }
 

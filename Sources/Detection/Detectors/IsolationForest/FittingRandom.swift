@@ -13,7 +13,7 @@ public struct FittingRandom: Sendable {
   public init(seed: UInt64, part index: Int) {
     var parent = FittingRandom(seed: seed)
     // Added before mixing: part 2 of seed 1 is not part 1 of seed 2.
-    state = Self.mix(parent.next() &+ UInt64(index))
+    state = Self.mix(parent.next() &+ UInt64(truncatingIfNeeded: index))
   }
 
   /// 64 random bits.

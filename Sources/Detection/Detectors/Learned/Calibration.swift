@@ -33,6 +33,8 @@ public struct Calibration: Sendable, Hashable, Codable {
     case noRows
     /// The budget lets expect fewer alarms than say anything about a rate.
     case tooFewAlarms(expected: Double, rows: Int, rowsNeeded: Int)
+    /// The budget allows more alarms than can be called that, as a share of the events.
+    case tooManyAlarms(rate: Double)
     /// A tail cannot be fitted, or would have to be believed too far out.
     case noTail(String)
 
@@ -43,6 +45,9 @@ public struct Calibration: Sendable, Hashable, Codable {
         "the budget lets expect \(RuleText.number(expected)) alarms in the \(rows) events of calibration, expected at "
           + "least \(Int(Limits.minCalibrationAlarms)): allow more alarms, calibrate with \(needed) events, or ask for "
           + "`tail: pareto`"
+      case .tooManyAlarms(let rate):
+        "the budget allows alarms on \(RuleText.number((rate * 1_000).rounded() / 10)) % of the events, at most "
+          + "\(RuleText.number(Limits.maxAlarmRate * 100)) % are possible"
       case .noTail(let reason): "a tail cannot be fitted: \(reason)"
       }
     }
@@ -54,15 +59,19 @@ public struct Calibration: Sendable, Hashable, Codable {
   /// The threshold that a budget implies.
   /// - Parameters:
   ///   - scores: raw scores of all events of calibration that are scored, those of 0 included; finite.
-  ///   - entityDays: pairs of an entity and a day among these events; for a budget per entity and day.
-  public static func fit(scores: [Double], budget: FalseAlarmBudget, entityDays: Int) throws(Problem) -> Calibration {
+  ///   - entityDays: pairs of an entity and a day among these events, of days that are there in part their part; for a
+  ///     budget per entity and day.
+  public static func fit(
+    scores: [Double], budget: FalseAlarmBudget, entityDays: Double
+  ) throws(Problem) -> Calibration {
     guard !scores.isEmpty else { throw .noRows }
     let count = Double(scores.count)
     let rate =
       switch budget.amount {
       case .rate(let rate): rate
-      case .perEntityAndDay(let alarms): min(alarms * Double(entityDays) / count, 1)
+      case .perEntityAndDay(let alarms): alarms * entityDays / count
       }
+    guard rate <= Limits.maxAlarmRate else { throw .tooManyAlarms(rate: rate) }
     let sorted = scores.sorted(by: >)
     let positive = sorted.firstIndex { $0 <= leastThreshold } ?? sorted.count
     var calibration = Calibration(
@@ -114,9 +123,9 @@ public struct ParetoTail: Sendable, Hashable, Codable {
   /// rates at one expected alarm lie between 0.2 and 4 times the budget's; farther out they mean little.
   static let minExpected = 1.0
 
-  /// What the Anderson-Darling statistic of a fitted tail may be. Of samples that follow the distribution 3 to 6 in 100
-  /// exceed it, with a hundred scores or fifty and shapes from -0.5 to 0.5 (simulated). Scores of several kinds of events
-  /// exceed it: there the tail of one kind says nothing about the next.
+  /// What the Anderson-Darling statistic of a fitted tail may be. Of samples that follow the distribution 2 to 5 in 100
+  /// exceed it, with a hundred scores or fifty and shapes from -0.5 to 0.5 (simulated; `maxShape` refuses some more of
+  /// those near 0.5). Scores of several kinds of events exceed it: there the tail of one kind says nothing about the next.
   static let maxDistance = 1.0
 
   /// Shapes above this are not estimated well by moments (Hosking and Wallis: up to 0.5), and end abruptly.

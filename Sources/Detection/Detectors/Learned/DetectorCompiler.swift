@@ -77,6 +77,11 @@ struct DetectorCompiler {
       target = self.target(expected, inputs)
       for (text, input) in pairs(inputs) { checkKnown(input, at: text.location) }
     }
+    if case .perEntityAndDay? = definition.budget?.amount, place.event.schema.keyField == nil {
+      report(
+        "the budget of `\(definition.name)` is per entity, and events have no `key`", at: definition.location,
+        expected: "`key` in `event`, or {rate: 0.001}")
+    }
     guard diagnostics.isEmpty else { return nil }
     let schema = place.event.schema
     return DetectorPlan(

@@ -130,6 +130,19 @@ struct ModelImportTests {
     #expect(try registry.rollback("mine", at: Date(timeIntervalSince1970: 2)) == first)
   }
 
+  @Test("a damaged copy is replaced from the file")
+  func damagedCopy() throws {
+    let classifier = try plan("models/scikit_classifier.onnx")
+    let version = try importModels(classifier)
+    for file in ["model.onnx", "model.json", "manifest.json"] {
+      let copy = folder.path + "/models/lab/mine/\(version)/\(file)"
+      try Data("?".utf8).write(to: URL(filePath: copy))
+      #expect(try importModels(classifier) == version)
+      _ = try registry.load(version, for: classifier.detectors[0])
+    }
+    #expect(try registry.entries(of: "mine").count == 1)
+  }
+
   @Test("what does not fit is refused when it is imported, with the names there are, and leaves nothing")
   func refusals() throws {
     let classifier = "models/scikit_classifier.onnx"

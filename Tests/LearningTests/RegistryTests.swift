@@ -78,6 +78,42 @@ struct RegistryTests {
     #expect(!folder.names.contains { ($0 as NSString).lastPathComponent.hasPrefix(".v1") })
   }
 
+  @Test("what a newer program wrote is neither damaged nor replaced")
+  func newer() throws {
+    try registry.add(shop.odd, manifest: shop.manifest(shop.odd))
+    try registry.promote("v1", of: "odd", reason: "test", at: start)
+    let champion = folder.path + "/models/shop/odd/champion.json"
+    for path in [folder.version("odd", "v1") + "/model.json", champion] {
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      let content = Array(text.utf8).dropLast(SealedJSON.seal(of: []).count)
+      let changed = Array(
+        String(decoding: content, as: UTF8.self).replacing(/"format" ?: ?1/, with: "\"format\":2").utf8)
+      #expect(changed != Array(content))
+      try Data(changed + SealedJSON.seal(of: changed[...])).write(to: URL(filePath: path))
+    }
+    let before = folder.names
+    #expect(
+      try refusal { try registry.add(shop.odd, manifest: shop.manifest(shop.odd)) }.description.contains("already"))
+    var other = shop.odd
+    other.version = "v2"
+    try registry.add(other, manifest: shop.manifest(other))
+    let error = try refusal { try registry.promote("v2", of: "odd", reason: "test", at: start) }
+    #expect(error.description.contains("newer version of pulse"))
+    #expect(folder.names.filter { !$0.contains("odd/v2") } == before)
+  }
+
+  @Test("a model whose record alone is damaged keeps its trees")
+  func recordOnly() throws {
+    try registry.add(shop.odd, manifest: shop.manifest(shop.odd))
+    let trees = try Data(contentsOf: URL(filePath: folder.version("odd", "v1") + "/model.onnx"))
+    try Data("{}".utf8).write(to: URL(filePath: folder.version("odd", "v1") + "/manifest.json"))
+    // Another library may grow other trees; anomalies and the log name these.
+    let other = try Shop(seed: 2).odd
+    try registry.add(other, manifest: shop.manifest(other))
+    #expect(try Data(contentsOf: URL(filePath: folder.version("odd", "v1") + "/model.onnx")) == trees)
+    _ = try registry.manifest(of: "v1", of: "odd")
+  }
+
   @Test("every flipped byte, cut and missing file is refused with its path")
   func damage() throws {
     for model in [shop.slow, shop.odd] { try registry.add(model, manifest: shop.manifest(model)) }

@@ -105,6 +105,13 @@ struct ModelsCommandTests {
     try add("day-1", "day-2")
     try add("day-1", detector: "other")
     try models("promote", "odd", "day-1").expect(0)
+    let damagedModel = data + "/models/trail/odd/day-2/model.onnx"
+    let whole = try Data(contentsOf: URL(fileURLWithPath: damagedModel))
+    try Data().write(to: URL(fileURLWithPath: damagedModel))
+    let rows = try models("list", "--json").rows()
+    #expect(rows.map { ($0["error"] as? String)?.contains("model.onnx") } == [nil, true, nil], "\(rows)")
+    #expect(try models("list").output.contains("damaged or missing: model.onnx"))
+    try whole.write(to: URL(fileURLWithPath: damagedModel))
     try FileManager.default.removeItem(atPath: data + "/models/trail/odd/day-1")
     let gone = try models("list", "--json").rows()
     #expect(gone.map { $0["version"] as? String } == ["day-1", "day-2", "day-1"])
@@ -132,6 +139,9 @@ struct ModelsCommandTests {
       try PulseCommand.run(["models", verb[0], own] + verb.dropFirst() + ["--data", data])
         .expect(2, saying: "has no detector `odd` any more")
     }
+    // A use case that cannot be read says nothing about what fits.
+    try folder.append("trail/pipeline.yaml", "\nnonsense: 1\n")
+    try PulseCommand.run("models", "promote", own, "odd", "day-1", "--data", data).expect(2, saying: "nonsense")
     #expect(try registry.champion(of: "odd") == "day-2")
   }
 

@@ -74,6 +74,16 @@ extension ModelRegistry {
     return try SealedJSON.decode(ChampionRecord.self, bytes, path: path)
   }
 
+  /// The same, and nil for a damaged file: that says nothing which could be kept, and a promotion writes it anew.
+  /// - Throws: `OperatingError` for one that a newer program wrote.
+  func undamagedChampionRecord(of detector: String) throws -> ChampionRecord? {
+    let path = try championPath(of: detector)
+    guard let bytes = try RegistryFiles.read(path, limit: Bounds.manifest), SealedJSON.isWhole(bytes) else {
+      return nil
+    }
+    return try SealedJSON.decode(ChampionRecord.self, bytes, path: path)
+  }
+
   func championPath(of detector: String) throws -> String { "\(try path(of: detector))/\(File.champion)" }
 
   /// Makes a version the champion. A version that is it already stays it, without another entry in the history.
@@ -86,8 +96,7 @@ extension ModelRegistry {
     try RegistryFiles.locked(folder) {
       try verify(version, of: detector)
       try check(version, fits: plan)
-      // A damaged file says nothing that could be kept: this is how it is mended.
-      var record = try? championRecord(of: detector)
+      var record = try undamagedChampionRecord(of: detector)
       if record?.version == version { return }
       record = record ?? ChampionRecord(version: version, history: [])
       if let record { try write(record, version, of: detector, reason: reason, at: at, isRollback: false) }
@@ -97,7 +106,7 @@ extension ModelRegistry {
   /// A version of a user's own model is checked when a run imports it: that takes a library which may not be here.
   private func check(_ version: String, fits plan: DetectorPlan?) throws {
     guard let plan else { return }
-    if case .onnx = plan.definition.kind { return }
+    guard plan.definition.isTrained else { return }
     _ = try load(version, for: plan)
   }
 

@@ -82,13 +82,17 @@ extension ModelRegistry {
     // A version says which file scored and what it was given: another list of features makes another version of a file.
     let plain = "onnx-\(hash.prefix(12))"
     let planHash = SealedJSON.sha256(of: Array(detector.fingerprint.utf8))
-    let known = Set(try entries(of: detector.name).map(\.version))
+    // A damaged copy is replaced: the file is at hand.
+    var free: String?
     for version in [plain, "\(plain)-\(planHash.prefix(12))"] {
-      if known.contains(version) {
-        let document = try document(of: version, of: detector.name)
-        if document.modelHash == hash, document.plan == detector.fingerprint { return version }
+      guard try contains(version, of: detector.name), try damagedFiles(of: version, of: detector.name).isEmpty else {
+        free = free ?? version
         continue
       }
+      let document = try document(of: version, of: detector.name)
+      if document.modelHash == hash, document.plan == detector.fingerprint { return version }
+    }
+    if let version = free {
       let external = Self.external(definition, of: detector)
       let document = ModelDocument(
         useCase: useCase, detector: detector.name, type: detector.definition.kind.name, version: version,

@@ -69,6 +69,20 @@ public struct ModelRegistry: Sendable {
     return entries.sorted { (created($0), $0.version) < (created($1), $1.version) }
   }
 
+  /// Why a version cannot score, as far as its files tell; nil where they are whole.
+  public func trouble(with version: String, of detector: String) -> OperatingError? {
+    do {
+      let damaged = try damagedFiles(of: version, of: detector).sorted()
+      if damaged.isEmpty { return nil }
+      let names = damaged.joined(separator: ", ")
+      return OperatingError(.store, "damaged or missing: \(names). Training over the same history restores it")
+    } catch let error as OperatingError {
+      return error
+    } catch {
+      return OperatingError(.store, "\(error)")
+    }
+  }
+
   /// What is on record about a version.
   public func manifest(of version: String, of detector: String) throws -> ModelManifest {
     let manifest = try read(File.manifest, ModelManifest.self, version, detector, limit: Bounds.manifest)
@@ -111,8 +125,28 @@ public struct ModelRegistry: Sendable {
     if document.external == nil { _ = try document.model(bytes, in: try path(of: detector, version)) }
   }
 
-  /// Whether a version is there with files that are whole and belong together.
-  func isWhole(_ version: String, of detector: String) -> Bool { (try? verify(version, of: detector)) != nil }
+  /// Whether there is a version of this name, in whatever state.
+  func contains(_ version: String, of detector: String) throws -> Bool {
+    RegistryFiles.isFolder(try path(of: detector, version))
+  }
+
+  /// The files of a version that are missing or do not have the hash that they should have. A file of a newer program is
+  /// not damaged.
+  /// - Throws: `OperatingError` where a file cannot be read.
+  func damagedFiles(of version: String, of detector: String) throws -> Set<String> {
+    let folder = try path(of: detector, version)
+    var damaged: Set<String> = []
+    for file in [File.manifest, File.document] {
+      let bytes = try RegistryFiles.read("\(folder)/\(file)", limit: Bounds.model)
+      if bytes.map(SealedJSON.isWhole) != true { damaged.insert(file) }
+    }
+    guard !damaged.contains(File.document), let document = try? document(of: version, of: detector) else {
+      return damaged
+    }
+    let bytes = try RegistryFiles.read("\(folder)/\(File.model)", limit: Bounds.model)
+    if bytes.map(SealedJSON.sha256) != document.modelHash { damaged.insert(File.model) }
+    return damaged
+  }
 
   func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
     let document = try document(of: version, of: detector)
@@ -142,7 +176,7 @@ public struct ModelRegistry: Sendable {
   // MARK: - Writing
 
   /// Adds a trained version: all of it or, with an error, nothing. A version of this name whose files are damaged is
-  /// replaced.
+  /// replaced; where that is its manifest alone, the model stays and gets the new one.
   /// - Throws: `OperatingError` of kind `input` where there is a whole version of this name, or the manifest is another
   ///   model's.
   public func add(_ model: FittedModel, manifest: ModelManifest) throws {
@@ -171,9 +205,14 @@ public struct ModelRegistry: Sendable {
       try RegistryFiles.makeFolder(root)
       try removeLeftovers(in: root)
       if RegistryFiles.isFolder(final) {
-        guard !isWhole(document.version, of: document.detector) else {
+        let damaged = try damagedFiles(of: document.version, of: document.detector)
+        guard !damaged.isEmpty else {
           throw OperatingError(
             .input, "there is a version \(document.version) of the detector \(document.detector) already")
+        }
+        if damaged == [File.manifest] {
+          return try RegistryFiles.replace(
+            "\(final)/\(File.manifest)", with: try SealedJSON.bytes(of: manifest, isPretty: true))
         }
         try removeFolder(of: document.version, final, in: root)
       }

@@ -43,9 +43,7 @@ enum SealedJSON {
   /// - Parameter path: where the bytes come from, for messages.
   /// - Throws: `OperatingError` of kind `store` where the file is damaged, or newer than this program.
   static func decode<Content: Decodable>(_ type: Content.Type, _ bytes: [UInt8], path: String) throws -> Content {
-    let tail = seal(of: []).count
-    let content = bytes.dropLast(min(tail, bytes.count))
-    guard bytes.suffix(tail).elementsEqual(seal(of: content)) else {
+    guard isWhole(bytes) else {
       throw OperatingError(
         .store, "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with")
     }
@@ -64,6 +62,12 @@ enum SealedJSON {
     } catch let error as DecodingError {
       throw OperatingError(.store, "\(path) does not hold what it should: \(reason(error))")
     }
+  }
+
+  /// Whether a file ends with the hash of its content.
+  static func isWhole(_ bytes: [UInt8]) -> Bool {
+    let tail = seal(of: []).count
+    return bytes.suffix(tail).elementsEqual(seal(of: bytes.dropLast(min(tail, bytes.count))))
   }
 
   /// The end of a file: a comma and the last member.

@@ -46,7 +46,8 @@ struct ModelsOptions: ParsableArguments {
 
   /// The detector as the use case defines it now; nil where the use case is only known by its models.
   func detector(_ name: String) throws -> DetectorPlan? {
-    guard let plan = try? UseCaseArgument.load(useCase).plan else { return nil }
+    let plan: Plan
+    do { plan = try UseCaseArgument.load(useCase).plan } catch is UseCaseNotFound { return nil }
     guard let detector = plan.detectors.first(where: { $0.name == name }) else {
       throw OperatingError(.configuration, "the use case \(plan.useCase.name) has no detector `\(name)` any more")
     }
@@ -163,7 +164,9 @@ struct ModelsList: ParsableCommand {
     for entry in entries {
       var row = Listed(detector: detector, version: entry.version, champion: entry.version == champion)
       switch entry.manifest {
-      case .success(let manifest): row.manifest = manifest
+      case .success(let manifest):
+        row.manifest = manifest
+        row.error = registry.trouble(with: entry.version, of: detector)?.description
       case .failure(let error): row.error = error.description
       }
       rows.append(row)
@@ -187,7 +190,7 @@ struct ModelsList: ParsableCommand {
       table.add([
         row.detector, row.version ?? "?", row.champion ? "yes" : "",
         row.manifest.map { Timestamp.formatWithinRange($0.created) } ?? "", row.manifest?.rows.train.grouped ?? "",
-        gate ?? row.error ?? row.manifest?.importedFrom.map { "imported from \($0)" } ?? "",
+        row.error ?? gate ?? row.manifest?.importedFrom.map { "imported from \($0)" } ?? "",
       ])
     }
     Terminal.print(table)
@@ -222,7 +225,7 @@ struct ModelsShow: ParsableCommand {
     let (registry, _) = try options.open()
     let version = try ModelNames.versionOrChampion(version, of: detector, in: registry)
     let facts = try registry.facts(of: version, of: detector)
-    let record = try registry.championRecord(of: detector)
+    let record = try? registry.championRecord(of: detector)
     if options.json {
       let shown = Shown(
         champion: record?.version == version, manifest: try registry.manifest(of: version, of: detector),

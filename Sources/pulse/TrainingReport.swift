@@ -32,7 +32,7 @@ struct TrainingReport {
       switch outcome.result {
       case .promoted: "passed the gate and is the champion now"
       case .passed: "passed the gate; not promoted (pulse models promote)"
-      case .refused: "refused by the gate; the champion stays"
+      case .refused: "refused by the gate; what is in use stays"
       case .unchanged: "nothing to do"
       case .failed: "no model"
       }
@@ -45,9 +45,17 @@ struct TrainingReport {
       "  learned from \(manifest.rows.train.grouped) events since \(day(times.from)), calibrated with "
         + "\(manifest.rows.calibration.grouped) since \(day(times.calibration)), judged by "
         + "\(manifest.rows.gate.grouped) since \(day(times.gate))")
+    let metrics = manifest.metrics
+    if let rate = metrics["expected_rate"], let reachable = metrics["reachable_rate"], rate > reachable {
+      lines.append(
+        "  the budget asks for alarms on \(percent(rate)) of the events; at most \(percent(reachable)) have a score above 0, "
+          + "so there will be fewer")
+    }
     for check in gate.checks { lines.append("  \(check.passed ? "ok  " : "FAIL") \(check.name): \(check.message)") }
     return lines.joined(separator: "\n")
   }
+
+  private static func percent(_ share: Double) -> String { String(format: "%.3g %%", share * 100) }
 
   static func json(_ outcomes: [TrainingOutcome], useCase: String) throws -> String {
     struct Outcome: Encodable {

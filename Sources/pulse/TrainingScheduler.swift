@@ -51,7 +51,7 @@ struct TrainingScheduler: Sendable {
   /// has never been trained. A version whose record is damaged does not count.
   private func lastTraining() -> Int64? {
     let registry = ModelRegistry(folder: data.modelsPath, useCase: useCase.name)
-    let trained = useCase.detectors.filter { if case .onnx = $0.kind { false } else { true } }
+    let trained = useCase.detectors.filter(\.isTrained)
     let last = trained.map { detector in
       (try? registry.entries(of: detector.name))?.compactMap { (try? $0.manifest.get())?.times?.until }.max()
     }
@@ -71,7 +71,7 @@ struct TrainingScheduler: Sendable {
   private func train() async {
     logger.info("a training has begun", metadata: ["use_case": "\(useCase.name)"])
     let child = ChildProcess(arguments: [
-      "train", location, "--data", data.path, "--background", "--json",
+      "train", location, "--data", data.path, "--background", "\(getpid())", "--json",
     ])
     let end = await withTaskCancellationHandler {
       await child.run()

@@ -166,6 +166,17 @@ struct OwnModelTests {
     #expect(try Jobs.anomalies(folder, of: "mine").isEmpty)
   }
 
+  @Test("where there is nothing to train, no training begins", .enabled(if: Need.onnxRuntime, "needs ONNX Runtime"))
+  func nothingToTrain() throws {
+    let folder = try folder()
+    let outcome = try PulseCommand.run([
+      "run", "--use-case", folder / "lab", "--source", folder / "events.ndjson", "--data", folder / "data", "--json",
+      "--train",
+    ])
+    outcome.expect(0)
+    #expect(!outcome.errors.contains("training"), "\(outcome)")
+  }
+
   @Test("a file that is not there or holds no model is refused before anything runs")
   func noModel() throws {
     let folder = try folder(model: false)

@@ -54,7 +54,8 @@ struct TrainCommandTests {
     try Jobs.run(alike)
     let refused = try Jobs.train(alike)
     refused.expect(0)
-    #expect(refused.output.components(separatedBy: "refused by the gate; the champion stays").count == 3, "\(refused)")
+    #expect(
+      refused.output.components(separatedBy: "refused by the gate; what is in use stays").count == 3, "\(refused)")
     let missing = try Jobs.folder(
       Jobs.events(0..<4_000).replacing(/,"size":[0-9]+,"seconds":[0-9.e]+/, with: ""))
     try Jobs.run(missing)
@@ -65,6 +66,17 @@ struct TrainCommandTests {
     for folder in [one, alike, missing] {
       for detector in ["odd", "slow"] { #expect(try Jobs.registry(folder).champion(of: detector) == nil) }
     }
+  }
+
+  @Test("a budget beyond the floor is said to be out of reach")
+  func outOfReach() throws {
+    let folder = try Jobs.folder(Jobs.events(0..<6_000)) {
+      $0.replacing("floor: 100, ratio: 10", with: "floor: 900, ratio: 10, budget: {rate: 0.1}")
+    }
+    try Jobs.run(folder)
+    let outcome = try Jobs.train(folder)
+    outcome.expect(0)
+    #expect(outcome.output.contains("the budget asks for alarms on 10 % of the events; at most "), "\(outcome)")
   }
 
   @Test("two trainings at once: the second is refused, the first goes on")

@@ -100,7 +100,9 @@ public struct ModelTrainer {
     var trainings: [DetectorTraining] = []
     for detector in detectors {
       // One whose files are damaged is trained again: that restores it.
-      if registry.isWhole(version, of: detector.name) {
+      if try registry.contains(version, of: detector.name),
+        try registry.damagedFiles(of: version, of: detector.name).isEmpty
+      {
         outcomes.append(try again(detector.name, version, try? registry.manifest(of: version, of: detector.name), now))
       } else {
         trainings.append(DetectorTraining(detector, version: version, champion: champion(of: detector)))
@@ -115,19 +117,26 @@ public struct ModelTrainer {
       // Moved out: its rows are let go as soon as they have been used.
       let training = trainings[index]
       trainings[index] = DetectorTraining(training.plan, version: version, champion: nil)
-      outcomes.append(
-        try finish(training, window, shards, now) { step, share in
-          try progress(TrainingProgress(step: step, share: 0.3 + part * (Double(index) + share)))
-        })
+      do {
+        outcomes.append(
+          try finish(training, window, shards, now) { step, share in
+            do { try progress(TrainingProgress(step: step, share: 0.3 + part * (Double(index) + share))) } catch {
+              throw Stop(reason: error)
+            }
+          })
+      } catch let stop as Stop { throw stop.reason }
     }
     try progress(TrainingProgress(step: "done", share: 1))
     return outcomes
   }
 
+  /// What `progress` threw: it ends the training, whatever kind of error it is.
+  private struct Stop: Error { var reason: any Error }
+
   // MARK: What to train
 
   private func chosenDetectors() throws -> [DetectorPlan] {
-    let trainable = plan.detectors.filter { if case .onnx = $0.definition.kind { false } else { true } }
+    let trainable = plan.detectors.filter(\.definition.isTrained)
     guard let chosen = options.detectors else {
       guard !trainable.isEmpty else {
         throw OperatingError(
@@ -149,8 +158,7 @@ public struct ModelTrainer {
   private func again(
     _ detector: String, _ version: String, _ manifest: ModelManifest?, _ now: Date
   ) throws -> TrainingOutcome {
-    // A damaged record says nothing; a promotion mends it.
-    let record = try? registry.championRecord(of: detector)
+    let record = try registry.undamagedChampionRecord(of: detector)
     let wasChampion = record?.history.contains { $0.version == version } ?? false
     guard options.promotes, manifest?.gate?.passed == true, !wasChampion else {
       return TrainingOutcome(
@@ -173,7 +181,7 @@ public struct ModelTrainer {
   }
 
   /// How models are fitted, calibrated and judged. Raised when the same history would give another model.
-  static let method = 1
+  static let method = 2
 
   /// The day that history reaches, and what the model is a function of as a hash: the same training has the same name.
   private func name(_ window: TrainingWindow, _ shards: [ArchivedShard]) -> String {
@@ -218,7 +226,9 @@ public struct ModelTrainer {
           TrainingProgress(
             step: pass == 0 ? "reading history" : "making features",
             share: (Double(pass) + Double(done) / Double(total)) * 0.15))
+        var seen = 0
         try readUnlessRemoved(shard) { batch in
+          seen += batch.count
           var kept = batch.filtered(sample.next(batch.eventTimes, window))
           var failures = 0
           plan.extend(&kept, failures: &failures)
@@ -231,6 +241,8 @@ public struct ModelTrainer {
             }
           }
         }
+        // Both passes see the same events of the shards that are there.
+        sample.skip(max(0, shard.rows - seen))
         done += shard.rows
       }
       if pass == 0 { for index in trainings.indices { trainings[index].finishEncoders() } }

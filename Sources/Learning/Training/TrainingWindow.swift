@@ -115,6 +115,9 @@ struct TrainingSample {
     return Int((Double(min(total, wanted)) * (1 - share) + Double(dense) * share).rounded())
   }
 
+  /// Events that will not come: those of a shard that is gone.
+  mutating func skip(_ count: Int) { _ = (sparse.next(count), dense.next(count)) }
+
   /// The events of the next batch that are kept.
   mutating func next(_ times: [Int64], _ window: TrainingWindow) -> Bitmap {
     let (few, many) = (sparse.next(times.count), dense.next(times.count))

@@ -171,7 +171,7 @@ struct Run: AsyncParsableCommand {
       try await source.check()
       try await store.reset(useCase: plan.useCase.name)
     }
-    let models = try Self.models(useCase, directory, logger: logger)
+    let models = try models(of: useCase, directory, logger: logger)
     let pipeline = Pipeline(
       plan: plan, version: useCase.version, source: source, store: store,
       encoder: ArrowHistory(
@@ -183,7 +183,7 @@ struct Run: AsyncParsableCommand {
       logger: logger)
     let start = ContinuousClock.now
     var scheduler: TrainingScheduler?
-    if train ?? Self.isLive(configuration.source, simulation), !plan.detectors.isEmpty {
+    if train ?? Self.isLive(configuration.source, simulation), plan.useCase.detectors.contains(where: \.isTrained) {
       scheduler = TrainingScheduler(
         useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
         logger: logger)
@@ -197,8 +197,8 @@ struct Run: AsyncParsableCommand {
   }
 
   /// The models of the use case's detectors, those that the user brought among them; nil where it has no detectors.
-  private static func models(
-    _ useCase: LoadedUseCase, _ directory: DataDirectory, logger: Logger
+  private func models(
+    of useCase: LoadedUseCase, _ directory: DataDirectory, logger: Logger
   ) throws -> RegistryModels? {
     let plan = useCase.plan
     if plan.detectors.isEmpty { return nil }
@@ -213,13 +213,13 @@ struct Run: AsyncParsableCommand {
     }
     let models = RegistryModels(registry, plan: plan) { logger.error("\($0.description)") }
     let missing = plan.detectors.filter { detector in
-      if case .onnx = detector.definition.kind { return false }
+      guard detector.definition.isTrained else { return false }
       // One whose file is damaged is not without a model: that was said.
       do { return try registry.champion(of: detector.name) == nil } catch { return false }
     }.map(\.name)
     if !missing.isEmpty {
       logger.notice(
-        "detectors without a model find nothing until one is trained: pulse train \(plan.useCase.name) --data \(directory.path)",
+        "detectors without a model find nothing until one is trained: pulse train \(self.useCase) --data \(directory.path)",
         metadata: ["detectors": "\(missing.joined(separator: ", "))"])
     }
     return models

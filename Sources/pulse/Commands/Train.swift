@@ -46,11 +46,11 @@ struct Train: ParsableCommand {
   @Flag(help: "Print the report as one JSON object.")
   var json = false
 
-  @Flag(
+  @Option(
     help: ArgumentHelp(
-      "Take only processor time that nobody else wants, and end with the process that started this one.",
+      "Take only processor time that nobody else wants, and end with this process, which started this one.",
       visibility: .hidden))
-  var background = false
+  var background: Int32?
 
   func validate() throws {
     guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024, found \(threads)") }
@@ -67,13 +67,12 @@ struct Train: ParsableCommand {
     var none = sigset_t()
     sigemptyset(&none)
     sigprocmask(SIG_SETMASK, &none, nil)
-    let parent = getppid()
-    Self.giveWay(completely: background)
+    Self.giveWay(completely: background != nil)
     let useCase = try UseCaseArgument.load(useCase)
     let store = try place.reader()
     let directory = store.directory
     let name = useCase.plan.useCase.name
-    let lock = try Self.lock(directory, useCase: name)
+    let lock = try lock(directory, useCase: name)
     var options = ModelTrainer.Options()
     options.detectors = detector.isEmpty ? nil : Set(detector)
     options.seed = seed
@@ -86,10 +85,7 @@ struct Train: ParsableCommand {
     var report = TrainingReport(isShown: !quiet && Terminal.isInteractive)
     let outcomes = try withExtendedLifetime(lock) {
       try trainer.train { progress in
-        // A run that was killed could not say so; the one that takes its place starts a training of its own.
-        if background, getppid() != parent {
-          throw OperatingError(.input, "the run that this training is of has ended")
-        }
+        try checkParent()
         report.show(progress)
       }
     }
@@ -107,6 +103,12 @@ struct Train: ParsableCommand {
     }
   }
 
+  /// A run that was killed could not say so; the one that takes its place starts a training of its own.
+  private func checkParent() throws {
+    guard let background, getppid() != background else { return }
+    throw OperatingError(.input, "the run that this training is of has ended")
+  }
+
   /// A training takes what scoring leaves: of the processor, and when memory runs out it is the one to go.
   private static func giveWay(completely: Bool) {
     #if canImport(Glibc)
@@ -119,12 +121,22 @@ struct Train: ParsableCommand {
     #endif
   }
 
+  /// A run's training waits so long for another one to end: that of a run that was killed takes a while to notice.
+  private static let patience = Duration.seconds(60)
+
   /// One training of a use case at a time: a second one would learn the same.
-  private static func lock(_ directory: DataDirectory, useCase: String) throws -> ProcessLock {
+  private func lock(_ directory: DataDirectory, useCase: String) throws -> ProcessLock {
     let folder = directory.modelsPath + "/" + useCase
+    let start = ContinuousClock.now
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      return try ProcessLock(path: folder + "/.training.lock")
+      while true {
+        try checkParent()
+        do { return try ProcessLock(path: folder + "/.training.lock") } catch let taken as ProcessLock.Taken {
+          guard background != nil, ContinuousClock.now - start < Self.patience else { throw taken }
+          Thread.sleep(forTimeInterval: 0.2)
+        }
+      }
     } catch let taken as ProcessLock.Taken {
       throw OperatingError(
         .store, "the use case \(useCase) is being trained by process \(taken.holder). Wait for it to end, or stop it")

@@ -25,8 +25,10 @@ import Testing
       let times = try #require(manifest.times)
       #expect(times.from < times.calibration && times.calibration < times.gate && times.gate < times.until)
       #expect(times.from == JobHistory.start && times.until == history.latestTime()! + 1)
-      let total = manifest.rows.train + manifest.rows.calibration + manifest.rows.gate
-      #expect(total == 40_000 && manifest.rows.train == 28_000 && manifest.shards.count == 10)
+      // What is not to be learned from is not counted as if it were.
+      let learned = history.events.count { $0.time < times.calibration && !(outcome.detector == "slow" && $0.isTest) }
+      #expect(manifest.rows.train == learned && learned > 26_000 && manifest.shards.count == 10)
+      #expect(manifest.rows.calibration + manifest.rows.gate == 12_000)
       let model = try folder.registry.load(version, of: outcome.detector)
       #expect(try ModelSet([model], for: JobHistory.plan()).versions == [outcome.detector: version])
     }
@@ -90,7 +92,7 @@ import Testing
     let folder = TrainingFolder()
     let plan = try JobHistory.plan(JobHistory.text.replacing("max_rows: 40000", with: "max_rows: 8000"))
     let outcomes = try trainer(JobHistory(days: 10), folder.registry, plan: plan).train()
-    let rows = try #require(outcomes[0].manifest?.rows)
+    let rows = try #require(outcomes[1].manifest?.rows)
     // Of the events for calibration more are kept, half of those wanted of all.
     #expect(rows == ModelManifest.Rows(train: 5_600, calibration: 4_000, gate: 1_200))
   }
@@ -146,6 +148,38 @@ import Testing
       try trainer(history, folder.registry).train { if $0.share > 0.5 { throw Stop() } }
     }
     #expect(try folder.registry.detectors().isEmpty)
+  }
+
+  @Test(arguments: ["fitting odd", "fitting slow", "reading history"])
+  func `what progress throws ends a training, whatever it is`(step: String) throws {
+    let folder = TrainingFolder()
+    let stop = OperatingError(.input, "enough")
+    var steps: [String] = []
+    #expect(throws: stop) {
+      try trainer(JobHistory(days: 4), folder.registry).train { progress in
+        steps.append(progress.step)
+        if progress.step == step { throw stop }
+      }
+    }
+    #expect(steps.last == step)
+  }
+
+  @Test func `a shard that is gone shifts no sample`() throws {
+    let (total, wanted) = (1_000, 300)
+    let window = try #require(
+      TrainingWindow(
+        [
+          ArchivedShard(
+            partition: PartitionID(source: "s", number: 0), day: "", number: 0, rows: total, firstTime: 0,
+            lastTime: Int64(total) - 1, path: "")
+        ], until: Int64(total), length: Int64(total)))
+    let times = (0..<Int64(total)).map { $0 }
+    var (whole, cut) = (TrainingSample(of: total, wanted: wanted), TrainingSample(of: total, wanted: wanted))
+    let kept = whole.next(times, window)
+    _ = cut.next(Array(times[..<200]), window)
+    cut.skip(150)
+    let rest = cut.next(Array(times[350...]), window)
+    #expect((0..<650).allSatisfy { rest[$0] == kept[350 + $0] })
   }
 
   @Test func `detectors are chosen by name`() throws {

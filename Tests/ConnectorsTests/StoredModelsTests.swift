@@ -47,6 +47,14 @@ import Testing
       return count
     }
     #expect(try count() == shard.rows)
+    // Another file under its name.
+    let other = try #require(try archive.shards().last)
+    #expect(other.path != shard.path)
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: folder / shard.path))
+    try Data(contentsOf: URL(fileURLWithPath: folder / other.path)).write(to: URL(fileURLWithPath: folder / shard.path))
+    #expect { try count() } throws: { "\($0)".contains("is not the one that was written") }
+    try bytes.write(to: URL(fileURLWithPath: folder / shard.path))
+    #expect(try count() == shard.rows)
     try FileManager.default.removeItem(atPath: folder / shard.path)
     #expect { try count() } throws: { "\($0)".contains(shard.path) && "\($0)".contains("No such file") }
     try await DatabaseQueue(path: folder / "pulse.sqlite").write { database in

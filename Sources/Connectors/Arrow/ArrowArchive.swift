@@ -30,8 +30,19 @@ public struct ArrowArchive: HistoryArchive {
       try reader.select(
         present.map { ColumnarFileReader.Request($0.name, as: $0.type) }
           + Self.places.map { ColumnarFileReader.Request($0, as: .int) })
+      var (rows, first, last) = (0, Int64.max, Int64.min)
       while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
-        try batches(columns, of: shard, schema: schema, body)
+        try batches(columns, of: shard, schema: schema) { batch in
+          rows += batch.count
+          for time in batch.eventTimes { (first, last) = (min(first, time), max(last, time)) }
+          try body(batch)
+        }
+      }
+      guard (rows, first, last) == (shard.rows, shard.firstTime, shard.lastTime) else {
+        throw OperatingError(
+          .store,
+          "the history shard \(shard.path) is not the one that was written: it has \(rows) events, or times, other than "
+            + "the \(shard.rows) on record. Restore it")
       }
     } catch let error as ColumnarFileError {
       // A day that fell behind what is kept since the shards were listed is not missed.

@@ -8,7 +8,8 @@ public struct DriftReference: Sendable, Hashable, Codable {
   /// The bins of one input or of the score.
   public struct Bins: Sendable, Hashable, Codable {
     public var name: String
-    /// Ascending: a value is in the bin of as many edges as it exceeds. Fewer than nine where quantiles are equal.
+    /// Ascending: a value is in the bin of as many edges as it exceeds. Fewer than nine where quantiles are equal; one
+    /// more, just below the least value, where many rows have that: what lies below is another kind of value.
     public var edges: [Float]
     /// Training rows by bin, those with a missing value last: two more than edges.
     public var counts: [Int]
@@ -40,6 +41,7 @@ public struct DriftReference: Sendable, Hashable, Codable {
       let edge = sorted[min(sorted.count * tenth / 10, sorted.count - 1)]
       if edges.last != edge { edges.append(edge) }
     }
+    if let least = sorted.first, edges.first == least, least.nextDown < least { edges.insert(least.nextDown, at: 0) }
     return Bins(name: name, edges: edges, counts: counts(of: values[...], edges: edges))
   }
 
@@ -68,7 +70,7 @@ public struct DriftReference: Sendable, Hashable, Codable {
   func problem(for plan: DetectorPlan) -> String? {
     let names = Set(plan.features.names)
     let isRight = (inputs + [score]).allSatisfy { bins in
-      bins.edges.count < 10 && bins.counts.count == bins.edges.count + 2 && bins.counts.allSatisfy { $0 >= 0 }
+      bins.edges.count <= 10 && bins.counts.count == bins.edges.count + 2 && bins.counts.allSatisfy { $0 >= 0 }
         && zip(bins.edges, bins.edges.dropFirst()).allSatisfy { $0 < $1 }
     }
     if !isRight { return "its bins for drift are not right" }

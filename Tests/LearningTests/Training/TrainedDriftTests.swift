@@ -52,6 +52,26 @@ import Testing
     #expect(few.map(\.rows) == [1_999] && few.allSatisfy { reference.stability(of: $0).isEmpty })
   }
 
+  @Test func `values below all that training saw, and categories it did not see`() throws {
+    let plan = try JobHistory.plan()
+    var history = JobHistory(days: 10)
+    for index in history.events.indices { history.events[index].size = 7 }
+    let model = try #require(try history.train(plan).models["odd"])
+    let reference = try #require(model.drift)
+    for (change, name) in [
+      ({ (event: inout JobHistory.Event) in event.size = 6 }, "size"), ({ $0.size = 8 }, "size"),
+      ({ $0.kind = "new" }, "kind_code"),
+    ] {
+      var later = JobHistory(days: 1, from: 10, seed: 2)
+      for index in later.events.indices {
+        later.events[index].size = 7
+        change(&later.events[index])
+      }
+      let days = try later.scored(model, plan).drift
+      #expect(notable(days, reference).first?.names.contains(name) == true, "\(name)")
+    }
+  }
+
   @Test func `simulated queries`() throws {
     // A budget that the few events of this test can be calibrated for.
     let plan = try SimulatedHistory.plan { $0 = $0.replacing("budget: {rate: 0.001}", with: "budget: {rate: 0.01}") }

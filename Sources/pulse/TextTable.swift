@@ -44,11 +44,13 @@ struct TextTable {
     return beginning.prefix(columns: limit - 1) + "…"
   }
 
-  private static func escape(_ cell: String) -> String {
-    guard cell.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return cell }
-    return cell.unicodeScalars.map { scalar in
-      scalar.properties.generalCategory == .control ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
-    }.joined()
+  /// The text with everything escaped that would drive a terminal or turn the direction of what follows.
+  static func escape(_ text: String) -> String {
+    func isHidden(_ scalar: Unicode.Scalar) -> Bool {
+      scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
+    }
+    guard text.unicodeScalars.contains(where: isHidden) else { return text }
+    return text.unicodeScalars.map { isHidden($0) ? "\\u{\(String($0.value, radix: 16))}" : String($0) }.joined()
   }
 
   var isEmpty: Bool { rows.count == 1 }

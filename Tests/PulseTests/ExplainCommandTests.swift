@@ -46,6 +46,22 @@ struct ExplainCommandTests {
     #expect(text.output.contains(", as stored\n") && text.output.contains(anomaly["reason"] as? String ?? "-"))
   }
 
+  @Test("a key with control characters does not reach the terminal")
+  func hostileKey() throws {
+    let folder = try Jobs.folder(
+      Jobs.events(0..<300).replacing("\"team\":\"t1\"", with: "\"team\":\"\\u001b[31m\\nred\\u202e\""))
+    try Jobs.run(folder)
+    let anomalies = try Jobs.anomalies(folder, of: "endless")
+    let hostile = try #require(
+      anomalies.first { ($0["key"] as? String)?.contains("red") == true } ?? anomalies.first)
+    let outcome = try explain(try #require(hostile["id"] as? String), folder)
+    outcome.expect(0)
+    let listed = try PulseCommand.run("anomalies", "--data", folder / "data")
+    for text in [outcome.output, listed.output] {
+      #expect(!text.contains("\u{1b}") && !text.contains("\u{202e}"), "\(text)")
+    }
+  }
+
   @Test("both detectors give what was stored, a rule says what it saw")
   func same() throws {
     let folder = try scored()

@@ -34,7 +34,8 @@ struct Explain: ParsableCommand {
     guard let version = anomaly.model else {
       if json { return Terminal.print(anomaly.json) }
       return Terminal.print(
-        "\(Self.head(anomaly))\nA rule found it, so there is no model to ask. What it saw: \(anomaly.explanation)")
+        "\(Self.head(anomaly))\nA rule found it, so there is no model to ask. What it saw: \(TextTable.escape(anomaly.explanation))"
+      )
     }
     let plan = try UseCaseChecker.plan(fromStored: configuration)
     guard let detector = plan.detectors.first(where: { $0.name == anomaly.detector }) else {
@@ -69,8 +70,8 @@ struct Explain: ParsableCommand {
   private static func head(_ anomaly: StoredAnomaly) -> String {
     """
     \(anomaly.detector) found it, at \(Timestamp.formatWithinRange(anomaly.eventTime)), \
-    key \(anomaly.key.isEmpty ? "-" : anomaly.key), severity \(anomaly.severity)
-      \(anomaly.reason)
+    key \(anomaly.key.isEmpty ? "-" : TextTable.escape(anomaly.key)), severity \(anomaly.severity)
+      \(TextTable.escape(anomaly.reason))
     """
   }
 
@@ -94,7 +95,8 @@ struct Explain: ParsableCommand {
       inputs.add([part.input, part.value.isNaN ? "missing" : number(Double(part.value)), signed(part.contribution)])
     }
     let width = Terminal.width(of: STDOUT_FILENO)
-    return (lines + ["", fields.text(width: width), "", inputs.text(width: width)]).joined(separator: "\n")
+    for table in [fields, inputs] where !table.isEmpty { lines += ["", table.text(width: width)] }
+    return lines.joined(separator: "\n")
   }
 
   private static func number(_ value: Double) -> String { String(format: "%.6g", value) }

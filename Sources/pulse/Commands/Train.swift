@@ -82,10 +82,12 @@ struct Train: ParsableCommand {
     let trainer = ModelTrainer(
       plan: useCase.plan, configuration: useCase.version, archive: ArrowArchive(store, useCase: name),
       registry: ModelRegistry(folder: directory.modelsPath, useCase: name), options: options)
+    var rest = Rest()
     var report = TrainingReport(isShown: !quiet && Terminal.isInteractive)
     let outcomes = try withExtendedLifetime(lock) {
       try trainer.train { progress in
         try checkParent()
+        if background != nil { rest.take() }
         report.show(progress)
       }
     }
@@ -145,5 +147,28 @@ struct Train: ParsableCommand {
     } catch {
       throw OperatingError(.store, "the folder \(folder) cannot be made: \(systemReason(error)). Models are kept there")
     }
+  }
+}
+
+/// The pauses of a run's training. Lowest priority alone leaves scoring the processors, but not their caches, and not the
+/// half of a core that two processors share: beside a training without pauses the 99th percentile of latency was 1.1 to
+/// 1.2 times as long. Nobody waits for a training: it works a quarter of the time.
+private struct Rest {
+  /// By the processor time used since the last pause.
+  static let factor = 3.0
+  /// One pause at most, seconds: a signal or the end of the run is noticed behind it.
+  static let longest = 2.0
+
+  private var used = Self.processorSeconds
+
+  mutating func take() {
+    Thread.sleep(forTimeInterval: min(max(Self.processorSeconds - used, 0) * Self.factor, Self.longest))
+    used = Self.processorSeconds
+  }
+
+  private static var processorSeconds: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 }

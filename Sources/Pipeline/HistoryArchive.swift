@@ -16,9 +16,12 @@ public struct ArchivedShard: Sendable, Hashable {
   public var lastTime: Int64
   /// Path relative to the data directory.
   public var path: String
+  /// Size of the file; nil where that is not on record.
+  public var bytes: Int64?
 
   public init(
-    partition: PartitionID, day: String, number: Int, rows: Int, firstTime: Int64, lastTime: Int64, path: String
+    partition: PartitionID, day: String, number: Int, rows: Int, firstTime: Int64, lastTime: Int64, path: String,
+    bytes: Int64? = nil
   ) {
     self.partition = partition
     self.day = day
@@ -27,6 +30,7 @@ public struct ArchivedShard: Sendable, Hashable {
     self.firstTime = firstTime
     self.lastTime = lastTime
     self.path = path
+    self.bytes = bytes
   }
 }
 

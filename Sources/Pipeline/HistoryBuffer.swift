@@ -247,17 +247,22 @@ struct HistoryBuffer {
   }
 
   private func shard(of day: String, number: Int, rows: HistoryRows) -> HistoryShard {
-    let times: [Int64] =
-      if case .timestamp(let times) = rows.columns[min(timeColumn, rows.columns.count - 1)].values {
-        times
-      } else {
-        []
-      }
-    let name = "\(stem)-\(String(number).leftPadded(to: 6)).arrow"
+    // Rows that waited when the use case was changed have the columns of before. Where none of them is its event time now,
+    // they lie somewhere in their day.
+    let name = layout.columns[timeColumn].name
+    var times: [Int64] = []
+    if let column = rows.layout.columns.firstIndex(where: { $0.name == name }),
+      case .timestamp(let values) = rows.columns[column].values
+    {
+      times = values
+    } else if let start = Timestamp.parse(day + "T00:00:00Z") {
+      times = [start, start + Timestamp.microsecondsPerDay - 1]
+    }
+    let file = "\(stem)-\(String(number).leftPadded(to: 6)).arrow"
     let folder = "\(folder)/day=\(day)"
     return HistoryShard(
       day: day, number: number, rows: rows.count, bytes: 0, firstTime: times.min() ?? 0, lastTime: times.max() ?? 0,
-      temporaryPath: "\(folder)/.\(name).tmp", path: "\(folder)/\(name)")
+      temporaryPath: "\(folder)/.\(file).tmp", path: "\(folder)/\(file)")
   }
 
   private static func name(of number: Int64) -> String { Timestamp.day(of: number * Timestamp.microsecondsPerDay) }

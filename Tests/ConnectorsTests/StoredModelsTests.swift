@@ -55,6 +55,11 @@ import Testing
     #expect { try count() } throws: { "\($0)".contains("is not the one that was written") }
     try bytes.write(to: URL(fileURLWithPath: folder / shard.path))
     #expect(try count() == shard.rows)
+    // A use case with a field more, in front of the others.
+    let later = try LearnedUseCase.plan { $0.replacing("    at: {", with: "    extra: {type: int}\n    at: {") }.plan
+    var seen = 0
+    try archive.read(shard, schema: later.schema) { seen += $0.count }
+    #expect(seen == shard.rows)
     try FileManager.default.removeItem(atPath: folder / shard.path)
     #expect { try count() } throws: { "\($0)".contains(shard.path) && "\($0)".contains("No such file") }
     try await DatabaseQueue(path: folder / "pulse.sqlite").write { database in

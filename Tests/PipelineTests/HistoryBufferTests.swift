@@ -110,6 +110,36 @@ struct HistoryBufferTests {
     #expect(shards.count < 60_000 / 45)
   }
 
+  @Test("times of rows that waited while the use case was changed are those of the event time, wherever it stood")
+  func changedLayout() throws {
+    var buffer = Self.make()
+    buffer.append(Self.columns([5, 9, 7]), eventTimes: [5, 9, 7], now: .now)
+    let added = try #require(buffer.takeTail().added)
+    let tail = HistoryTail(number: added.number, days: added.days, bytes: [])
+    for (columns, first, last) in [
+      // Another timestamp stands in the place of the event time; or the event time was none of the fields then.
+      (["sent", "at", "row", "text"], Int64(5), Int64(9)),
+      (["sent", "row", "text"], 0, Timestamp.microsecondsPerDay - 1),
+    ] {
+      let layout = HistoryLayout(
+        columns: columns.map { name in
+          HistoryLayout.Column(name: name, type: name == "row" ? .int : name == "text" ? .string : .timestamp)
+        })
+      let old = columns.map { name in
+        switch name {
+        case "at": added.rows.columns[0]
+        case "row": added.rows.columns[1]
+        case "text": added.rows.columns[2]
+        default: Column(.timestamp([100, 200, 300]))
+        }
+      }
+      var restored = Self.make()
+      try restored.restore([(tail, HistoryRows(layout: layout, columns: old))], nextShard: [:], now: .now)
+      let shards = restored.takeJobs().map(\.shard)
+      #expect(shards.map(\.firstTime) == [first] && shards.map(\.lastTime) == [last], "\(columns): \(shards)")
+    }
+  }
+
   @Test("what was restored waits no longer than what came in this run")
   func restoredRowsAge() throws {
     var buffer = Self.make()

@@ -30,20 +30,14 @@ public struct ArrowArchive: HistoryArchive {
       try reader.select(
         present.map { ColumnarFileReader.Request($0.name, as: $0.type) }
           + Self.places.map { ColumnarFileReader.Request($0, as: .int) })
-      var (rows, first, last) = (0, Int64.max, Int64.min)
+      var rows = 0
       while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
         try batches(columns, of: shard, schema: schema) { batch in
           rows += batch.count
-          for time in batch.eventTimes { (first, last) = (min(first, time), max(last, time)) }
           try body(batch)
         }
       }
-      guard (rows, first, last) == (shard.rows, shard.firstTime, shard.lastTime) else {
-        throw OperatingError(
-          .store,
-          "the history shard \(shard.path) is not the one that was written: it has \(rows) events, or times, other than "
-            + "the \(shard.rows) on record. Restore it")
-      }
+      if rows != shard.rows { throw Self.other(shard, "\(rows) events, \(shard.rows) are on record") }
     } catch let error as ColumnarFileError {
       // A day that fell behind what is kept since the shards were listed is not missed.
       if case .system(ENOENT) = error.reason, try !shards().contains(where: { $0.path == shard.path }) { return }
@@ -54,14 +48,29 @@ public struct ArrowArchive: HistoryArchive {
   /// A listed shard has its temporary name until the run that wrote it has given it the final one.
   private func open(_ shard: ArchivedShard) throws -> ColumnarFileReader {
     let path = store.directory.path + "/" + shard.path
-    do { return try ColumnarFileReader(path: path) } catch {
+    do { return try open(path, shard) } catch let error as ColumnarFileError {
       guard case .system(ENOENT) = error.reason else { throw error }
       let name = (path as NSString).lastPathComponent
       let folder = (path as NSString).deletingLastPathComponent
       // Between two looks it may have got its name.
-      if let reader = try? ColumnarFileReader(path: "\(folder)/.\(name).tmp") { return reader }
-      return try ColumnarFileReader(path: path)
+      if let reader = try? open("\(folder)/.\(name).tmp", shard) { return reader }
+      return try open(path, shard)
     }
+  }
+
+  /// A file of another size is another file: one that was copied over it, or cut short.
+  private func open(_ path: String, _ shard: ArchivedShard) throws -> ColumnarFileReader {
+    let reader = try ColumnarFileReader(path: path)
+    let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber
+    if let expected = shard.bytes, expected > 0, let size, size.int64Value != expected {
+      throw Self.other(shard, "\(size.int64Value) bytes, \(expected) are on record")
+    }
+    return reader
+  }
+
+  private static func other(_ shard: ArchivedShard, _ difference: String) -> OperatingError {
+    OperatingError(
+      .store, "the history shard \(shard.path) is not the one that was written: it has \(difference). Restore it")
   }
 
   /// Columns that say where an event came from.

@@ -11,13 +11,13 @@ extension StoreReader {
       try Row.fetchAll(
         database,
         sql: """
-          SELECT source, partition, day, number, rows, first_time, last_time, path FROM history_shards
+          SELECT source, partition, day, number, rows, first_time, last_time, path, bytes FROM history_shards
           WHERE use_case = ? ORDER BY day, source, partition, number
           """, arguments: [useCase]
       ).map { row in
         ArchivedShard(
           partition: PartitionID(source: row[0], number: row[1]), day: row[2], number: row[3], rows: row[4],
-          firstTime: row[5], lastTime: row[6], path: row[7])
+          firstTime: row[5], lastTime: row[6], path: row[7], bytes: row[8])
       }
     }
   }

@@ -26,10 +26,6 @@ public struct ONNXScorer: ExternalScorer {
         "the output of \(name) has \(session.width) numbers a row; expected one, the score, or two, the second of which "
           + "is the score. Name another with `output`")
     }
-    // How many rows come out is only known when it runs.
-    do { _ = try session.run([Float](repeating: 0, count: 3 * features.count)) } catch {
-      throw OperatingError(.configuration, error.description)
-    }
   }
 
   /// The score of each row, as the model gives it: the detector's threshold is in its unit. Where the model fails on the

@@ -141,6 +141,12 @@ struct ModelImportTests {
       _ = try registry.load(version, for: classifier.detectors[0])
     }
     #expect(try registry.entries(of: "mine").count == 1)
+    // Another definition does not take over what another one's version has left.
+    try Data("?".utf8).write(to: URL(filePath: folder.path + "/models/lab/mine/\(version)/manifest.json"))
+    let labels = try plan("models/scikit_classifier.onnx", ", output: label")
+    let second = try importModels(labels)
+    #expect(second != version)
+    _ = try registry.load(second, for: labels.detectors[0])
   }
 
   @Test("what does not fit is refused when it is imported, with the names there are, and leaves nothing")

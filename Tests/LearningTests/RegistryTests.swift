@@ -109,7 +109,9 @@ struct RegistryTests {
     try Data("{}".utf8).write(to: URL(filePath: folder.version("odd", "v1") + "/manifest.json"))
     // Another library may grow other trees; anomalies and the log name these.
     let other = try Shop(seed: 2).odd
-    try registry.add(other, manifest: shop.manifest(other))
+    let error = try refusal { try registry.add(other, manifest: shop.manifest(other)) }
+    #expect(error.description.contains("gives another model now"))
+    try registry.add(shop.odd, manifest: shop.manifest(shop.odd))
     #expect(try Data(contentsOf: URL(filePath: folder.version("odd", "v1") + "/model.onnx")) == trees)
     _ = try registry.manifest(of: "v1", of: "odd")
   }

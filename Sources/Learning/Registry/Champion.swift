@@ -71,6 +71,12 @@ extension ModelRegistry {
   public func championRecord(of detector: String) throws -> ChampionRecord? {
     let path = try championPath(of: detector)
     guard let bytes = try RegistryFiles.read(path, limit: Bounds.manifest) else { return nil }
+    guard SealedJSON.isWhole(bytes) else {
+      throw OperatingError(
+        .store,
+        "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with. Promote a "
+          + "version: that writes the file anew")
+    }
     return try SealedJSON.decode(ChampionRecord.self, bytes, path: path)
   }
 

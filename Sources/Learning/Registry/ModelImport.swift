@@ -85,12 +85,11 @@ extension ModelRegistry {
     // A damaged copy is replaced: the file is at hand.
     var free: String?
     for version in [plain, "\(plain)-\(planHash.prefix(12))"] {
-      guard try contains(version, of: detector.name), try damagedFiles(of: version, of: detector.name).isEmpty else {
-        free = free ?? version
-        continue
-      }
-      let document = try document(of: version, of: detector.name)
-      if document.modelHash == hash, document.plan == detector.fingerprint { return version }
+      let known = try? document(of: version, of: detector.name)
+      let isOurs = known.map { $0.modelHash == hash && $0.plan == detector.fingerprint } ?? true
+      guard isOurs else { continue }
+      if known != nil, try damagedFiles(of: version, of: detector.name).isEmpty { return version }
+      free = free ?? version
     }
     if let version = free {
       let external = Self.external(definition, of: detector)

@@ -73,9 +73,14 @@ public struct ModelRegistry: Sendable {
   public func trouble(with version: String, of detector: String) -> OperatingError? {
     do {
       let damaged = try damagedFiles(of: version, of: detector).sorted()
-      if damaged.isEmpty { return nil }
+      if damaged.isEmpty {
+        _ = try document(of: version, of: detector)
+        return nil
+      }
       let names = damaged.joined(separator: ", ")
-      return OperatingError(.store, "damaged or missing: \(names). Training over the same history restores it")
+      let isImported = (try? manifest(of: version, of: detector))?.importedFrom != nil || version.hasPrefix("onnx-")
+      let remedy = isImported ? "A run imports it anew" : "Training over the same history restores it"
+      return OperatingError(.store, "damaged or missing: \(names). \(remedy)")
     } catch let error as OperatingError {
       return error
     } catch {
@@ -176,7 +181,7 @@ public struct ModelRegistry: Sendable {
   // MARK: - Writing
 
   /// Adds a trained version: all of it or, with an error, nothing. A version of this name whose files are damaged is
-  /// replaced; where that is its manifest alone, the model stays and gets the new one.
+  /// replaced; where that is the manifest of this very model alone, the model stays and gets the new one.
   /// - Throws: `OperatingError` of kind `input` where there is a whole version of this name, or the manifest is another
   ///   model's.
   public func add(_ model: FittedModel, manifest: ModelManifest) throws {
@@ -210,7 +215,14 @@ public struct ModelRegistry: Sendable {
           throw OperatingError(
             .input, "there is a version \(document.version) of the detector \(document.detector) already")
         }
-        if damaged == [File.manifest] {
+        if damaged == [File.manifest], let kept = try? self.document(of: document.version, of: document.detector) {
+          // Stored anomalies and the activation log name it: it does not become another model.
+          guard kept.plan == document.plan, kept.modelHash == document.modelHash else {
+            throw OperatingError(
+              .store,
+              "\(final)/\(File.manifest) is damaged, and the same training gives another model now (another version of a "
+                + "library?). Restore the file, or remove the folder")
+          }
           return try RegistryFiles.replace(
             "\(final)/\(File.manifest)", with: try SealedJSON.bytes(of: manifest, isPretty: true))
         }

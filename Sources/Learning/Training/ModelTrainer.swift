@@ -100,13 +100,13 @@ public struct ModelTrainer {
     var trainings: [DetectorTraining] = []
     for detector in detectors {
       // One whose files are damaged is trained again: that restores it.
-      if try registry.contains(version, of: detector.name),
-        try registry.damagedFiles(of: version, of: detector.name).isEmpty
-      {
-        outcomes.append(try again(detector.name, version, try? registry.manifest(of: version, of: detector.name), now))
-      } else {
-        trainings.append(DetectorTraining(detector, version: version, champion: champion(of: detector)))
-      }
+      do {
+        if let outcome = try again(detector.name, version, now) {
+          outcomes.append(outcome)
+        } else {
+          trainings.append(DetectorTraining(detector, version: version, champion: champion(of: detector)))
+        }
+      } catch let error as OperatingError { outcomes.append(Self.failed(detector.name, error)) }
     }
     if trainings.isEmpty { return outcomes }
     let total = shards.reduce(0) { $0 + $1.rows }
@@ -155,12 +155,15 @@ public struct ModelTrainer {
 
   /// What becomes of a training whose version is there already: it is promoted where that is still to do, because the
   /// process was ended before, or promotion had not been asked for.
-  private func again(
-    _ detector: String, _ version: String, _ manifest: ModelManifest?, _ now: Date
-  ) throws -> TrainingOutcome {
+  /// - Returns: nil where it is not there, or not whole.
+  private func again(_ detector: String, _ version: String, _ now: Date) throws -> TrainingOutcome? {
+    guard try registry.contains(version, of: detector),
+      try registry.damagedFiles(of: version, of: detector).isEmpty
+    else { return nil }
+    let manifest = try registry.manifest(of: version, of: detector)
     let record = try registry.undamagedChampionRecord(of: detector)
     let wasChampion = record?.history.contains { $0.version == version } ?? false
-    guard options.promotes, manifest?.gate?.passed == true, !wasChampion else {
+    guard options.promotes, manifest.gate?.passed == true, !wasChampion else {
       return TrainingOutcome(
         detector: detector, result: .unchanged, version: version,
         message: "the history and the use case are those of version \(version)")

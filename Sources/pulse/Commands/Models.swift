@@ -153,8 +153,7 @@ struct ModelsList: ParsableCommand {
     var rows: [Listed] = []
     var champion: String?
     do { champion = try registry.champion(of: detector) } catch let error as OperatingError {
-      rows.append(
-        Listed(detector: detector, champion: true, error: "\(error). Promote a version: that writes the file anew"))
+      rows.append(Listed(detector: detector, champion: true, error: error.description))
     }
     let entries = try registry.entries(of: detector)
     if let champion, !entries.contains(where: { $0.version == champion }) {

@@ -63,6 +63,21 @@ import Testing
     #expect(try folder.registry.champion(of: "odd") == version)
   }
 
+  @Test func `a file of a newer program keeps one detector from training, and no other`() throws {
+    let folder = TrainingFolder()
+    let history = JobHistory(days: 6)
+    _ = try trainer(history, folder.registry).train()
+    let path = folder.path + "/jobs/odd/champion.json"
+    let content = Array(try String(contentsOfFile: path, encoding: .utf8).utf8).dropLast(SealedJSON.seal(of: []).count)
+    let newer = Array(String(decoding: content, as: UTF8.self).replacing(/"format" ?: ?1/, with: "\"format\":2").utf8)
+    try Data(newer + SealedJSON.seal(of: newer[...])).write(to: URL(filePath: path))
+    let outcomes = try trainer(history, folder.registry) { $0.seed = 2 }.train()
+    #expect(outcomes.first { $0.detector == "slow" }?.result == .promoted, "\(outcomes)")
+    let odd = try #require(outcomes.first { $0.detector == "odd" })
+    #expect(odd.result == .failed && odd.message.contains("newer version of pulse") && odd.error == .store)
+    #expect(FileManager.default.contents(atPath: path) == Data(newer + SealedJSON.seal(of: newer[...])))
+  }
+
   @Test func `a model is a function of history, seed and use case`() throws {
     let (a, b) = (TrainingFolder(), TrainingFolder())
     let history = JobHistory(days: 4)

@@ -168,6 +168,15 @@ struct Budgets {
         note: "median of 5 paired rounds; at best \(rowsPerSecond(result.ours)), "
           + "the peer \(rowsPerSecond(result.theirs))")
     }
+    for (what, result) in [
+      ("the same forest against ONNX Runtime", try trees.forest(against: "forest-onnx")),
+      ("the same boosted models against ONNX Runtime", try trees.boosted(against: "boosted-onnx")),
+    ] {
+      table.add(
+        what,
+        measured: "\(times(result.ratio)) (median of 5 paired rounds; at best \(rowsPerSecond(result.ours)), "
+          + "the peer \(rowsPerSecond(result.theirs)))")
+    }
   }
 
   /// The processor and how many of them.

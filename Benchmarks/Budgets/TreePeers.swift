@@ -31,18 +31,20 @@ struct TreePeers {
     return try Command([places.peersPython, script, step, folder], scratch: places.work).output
   }
 
-  /// Isolation forest, 100 trees of 256 rows, 16 features: scikit-learn's `score_samples` and ours, of the same trees.
-  func forest() throws -> Result {
+  /// Isolation forest, 100 trees of 256 rows, 16 features: a peer's scoring (scikit-learn's `score_samples`, or ONNX
+  /// Runtime) and ours, of the same trees.
+  func forest(against step: String = "forest") throws -> Result {
     let models = try TreeModels("forest", folder: folder, features: 16, pathLengths: true)
     let forest = IsolationForest(trees: models.ensembles[0], sampleSize: 256)
-    return try compare("forest", models, tolerance: 1e-6) { forest.scores(of: models.matrix) }
+    return try compare(step, models, tolerance: 1e-6) { forest.scores(of: models.matrix) }
   }
 
-  /// Two boosted models of 300 trees with 31 leaves, 30 features: LightGBM's `predict` and ours, of the same trees.
-  func boosted() throws -> Result {
+  /// Two boosted models of 300 trees with 31 leaves, 30 features: a peer's scoring (LightGBM's `predict`, or ONNX Runtime)
+  /// and ours, of the same trees.
+  func boosted(against step: String = "boosted") throws -> Result {
     let models = try TreeModels("boosted", folder: folder, features: 30, pathLengths: false)
     let scorers = models.ensembles.map { TreeScorer($0) }
-    return try compare("boosted", models, tolerance: 1e-5) { scorers.flatMap { $0.sums(of: models.matrix)[0] } }
+    return try compare(step, models, tolerance: 1e-5) { scorers.flatMap { $0.sums(of: models.matrix)[0] } }
   }
 
   private func compare(

@@ -1,8 +1,9 @@
-"""Tree models of scikit-learn and LightGBM, and how long they take to score with them on one core.
+"""Tree models of scikit-learn and LightGBM, and how long they and ONNX Runtime take to score with them on one core.
 
     python trees.py prepare FOLDER    fits the models, writes them, their input and their scores
     python trees.py forest FOLDER     prints the seconds that scikit-learn takes for the isolation forest
     python trees.py boosted FOLDER    prints the seconds that LightGBM takes for its two models
+    python trees.py forest-onnx FOLDER, boosted-onnx FOLDER    the same of ONNX Runtime
 """
 
 import json
@@ -65,6 +66,64 @@ def flat(tree):
     return nodes
 
 
+def float_below(value):
+    """The largest float that is not above a double: the same floats are at or below it."""
+    nearest = np.float32(value)
+    return float(nearest if float(nearest) <= value else np.nextafter(nearest, np.float32(-np.inf)))
+
+
+def write_onnx(path, trees, features):
+    """The sum of the trees' leaves as one TreeEnsembleRegressor, the operator that models are exported with."""
+    from onnx import TensorProto, helper, save
+
+    names = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
+    columns = {name: [] for name in names}
+    tracks, targets = [], {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
+    for number, tree in enumerate(trees):
+        for node, feature in enumerate(tree["feature"]):
+            leaf = feature < 0
+            values = (
+                number, node, max(feature, 0), float_below(tree["threshold"][node]), "LEAF" if leaf else "BRANCH_LEQ",
+                tree["left"][node], tree["right"][node])
+            for name, value in zip(columns, values):
+                columns[name].append(value)
+            tracks.append(int(tree["missingLeft"][node]))
+            if leaf:
+                for name, value in zip(targets, (number, node, 0, float(tree["value"][node]))):
+                    targets[name].append(value)
+    node = helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=1, nodes_missing_value_tracks_true=tracks,
+        **{f"nodes_{name}": values for name, values in columns.items()},
+        **{f"target_{name}": values for name, values in targets.items()})
+    graph = helper.make_graph(
+        [node], "trees", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, features])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])])
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 3)]
+    save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
+def path_length(rows):
+    return 0.0 if rows < 2 else 1.0 if rows == 2 else 2 * (np.log(rows - 1) + 0.5772156649) - 2 * (rows - 1) / rows
+
+
+def with_path_lengths(tree):
+    """Leaves with the length of the path to them, as an isolation forest has it."""
+    depths = [0] * len(tree["feature"])
+    for node, feature in enumerate(tree["feature"]):
+        if feature >= 0:
+            depths[tree["left"][node]] = depths[tree["right"][node]] = depths[node] + 1
+    values = [depth + path_length(rows) for depth, rows in zip(depths, tree["rows"])]
+    return dict(tree, value=values)
+
+
+def session(path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def prepare(folder):
     import lightgbm
     from sklearn.ensemble import IsolationForest
@@ -84,6 +143,9 @@ def prepare(folder):
     np.ascontiguousarray(data.T).tofile(folder / "forest.input")
     (-forest.score_samples(data)).tofile(folder / "forest.scores")
     (folder / "forest.pickle").write_bytes(pickle.dumps(forest))
+    write_onnx(folder / "forest.onnx", [with_path_lengths(tree) for tree in trees], FOREST_FEATURES)
+    sums = session(folder / "forest.onnx").run(None, {"x": data})[0][:, 0]
+    assert np.allclose(2 ** (-sums / (100 * path_length(256))), -forest.score_samples(data), atol=1e-5)
 
     data, target = boosted_input()
     models = []
@@ -95,6 +157,10 @@ def prepare(folder):
     exported = [{"trees": [flat(tree) for tree in model.dump_model()["tree_info"]]} for model in models]
     (folder / "boosted.json").write_text(json.dumps(exported))
     data = data[:BOOSTED_ROWS]
+    for number, model in enumerate(models):
+        write_onnx(folder / f"boosted-{number}.onnx", exported[number]["trees"], BOOSTED_FEATURES)
+        found = session(folder / f"boosted-{number}.onnx").run(None, {"x": data})[0][:, 0]
+        assert np.allclose(found, model.predict(data, num_threads=1), rtol=1e-4, atol=1e-4)
     np.ascontiguousarray(data.T).tofile(folder / "boosted.input")
     np.concatenate([model.predict(data, num_threads=1) for model in models]).tofile(folder / "boosted.scores")
 
@@ -122,5 +188,20 @@ def time_boosted(folder):
     seconds(lambda: [model.predict(data, num_threads=1) for model in models])
 
 
+def time_forest_onnx(folder):
+    forest, data = session(folder / "forest.onnx"), forest_input()
+    seconds(lambda: forest.run(None, {"x": data}))
+
+
+def time_boosted_onnx(folder):
+    models = [session(folder / f"boosted-{number}.onnx") for number in range(2)]
+    data = boosted_input()[0][:BOOSTED_ROWS]
+    seconds(lambda: [model.run(None, {"x": data}) for model in models])
+
+
 if __name__ == "__main__":
-    {"prepare": prepare, "forest": time_forest, "boosted": time_boosted}[sys.argv[1]](pathlib.Path(sys.argv[2]))
+    steps = {
+        "prepare": prepare, "forest": time_forest, "boosted": time_boosted, "forest-onnx": time_forest_onnx,
+        "boosted-onnx": time_boosted_onnx,
+    }
+    steps[sys.argv[1]](pathlib.Path(sys.argv[2]))

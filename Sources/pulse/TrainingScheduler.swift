@@ -8,14 +8,28 @@ import Learning
 import Logging
 import Pipeline
 
-/// Starts `pulse train` on the schedule of a use case, one at a time.
-struct TrainingScheduler: Sendable {
-  let useCase: UseCase
-  /// The folder of the use case, and the data directory.
-  let location: String
-  let data: DataDirectory
-  let progress: RunProgress
-  let logger: Logger
+/// Starts `pulse train` on the schedule of a use case, one at a time. It reads the registry and the store, which blocks.
+actor TrainingScheduler {
+  private let thread = DedicatedThread(name: "pulse-trainings")
+  nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+  private let useCase: UseCase
+  private let location: String
+  private let data: DataDirectory
+  private let progress: RunProgress
+  private let logger: Logger
+
+  /// - Parameters:
+  ///   - location: the folder of the use case.
+  ///   - data: the data directory.
+  ///   - progress: how far event time has come.
+  init(useCase: UseCase, location: String, data: DataDirectory, progress: RunProgress, logger: Logger) {
+    self.useCase = useCase
+    self.location = location
+    self.data = data
+    self.progress = progress
+    self.logger = logger
+  }
 
   /// Looks for a training that is due once a second, until it is cancelled; a training under way ends with it.
   func run() async {

@@ -71,23 +71,15 @@ extension ModelRegistry {
   public func championRecord(of detector: String) throws -> ChampionRecord? {
     let path = try championPath(of: detector)
     guard let bytes = try RegistryFiles.read(path, limit: Bounds.manifest) else { return nil }
-    guard SealedJSON.isWhole(bytes) else {
-      throw OperatingError(
-        .store,
-        "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with. Promote a "
-          + "version: that writes the file anew")
-    }
-    return try SealedJSON.decode(ChampionRecord.self, bytes, path: path)
+    return try SealedJSON.decode(
+      ChampionRecord.self, bytes, path: path, remedy: "Promote a version: that writes the file anew")
   }
 
   /// The same, and nil for a damaged file: that says nothing which could be kept, and a promotion writes it anew.
   /// - Throws: `OperatingError` for one that a newer program wrote.
   func undamagedChampionRecord(of detector: String) throws -> ChampionRecord? {
-    let path = try championPath(of: detector)
-    guard let bytes = try RegistryFiles.read(path, limit: Bounds.manifest), SealedJSON.isWhole(bytes) else {
-      return nil
-    }
-    return try SealedJSON.decode(ChampionRecord.self, bytes, path: path)
+    let bytes = try RegistryFiles.read(try championPath(of: detector), limit: Bounds.manifest)
+    return bytes.map(SealedJSON.isWhole) == true ? try championRecord(of: detector) : nil
   }
 
   func championPath(of detector: String) throws -> String { "\(try path(of: detector))/\(File.champion)" }
@@ -111,8 +103,7 @@ extension ModelRegistry {
 
   /// A version of a user's own model is checked when a run imports it: that takes a library which may not be here.
   private func check(_ version: String, fits plan: DetectorPlan?) throws {
-    guard let plan else { return }
-    guard plan.definition.isTrained else { return }
+    guard let plan, plan.definition.isTrained else { return }
     _ = try load(version, for: plan)
   }
 

@@ -91,23 +91,23 @@ extension ModelRegistry {
       if known != nil, try damagedFiles(of: version, of: detector.name).isEmpty { return version }
       free = free ?? version
     }
-    if let version = free {
-      let external = Self.external(definition, of: detector)
-      let document = ModelDocument(
-        useCase: useCase, detector: detector.name, type: detector.definition.kind.name, version: version,
-        plan: detector.fingerprint, encoders: [:], external: external, modelHash: hash)
-      // Loaded before it is kept: what does not fit is refused with its own path.
-      try Self.load(bytes, path: path, external)
-      let manifest = ModelManifest(
-        useCase: useCase, detector: detector.name, type: document.type, version: version, created: at.microseconds,
-        configuration: configuration, importedFrom: path)
-      try addUnlessThere(document, model: bytes, manifest: manifest)
-      return version
+    guard let version = free else {
+      throw OperatingError(
+        .store,
+        "the versions \(plain) and \(plain)-\(planHash.prefix(12)) of the detector \(detector.name) do not hold the model "
+          + "that their names say. Remove \(try self.path(of: detector.name))/\(plain)-\(planHash.prefix(12))")
     }
-    throw OperatingError(
-      .store,
-      "the versions \(plain) and \(plain)-\(planHash.prefix(12)) of the detector \(detector.name) do not hold the model "
-        + "that their names say. Remove \(try self.path(of: detector.name))/\(plain)-\(planHash.prefix(12))")
+    let external = Self.external(definition, of: detector)
+    let document = ModelDocument(
+      useCase: useCase, detector: detector.name, type: detector.definition.kind.name, version: version,
+      plan: detector.fingerprint, encoders: [:], external: external, modelHash: hash)
+    // Loaded before it is kept: what does not fit is refused with its own path.
+    try Self.load(bytes, path: path, external)
+    let manifest = ModelManifest(
+      useCase: useCase, detector: detector.name, type: document.type, version: version, created: at.microseconds,
+      configuration: configuration, importedFrom: path)
+    try addUnlessThere(document, model: bytes, manifest: manifest)
+    return version
   }
 
   /// Another process may have imported the same file meanwhile.

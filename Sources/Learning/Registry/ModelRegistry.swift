@@ -77,10 +77,10 @@ public struct ModelRegistry: Sendable {
         _ = try document(of: version, of: detector)
         return nil
       }
-      let names = damaged.joined(separator: ", ")
-      let isImported = (try? manifest(of: version, of: detector))?.importedFrom != nil || version.hasPrefix("onnx-")
-      let remedy = isImported ? "A run imports it anew" : "Training over the same history restores it"
-      return OperatingError(.store, "damaged or missing: \(names). \(remedy)")
+      return OperatingError(
+        .store,
+        "damaged or missing: \(damaged.joined(separator: ", ")). Training over the same history, or importing it again, "
+          + "restores it")
     } catch let error as OperatingError {
       return error
     } catch {
@@ -141,8 +141,8 @@ public struct ModelRegistry: Sendable {
   func damagedFiles(of version: String, of detector: String) throws -> Set<String> {
     let folder = try path(of: detector, version)
     var damaged: Set<String> = []
-    for file in [File.manifest, File.document] {
-      let bytes = try RegistryFiles.read("\(folder)/\(file)", limit: Bounds.model)
+    for (file, limit) in [(File.manifest, Bounds.manifest), (File.document, Bounds.document)] {
+      let bytes = try RegistryFiles.read("\(folder)/\(file)", limit: limit)
       if bytes.map(SealedJSON.isWhole) != true { damaged.insert(file) }
     }
     guard !damaged.contains(File.document), let document = try? document(of: version, of: detector) else {

@@ -40,12 +40,18 @@ enum SealedJSON {
   }
 
   /// Reads a file's content.
-  /// - Parameter path: where the bytes come from, for messages.
+  /// - Parameters:
+  ///   - path: where the bytes come from, for messages.
+  ///   - remedy: what mends a damaged file, as a sentence without a full stop.
   /// - Throws: `OperatingError` of kind `store` where the file is damaged, or newer than this program.
-  static func decode<Content: Decodable>(_ type: Content.Type, _ bytes: [UInt8], path: String) throws -> Content {
+  static func decode<Content: Decodable>(
+    _ type: Content.Type, _ bytes: [UInt8], path: String, remedy: String? = nil
+  ) throws -> Content {
     guard isWhole(bytes) else {
       throw OperatingError(
-        .store, "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with")
+        .store,
+        "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with"
+          + (remedy.map { ". \($0)" } ?? ""))
     }
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(

@@ -114,12 +114,10 @@ public struct ModelTrainer {
     try read(shards, window, total, into: &trainings, progress)
     let part = 0.7 / Double(trainings.count)
     for index in trainings.indices {
-      // Moved out: its rows are let go as soon as they have been used.
-      let training = trainings[index]
-      trainings[index] = DetectorTraining(training.plan, version: version, champion: nil)
       do {
+        // Taken out: its rows are let go as soon as they have been used.
         outcomes.append(
-          try finish(training, window, shards, now) { step, share in
+          try finish(trainings.removeFirst(), window, shards, now) { step, share in
             do { try progress(TrainingProgress(step: step, share: 0.3 + part * (Double(index) + share))) } catch {
               throw Stop(reason: error)
             }

@@ -13,7 +13,7 @@ import Testing
     let models = MemoryModels([try run.model("slow", "a")], champions: ["slow": "a"])
     models.fail("a", of: "slow", times: 2)
     let log = LogLines()
-    nonisolated(unsafe) var now = ContinuousClock.now
+    var now = ContinuousClock.now
     let shelf = ModelShelf(run.plan.detectors, provider: models, logger: Logger(label: "test") { _ in log }) { now }
     _ = shelf.champions()
     let name = ModelShelf.Name(detector: "slow", version: "a")

@@ -117,7 +117,7 @@ public struct ParetoTail: Sendable, Hashable, Codable {
   /// Highest scores that a tail is fitted to, and fewer where so many do not look like one tail. Measured with budgets
   /// that let expect two alarms in 20,000 events: with a hundred the true rate was 1.2 times the budget's on average, for
   /// power laws and bounded tails alike; with a thousand it was up to 2.1 times.
-  static let scores = [100, 50]
+  static let (mostScores, fewestScores) = (100, 50)
 
   /// Alarms in calibration that must be expected. Measured on a forest's scores of simulated queries, eight of ten true
   /// rates at one expected alarm lie between 0.2 and 4 times the budget's; farther out they mean little.
@@ -135,17 +135,15 @@ public struct ParetoTail: Sendable, Hashable, Codable {
   ///   - sorted: the scores above 0, highest first.
   ///   - rows: all scores.
   static func fit(sorted: ArraySlice<Double>, of rows: Int) throws(Calibration.Problem) -> ParetoTail {
-    for count in scores {
-      guard rows >= 20 * count, sorted.count > count else { continue }
+    guard rows >= 20 * fewestScores, sorted.count > fewestScores else {
+      throw .noTail(
+        "it takes more than \(fewestScores) scores above 0 among \(20 * fewestScores) events at least; calibration has "
+          + "\(sorted.count) among \(rows)")
+    }
+    for count in [mostScores, fewestScores] where rows >= 20 * count && sorted.count > count {
       let start = MathFunctions.ln(sorted[sorted.startIndex + count])
       let excesses = sorted.prefix(count).reversed().map { MathFunctions.ln($0) - start }
       if let tail = ParetoTail(excesses: excesses, start: start, share: Double(count) / Double(rows)) { return tail }
-    }
-    guard let least = scores.last, rows >= 20 * least, sorted.count > least else {
-      let least = scores.last ?? 0
-      throw .noTail(
-        "it takes more than \(least) scores above 0 among \(20 * least) events at least; calibration has "
-          + "\(sorted.count) among \(rows)")
     }
     throw .noTail("the highest scores do not thin out like one tail; they may be of several kinds of events")
   }

@@ -27,13 +27,58 @@ public enum Limits {
   /// Rows of a full history shard. 64 Ki rows are one Arrow record batch that compresses and scans well.
   public static let shardRows = 65_536
 
-  /// Events ahead that must agree before the watermark believes a jump beyond `max_ahead`, and the number of first
-  /// events that start it. A hundred is more than any plausible burst of broken clocks.
+  // MARK: Event time (see `EventClock`)
+
+  /// Events that open a clock: of eight, three may be wrong and the median of their distances is still right.
+  public static let clockOpening = 8
+
+  /// How many times the usual distance between events is still believed at once. Of distances without memory one in a
+  /// thousand million is longer.
+  public static let clockReach: Int64 = 8
+
+  /// The least distance that is believed at once, microseconds: a minute. Broken clocks are mostly off by more, and what
+  /// lies within is what `out_of_order` and `allowed_lateness` are for.
+  public static let leastClockReach: Int64 = 60_000_000
+
+  /// Events in doubt that must agree before rules and windows see them: a handful, so that forty events after a weekend
+  /// suffice for a rule. Eight neighbours from one broken producer in ten come once in ten million events.
+  public static let clockHearing = 8
+
+  /// Events in doubt that must agree before the watermark moves to them: what it closes cannot be opened again. More than
+  /// any plausible burst of one producer among others.
   public static let watermarkAgreement = 100
 
-  /// Agreeing events ahead for each that contradicts them: fewer end the run. Strays of less than a tenth do not keep the
-  /// watermark from a jump, and a partition of which a tenth of the events still tell the old time is not moved on.
+  /// The same where each clock is judged by itself: nobody else's events are among them.
+  public static let clockAgreement = 16
+
+  /// Agreeing events in doubt for each that contradicts them. Strays of less than a tenth do not keep a clock from a jump,
+  /// and a partition of which a tenth of the events still tell the old time is not moved on.
   public static let watermarkContradiction = 10
+
+  /// Contradictions that end a run of events in doubt whose support is too little for them.
+  public static let clockContradictions = 8
+
+  /// How many times the common step of all clocks one may be that tells how far event time has come.
+  public static let commonStepReach: Int64 = 64
+
+  /// Runs of events in doubt of one clock: the smallest ends when another begins.
+  public static let clockRuns = 8
+
+  /// Events within which a run of events in doubt is believed or dismissed, and calm events after which a clock that saw
+  /// a broken producer believes sooner again.
+  public static let clockPatience = 1_000
+
+  /// Events one after the other, behind the others and agreeing, that are a clock that was set back.
+  public static let clockStepBack = 16
+
+  /// How many times `max_ahead` beyond the watermark is absurd.
+  public static let absurdlyAhead: Int64 = 32
+
+  /// Clocks of a partition (`clock_of`), about 300 bytes each. Those beyond share one.
+  public static let maxClocks = 1 << 14
+
+  /// Bytes of the events that wait because their time is in doubt. Beyond, those that wait longest are given up.
+  public static let maxWaitingEventBytes = 16 << 20
 
   /// Steps of the automaton of a field's `pattern`, repetitions written out: what a character costs at worst. An address
   /// or a time takes under a hundred.

@@ -96,19 +96,28 @@ public struct EventDefinition: Sendable, Hashable {
   public var partitionedBy: String?
   /// How far the watermark trails the highest event time, microseconds.
   public var outOfOrder: Int64
-  /// How far beyond the watermark a time is believed, microseconds.
+  /// How far beyond the watermark an event whose time is in doubt counts in its windows, microseconds.
   public var maxAhead: Int64
+  /// Index in the schema of the field that says whose clock the event time is; nil where a partition has one clock.
+  public var clockOf: Int?
+  /// Event time without a word from a clock after which the watermark does not wait for it, microseconds.
+  public var clockIdle: Int64
   /// Named conditions over fields that every event must meet; one that is false or NULL makes a dead letter.
   public var checks: [NamedExpression]
 
+  /// Ten minutes: longer than what a producer that still works keeps silent, in most streams.
+  public static let defaultClockIdle: Int64 = 600_000_000
+
   public init(
     schema: Schema, partitionedBy: String? = nil, outOfOrder: Int64 = 0, maxAhead: Int64 = 86_400_000_000,
-    checks: [NamedExpression] = []
+    clockOf: Int? = nil, clockIdle: Int64 = Self.defaultClockIdle, checks: [NamedExpression] = []
   ) {
     self.schema = schema
     self.partitionedBy = partitionedBy
     self.outOfOrder = outOfOrder
     self.maxAhead = maxAhead
+    self.clockOf = clockOf
+    self.clockIdle = clockIdle
     self.checks = checks
   }
 }

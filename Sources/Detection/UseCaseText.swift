@@ -41,6 +41,10 @@ extension UseCase {
     if let key = schema.keyField { entries.append("\"key\": \(jsonString(schema.fields[key].name))") }
     if event.outOfOrder != 0 { entries.append("\"out_of_order\": \(durationText(event.outOfOrder))") }
     if event.maxAhead != 86_400_000_000 { entries.append("\"max_ahead\": \(durationText(event.maxAhead))") }
+    if let field = event.clockOf { entries.append("\"clock_of\": \(jsonString(schema.fields[field].name))") }
+    if event.clockOf != nil, event.clockIdle != EventDefinition.defaultClockIdle {
+      entries.append("\"clock_idle\": \(durationText(event.clockIdle))")
+    }
     if let field = event.partitionedBy { entries.append("\"partitioned_by\": \(jsonString(field))") }
     if schema.unknownFields != .ignore {
       entries.append("\"unknown_fields\": \(jsonString(schema.unknownFields.rawValue))")

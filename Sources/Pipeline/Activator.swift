@@ -44,6 +44,7 @@ struct Activator: Sendable {
         useCase: plan.useCase.name, text: version.text)
     }
     var processor = try PartitionProcessor(plan: plan, partition: partition)
+    processor.ends = ComingEnds(log, from: snapshot?.position ?? .start)
     guard let snapshot else { return processor }
     do {
       for part in try processor.restore(snapshot, now: .now, decoding: { try encoder.decodeTail($0.bytes) }) {
@@ -56,5 +57,17 @@ struct Activator: Sendable {
           + "pulse that wrote it, or start over with --reset")
     }
     return processor
+  }
+
+  /// The end of a partition's input. What an earlier run put on record there is done again.
+  /// - Parameter closing: whether the end is to be put on record.
+  /// - Returns: what is to be committed; nil where the input may go on.
+  func end(_ processor: inout PartitionProcessor, closing: Bool) async throws -> Results? {
+    guard !processor.ends.pass(processor.position) else { return try processor.close() }
+    guard closing, processor.totals.events > 0 else { return nil }
+    try await store.activate(
+      Activation(partition: processor.partition, from: processor.position, kind: .close, version: ""),
+      useCase: plan.useCase.name, text: nil)
+    return try processor.close()
   }
 }

@@ -17,6 +17,9 @@ public struct Checkpoint: Sendable {
   public var windows: [WindowRow]
   /// Windows under definitions (fingerprints) that no longer apply: they take no more events and count as closed.
   public var leftWindows: [(window: String, definition: String)]
+  /// Open windows of a definition that start after the bound are removed before `windows` are written: what events with a
+  /// wrong time have left behind.
+  public var windowsBeyond: [(window: String, startsAfter: Int64)] = []
   /// Stored windows of a definition that start before the bound are removed.
   public var windowRetention: [(window: String, startsBefore: Int64)]
   /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
@@ -93,8 +96,10 @@ public struct Totals: Sendable, Hashable, Codable {
   /// How often an event was too late for one of its windows, by window definition: of a sliding window an event counts
   /// once for each that had closed.
   public var lateEvents: [String: Int] = [:]
-  /// Events implausibly far ahead of the watermark.
+  /// Events whose time turned out to be wrong: far ahead of what the others told.
   public var aheadEvents = 0
+  /// Events that wait because it is not decided yet whether their time is right.
+  public var waitingEvents = 0
   /// Values that became NULL because an expression overflowed or a cast failed.
   public var expressionFailures = 0
   /// Events that stateful rules left out, by rule and why: `burst/late`, `burst/ahead`, `burst/without_entity`.
@@ -106,12 +111,28 @@ public struct Totals: Sendable, Hashable, Codable {
 
   public init() {}
 
+  /// What an earlier version did not count is 0.
+  public init(from decoder: any Swift.Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    events = try values.decode(Int.self, forKey: .events)
+    records = try values.decode(Int.self, forKey: .records)
+    lateEvents = try values.decode([String: Int].self, forKey: .lateEvents)
+    aheadEvents = try values.decode(Int.self, forKey: .aheadEvents)
+    waitingEvents = try values.decodeIfPresent(Int.self, forKey: .waitingEvents) ?? 0
+    expressionFailures = try values.decode(Int.self, forKey: .expressionFailures)
+    ruleSkips = try values.decode([String: Int].self, forKey: .ruleSkips)
+    classes = try values.decode([String: Int].self, forKey: .classes)
+    anomalies = try values.decode([String: Int].self, forKey: .anomalies)
+    deadLetters = try values.decode([String: Int].self, forKey: .deadLetters)
+  }
+
   /// Adds the counts of another partition.
   public static func + (a: Totals, b: Totals) -> Totals {
     var sum = a
     sum.events += b.events
     sum.records += b.records
     sum.aheadEvents += b.aheadEvents
+    sum.waitingEvents += b.waitingEvents
     sum.expressionFailures += b.expressionFailures
     sum.lateEvents.merge(b.lateEvents, uniquingKeysWith: +)
     sum.ruleSkips.merge(b.ruleSkips, uniquingKeysWith: +)
@@ -128,6 +149,7 @@ public struct Totals: Sendable, Hashable, Codable {
     minus.events = -b.events
     minus.records = -b.records
     minus.aheadEvents = -b.aheadEvents
+    minus.waitingEvents = -b.waitingEvents
     minus.expressionFailures = -b.expressionFailures
     minus.lateEvents = negated(b.lateEvents)
     minus.ruleSkips = negated(b.ruleSkips)
@@ -188,10 +210,16 @@ public struct PartitionSnapshot: Sendable {
 }
 
 /// The recorded decision that a version of the configuration, or of the model of one detector, applies from a position
-/// on. Of those of one kind and detector whose position is at or before an event's, the last one recorded counts.
+/// on, or that the input ended at a position. Of those of one kind and detector whose position is at or before an event's,
+/// the last one recorded counts; every close counts.
 /// Together with the input, the activation log determines all results.
 public struct Activation: Sendable, Hashable {
-  public enum Kind: String, Sendable, Hashable { case configuration, model }
+  public enum Kind: String, Sendable, Hashable {
+    case configuration, model
+    /// The input was declared to be at its end: before the events at the position, whatever waits is decided and every
+    /// window closes.
+    case close
+  }
 
   public var partition: PartitionID
   /// First position it applies to.
@@ -200,7 +228,7 @@ public struct Activation: Sendable, Hashable {
   /// For a model, the detector it scores for; nil for a configuration.
   public var detector: String?
   /// For a configuration the SHA-256 of its canonical text, in hexadecimal. For a model its version; empty where the
-  /// detector has none from there on.
+  /// detector has none from there on. Empty for a close.
   public var version: String
 
   public init(partition: PartitionID, from: Position, kind: Kind, detector: String? = nil, version: String) {

@@ -9,6 +9,7 @@ final class Lane: Sendable {
   /// The batches of the source, each as one or several pieces.
   let queue = OrderedQueue<[StagedWork]>()
   private let tickets = Atomic<UInt64>(0)
+  private let closing = Atomic(false)
 
   init(partition: PartitionID) { self.partition = partition }
 
@@ -16,7 +17,14 @@ final class Lane: Sendable {
   func nextTicket() -> UInt64 { tickets.add(1, ordering: .relaxed).oldValue }
 
   /// No more tickets will be taken.
-  func finish() { queue.finish(after: tickets.load(ordering: .relaxed)) }
+  /// - Parameter closing: whether the input is at its end for good.
+  func finish(closing isClosing: Bool) {
+    closing.store(isClosing, ordering: .releasing)
+    queue.finish(after: tickets.load(ordering: .relaxed))
+  }
+
+  /// Whether the input is at its end for good; told with `finish`.
+  var isClosing: Bool { closing.load(ordering: .acquiring) }
 }
 
 /// The lanes of a run. Only the reader adds; lanes report their end.
@@ -31,11 +39,14 @@ final class Lanes: Sendable {
 
   subscript(partition: PartitionID) -> Lane? { state.withLock { $0.lanes[partition] } }
 
+  /// A lane that comes after another has failed is given up at once.
   func add(_ lane: Lane) {
-    state.withLock {
-      $0.lanes[lane.partition] = lane
-      $0.running += 1
+    let isLate = state.withLock { state in
+      state.lanes[lane.partition] = lane
+      state.running += 1
+      return state.failure != nil
     }
+    if isLate { lane.queue.abort() }
   }
 
   /// A lane has ended; if it failed, the others are given up: the last checkpoints stand.
@@ -54,6 +65,8 @@ final class Lanes: Sendable {
   var failure: (any Error)? { state.withLock { $0.failure } }
   var areDone: Bool { state.withLock { $0.running == 0 } }
 
-  func finish() { for lane in state.withLock({ Array($0.lanes.values) }) { lane.finish() } }
+  func finish(closing: Bool) {
+    for lane in state.withLock({ Array($0.lanes.values) }) { lane.finish(closing: closing) }
+  }
   func tick() { for lane in state.withLock({ Array($0.lanes.values) }) { lane.queue.tick() } }
 }

@@ -13,6 +13,8 @@ struct StagedWork: Sendable {
   var records: Int
   /// Bytes of those records; 0 where they are not known.
   var bytes = 0
+  /// The first of those records; nil where there is none.
+  var first: Position?
   /// Where to read on.
   var next: Position
 }
@@ -23,7 +25,7 @@ extension StagedWork {
     let raw = piece.raw
     self.init(
       staged: staged, models: piece.models, records: raw.count + raw.oversized.count, bytes: raw.byteCount,
-      next: raw.next)
+      first: raw.first, next: raw.next)
   }
 }
 
@@ -33,6 +35,7 @@ struct PartitionProcessor {
   private let plan: Plan
   private let renderer: EventRenderer
   private let watermark: Watermark
+  private let waiting: WaitingEvents
   private let detectors: [any StatefulDetector]
   private let windows: [WindowOperator]
   /// Stored open windows of definitions that no longer apply; the next checkpoint closes them.
@@ -42,6 +45,8 @@ struct PartitionProcessor {
   private(set) var totals = Totals()
   private(set) var position = Position.start
   private(set) var watermarkTime = Int64.min
+  /// Places ahead at which the input was declared to be at its end.
+  var ends = ComingEnds()
   /// How far event time has come, for progress.
   var latestEventTime: Int64 { watermark.reached }
 
@@ -50,6 +55,7 @@ struct PartitionProcessor {
     self.plan = plan
     renderer = EventRenderer(schema: plan.schema)
     watermark = Watermark(plan.useCase.event)
+    waiting = WaitingEvents(partition: partition, schema: plan.schema)
     detectors = try plan.makeStatefulDetectors()
     windows = plan.windows.map { WindowOperator($0) }
     history = HistoryBuffer(
@@ -57,7 +63,7 @@ struct PartitionProcessor {
       partition: partition)
   }
 
-  private var stateful: [any Stateful] { [watermark] + detectors }
+  private var stateful: [any Stateful] { [watermark, waiting] + detectors }
 
   /// Takes up what the last checkpoint left. State written under another definition is discarded.
   /// - Returns: what was discarded, for the log.
@@ -98,6 +104,8 @@ struct PartitionProcessor {
     try history.restore(
       try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, now: now)
     watermarkTime = watermark.current
+    discardAbsurdWindows(believed: watermark.believed)
+    totals.waitingEvents = waiting.count
     return discarded
   }
 
@@ -106,8 +114,11 @@ struct PartitionProcessor {
   /// - Precondition: there is a piece.
   /// - Returns: what is to be committed at once.
   mutating func process(_ pieces: [StagedWork], now: ContinuousClock.Instant) throws -> Results {
-    var results = try process(pieces[0], now: now)
-    for piece in pieces.dropFirst() { results.append(try process(piece, now: now)) }
+    var results = Results(useCase: plan.useCase.name, partition: partition, anomalies: [], deadLetters: [])
+    for piece in pieces {
+      if let first = piece.first, ends.pass(first) { results.append(try close()) }
+      results.append(try process(piece, now: now))
+    }
     return results
   }
 
@@ -115,32 +126,137 @@ struct PartitionProcessor {
   /// - Returns: what is to be committed at once.
   mutating func process(_ work: StagedWork, now: ContinuousClock.Instant) throws -> Results {
     let batch = work.staged.events
-    let marks = watermark.mark(batch.eventTimes)
-    var findings = work.staged.findings
-    var failures = work.staged.failures
-    for detector in detectors {
-      var counts = DetectorCounts()
-      try detector.detect(in: batch, marks: marks, into: &findings, counts: &counts)
-      failures += counts.failures
-      count(counts, of: detector.name)
+    let marks = watermark.mark(batch.eventTimes, clockOf: plan.useCase.event.clockOf.map { batch.columns[$0] })
+    var outcome = StatefulOutcome(failures: work.staged.failures)
+    note(work.staged.findings, in: batch, &outcome)
+    for events in waiting.add(batch, marks) { try giveUp(events, &outcome) }
+    var first = 0
+    for decision in marks.decisions {
+      if case .dismissed(let run, wasHeard: false) = decision.kind {
+        // Those of this batch are marked as such.
+        for events in waiting.take(run: run) { try giveUp(events, &outcome) }
+        continue
+      }
+      try advance(batch, marks, first..<decision.row, &outcome)
+      first = decision.row
+      try apply(
+        decision.kind, watermark: marks.watermarks[decision.row], believed: marks.believed[decision.row], &outcome)
     }
-    var late: Bitmap?
-    for window in windows {
-      let missed = window.missedWindows
-      guard let rows = try window.add(batch, marks: marks, failures: &failures) else { continue }
-      totals.lateEvents[window.window.definition.name, default: 0] += Int(window.missedWindows - missed)
-      late = late.map { $0 | rows } ?? rows
-    }
+    try advance(batch, marks, first..<batch.count, &outcome)
     if batch.count > 0 {
-      history.append(historyColumns(of: batch, late: late), eventTimes: batch.eventTimes, now: now)
+      history.append(historyColumns(of: batch, late: outcome.late), eventTimes: batch.eventTimes, now: now)
     }
     watermarkTime = marks.watermarkAfter
     drift.add(driftCounts(of: work, marks: marks), keepFrom: driftKeepFrom)
     position = work.next
-    count(work, marks: marks, failures: failures, findings: findings)
+    totals.aheadEvents += marks.dismissed.setCount
+    count(work, failures: outcome.failures)
     return Results(
-      useCase: plan.useCase.name, partition: partition, anomalies: anomalies(findings, in: batch),
+      useCase: plan.useCase.name, partition: partition, anomalies: outcome.anomalies,
       deadLetters: dated(work.staged.deadLetters, marks: marks, positions: batch.positions))
+  }
+
+  /// Ends the partition's input: what waits is decided, and every window closes.
+  /// - Returns: what is to be committed at once.
+  mutating func close() throws -> Results {
+    var outcome = StatefulOutcome(failures: 0)
+    let decisions = watermark.close(upTo: windows.compactMap(\.lastClosing).max() ?? .min)
+    for decision in decisions {
+      if case .dismissed(let run, wasHeard: false) = decision {
+        for events in waiting.take(run: run) { try giveUp(events, &outcome) }
+      } else {
+        try apply(decision, watermark: watermarkTime, believed: watermark.reached, &outcome)
+      }
+    }
+    // What was believed only now has opened windows of its own.
+    _ = watermark.close(upTo: windows.compactMap(\.lastClosing).max() ?? .min)
+    for window in windows { window.close(upTo: watermark.current, failures: &outcome.failures) }
+    watermarkTime = watermark.current
+    totals.expressionFailures += outcome.failures
+    totals.waitingEvents = waiting.count
+    return Results(useCase: plan.useCase.name, partition: partition, anomalies: outcome.anomalies, deadLetters: [])
+  }
+
+  /// What the stateful stages made of a batch.
+  private struct StatefulOutcome {
+    var anomalies: [Anomaly] = []
+    var failures: Int
+    /// Rows that were late for a window.
+    var late: Bitmap?
+  }
+
+  /// Rules and windows over some rows of a batch.
+  private mutating func advance(
+    _ batch: EventBatch, _ marks: EventTimeMarks, _ rows: Range<Int>, _ outcome: inout StatefulOutcome
+  ) throws {
+    // An empty batch closes windows too.
+    if rows.isEmpty && batch.count > 0 { return }
+    let isWhole = rows == 0..<batch.count
+    let late = try advance(isWhole ? batch : batch.rows(rows), isWhole ? marks : marks.rows(rows), &outcome)
+    guard let late else { return }
+    if outcome.late == nil { outcome.late = Bitmap(repeating: false, count: batch.count) }
+    late.forEachSet { outcome.late?[rows.lowerBound + $0] = true }
+  }
+
+  /// - Returns: rows that were late for a window; nil where none was.
+  private mutating func advance(
+    _ batch: EventBatch, _ marks: EventTimeMarks, _ outcome: inout StatefulOutcome
+  ) throws -> Bitmap? {
+    var findings: [Finding] = []
+    for detector in detectors {
+      var counts = DetectorCounts()
+      try detector.detect(in: batch, marks: marks, into: &findings, counts: &counts)
+      outcome.failures += counts.failures
+      count(counts, of: detector.name)
+    }
+    note(findings, in: batch, &outcome)
+    var late: Bitmap?
+    for window in windows {
+      let missed = window.missedWindows
+      guard let rows = try window.add(batch, marks: marks, failures: &outcome.failures) else { continue }
+      totals.lateEvents[window.window.definition.name, default: 0] += Int(window.missedWindows - missed)
+      late = late.map { $0 | rows } ?? rows
+    }
+    return late
+  }
+
+  /// Does what a decision about event time asks for, as of the watermark before an event and the latest time believed.
+  private mutating func apply(
+    _ decision: EventTimeMarks.Decision.Kind, watermark: Int64, believed: Int64, _ outcome: inout StatefulOutcome
+  ) throws {
+    switch decision {
+    case .believed(let run):
+      for var events in waiting.take(run: run) {
+        var failed = 0
+        plan.extend(&events.batch, failures: &failed)
+        _ = try advance(events.batch, events.marks(watermark: watermark, believed: believed), &outcome)
+      }
+    case .dismissed, .opened: discardAbsurdWindows(believed: believed)
+    }
+  }
+
+  /// Counts events that waited in vain.
+  private mutating func giveUp(_ events: ReleasedEvents, _ outcome: inout StatefulOutcome) throws {
+    var events = events
+    var failed = 0
+    plan.extend(&events.batch, failures: &failed)
+    totals.aheadEvents += events.batch.count
+    var none: [Finding] = []
+    for detector in detectors {
+      var counts = DetectorCounts()
+      try detector.detect(in: events.batch, marks: events.marksOfDismissed, into: &none, counts: &counts)
+      count(counts, of: detector.name)
+    }
+  }
+
+  /// Drops what events with an absurd time have left in windows before it was known that the time is absurd.
+  private func discardAbsurdWindows(believed: Int64) {
+    for window in windows { window.discard(startingAfter: watermark.latestStart(believed: believed)) }
+  }
+
+  private mutating func note(_ findings: [Finding], in batch: EventBatch, _ outcome: inout StatefulOutcome) {
+    for finding in findings { totals.anomalies[finding.detector, default: 0] += 1 }
+    outcome.anomalies += anomalies(findings, in: batch)
   }
 
   /// What changed since the last checkpoint, except history, whose encoding is the caller's work.
@@ -148,7 +264,7 @@ struct PartitionProcessor {
     let left = leftWindows
     leftWindows = []
     let driftKeepFrom = driftKeepFrom
-    return Checkpoint(
+    var checkpoint = Checkpoint(
       useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
       watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows), leftWindows: left,
       windowRetention: windows.compactMap { window in
@@ -160,6 +276,10 @@ struct PartitionProcessor {
         Checkpoint.StateSpace(name: $0.stateName, fingerprint: $0.stateFingerprint, changes: $0.takeChanges())
       },
       history: historyChanges(), drift: drift.takeChanges(keepFrom: driftKeepFrom), driftKeepFrom: driftKeepFrom)
+    checkpoint.windowsBeyond = windows.compactMap { window in
+      window.takeDiscarded().map { (window: window.window.definition.name, startsAfter: $0) }
+    }
+    return checkpoint
   }
 
   /// Cuts shards from what waits in history: what has waited too long, or at the end everything.
@@ -196,12 +316,12 @@ struct PartitionProcessor {
     watermarkTime == .min ? nil : Timestamp.dayNumber(of: watermarkTime) - Limits.driftDays
   }
 
-  /// What the events of a batch looked like to its models. Events that are implausibly far ahead do not count: a
-  /// producer with a broken clock would make a row of every day there is.
+  /// What the events of a batch looked like to its models. Events whose time is in doubt do not count: a producer with a
+  /// broken clock would make a row of every day there is.
   private func driftCounts(of work: StagedWork, marks: EventTimeMarks) -> [DriftCounts] {
-    guard !work.staged.drift.isEmpty, !marks.ahead.isEmpty else { return work.staged.drift }
-    let ahead = work.staged.events.filtered(marks.ahead)
-    let surplus = work.models.detectors.flatMap { $0.run(on: ahead).drift }
+    guard !work.staged.drift.isEmpty, !marks.doubtful.isEmpty else { return work.staged.drift }
+    let doubtful = work.staged.events.filtered(marks.doubtful)
+    let surplus = work.models.detectors.flatMap { $0.run(on: doubtful).drift }
     return work.staged.drift.map { day in
       var day = day
       for other in surplus where other.day == day.day && other.detector == day.detector { day.subtract(other) }
@@ -228,13 +348,12 @@ struct PartitionProcessor {
     }
   }
 
-  private mutating func count(_ work: StagedWork, marks: EventTimeMarks, failures: Int, findings: [Finding]) {
+  private mutating func count(_ work: StagedWork, failures: Int) {
     let batch = work.staged.events
     totals.records += work.records
     totals.events += batch.count
-    totals.aheadEvents += marks.ahead.setCount
+    totals.waitingEvents = waiting.count
     totals.expressionFailures += failures
-    for finding in findings { totals.anomalies[finding.detector, default: 0] += 1 }
     for letter in work.staged.deadLetters {
       totals.deadLetters["\(letter.stage.rawValue)/\(letter.reason.rawValue)", default: 0] += 1
     }

@@ -4,6 +4,7 @@
 
 public import Detection
 public import Logging
+import Synchronization
 
 /// One use case running over one source into one store.
 public final class Pipeline: Sendable {
@@ -23,6 +24,7 @@ public final class Pipeline: Sendable {
   private let models: (any ModelProvider)?
   private let options: Options
   private let logger: Logger
+  private let isStopped = Atomic(false)
   /// What the run has done so far.
   public let progress: RunProgress
 
@@ -61,16 +63,20 @@ public final class Pipeline: Sendable {
       let schedule =
         plan.detectors.isEmpty
         ? nil : ModelSchedule(plan, models, store, resumed: snapshots.mapValues(\.position), progress, logger)
+      let ends = InputEnds(store, useCase: plan.useCase.name)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
-          let pieces = try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
+          var pieces: [ScoredPiece] = []
+          for raw in try await ends.pieces(of: raw) {
+            pieces += try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
+          }
           let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
           await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane))
         }
       } catch { failure = error }
       schedule?.close()
       work.finish()
-      lanes.finish()
+      lanes.finish(closing: options.closesInput && failure == nil && !isStopped.load(ordering: .acquiring))
       while !lanes.areDone { await group.next() }
       group.cancelAll()
       // A store that cannot be written explains whatever else went wrong.
@@ -80,7 +86,10 @@ public final class Pipeline: Sendable {
   }
 
   /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
-  public func stop() { source.stop() }
+  public func stop() {
+    isStopped.store(true, ordering: .releasing)
+    source.stop()
+  }
 
   /// Worker: decode, features, checks, classification, stateless rules and models.
   private func transform(_ work: WorkQueue<Work>) async {
@@ -137,7 +146,11 @@ public final class Pipeline: Sendable {
         progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: work.depth)
         try await commits.write(results, of: &processor)
       case .tick: try await commits.checkpointIfDue(&processor)
-      case .end: return try await commits.finish(&processor)
+      case .end:
+        if let results = try await activator.end(&processor, closing: lane.isClosing) {
+          try await commits.write(results, of: &processor)
+        }
+        return try await commits.finish(&processor)
       }
     }
   }

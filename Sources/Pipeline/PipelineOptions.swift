@@ -1,15 +1,17 @@
-// How a run works, none of which changes its results.
+// How a run works. Results depend on none of it but on what is put on record.
 
 import Foundation
 public import Metrics
 
 extension Pipeline {
-  /// How a run works; none of it changes its results.
+  /// How a run works; nothing but `closesInput`, which is put on record, changes its results.
   public struct Options: Sendable {
     /// Batches that are decoded and classified at the same time.
     public var workers: Int
     /// Time between checkpoints.
     public var checkpointInterval: Duration
+    /// Whether the end of the source is the end of the input, put on record: what waits is decided, every window closes.
+    public var closesInput: Bool
     /// Where metrics go; nil: to what the program has installed.
     public var metrics: (any MetricsFactory)?
     /// Seconds since 1970-01-01 00:00 UTC, for metrics only: how far behind the present events are. The system's clock
@@ -17,12 +19,14 @@ extension Pipeline {
     public var unixTime: @Sendable () -> Double
 
     public init(
-      workers: Int, checkpointInterval: Duration = .seconds(1), metrics: (any MetricsFactory)? = nil,
+      workers: Int, checkpointInterval: Duration = .seconds(1), closesInput: Bool = false,
+      metrics: (any MetricsFactory)? = nil,
       unixTime: (@Sendable () -> Double)? = nil
     ) {
       precondition(workers > 0, "a pipeline needs a worker")
       self.workers = workers
       self.checkpointInterval = checkpointInterval
+      self.closesInput = closesInput
       self.metrics = metrics
       self.unixTime = unixTime ?? { Date.now.timeIntervalSince1970 }
     }

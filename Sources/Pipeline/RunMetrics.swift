@@ -61,6 +61,7 @@ final class RunMetrics: Sendable {
       record("event_timestamp_seconds", time, partition)
       record("event_lag_seconds", unixTime() - time, partition)
     }
+    record("waiting_events", Double(processor.totals.waitingEvents), partition)
     if processor.watermarkTime != .min {
       record("watermark_timestamp_seconds", Double(processor.watermarkTime) / 1e6, partition)
     }

@@ -48,13 +48,7 @@ struct RunSummary {
     sections.append(
       table("Dead letters by reason", progress.all.deadLetters, empty: "No dead letters.", first: "stage/reason", width)
     )
-    if !progress.all.lateEvents.isEmpty {
-      sections.append(table("Late events by window", progress.all.lateEvents, empty: "", first: "window", width))
-    }
-    let failures = progress.all.expressionFailures
-    if failures > 0 {
-      sections.append("Failed casts and overflows: \(failures.grouped) (each made a value NULL).")
-    }
+    if let leftOut = leftOut(width) { sections.append(leftOut) }
     sections.append(
       """
       Results are in \(data): pulse.sqlite, and history/\(plan.useCase.name)/ as Arrow files by day.
@@ -99,6 +93,45 @@ struct RunSummary {
     return "Highest \(top.aggregate) by entity, over all \(top.window) windows\n" + table.text(width: width)
   }
 
+  /// What rules and windows did not take, and why; nil where that is nothing.
+  private func leftOut(_ width: Int?) -> String? {
+    let all = progress.all
+    var table = TextTable([("left out", .left), ("events", .right), ("why", .left)])
+    for (window, count) in all.lateEvents.sorted(by: { $0.key < $1.key }) {
+      table.add(["window \(window)", count.grouped, "late: the window had closed"])
+    }
+    for (key, count) in all.ruleSkips.sorted(by: { $0.key < $1.key }) {
+      // `<rule>/<reason>`
+      let parts = key.split(separator: "/", maxSplits: 1).map(String.init)
+      table.add(["rule \(parts[0])", count.grouped, Self.skipReasons[parts[parts.count - 1]] ?? parts[parts.count - 1]])
+    }
+    if all.aheadEvents > 0 {
+      table.add(["rules, far windows", all.aheadEvents.grouped, "their time is ahead of what the others told"])
+    }
+    if all.waitingEvents > 0 {
+      table.add(["for now", all.waitingEvents.grouped, "waiting: the next events tell whether their time is right"])
+    }
+    if all.expressionFailures > 0 {
+      table.add(["values", all.expressionFailures.grouped, "NULL: a cast failed or a number was too large"])
+    }
+    if table.isEmpty { return nil }
+    var text = "Left out of rules and windows\n" + table.text(width: width)
+    if all.waitingEvents > 0 {
+      text += "\nIf the input is complete, run again with --close: what waits is decided and every window closes."
+    }
+    if all.aheadEvents * 20 > all.events {
+      text +=
+        "\nMany times are ahead of the others: where producers have clocks of their own, `event: {clock_of: …}` "
+        + "names the field that says whose clock an event carries."
+    }
+    return text
+  }
+
+  private static let skipReasons = [
+    "late": "late: behind the window of their entity", "ahead": "their time is ahead of what the others told",
+    "without_entity": "a field that makes the entity is null",
+  ]
+
   private func table(_ title: String, _ counts: [String: Int], empty: String, first: String, _ width: Int?)
     -> String
   {
@@ -120,6 +153,7 @@ struct RunSummary {
         "records": progress.all.records, "events": progress.all.events, "classes": progress.all.classes,
         "anomalies": progress.all.anomalies, "dead_letters": progress.all.deadLetters,
         "late_events": progress.all.lateEvents, "ahead_events": progress.all.aheadEvents,
+        "waiting_events": progress.all.waitingEvents, "rule_skips": progress.all.ruleSkips,
         "expression_failures": progress.all.expressionFailures,
       ] as [String: Any],
     ]

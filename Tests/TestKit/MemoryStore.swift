@@ -52,6 +52,8 @@ public final class MemoryStore: Store {
 
   private let state = Mutex(State())
   private let encoder: MemoryHistory
+  /// What keeps the history of the store.
+  public var history: MemoryHistory { encoder }
 
   public init(_ encoder: MemoryHistory) { self.encoder = encoder }
 
@@ -152,6 +154,13 @@ public final class MemoryStore: Store {
   public func commit(_ checkpoint: Checkpoint) async throws -> [String] {
     let shards = checkpoint.history.sealed.map { ($0, encoder.rows(at: $0.temporaryPath)) }
     try commit(to: checkpoint.partition) { part in
+      for (window, startsAfter) in checkpoint.windowsBeyond {
+        let gone = part.open.filter { $0.value.part.window == window && $0.value.part.start > startsAfter }.map(\.key)
+        for key in gone {
+          part.open[key] = nil
+          part.windows[key] = nil
+        }
+      }
       for row in checkpoint.windows {
         let key = "\(row.part.window) \(row.part.start) \(row.part.by)"
         part.windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"

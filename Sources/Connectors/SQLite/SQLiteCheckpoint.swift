@@ -63,6 +63,13 @@ struct SQLiteCheckpoint {
         WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND definition = ?
         """, [window, try self.definition(definition)])
     }
+    for (window, startsAfter) in checkpoint.windowsBeyond {
+      try execute(
+        """
+        DELETE FROM window_parts
+        WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND start > ?
+        """, [window, startsAfter])
+    }
     var insert = try RowStatement(
       """
       INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,

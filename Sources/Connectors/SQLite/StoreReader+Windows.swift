@@ -296,7 +296,7 @@ public struct PartitionStatus: Sendable {
     func counts(_ counts: [String: Int]) -> String {
       JSONText.object(counts.sorted { $0.key < $1.key }.map { ($0.key, .int(Int64($0.value))) })
     }
-    return JSONText.object([
+    let members: [(String, String)] = [
       ("use_case", JSONText.string(useCase)), ("position", position.json(in: partition)),
       ("watermark", watermark.map { JSONText.string(Timestamp.formatWithinRange($0)) } ?? "null"),
       ("version", JSONText.optional(version)), ("records", String(totals.records)),
@@ -304,12 +304,14 @@ public struct PartitionStatus: Sendable {
       ("stored_anomalies", counts(storedAnomalies)), ("dead_letters", counts(totals.deadLetters)),
       ("stored_dead_letters", String(storedDeadLetters)), ("late_events", counts(totals.lateEvents)),
       ("rule_skips", counts(totals.ruleSkips)), ("ahead_events", String(totals.aheadEvents)),
+      ("waiting_events", String(totals.waitingEvents)),
       ("expression_failures", String(totals.expressionFailures)),
       ("windows", String(windows)), ("open_windows", String(openWindows)), ("history_shards", String(shards)),
       ("history_rows", String(shardRows + waitingRows)), ("history_bytes", String(shardBytes)),
       ("models", JSONText.object(models.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
       ("drift", JSONText.array(drift.map(\.json))),
-    ])
+    ]
+    return JSONText.object(members)
   }
 }
 

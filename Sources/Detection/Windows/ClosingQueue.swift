@@ -7,6 +7,19 @@ struct ClosingQueue {
   /// The earliest start; nil when no window is open.
   var earliest: Int64? { heap.first?.start }
 
+  /// The latest start; nil when no window is open. Looks at all of them.
+  var latest: Int64? { heap.map(\.start).max() }
+
+  /// Removes the windows that start after a time and returns their slots. Looks at all of them.
+  mutating func removeAll(startingAfter bound: Int64) -> [Int] {
+    let removed = heap.filter { $0.start > bound }
+    guard !removed.isEmpty else { return [] }
+    let kept = heap.filter { $0.start <= bound }
+    heap.removeAll(keepingCapacity: true)
+    for window in kept { insert(window.start, slot: Int(window.slot)) }
+    return removed.map { Int($0.slot) }
+  }
+
   mutating func insert(_ start: Int64, slot: Int) {
     var at = heap.count
     heap.append((start, Int32(slot)))

@@ -7,6 +7,8 @@ struct WindowWork {
   let times: [Int64]
   /// Watermark before each event.
   let watermarks: [Int64]
+  /// Rows that are not added; nil where all are.
+  let left: Bitmap?
   /// The evaluated values of `by`.
   let by: [Column]
   /// The evaluated arguments of the aggregates.
@@ -178,6 +180,7 @@ extension OpenWindows {
     var low: Int64 = 0
     var high: Int64 = 0
     for row in 0..<work.times.count {
+      if let left = work.left, left[row] { continue }
       let time = grid.bounded(work.times[row])
       if time < low || time >= high {
         low = grid.lastStart(time)
@@ -257,6 +260,17 @@ extension OpenWindows {
       drop(slot)
     }
   }
+
+  /// Drops the windows that start after a time, as if no event had been added to them.
+  /// - Returns: whether there were any.
+  mutating func discard(startingAfter bound: Int64) -> Bool {
+    let slots = queue.removeAll(startingAfter: bound)
+    for slot in slots { drop(slot) }
+    return !slots.isEmpty
+  }
+
+  /// The time at which the last of the open windows closes; nil when none is open.
+  var lastClosing: Int64? { queue.latest.map { grid.closing($0) } }
 
   private mutating func drop(_ slot: Int) {
     table.remove(slot)

@@ -2,7 +2,7 @@
 // - what is emitted is a function of the events and of the watermark before and after each, not of batches: an event is
 //   late for a window when end + allowed lateness ≤ the watermark before it, and a window closes when that is so after
 //   an event; the watermark never goes back, so a closed window takes no more events and is not opened again;
-// - an event ahead of the watermark is added to its own window like any other;
+// - an event whose time is in doubt is added to its own window like any other if the marks say so, else when it is believed;
 // - restored from the open parts it emitted, an operator emits the same bytes as one that never stopped.
 // Session windows will be an operator of their own with the same parts and aggregates.
 
@@ -13,6 +13,7 @@ public final class WindowOperator {
   /// that had closed, so up to size / every times.
   public var missedWindows: Int64 { open.missed }
   private var open: OpenWindows
+  private var discardedAfter: Int64?
 
   /// - Parameter maxOpen: bound of open windows.
   public init(_ window: CompiledWindow, maxOpen: Int = Limits.maxOpenWindows) {
@@ -36,18 +37,45 @@ public final class WindowOperator {
     var late: Bitmap?
     let overflows = open.overflows
     if batch.count > 0 {
+      var failed = 0
       func evaluate(_ expression: Expression) -> Column {
-        expression.evaluate(batch.columns, count: batch.count, selection: nil, failures: &failures)
+        expression.evaluate(batch.columns, count: batch.count, selection: nil, failures: &failed)
       }
       let work = WindowWork(
-        times: batch.eventTimes, watermarks: marks.watermarks, by: window.by.map { evaluate($0.expression) },
+        times: batch.eventTimes, watermarks: marks.watermarks,
+        left: marks.outsideWindows.isEmpty ? nil : marks.outsideWindows, by: window.by.map { evaluate($0.expression) },
         values: open.arguments.map { evaluate($0) }, classColumn: window.classColumn.map { batch.columns[$0] })
       late = try open.add(work)
+      // Those of events that have waited were counted when they came.
+      if !marks.areReleased { failures += failed }
     }
     open.close(upTo: marks.watermarkAfter)
     failures += open.overflows - overflows
     return late
   }
+
+  /// Drops the windows that start after a time: what events that turned out wrong have left behind.
+  public func discard(startingAfter bound: Int64) {
+    if open.discard(startingAfter: bound) { discardedAfter = min(discardedAfter ?? bound, bound) }
+  }
+
+  /// The time after which windows were discarded since the last call; stored ones that start after it go, before changes
+  /// are stored.
+  public func takeDiscarded() -> Int64? {
+    defer { discardedAfter = nil }
+    return discardedAfter
+  }
+
+  /// Closes the windows that take no more events at a watermark.
+  /// - Parameter failures: as of `add`.
+  public func close(upTo watermark: Int64, failures: inout Int) {
+    let overflows = open.overflows
+    open.close(upTo: watermark)
+    failures += open.overflows - overflows
+  }
+
+  /// The watermark at which all open windows are closed; nil when none is open.
+  public var lastClosing: Int64? { open.lastClosing }
 
   /// The parts that changed since the last call or restore with their values, each once, by start and then in a fixed
   /// order of keys.

@@ -88,7 +88,7 @@ public struct ModelTrainer {
       throw noHistory(
         listed.isEmpty
           ? "nothing is stored of it yet"
-          : "there are fewer events than event time is believed from (\(Limits.watermarkAgreement))")
+          : "there are fewer events than event time is believed from (\(Limits.clockOpening))")
     }
     guard let window = TrainingWindow(listed, until: latest, length: definition.history) else {
       throw noHistory(

@@ -4,8 +4,8 @@ internal import Detection
 
 extension UseCaseReader {
   static let eventKeys = [
-    "time", "key", "out_of_order", "max_ahead", "partitioned_by", "unknown_fields", "max_event_bytes", "checks",
-    "fields",
+    "time", "key", "out_of_order", "max_ahead", "clock_of", "clock_idle", "partitioned_by", "unknown_fields",
+    "max_event_bytes", "checks", "fields",
   ]
 
   mutating func eventDefinition(_ node: YAMLNode) -> EventDefinition? {
@@ -50,6 +50,15 @@ extension UseCaseReader {
         node.location, "`out_of_order` is not shorter than `max_ahead`, which is one day unless set",
         expected: "a longer `max_ahead`, or less than 1d", found: node.description)
     }
+    let clockOf = keys["clock_of"].flatMap {
+      fieldReference($0, what: "`clock_of`", fields: fields, declared: declared)
+    }
+    let clockIdle = keys["clock_idle"].flatMap { reader.duration($0, what: "`clock_idle`", positive: true) }
+    if let node = keys["clock_idle"], keys["clock_of"] == nil {
+      reader.report(
+        node.location, "`clock_idle` says how long to wait for a clock, but there is one clock alone",
+        expected: "`clock_of`, the field that says whose clock an event carries", found: "no `clock_of`")
+    }
     let checks = keys["checks"].map { namedExpressions($0, what: "`checks`", each: "the check") } ?? []
     guard let time else { return nil }
     let schema = Schema(
@@ -58,7 +67,8 @@ extension UseCaseReader {
       maxEventBytes: maxBytes ?? Limits.maxEventBytes)
     return EventDefinition(
       schema: schema, partitionedBy: partitionedBy.map { fields[$0].name }, outOfOrder: outOfOrder ?? 0,
-      maxAhead: maxAhead ?? 86_400_000_000, checks: checks)
+      maxAhead: maxAhead ?? 86_400_000_000, clockOf: clockOf,
+      clockIdle: clockIdle ?? EventDefinition.defaultClockIdle, checks: checks)
   }
 
   /// Names with expressions, in order.

@@ -54,6 +54,12 @@ struct Run: AsyncParsableCommand {
   @Option(parsing: .unconditional, help: "End after so many seconds without new events.")
   var idleTimeout: Double?
 
+  @Flag(
+    help: ArgumentHelp(
+      "When the input ends, close it: decide about events that wait, and close every window.",
+      discussion: "Put on record: events that come later are late for those windows."))
+  var close = false
+
   @Option(help: "A name for standard input, so that a later run with the same input resumes.")
   var sourceName: String?
 
@@ -179,7 +185,7 @@ struct Run: AsyncParsableCommand {
       models: models,
       options: Pipeline.Options(
         workers: configuration.workers ?? ProcessInfo.processInfo.activeProcessorCount,
-        checkpointInterval: .microseconds(configuration.checkpointInterval)),
+        checkpointInterval: .microseconds(configuration.checkpointInterval), closesInput: close),
       logger: logger)
     let start = ContinuousClock.now
     var scheduler: TrainingScheduler?

@@ -58,7 +58,8 @@ struct Status: ParsableCommand {
     if !totals.classes.isEmpty { lines.append("  classes       \(list(totals.classes))") }
     if !totals.lateEvents.isEmpty { lines.append("  late events   \(list(totals.lateEvents))") }
     if !totals.ruleSkips.isEmpty { lines.append("  left out      \(list(totals.ruleSkips))") }
-    if totals.aheadEvents > 0 { lines.append("  far ahead     \(totals.aheadEvents.grouped)") }
+    if totals.aheadEvents > 0 { lines.append("  wrong times   \(totals.aheadEvents.grouped)") }
+    if totals.waitingEvents > 0 { lines.append("  waiting       \(totals.waitingEvents.grouped)") }
     if totals.expressionFailures > 0 {
       lines.append("  failed casts and overflows  \(totals.expressionFailures.grouped)")
     }

@@ -6,7 +6,6 @@
 struct RuleReference {
   var within: Int64
   var coolDown: Int64
-  var believed: Int64 = 86_400_000_000
   /// Whether a window with these aggregates makes a finding.
   var condition: (Aggregates) -> Bool
 
@@ -34,14 +33,13 @@ struct RuleReference {
         continue
       }
       if watermark != .min {
-        lives = lives.filter {
-          $0.value.stamp > watermark - max(within, coolDown) && $0.value.clock <= watermark + believed
-        }
+        lives = lives.filter { $0.value.stamp > watermark - max(within, coolDown) }
       }
       guard let user = event.user else {
         counts.withoutEntity += 1
         continue
       }
+      if let life = lives[user], life.clock > stream.believed[row] { lives[user] = nil }
       var life = lives[user] ?? Life(clock: .min, stamp: .min, lastFinding: nil, events: [])
       if life.clock != .min && event.time <= life.clock - within {
         counts.late += 1

@@ -26,6 +26,8 @@ struct RuleStream {
 
   let events: [RuleEvent]
   let watermarks: [Int64]
+  /// The latest time that is believed as of each event.
+  let believed: [Int64]
 
   /// Before each event, the watermark is the highest believed time so far minus `outOfOrder`; unknown for the first few.
   init(_ events: [RuleEvent], outOfOrder: Int64 = 0, unknown: Int = 1) {
@@ -37,15 +39,17 @@ struct RuleStream {
       if !event.ahead { highest = max(highest, event.time) }
     }
     self.watermarks = watermarks
+    believed = [Int64](repeating: .max, count: events.count)
   }
 
-  /// The watermark and the implausible times as the engine establishes them.
+  /// The watermark and the times in doubt as the engine establishes them.
   init(marking events: [RuleEvent], outOfOrder: Int64, maxAhead: Int64) {
     let marks = Watermark(outOfOrder: outOfOrder, maxAhead: maxAhead).mark(events.map(\.time))
     watermarks = marks.watermarks
+    believed = marks.believed
     self.events = events.enumerated().map { row, event in
       var event = event
-      event.ahead = marks.ahead[row]
+      event.ahead = marks.doubtful[row]
       return event
     }
   }
@@ -71,9 +75,11 @@ struct RuleStream {
     let batch = EventBatch(
       partition: PartitionID(source: "test", number: 0), positions: positions, eventTimes: part.map(\.time),
       columns: columns)
-    let marks = EventTimeMarks(
-      watermarks: Array(watermarks[rows]), ahead: Bitmap(count: rows.count) { events[rows.lowerBound + $0].ahead },
+    var marks = EventTimeMarks(
+      watermarks: Array(watermarks[rows]), believed: Array(believed[rows]),
+      doubtful: Bitmap(count: rows.count) { events[rows.lowerBound + $0].ahead },
       watermarkAfter: rows.upperBound < events.count ? watermarks[rows.upperBound] : watermarks.last ?? .min)
+    marks.dismissed = marks.doubtful
     return (batch, marks)
   }
 

@@ -50,7 +50,7 @@ import Testing
         name: "busy", severity: .high, when: LocatedText("kind <> 'other'"),
         per: [LocatedText(random.chance(0.5) ? "user" : "account")], within: within, having: LocatedText(having),
         coolDown: coolDown, reason: LocatedText("{user} did {count(*)}, {sum(x)} within {within}"))
-      let reference = RuleReference(within: within, coolDown: coolDown ?? within, believed: maxAhead) {
+      let reference = RuleReference(within: within, coolDown: coolDown ?? within) {
         $0.count >= limit
       }
       return (definition, reference)

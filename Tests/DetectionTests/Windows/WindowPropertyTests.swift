@@ -74,7 +74,7 @@ import Testing
     var members: [String: [WindowTestEvent]] = [:]
     var late: [Int] = []
     var missed: Int64 = 0
-    for (row, event) in events.enumerated() {
+    for (row, event) in events.enumerated() where !marks.outsideWindows[row] {
       let by = window.by.map { name, _ -> Scalar in
         switch name {
         case "key": event.key.map { .int($0) } ?? .null
@@ -155,8 +155,7 @@ import Testing
       }
       let batch = windowTestBatch(events.suffix(50))
       let marks = EventTimeMarks(
-        watermarks: [Int64](repeating: .min, count: 50), ahead: Bitmap(repeating: false, count: 50),
-        watermarkAfter: .max)
+        watermarks: [Int64](repeating: .min, count: 50), watermarkAfter: .max)
       _ = try windows.add(batch, marks: marks, failures: &failures)
       for changed in windows.takeChanges() { _ = try WindowResult.merge([changed.part, changed.part], of: window) }
     }

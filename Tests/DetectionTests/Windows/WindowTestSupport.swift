@@ -140,8 +140,8 @@ final class WindowTestRun {
       try #require(stored[key]?.closed != true, "a closed window changed")
       stored[key] = part
     }
-    storedWatermark = watermark.takeChanges().puts + (storedWatermark.isEmpty ? [] : storedWatermark)
-    storedWatermark = Array(storedWatermark.prefix(1))
+    let changes = watermark.takeChanges().puts
+    storedWatermark = changes + storedWatermark.filter { old in !changes.contains { $0.key == old.key } }
   }
 
   /// Forgets everything since the last checkpoint except the row, which must be at a checkpoint, and continues from what

@@ -83,7 +83,7 @@ private struct RuleCompiler {
     return .stateful(
       SlidingRulePlan(
         rule: head, when: when, per: per, within: definition.within ?? coolDown, coolDown: coolDown,
-        believed: max(event.maxAhead, event.outOfOrder), having: having?.expression, aggregates: aggregates.plans,
+        having: having?.expression, aggregates: aggregates.plans,
         conditionAggregates: conditionAggregates, arguments: aggregates.arguments,
         argumentPlans: aggregates.argumentPlans,
         bound: definition.having.flatMap { HavingBound($0, calls: aggregateParser) }, fingerprint: fingerprint(per)))

@@ -95,7 +95,7 @@ extension SlidingEntities {
   /// Replaces everything by what the segments describe.
   mutating func restore(from stored: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
     self = SlidingEntities(
-      within: within, horizon: horizon, believed: believed, plans: plans, holdsEntries: holdsEntries)
+      within: within, horizon: horizon, plans: plans, holdsEntries: holdsEntries)
     var contents = SegmentContents()
     for (key, value) in stored {
       guard key.count == 8 else { throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8") }

@@ -3,10 +3,9 @@
 // Definitions. T, an entity's clock, is the highest event time of its events. Its window holds its events with a time in
 // (T - within, T]; an event behind that is late and changes nothing. The stamp of an entity is the higher of T and of the
 // watermark before its last event. An entity is forgotten when the watermark before an event (of any entity) has reached
-// stamp + horizon, the horizon being the longer of `within` and the cool-down; a later event of it starts afresh. Before
-// the first event that has a watermark, entities are forgotten whose clock lies further beyond it than times are believed:
-// their clocks were set when there was no watermark to judge them. Later no clock can lie there, because events ahead are
-// not taken in and the watermark never goes back.
+// stamp + horizon, the horizon being the longer of `within` and the cool-down; a later event of it starts afresh. So does
+// the next event of an entity whose clock lies beyond the time that is believed as of that event: its clock was set by an
+// event that turned out wrong, or the source's clock has been set back.
 //
 // Why forgetting is sound. It depends on times and on the order of events alone, not on how they were cut into batches or
 // on when memory was freed: it is decided before each event by comparing times, and stamps and watermarks only ascend. An
@@ -58,8 +57,6 @@ struct Entity: Sendable {
 struct SlidingEntities: Sendable {
   let within: Int64
   let horizon: Int64
-  /// How far beyond the watermark an entity's clock can be.
-  let believed: Int64
   /// Whether events are held; a rule without aggregates needs only the entities.
   let holdsEntries: Bool
   let plans: [ArgumentPlan]
@@ -80,9 +77,6 @@ struct SlidingEntities: Sendable {
   private var waiting = StampHeap()
   /// Slots of entities forgotten since `recycle`; their records stay readable until then.
   private var retired: [UInt32] = []
-  /// Whether the clocks from before the first watermark have been judged; they are judged again after a restart, which
-  /// then finds none.
-  private var isJudged = false
   /// Whether segments may hold records of entities that were forgotten although their time had not come: they would be
   /// back after a restart, so all that is live must be written again.
   private(set) var mustRewrite = false
@@ -95,10 +89,9 @@ struct SlidingEntities: Sendable {
   private(set) var entryCount = 0
   var entityCount: Int { slots.count }
 
-  init(within: Int64, horizon: Int64, believed: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
+  init(within: Int64, horizon: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
     self.within = within
     self.horizon = horizon
-    self.believed = believed
     self.holdsEntries = holdsEntries
     self.plans = plans
     width = plans.reduce(0) { $0 + $1.words }
@@ -125,7 +118,6 @@ struct SlidingEntities: Sendable {
   @inline(__always)
   mutating func forget(watermark: Int64) {
     guard watermark != .min else { return }
-    if !isJudged { judge(watermark) }
     let bound = watermark.subtractingSaturated(horizon)
     while let top = waiting.top, top.stamp <= bound {
       let stamp = entities[Int(top.slot)].stamp
@@ -143,10 +135,16 @@ struct SlidingEntities: Sendable {
   /// Takes in an event; nil when it is late. Otherwise the slot of its entity, whose window is now as of its clock.
   @inline(__always)
   mutating func insert(
-    _ key: EntityKey, time: Int64, watermark: Int64, staged: StagedArguments, ordinal: Int
+    _ key: EntityKey, time: Int64, watermark: Int64, believed: Int64, staged: StagedArguments, ordinal: Int
   ) -> UInt32? {
     let slot: UInt32
-    if let known = slots.find(key, keyOf: { entities[Int($0)].key }) {
+    var found = slots.find(key, keyOf: { entities[Int($0)].key })
+    if let known = found, entities[Int(known)].clock > believed {
+      retire(known)
+      mustRewrite = true
+      found = nil
+    }
+    if let known = found {
       slot = known
       let clock = entities[Int(slot)].clock
       if time <= clock.subtractingSaturated(within) { return nil }
@@ -163,16 +161,6 @@ struct SlidingEntities: Sendable {
     if stamp > entities[Int(slot)].stamp { entities[Int(slot)].stamp = stamp }
     touch(slot)
     return slot
-  }
-
-  /// Forgets the entities whose clocks cannot be believed, as of the first watermark.
-  private mutating func judge(_ watermark: Int64) {
-    isJudged = true
-    let bound = watermark.addingSaturated(believed)
-    for slot in entities.indices where entities[slot].clock > bound && entities[slot].segment != Entry.noSegment {
-      retire(UInt32(slot))
-      mustRewrite = true
-    }
   }
 
   /// Notes a finding of an entity at the given clock. The entity may have been forgotten since, but not recycled.

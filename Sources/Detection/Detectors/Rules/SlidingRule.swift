@@ -14,8 +14,6 @@ public struct SlidingRulePlan: Sendable {
   let per: [Int]
   let within: Int64
   let coolDown: Int64
-  /// How far beyond the watermark event times are believed.
-  let believed: Int64
   /// Condition over the aggregates in `aggregates`, in the order of its own; nil finds every event.
   let having: Expression?
   /// The aggregates of the condition, then those that only the reason names.
@@ -50,8 +48,7 @@ public final class SlidingRule: StatefulDetector {
     self.plan = plan
     self.limit = limit
     entities = SlidingEntities(
-      within: plan.within, horizon: max(plan.within, plan.coolDown), believed: plan.believed,
-      plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
+      within: plan.within, horizon: max(plan.within, plan.coolDown), plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
   }
 
   public var name: String { plan.rule.name }
@@ -68,7 +65,7 @@ public final class SlidingRule: StatefulDetector {
   public func detect(
     in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding], counts: inout DetectorCounts
   ) throws {
-    precondition(marks.ahead.count == batch.count, "the marks are not those of the batch")
+    precondition(marks.doubtful.count == batch.count, "the marks are not those of the batch")
     let input = RuleInput(plan, batch, marks, counts: &counts)
     guard !input.rows.isEmpty else { return }
     var outcome = RuleOutcome(plan.aggregates, capacity: input.rows.count)
@@ -118,33 +115,38 @@ public final class SlidingRule: StatefulDetector {
 
 /// The events of a batch that a rule looks at, column by column.
 struct RuleInput: Sendable {
-  /// Rows that meet `when` and whose time can be believed, ascending.
+  /// Rows that meet `when` and whose time is not in doubt, ascending.
   let rows: [Int]
   let keys: EntityKeys
   let arguments: StagedArguments
   let times: [Int64]
   let watermarks: [Int64]
+  let believed: [Int64]
 
   init(_ plan: SlidingRulePlan, _ batch: EventBatch, _ marks: EventTimeMarks, counts: inout DetectorCounts) {
+    var failures = 0
     let matches =
-      plan.when?.matches(batch.columns, count: batch.count, failures: &counts.failures)
+      plan.when?.matches(batch.columns, count: batch.count, failures: &failures)
       ?? Bitmap(repeating: true, count: batch.count)
-    let believed = matches.subtracting(marks.ahead)
-    counts.ahead += matches.setCount - believed.setCount
+    // Those of events that have waited were counted when they came.
+    if !marks.areReleased { counts.failures += failures }
+    let certain = matches.subtracting(marks.doubtful)
+    if !marks.dismissed.isEmpty { counts.ahead += (matches & marks.dismissed).setCount }
     var rows: [Int] = []
-    rows.reserveCapacity(believed.setCount)
-    believed.forEachSet { rows.append($0) }
+    rows.reserveCapacity(certain.setCount)
+    certain.forEachSet { rows.append($0) }
     self.rows = rows
     keys = EntityKeys(plan.per.map { batch.columns[$0] }, rows: rows)
     var columns: [Column] = []
     if !rows.isEmpty {
       columns = plan.arguments.map {
-        $0.evaluate(batch.columns, count: batch.count, selection: believed, failures: &counts.failures)
+        $0.evaluate(batch.columns, count: batch.count, selection: certain, failures: &counts.failures)
       }
     }
     arguments = StagedArguments(columns, plans: plan.argumentPlans, rows: rows)
     times = batch.eventTimes
     watermarks = marks.watermarks
+    believed = marks.believed
   }
 }
 
@@ -180,8 +182,8 @@ extension SlidingEntities {
         continue
       }
       let inserted = insert(
-        input.keys.keys[ordinal], time: input.times[row], watermark: input.watermarks[row], staged: input.arguments,
-        ordinal: ordinal)
+        input.keys.keys[ordinal], time: input.times[row], watermark: input.watermarks[row],
+        believed: input.believed[row], staged: input.arguments, ordinal: ordinal)
       guard let slot = inserted else {
         counts.late += 1
         continue

@@ -106,8 +106,8 @@ public enum Limits {
 
   /// Open windows of one partition and definition; each 1 KiB that keys of strings take counts as one more. A window of
   /// counts, sums and extremes of numbers takes 100 to 300 bytes, so this is at most about 80 MB and 256 MB of keys. Each
-  /// `distinct` adds up to 4 KB, each `quantile` 8 to 24 bytes per occupied bin (35 bins for each doubling; a few KB, at
-  /// most 98 KB for values of both signs and all magnitudes), and `min`, `max`, `first` and `last` of a string hold that
+  /// `distinct` adds up to 4 KB, each `quantile` 8 to 24 bytes per occupied bin (35 bins for each doubling, never more bins
+  /// than values; a few KB, at most 3.5 MB for values of both signs and all magnitudes that a double can have), and `min`, `max`, `first` and `last` of a string hold that
   /// string.
   public static let maxOpenWindows = 1 << 18
 

@@ -69,12 +69,10 @@ struct TrainingReport {
       var useCase: String
       var outcomes: [Outcome]
     }
-    let encoder = JSONEncoder()
+    // A judgement may have compared with what is infinite.
+    let encoder = JSONEncoder.sayingNonFinite()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    // A judgement may have compared with what is infinite.
-    encoder.nonConformingFloatEncodingStrategy = .convertToString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     let report = Report(
       useCase: useCase,
       outcomes: outcomes.map {

@@ -167,8 +167,8 @@ private let complete = """
     ("name: &a x\nevent: *a", "1:7 anchors and aliases are not supported"),
     ("name: [1, 2", "2:1 this is not YAML"), ("name: \"a", "this is not YAML"),
     ("? [a, b]\n: 1", "1:3 a key must be a name"),
-    (String(repeating: "[", count: 100_000), "1:1 the file is nested too deeply"),
-    (String(repeating: "- ", count: 5_000), "1:1 the file is nested too deeply"),
+    (String(repeating: "[", count: 100_000), "the file is nested too deeply"),
+    (String(repeating: "- ", count: 5_000), "1:65 the file is nested too deeply"),
     (String(repeating: "x", count: 1 << 21), "1:1 the file is too large"), ("name: a\u{0}b", "this is not YAML"),
   ])
   func documentsThatAreNotUseCases(_ text: String, _ expected: String) {
@@ -183,7 +183,7 @@ private let complete = """
       text += "a\(level): &a\(level) [\(items)]\n"
     }
     text += "? *a11\n: 1\n"
-    #expect(problems(text).contains { $0.hasSuffix("the file has too many aliases") })
+    #expect(problems(text) == ["1:5 anchors and aliases are not supported"])
   }
 
   @Test func everyDuplicateKeyIsReported() {

@@ -1,6 +1,6 @@
 // Nested values as JSON text (RFC 8259), for fields of type json. Invariant: the text is one valid JSON value; equal
-// values give equal text. Times are RFC 3339 in UTC with microseconds, decimals and floats are numbers (null where not
-// finite), binary is hexadecimal, a map is an object whose keys are the texts of its keys.
+// values give equal text. Times are RFC 3339 in UTC with microseconds, decimals and floats are numbers (words where not
+// finite, see `Double.json`), binary is hexadecimal, a map is an object whose keys are the texts of its keys.
 
 import Detection
 
@@ -49,7 +49,7 @@ struct ArrowJSON {
       if !misfits.isEmpty { note(ArrowMisfit(number: node, row)) }
     case .float, .decimal:
       let value = ArrowNumbers.doubles(node, one, nil)[0]
-      append(value.isFinite ? "\(value)" : "null")
+      append(value.json)
     case .text:
       let bytes = node.bytes(row)
       append(quoted: bytes)

@@ -1,5 +1,5 @@
 // JSON as it is stored in text columns and printed by `--json`: keys in the order given, numbers in their shortest form
-// that reads back the same, what is not finite as null, times in RFC 3339 UTC.
+// that reads back the same, what is not finite as a word (`Double.json`), times in RFC 3339 UTC.
 
 import Detection
 
@@ -40,7 +40,7 @@ enum JSONText {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
+  static func number(_ value: Double) -> String { value.json }
 
   static func optional(_ value: String?) -> String { value.map(string) ?? "null" }
 

@@ -108,7 +108,7 @@ public final class StoreReader: Sendable {
       var detectors = try fetch("SELECT DISTINCT detector FROM anomalies")
       var windows = try fetch("SELECT DISTINCT window FROM window_parts")
       for text in try fetch("SELECT DISTINCT text FROM configurations") {
-        guard case .success(let useCase) = UseCaseReader.read(text) else { continue }
+        guard case .success(let useCase) = UseCaseReader.read(text, isStored: true) else { continue }
         detectors.formUnion(useCase.rules.map(\.name) + useCase.detectors.map(\.name))
         windows.formUnion(useCase.windows.map(\.name))
       }

@@ -1,6 +1,8 @@
 // When events happen. Each entity is a Poisson process whose rate is constant within an hour of the week, drawn by
 // inverting its cumulative rate; the processes are merged by a heap in the order (time, entity). Invariant: times
-// never go backwards.
+// never go backwards, nor beyond the last one that a timestamp can be: what would happen later happens then.
+
+import Detection
 
 /// The merged arrivals of all entities of a simulation.
 struct Arrivals: Sendable {
@@ -14,14 +16,20 @@ struct Arrivals: Sendable {
 
   private static let hour: Double = 3_600_000_000
   private static let hoursPerWeek = 168
+  private static let week = Double(hoursPerWeek) * hour
+  /// Weeks that are gone through hour by hour.
+  private static let weeksByHour = 64.0
 
   private let origin: Int64
   /// Hour of the week (0 is Monday 00:00) in which the origin lies, and microseconds into it.
   private let originHour: Int
   private let originOffset: Double
   private let random: CounterRandom
-  /// Events per hour by entity and hour of the week.
+  /// Events per hour by entity and hour of the week, and events per week by entity.
   private let rates: [[Double]]
+  private let weekly: [Double]
+  /// Microseconds from the origin to the last timestamp.
+  private let longest: Double
   /// Microseconds from the origin to the next arrival of each entity, and its number.
   private var next: [Double]
   private var numbers: [Int]
@@ -38,6 +46,8 @@ struct Arrivals: Sendable {
     random = CounterRandom(seed: seed, stream: "arrivals")
     let rates = Self.rates(definition, seed: seed)
     self.rates = rates
+    weekly = rates.map { $0.reduce(0, +) }
+    longest = Double(Timestamp.range.upperBound - start)
     next = [Double](repeating: 0, count: definition.entities)
     numbers = [Int](repeating: 0, count: definition.entities)
     heap = rates.indices.filter { rates[$0].contains { $0 > 0 } }
@@ -48,7 +58,8 @@ struct Arrivals: Sendable {
   /// The next arrival of all.
   mutating func pop() -> Arrival {
     let entity = heap[0]
-    let arrival = Arrival(time: origin + Int64(next[entity]), entity: entity, number: numbers[entity] - 1)
+    let time = min(origin + Int64(next[entity]), Timestamp.range.upperBound)
+    let arrival = Arrival(time: time, entity: entity, number: numbers[entity] - 1)
     advance(entity)
     siftDown(0)
     return arrival
@@ -59,7 +70,14 @@ struct Arrivals: Sendable {
     var wanted = -PortableMath.log(random.uniform(at: CounterRandom.fold(UInt64(entity), Double(numbers[entity]))))
     let table = rates[entity]
     var time = next[entity] + originOffset
-    while true {
+    // Hour by hour over so many weeks would take as long as there are; whole weeks have the same sum. Entities of a
+    // simulation that means something never come here.
+    if wanted > weekly[entity] * Self.weeksByHour {
+      let weeks = min((wanted / weekly[entity]).rounded(.down), longest / Self.week)
+      time += weeks * Self.week
+      wanted = max(0, wanted - weeks * weekly[entity])
+    }
+    while time < longest + originOffset {
       let hour = (time / Self.hour).rounded(.down)
       let rate = table[(originHour + Int(hour)) % Self.hoursPerWeek] / Self.hour
       let end = (hour + 1) * Self.hour
@@ -71,7 +89,7 @@ struct Arrivals: Sendable {
       wanted -= available
       time = end
     }
-    next[entity] = time - originOffset
+    next[entity] = min(time - originOffset, longest)
     numbers[entity] += 1
   }
 

@@ -42,6 +42,8 @@ struct EventWriter: Sendable {
   private let hasKeys: Bool
   /// The most bytes a line can take.
   let longestLine: Int
+  /// Beyond, a definition is refused: four of the largest events.
+  static let maxLineBytes = 4 * Limits.maxEventBytes
 
   init(_ definition: SimulationDefinition, seed: UInt64) {
     fields = definition.fields
@@ -245,6 +247,13 @@ struct EventWriter: Sendable {
     return Int64(bounded + (bounded < 0 ? -0.5 : 0.5))
   }
 
+  /// A time within the years that can be written.
+  private static func microseconds(_ seconds: Double) -> Int64 {
+    let range = Timestamp.range
+    let scaled = max(Double(range.lowerBound), min(Double(range.upperBound), seconds * 1e6))
+    return min(Int64(scaled + (scaled < 0 ? -0.5 : 0.5)), range.upperBound)
+  }
+
   private static func write(decimal value: Double, digits: Int, into line: inout LineCursor) {
     var scale: UInt64 = 1
     for _ in 0..<digits { scale *= 10 }
@@ -258,7 +267,7 @@ struct EventWriter: Sendable {
   }
 
   private static func write(time seconds: Double, _ style: FieldDefinition.TimeStyle, into line: inout LineCursor) {
-    let time = whole(seconds * 1e6)
+    let time = microseconds(seconds)
     switch style {
     case .seconds: line.write(integer: whole(seconds.rounded(.down)))
     case .milliseconds: line.write(integer: whole((seconds * 1e3).rounded(.down)))

@@ -151,6 +151,9 @@ struct FieldDefinition: Sendable {
 
 /// A change made to some events, recorded in their labels.
 struct InjectionDefinition: Sendable {
+  /// Most injections of a definition: an event keeps the number of its own in eight bits.
+  static let most = 127
+
   var name: String
   /// Share of events that are tried.
   var share: Double

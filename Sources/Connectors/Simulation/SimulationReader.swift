@@ -2,6 +2,7 @@
 // expected and what was found.
 
 import Detection
+import Pipeline
 import Yams
 
 extension SimulationDefinition {
@@ -9,13 +10,16 @@ extension SimulationDefinition {
   /// - Throws: `SimulationProblems` with every mistake found.
   public init(yaml: String, file: String = "simulation.yaml") throws {
     var reader = SimulationReader(file: file)
-    let root: Node?
-    do {
-      root = try Yams.compose(yaml: yaml)
-    } catch let error as YamlError {
+    let roots: [Node]
+    do { roots = try YAMLDocuments.roots(of: yaml) } catch let error as YamlError {
       throw SimulationProblems(problems: [Self.problem(error, file: file)])
+    } catch let refusal as YAMLRefusal {
+      let message = refusal.message + (refusal.expected.map { "; expected \($0)" } ?? "")
+      throw SimulationProblems(
+        problems: [SimulationProblem(file: file, location: refusal.location, message: message)])
     }
-    guard let root, let definition = reader.read(root) else {
+    if roots.count > 1 { reader.yaml.report("the file holds more than one document", at: roots[1]) }
+    guard let root = roots.first, let definition = reader.read(root) else {
       if reader.yaml.problems.isEmpty {
         reader.yaml.report("the file is empty", at: SourceLocation(line: 1, column: 1))
       }
@@ -72,6 +76,8 @@ struct SimulationReader {
   var yaml: YAMLReading
   var scope = SimulationScope()
   var keys: [[Int]] = []
+  /// Ranks of all `zipf` distributions so far: 12 bytes each.
+  var zipfRanks = 0
 
   init(file: String) { yaml = YAMLReading(file: file) }
 
@@ -103,9 +109,17 @@ struct SimulationReader {
     }
     let broken = parts["broken"].flatMap { readBroken($0, fields: fields) }
     guard yaml.problems.isEmpty, let arrivals else { return nil }
-    return SimulationDefinition(
+    let definition = SimulationDefinition(
       name: name, start: start, arrivals: arrivals, late: late, values: values, keys: keys, fields: fields,
       labelFields: labelFields ?? [], injections: injections, labels: labels, broken: broken, texts: scope.texts)
+    let longest = EventWriter(definition, seed: 0).longestLine
+    if longest > EventWriter.maxLineBytes, let node = parts["event"] {
+      yaml.report(
+        "an event may take \(longest) bytes, with the longest text in each field of text and a field twice; expected at "
+          + "most \(EventWriter.maxLineBytes)", at: node)
+      return nil
+    }
+    return definition
   }
 
   // MARK: Time and entities

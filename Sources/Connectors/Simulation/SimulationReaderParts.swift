@@ -97,11 +97,19 @@ extension SimulationReader {
     return parts["mean"].map { number($0, as: "mean") }
   }
 
+  /// Most ranks of all `zipf` distributions together: 120 MB.
+  private static let maxZipfRanks = 10_000_000
+
   private mutating func zipf(_ node: Node) -> AliasTable? {
     let parts = yaml.section(node, as: "zipf", required: ["count", "exponent"])
-    guard let count = parts["count"].flatMap({ yaml.whole($0, as: "count", in: 1...10_000_000) }),
+    guard let count = parts["count"].flatMap({ yaml.whole($0, as: "count", in: 1...Self.maxZipfRanks) }),
       let exponent = parts["exponent"].flatMap({ yaml.number($0, as: "exponent", in: 0...20) })
     else { return nil }
+    zipfRanks += count
+    guard zipfRanks <= Self.maxZipfRanks else {
+      yaml.report("expected at most \(Self.maxZipfRanks) ranks of all zipf together", at: node)
+      return nil
+    }
     return AliasTable(zipf: count, exponent: exponent)
   }
 
@@ -164,7 +172,11 @@ extension SimulationReader {
   // MARK: Injections, labels, damage
 
   mutating func readInjections(_ node: Node) -> [InjectionDefinition] {
-    yaml.items(of: node, as: "injections").compactMap { node in
+    let items = yaml.items(of: node, as: "injections")
+    if items.count > InjectionDefinition.most {
+      yaml.report("expected at most \(InjectionDefinition.most) injections, found \(items.count)", at: node)
+    }
+    return items.compactMap { node in
       let parts = yaml.section(
         node, as: "an injection", required: ["name", "share", "multiply", "by"], optional: ["when", "keep_when"])
       let when = parts["when"].flatMap { formula($0, as: "when", .bool)?.0 }

@@ -50,8 +50,10 @@ public struct SimulatedEvents: Sendable {
 
 /// Generates the events of a definition in the order of their arrival.
 public struct Simulator: Sendable {
-  /// Lines written before they are copied out: their memory stays in the cache.
-  private static let linesAtOnce = 256
+  /// Lines written before they are copied out: their memory stays in the cache, unless lines may be very long.
+  private let linesAtOnce: Int
+  /// The most events that `next` is asked for at once, so that their bytes stay below 1 GiB.
+  public var mostAtOnce: Int { max(1, 1 << 30 / writer.longestLine) }
 
   private let definition: SimulationDefinition
   private let writer: EventWriter
@@ -77,12 +79,13 @@ public struct Simulator: Sendable {
     brokenTable = definition.broken.map { AliasTable(weights: $0.kinds.map(\.weight)) }
     arrivals = Arrivals(definition.arrivals, start: definition.start, seed: seed)
     block = SimulationBlock(definition, seed: seed)
-    scratch = [UInt8](repeating: 0, count: writer.longestLine * Self.linesAtOnce)
+    linesAtOnce = max(1, min(256, 4 << 20 / writer.longestLine))
+    scratch = [UInt8](repeating: 0, count: writer.longestLine * linesAtOnce)
   }
 
-  /// The next `count` events.
+  /// The next `count` events, at most `mostAtOnce`.
   public mutating func next(_ count: Int) -> SimulatedEvents {
-    precondition(count >= 0, "a number of events cannot be negative")
+    precondition(count >= 0 && count <= mostAtOnce, "a number of events that cannot be made at once")
     var result = SimulatedEvents()
     // Taken out of `self` for as long as it is written to, so that `self` can be read meanwhile.
     var memory: [UInt8] = []
@@ -92,7 +95,7 @@ public struct Simulator: Sendable {
     while result.count < count {
       load()
       let place = row % SimulationBlock.size
-      let end = min(place + count - result.count, place + Self.linesAtOnce, SimulationBlock.size)
+      let end = min(place + count - result.count, place + linesAtOnce, SimulationBlock.size)
       let offset = result.bytes.count
       // SAFETY: the cursor lives in the closure only, and `require` checks before each line that it fits.
       let written = memory.withUnsafeMutableBufferPointer { lent in
@@ -115,7 +118,7 @@ public struct Simulator: Sendable {
   public mutating func next(_ count: Int, into bytes: inout [UInt8], labels: inout [Label]) {
     var rest = count
     while rest > 0 {
-      let events = next(min(rest, SimulationBlock.size))
+      let events = next(min(rest, SimulationBlock.size, mostAtOnce))
       bytes.append(contentsOf: events.bytes)
       labels.append(contentsOf: events.labels)
       rest -= events.count

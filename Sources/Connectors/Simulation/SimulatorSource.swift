@@ -19,6 +19,7 @@ public final class SimulatorSource: Source {
   private let identity: [UInt8]
   private let limit: Int
   private let batchRows: Int
+  private let mostAtOnce: Int
   private let pace: Pace
   private let sleep = StoppableSleep()
   private let generator: Generator
@@ -33,7 +34,9 @@ public final class SimulatorSource: Source {
     limit = events
     self.batchRows = batchRows
     self.pace = pace
-    generator = Generator(Simulator(definition, seed: seed))
+    let simulator = Simulator(definition, seed: seed)
+    mostAtOnce = simulator.mostAtOnce
+    generator = Generator(simulator)
   }
 
   public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
@@ -49,7 +52,7 @@ public final class SimulatorSource: Source {
 
   public func next() async throws -> SourceOutput {
     let first = await generator.row
-    let count = min(batchRows, limit - first)
+    let count = min(batchRows, limit - first, mostAtOnce)
     guard count > 0, !sleep.isStopped, let events = await generator.next(count, pace: pace, sleep) else { return .end }
     let rows = (first..<first + events.count).map(Int64.init)
     let bytes = RecordBytes(
@@ -97,7 +100,7 @@ private actor Generator {
   /// due a moment after its first event is.
   func next(_ count: Int, pace: SimulatorSource.Pace, _ sleep: StoppableSleep) async -> SimulatedEvents? {
     guard case .speedup(let speedup) = pace else { return simulator.next(count) }
-    if used == ahead.count { (ahead, used) = (simulator.next(min(count, Self.eventsAhead)), 0) }
+    if used == ahead.count { (ahead, used) = (simulator.next(min(count, Self.eventsAhead, simulator.mostAtOnce)), 0) }
     let origin = origin ?? (.now, ahead.arrivals[used])
     self.origin = origin
     func due(_ index: Int) -> ContinuousClock.Instant {

@@ -1,5 +1,5 @@
 // An event as JSON again, for results. Nested fields become nested objects as they were in the input, fields stand in the
-// order of the schema, numbers that are not finite are null, timestamps RFC 3339 in UTC, json fields as they were.
+// order of the schema, numbers that are not finite are words, timestamps RFC 3339 in UTC, json fields as they were.
 
 /// Renders events of a schema as JSON objects.
 public struct EventRenderer: Sendable {
@@ -61,14 +61,22 @@ public struct EventRenderer: Sendable {
   }
 }
 
+extension Double {
+  /// The number as JSON: the shortest decimal that reads back as the same double, in one of the forms `0.1` and `1e-05`.
+  /// JSON has no number for what is not finite; that is one of the strings `"inf"`, `"-inf"` and `"nan"`, the words that
+  /// a cast to VARCHAR gives, so that it is not taken for NULL.
+  public var json: String {
+    isFinite ? description : isNaN ? "\"nan\"" : self < 0 ? "\"-inf\"" : "\"inf\""
+  }
+}
+
 /// Values as JSON text.
 enum JSONText {
   static func append(_ scalar: Scalar, to text: inout String) {
     switch scalar {
     case .null: text += "null"
     case .int(let value): text += String(value)
-    // The shortest decimal that reads back as the same double; its forms (`0.1`, `1e-05`) are all JSON.
-    case .double(let value): text += value.isFinite ? String(value) : "null"
+    case .double(let value): text += value.json
     case .bool(let value): text += value ? "true" : "false"
     case .string(let value): append(string: value, to: &text)
     case .timestamp(let value): text += "\"" + Timestamp.format(value) + "\""

@@ -164,10 +164,10 @@ extension Evaluation {
   private mutating func piece(
     _ function: ScalarFunction, _ operands: [Value], _ validity: Bitmap?, _ selection: Bitmap?
   ) -> Value {
-    // Places and counts beyond 32 bits fail, as in DuckDB, and so does a negative length, as in the SQL standard.
+    // Places and counts beyond 32 bits fail where they do in DuckDB, and so does a negative length, as in the SQL standard.
     var failed: Bitmap?
     for (index, operand) in operands.enumerated().dropFirst() {
-      let range = TextPieces.range(ofArgument: index)
+      let range = TextPieces.range(function, ofArgument: index)
       let outside = NumericKernels.rows(operand.lane64, count) { !range.contains($0) }
       failed = failed.map { $0 | outside } ?? outside
     }
@@ -288,13 +288,19 @@ enum TextPieces {
   }
 
   /// What may be given as the argument with this index; the text is argument 0.
-  static func range(ofArgument index: Int) -> ClosedRange<Int64> {
-    index == 2 ? 0...Int64(UInt32.max) : -Int64(UInt32.max)...Int64(UInt32.max)
+  static func range(_ function: ScalarFunction, ofArgument index: Int) -> ClosedRange<Int64> {
+    let most = Int64(UInt32.max)
+    switch function {
+    case .left: return Int64.min...most
+    case .right: return Int64.min...Int64.max
+    default: return index == 2 ? 0...most : -most - 1...most
+    }
   }
 
   private static func range(_ text: Text, _ count: Int64, _ offset: Int64, _ length: Int64) -> Range<Int> {
-    // Place 0 is the one before the first character; -1 is the last one, and one before the first is the first.
-    let first = offset < 0 ? max(count + offset, 0) : offset - 1
+    // Place 0 is the one before the first character, -1 that of the last one. Places before the first character count,
+    // and have none.
+    let first = offset < 0 ? count + offset : offset - 1
     let start = max(first, 0)
     let end = min(first + length, count)
     guard start < end else { return 0..<0 }

@@ -197,7 +197,7 @@ public enum FunctionCatalog {
         scalar(.substring, [.value(.string), .value(.int)], .string),
         scalar(.substring, [.value(.string), .value(.int), .value(.int)], .string),
       ], "From a place (1 is the first character, -1 the last), so many characters",
-      notes: "Fails for a negative count."),
+      notes: "Places before the first character count: substring('abc', -5, 3) is 'a'. Fails for a negative count."),
     FunctionDescriptor("trim", trimming(.trim), "Without spaces at both ends, or characters of the second argument"),
     unary("upper", .upper, [(.string, .string)], "Upper case", notes: "Character by character (simple case mapping)."),
   ]

@@ -5,7 +5,7 @@
 public enum SQLDialect: String, Sendable, CaseIterable {
   /// Our own language.
   case pulse
-  /// DuckDB 1.2 or newer, with `TimeZone=UTC` and otherwise default settings.
+  /// DuckDB 1.5 or newer, with `TimeZone=UTC` and otherwise default settings.
   case duckDB
   /// Spark 4.0 or newer, with `spark.sql.session.timeZone=UTC`; whether ANSI mode is on does not matter.
   case spark
@@ -282,7 +282,7 @@ extension SQLPrinter {
     case .sign: return "CAST(sign(\(first)) AS BIGINT)"
     case .left, .right, .substring:
       let bounded = operands.indices.dropFirst().map { index in
-        let range = TextPieces.range(ofArgument: index)
+        let range = TextPieces.range(function, ofArgument: index)
         return "(CASE WHEN \(operands[index]) BETWEEN \(range.lowerBound) AND \(range.upperBound) "
           + "THEN \(operands[index]) END)"
       }
@@ -292,13 +292,13 @@ extension SQLPrinter {
     }
   }
 
-  /// DuckDB counts places before the first character differently for ASCII and other strings, so a negative place is
-  /// taken from the right.
+  /// DuckDB counts places before the first character only where it does not know all texts to be ASCII, so what such a
+  /// place leaves is taken from the left.
   private func duckDBSubstring(_ text: String, _ node: Node, _ places: [String]) -> String {
     let plain = call("substring", [text] + places)
     if case .int(let place)? = node.children[1].constant, place >= 0 { return plain }
-    let tail = "right(\(text), - \(places[0]))"
-    return
-      "(CASE WHEN \(places[0]) < 0 THEN \(places.count > 1 ? "left(\(tail), \(places[1]))" : tail) ELSE \(plain) END)"
+    let first = "length(\(text)) + \(places[0])"
+    let count = places.count > 1 ? places[1] : "\(UInt32.max)"
+    return "(CASE WHEN \(first) < 0 THEN left(\(text), greatest(\(first), - \(count)) + \(count)) ELSE \(plain) END)"
   }
 }

@@ -180,10 +180,7 @@ final class AggregateSet {
     writer.write(unsigned: UInt64(classes.count))
     for index in classes.indices { writer.write(unsigned: UInt64(classCounts[slot * classes.count + index])) }
     writer.write(unsigned: UInt64(members.count))
-    for member in members {
-      writer.write(byte: member.states.tag)
-      member.states.encode(slot, into: &writer)
-    }
+    for member in members { member.states.encode(slot, into: &writer) }
     return writer.bytes
   }
 
@@ -205,11 +202,7 @@ final class AggregateSet {
       throw CodingError("window state with \(memberCount) aggregates, expected \(members.count)")
     }
     for member in members {
-      let tag = try reader.readByte()
-      guard tag == member.states.tag else {
-        throw CodingError("window state with an aggregate of kind \(tag), expected \(member.states.tag)")
-      }
-      try member.states.decode(slot, from: &reader)
+      try member.states.decode(slot, tag: try reader.readByte(), from: &reader)
     }
     guard reader.isAtEnd else { throw CodingError("window state with \(reader.remaining) bytes too many") }
     guard count >= 0, count <= .max >> 1 else { throw CodingError("window state of \(count) events") }

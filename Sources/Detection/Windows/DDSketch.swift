@@ -7,23 +7,27 @@
 // and the point 2·lo·hi/(lo+hi) is at most tanh(0.01) < 0.01 away from every value of the bin, relatively. Only
 // additions, multiplications and comparisons are used, so the bin of a value is the same on every machine.
 //
-// Guarantee: a quantile is within 1 % of the value at the 0-based rank floor(q·(n − 1)) of the sorted input, for
-// values that occupy at most `maxBins` bins of each sign, so in any case for those whose largest and smallest magnitude
-// differ by less than 2^58; beyond, the smallest magnitudes are counted in the lowest of the `maxBins` highest occupied
-// bins. Values below the smallest normal double count as zero, an infinity is a bin, NaN is counted apart and takes no
-// part.
+// Guarantee: a quantile is the double nearest to a number that is within 1 % of the value at the 0-based rank
+// floor(q·(n − 1)) of the sorted input, for all doubles: every bin that a double can have is kept, so nothing collapses.
+// Only occupied bins take memory: 8 to 24 bytes for each, of which there are never more than values, and at most
+// `maxBins` of each sign. An infinity is a bin, NaN is counted apart and takes no part.
+//
+// Sketches of before kept 2048 bins of each sign and counted smaller magnitudes in the lowest one. Where one of them is
+// read, the quantiles that this may concern are not known and nil.
 //
 // Invariant: the content is a function of the multiset of values, whatever their order and however sketches were
 // merged, and equal contents have equal bytes.
 
 /// A mergeable sketch of a distribution that answers quantiles with a relative error of at most 1 %.
 public struct DDSketch: Sendable, Equatable {
-  /// Occupied bins kept per sign; 58 octaves.
-  public static let maxBins = 2048
   /// Bins per octave.
   static let octaveBins = 35
-  /// Indexes that a bin can have: of the smallest normal double, of infinity.
-  static let indexes = -1022 * octaveBins...1024 * octaveBins
+  /// Indexes that a bin can have: of the smallest positive double, of infinity.
+  static let indexes = -1074 * octaveBins...1024 * octaveBins
+  /// Bins that there can be of one sign.
+  static let maxBins = indexes.count
+  /// Bins of one sign that earlier versions kept, 58 octaves.
+  static let earlierMaxBins = 2048
 
   private var positive = DDSketchBins()
   private var negative = DDSketchBins()
@@ -40,7 +44,7 @@ public struct DDSketch: Sendable, Equatable {
   @inline(__always)
   public mutating func add(_ value: Double) {
     let magnitude = value.magnitude
-    if magnitude >= .leastNormalMagnitude {
+    if magnitude > 0 {
       if value > 0 { positive.add(Self.index(of: magnitude)) } else { negative.add(Self.index(of: magnitude)) }
     } else if value.isNaN {
       notNumbers = min(notNumbers + 1, DDSketchBins.maxCount)
@@ -57,7 +61,8 @@ public struct DDSketch: Sendable, Equatable {
     notNumbers = min(notNumbers + other.notNumbers, DDSketchBins.maxCount)
   }
 
-  /// The value at a fraction (0...1) of the sorted input; nil for an empty sketch.
+  /// The value at a fraction (0...1) of the sorted input; nil for an empty sketch, and where an earlier version has
+  /// counted values of which the wanted one may be one in a bin that is not theirs.
   public func quantile(_ fraction: Double) -> Double? {
     precondition(fraction >= 0 && fraction <= 1, "the fraction of a quantile lies between 0 and 1")
     let count = count
@@ -66,7 +71,7 @@ public struct DDSketch: Sendable, Equatable {
     var passed: UInt64 = 0
     for entry in negative.ascending.reversed() {
       passed += DDSketchBins.count(of: entry)
-      if Double(passed) > rank { return -Self.value(of: DDSketchBins.index(of: entry)) }
+      if Double(passed) > rank { return negative.value(of: entry).map { -$0 } }
     }
     if zeros > 0 {
       passed += zeros
@@ -75,26 +80,34 @@ public struct DDSketch: Sendable, Equatable {
     let bins = positive.ascending
     for entry in bins {
       passed += DDSketchBins.count(of: entry)
-      if Double(passed) > rank { return Self.value(of: DDSketchBins.index(of: entry)) }
+      if Double(passed) > rank { return positive.value(of: entry) }
     }
     // Beyond 2^53 values the comparison of doubles may miss the last one.
-    if let last = bins.last { return Self.value(of: DDSketchBins.index(of: last)) }
-    return zeros > 0 ? 0 : negative.ascending.first.map { -Self.value(of: DDSketchBins.index(of: $0)) }
+    if let last = bins.last { return positive.value(of: last) }
+    return zeros > 0 ? 0 : negative.ascending.first.flatMap { negative.value(of: $0).map { -$0 } }
   }
 
   /// Whether both hold the same.
   public static func == (a: DDSketch, b: DDSketch) -> Bool {
     a.zeros == b.zeros && a.notNumbers == b.notNumbers
       && a.positive.ascending == b.positive.ascending && a.negative.ascending == b.negative.ascending
+      && a.positive.floor == b.positive.floor && a.negative.floor == b.negative.floor
   }
 }
 
 // MARK: - Mapping
 
 extension DDSketch {
-  /// The bin of a positive value that is not below the smallest normal double.
+  /// The bin of a positive value.
   @inline(__always)
   static func index(of magnitude: Double) -> Int {
+    // A subnormal value is made a normal one, which is exact.
+    if magnitude < .leastNormalMagnitude { return index(ofNormal: magnitude * 0x1p52) - 52 * octaveBins }
+    return index(ofNormal: magnitude)
+  }
+
+  @inline(__always)
+  private static func index(ofNormal magnitude: Double) -> Int {
     let bits = magnitude.bitPattern
     let exponent = Int(bits >> 52) - 1023
     let s = Double(bitPattern: bits & 0x000F_FFFF_FFFF_FFFF | 0x3FF0_0000_0000_0000) - 1
@@ -131,20 +144,29 @@ extension DDSketch {
 
 extension DDSketch {
   /// Appends the sketch. Equal sketches give equal bytes.
-  public mutating func encode(into writer: inout ByteWriter) {
+  public mutating func encode(into writer: inout ByteWriter) { encode(into: &writer, isEarlier: false) }
+
+  /// - Parameter isEarlier: whether in the form that says nothing of floors; only where `fitsEarlierForm`.
+  mutating func encode(into writer: inout ByteWriter, isEarlier: Bool) {
     writer.write(unsigned: zeros)
     writer.write(unsigned: notNumbers)
-    positive.encode(into: &writer)
-    negative.encode(into: &writer)
+    positive.encode(into: &writer, isEarlier: isEarlier)
+    negative.encode(into: &writer, isEarlier: isEarlier)
   }
+
+  /// Whether the form of earlier versions says everything: what it was full of stands for more than is in it.
+  var fitsEarlierForm: Bool { mutating get { positive.fitsEarlierForm && negative.fitsEarlierForm } }
 
   /// Reads what `encode` wrote.
   /// - Throws: `CodingError` on bytes that are not a sketch.
-  public init(from reader: inout ByteReader) throws(CodingError) {
+  public init(from reader: inout ByteReader) throws(CodingError) { try self.init(from: &reader, isEarlier: false) }
+
+  /// - Parameter isEarlier: whether the bytes are of the form that kept 2048 bins and did not say what it left out.
+  init(from reader: inout ByteReader, isEarlier: Bool) throws(CodingError) {
     zeros = UInt64(try reader.readCount(upTo: Int(DDSketchBins.maxCount)))
     notNumbers = UInt64(try reader.readCount(upTo: Int(DDSketchBins.maxCount)))
-    positive = try DDSketchBins(from: &reader)
-    negative = try DDSketchBins(from: &reader)
+    positive = try DDSketchBins(from: &reader, isEarlier: isEarlier)
+    negative = try DDSketchBins(from: &reader, isEarlier: isEarlier)
   }
 }
 
@@ -166,6 +188,9 @@ struct DDSketchBins: Sendable {
   /// The first `sorted` have ascending, distinct indexes; the others have a count of one.
   private var entries: [UInt64] = []
   private var sorted = 0
+  /// The bin in which an earlier version may have counted smaller magnitudes: of it and those below nobody knows which
+  /// values they hold. Nil where everything is in its bin.
+  private(set) var floor: Int?
 
   private static let countBits: UInt64 = 44
   /// Largest count of a bin; more are not counted.
@@ -176,7 +201,7 @@ struct DDSketchBins: Sendable {
 
   init() {}
 
-  /// At most 3 · `maxBins` entries of `maxCount` each: far from an overflow.
+  /// At most 3 · `maxBins` entries, below 2^18, of `maxCount` each: no overflow.
   var total: UInt64 { entries.reduce(0) { $0 + $1 & Self.maxCount } }
 
   @inline(__always)
@@ -188,6 +213,7 @@ struct DDSketchBins: Sendable {
 
   mutating func merge(_ other: DDSketchBins) {
     guard !other.entries.isEmpty else { return }
+    floor = [floor, other.floor].compactMap { $0 }.max()
     entries.append(contentsOf: other.entries)
     sortIn()
   }
@@ -195,6 +221,14 @@ struct DDSketchBins: Sendable {
   mutating func removeAll() {
     entries.removeAll(keepingCapacity: true)
     sorted = 0
+    floor = nil
+  }
+
+  /// The value that stands for the bin of an entry; nil where the floor leaves it open.
+  func value(of entry: UInt64) -> Double? {
+    let index = Self.index(of: entry)
+    if let floor, index <= floor { return nil }
+    return DDSketch.value(of: index)
   }
 
   /// The bins in ascending order, as entries; not a copy where nothing came since they were sorted.
@@ -215,9 +249,7 @@ struct DDSketchBins: Sendable {
   private static let maxSpan = 4096
   private static let minCounted = 17
 
-  /// Sorts all entries, adds up those of one bin and collapses the lowest bins beyond `maxBins`. What is kept does not
-  /// depend on when this happens: a bin among the highest of all is never collapsed, and every other ends in the lowest
-  /// of them.
+  /// Sorts all entries and adds up those of one bin.
   private mutating func sortIn() {
     guard sorted < entries.count else { return }
     var low = UInt64.max
@@ -232,7 +264,6 @@ struct DDSketchBins: Sendable {
       entries.sort()
       addUp()
     }
-    collapse()
     sorted = entries.count
   }
 
@@ -262,21 +293,25 @@ struct DDSketchBins: Sendable {
     entries.removeSubrange((last + 1)...)
   }
 
-  private mutating func collapse() {
-    let excess = entries.count - DDSketch.maxBins
-    guard excess > 0 else { return }
-    for entry in entries[..<excess] { entries[excess] = Self.sum(entries[excess], entry) }
-    entries.removeSubrange(..<excess)
-  }
-
   /// The bin of the first entry with the counts of both.
   private static func sum(_ entry: UInt64, _ other: UInt64) -> UInt64 {
     entry & ~maxCount | min(entry & maxCount + other & maxCount, maxCount)
   }
 
-  /// Number of bins; then index (the first as it is, the others as distance to the one before) and count of each.
-  mutating func encode(into writer: inout ByteWriter) {
+  /// Nothing is open, there are fewer bins than once were kept, and none of a subnormal value.
+  var fitsEarlierForm: Bool {
+    mutating get {
+      sortIn()
+      let lowest = entries.first.map(Self.index(of:)) ?? 0
+      return floor == nil && entries.count < DDSketch.earlierMaxBins && lowest >= -1022 * DDSketch.octaveBins
+    }
+  }
+
+  /// The floor, counted from the lowest possible bin and from 1, or 0; number of bins; then index (the first as it is,
+  /// the others as distance to the one before) and count of each.
+  mutating func encode(into writer: inout ByteWriter, isEarlier: Bool) {
     sortIn()
+    if !isEarlier { writer.write(unsigned: floor.map { UInt64($0 + Self.bias + 1) } ?? 0) }
     writer.write(unsigned: UInt64(entries.count))
     var previous = 0
     for (position, entry) in entries.enumerated() {
@@ -291,8 +326,12 @@ struct DDSketchBins: Sendable {
     }
   }
 
-  init(from reader: inout ByteReader) throws(CodingError) {
-    let count = try reader.readCount(upTo: DDSketch.maxBins)
+  init(from reader: inout ByteReader, isEarlier: Bool) throws(CodingError) {
+    if !isEarlier {
+      let place = try reader.readCount(upTo: DDSketch.maxBins)
+      if place > 0 { floor = place - 1 - Self.bias }
+    }
+    let count = try reader.readCount(upTo: isEarlier ? DDSketch.earlierMaxBins : DDSketch.maxBins)
     entries.reserveCapacity(count)
     var index = 0
     for position in 0..<count {
@@ -309,5 +348,7 @@ struct DDSketchBins: Sendable {
       entries.append(UInt64(index + Self.bias) << Self.countBits | number)
     }
     sorted = count
+    // All bins in use: the lowest one may stand for smaller magnitudes.
+    if isEarlier, count == DDSketch.earlierMaxBins { floor = entries.first.map(Self.index(of:)) }
   }
 }

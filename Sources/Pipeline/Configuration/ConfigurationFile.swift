@@ -4,9 +4,9 @@ internal import Detection
 internal import Foundation
 
 /// A text file that a person wrote.
-enum ConfigurationFile {
+package enum ConfigurationFile {
   /// The file's text without a byte order mark, or what is wrong with it.
-  static func read(_ path: String) -> Result<String, ConfigurationErrors> {
+  package static func read(_ path: String) -> Result<String, ConfigurationErrors> {
     func fail(_ message: String, expected: String? = nil, found: String? = nil) -> Result<String, ConfigurationErrors> {
       let start = SourceLocation(line: 1, column: 1)
       return .failure(
@@ -24,12 +24,12 @@ enum ConfigurationFile {
     let bytes: [UInt8]
     do {
       // One byte more than allowed tells a file that is too large, and bounds what a device or pipe can deliver.
-      bytes = Array(try handle.read(upToCount: YAMLLoader.maxBytes + 1) ?? Data())
+      bytes = Array(try handle.read(upToCount: YAMLDocuments.maxBytes + 1) ?? Data())
     } catch {
       return fail("the file cannot be read: \(systemReason(error))")
     }
-    if bytes.count > YAMLLoader.maxBytes {
-      return fail("the file is too large", expected: "at most \(YAMLLoader.maxBytes) bytes")
+    if bytes.count > YAMLDocuments.maxBytes {
+      return fail("the file is too large", expected: "at most \(YAMLDocuments.maxBytes) bytes")
     }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       let valid = String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix { $0 != "\u{FFFD}" }

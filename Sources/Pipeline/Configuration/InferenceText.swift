@@ -202,7 +202,7 @@ struct InferredText {
 
   /// A number as people write it: whole ones without a point.
   private static func number(_ value: Double) -> String {
-    if let whole = Int64(exactly: value), abs(whole) < 1 << 53 { return String(whole) }
+    if let whole = Int64(exactly: value), whole.magnitude < 1 << 53 { return String(whole) }
     return value.description
   }
 

@@ -31,7 +31,11 @@ public enum UseCaseChecker {
 
   /// Checks the text of a `pipeline.yaml`.
   public static func check(text: String, path: String = "pipeline.yaml") -> UseCaseCheck {
-    var (useCase, unclear, diagnostics) = UseCaseReader.readPartially(text)
+    check(text, path: path, isStored: false)
+  }
+
+  private static func check(_ text: String, path: String, isStored: Bool) -> UseCaseCheck {
+    var (useCase, unclear, diagnostics) = UseCaseReader.readPartially(text, isStored: isStored)
     var plan: Plan?
     if let useCase, diagnostics.isEmpty {
       do throws(PlanErrors) { plan = try Plan(useCase) } catch { diagnostics = error.diagnostics }
@@ -49,7 +53,7 @@ public enum UseCaseChecker {
   /// The plan of a use case that ran: its text as the activation log keeps it.
   /// - Throws: `OperatingError` when the text is not right, as when a newer version wrote it.
   public static func plan(fromStored text: String) throws -> Plan {
-    let check = check(text: text, path: "the stored configuration")
+    let check = check(text, path: "the stored configuration", isStored: true)
     guard let plan = check.plan else {
       let first = check.diagnostics.first
       throw OperatingError(

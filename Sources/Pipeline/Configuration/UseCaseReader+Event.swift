@@ -11,7 +11,6 @@ extension UseCaseReader {
   mutating func eventDefinition(_ node: YAMLNode) -> EventDefinition? {
     guard let keys = reader.keys(of: node, in: "`event`", known: Self.eventKeys) else { return nil }
     var fields: [Field] = []
-    var places: [String: SourceLocation] = [:]
     if let fieldsNode = keys.required("fields", "{…}", &reader) {
       for entry in reader.mapping(fieldsNode, what: "`fields`") ?? [] {
         guard let field = field(entry) else {
@@ -19,7 +18,7 @@ extension UseCaseReader {
           continue
         }
         fields.append(field)
-        places[field.name] = entry.key.location
+        fieldPlaces[field.name] = entry.key.location
       }
       if case .mapping(let entries) = fieldsNode.content, entries.isEmpty {
         reader.report(fieldsNode.location, "`fields` is empty", expected: "at least the field of the event time")

@@ -10,10 +10,16 @@ public struct UseCaseReader {
   var detectorNames: [String: Int] = [:]
   /// Names of fields, features and the class that are declared, but could not be read.
   var unclear: Set<String> = []
+  /// Where the fields are declared, by name.
+  var fieldPlaces: [String: SourceLocation] = [:]
+  /// Whether the text is one that ran: what was accepted then is still read.
+  let isStored: Bool
 
   /// The use case that `text` describes, or everything that is wrong with it, by location.
-  public static func read(_ text: String) -> Result<UseCase, ConfigurationErrors> {
-    let (useCase, _, diagnostics) = readPartially(text)
+  /// - Parameter isStored: whether the text is one that a store keeps because it ran. Names that collide in a way that
+  ///   earlier versions let pass are accepted then.
+  public static func read(_ text: String, isStored: Bool = false) -> Result<UseCase, ConfigurationErrors> {
+    let (useCase, _, diagnostics) = readPartially(text, isStored: isStored)
     if diagnostics.isEmpty, let useCase { return .success(useCase) }
     return .failure(ConfigurationErrors(diagnostics))
   }
@@ -21,9 +27,9 @@ public struct UseCaseReader {
   /// The use case as far as it could be read, so that its expressions can be checked along with its form. Without an
   /// event definition there is none. `unclear`: names that it declares in a way that could not be read.
   static func readPartially(
-    _ text: String
+    _ text: String, isStored: Bool = false
   ) -> (useCase: UseCase?, unclear: Set<String>, diagnostics: [Diagnostic]) {
-    var useCaseReader = UseCaseReader()
+    var useCaseReader = UseCaseReader(isStored: isStored)
     guard let root = YAMLLoader.load(text, diagnostics: &useCaseReader.reader.diagnostics) else {
       return (nil, [], useCaseReader.reader.diagnostics.sorted { $0.location < $1.location })
     }
@@ -168,38 +174,6 @@ public struct UseCaseReader {
       return nil
     }
     return length
-  }
-
-  // MARK: Names across sections
-
-  /// What the section `classify` calls the class, as far as it does.
-  private static func classColumn(_ classification: YAMLNode) -> LocatedText? {
-    guard case .mapping(let entries) = classification.content,
-      let into = entries.first(where: { $0.key.text == "into" }), case .scalar(let text, _) = into.value.content
-    else { return nil }
-    return text
-  }
-
-  private mutating func checkCollisions(
-    event: EventDefinition, features: [NamedFeature], classification: YAMLNode?
-  ) {
-    for feature in features where event.schema.index(of: feature.name) != nil {
-      reader.report(
-        feature.location, "the feature `\(feature.name)` has the name of a field",
-        expected: "a name of its own")
-    }
-    guard let text = classification.flatMap({ Self.classColumn($0) }) else { return }
-    if WindowDefinition.ownMembers.contains(text.text) {
-      reader.report(
-        text.location, "the class column has the name `\(text.text)`, which every window has itself",
-        expected: "a name of its own", suggestion: "event_" + text.text)
-    }
-    let isFeature = features.contains { $0.name == text.text }
-    if isFeature || event.schema.index(of: text.text) != nil {
-      reader.report(
-        text.location, "the class column `\(text.text)` has the name of a \(isFeature ? "feature" : "field")",
-        expected: "a name of its own")
-    }
   }
 }
 

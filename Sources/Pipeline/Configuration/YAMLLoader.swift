@@ -1,15 +1,11 @@
-// Text to `YAMLNode`s by way of Yams. Everything that is wrong with a document as YAML ends here: encoding, size,
-// syntax, duplicate keys, anchors, nesting.
+// Text to `YAMLNode`s by way of Yams. Everything that is wrong with a document as YAML ends here: syntax and duplicate
+// keys, and what `YAMLDocuments` refuses.
 
 internal import Detection
 internal import Yams
 
 /// Loads one YAML document.
 struct YAMLLoader {
-  /// Largest configuration file, in bytes: a thousand times the size of a long one.
-  static let maxBytes = 1 << 20
-  /// Deepest nesting of collections. The grammar needs six.
-  static let maxDepth = 32
   /// Duplicate keys reported before giving up.
   static let maxDuplicates = 50
 
@@ -29,22 +25,15 @@ struct YAMLLoader {
   private init(source: SourceText) { self.source = source }
 
   private mutating func load() -> YAMLNode? {
-    guard source.text.utf8.count <= Self.maxBytes else {
-      report(
-        SourceLocation(line: 1, column: 1), "the file is too large", expected: "at most \(Self.maxBytes) bytes",
-        found: "\(source.text.utf8.count) bytes")
+    do { try YAMLDocuments.check(source.text) } catch {
+      report(error.location, error.message, expected: error.expected, found: error.found)
       return nil
     }
-    guard checkShape() else { return nil }
     var lines = source
     for attempt in 0...Self.maxDuplicates {
       do {
-        // The parser must outlive the nodes: they hold its anchors weakly, and only by them aliases can be refused.
-        let parser = try Parser(yaml: lines.text, encoding: .utf8)
-        return try withExtendedLifetime(parser) {
-          guard let root = try parser.singleRoot() else { return emptyDocument() }
-          return convert(root, depth: 0)
-        }
+        guard let root = try Parser(yaml: lines.text, encoding: .utf8).singleRoot() else { return emptyDocument() }
+        return convert(root)
       } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
         guard attempt < Self.maxDuplicates, let key = keys.first, mangle(key, at: context.mark, in: &lines) else {
           report(location(context.mark), "the key \(excerpt(keys.first ?? "")) is there more than once")
@@ -78,59 +67,18 @@ struct YAMLLoader {
     return true
   }
 
-  // MARK: Shape
-
-  /// Refuses what would cost the parser far more than its length: deep nesting, which it recurses over, and many
-  /// aliases, which multiply.
-  private mutating func checkShape() -> Bool {
-    var aliases = 0
-    for (index, line) in source.lines.enumerated() {
-      let indent = line.prefix { $0 == " " || $0 == "-" || $0 == "?" || $0 == "\t" }
-      var depth = indent.count { $0 == "-" || $0 == "?" }
-      var deepest = depth
-      var atStart = true
-      for (position, character) in line.enumerated() {
-        switch character {
-        case "[", "{": depth += 1
-        case "]", "}": depth = max(0, depth - 1)
-        case "*" where atStart && position + 1 < line.count && line[position + 1] != " ": aliases += 1
-        default: break
-        }
-        deepest = max(deepest, depth)
-        if character != " " { atStart = ":-[{,?".unicodeScalars.contains(character) }
-      }
-      let tooDeep = deepest > 2 * Self.maxDepth || indent.count > 16 * Self.maxDepth
-      if tooDeep || aliases > Self.maxDepth {
-        let what = tooDeep ? "the file is nested too deeply" : "the file has too many aliases"
-        report(SourceLocation(line: index + 1, column: 1), what)
-        return false
-      }
-    }
-    return true
-  }
-
   // MARK: Conversion
 
-  private mutating func convert(_ node: Node, depth: Int) -> YAMLNode {
+  private mutating func convert(_ node: Node) -> YAMLNode {
     let place = location(node.mark)
-    if node.anchor != nil {
-      report(place, "anchors and aliases are not supported", expected: "the value itself")
-      return YAMLNode(content: .null, location: place)
-    }
-    if depth > Self.maxDepth {
-      report(place, "the file is nested too deeply", expected: "at most \(Self.maxDepth) levels")
-      return YAMLNode(content: .null, location: place)
-    }
     switch node {
     case .scalar(let scalar):
       return YAMLNode(content: content(of: scalar, at: place), location: place)
     case .sequence(let sequence):
-      return YAMLNode(content: .sequence(sequence.map { convert($0, depth: depth + 1) }), location: place)
+      return YAMLNode(content: .sequence(sequence.map { convert($0) }), location: place)
     case .mapping(let mapping):
-      return YAMLNode(content: .mapping(entries(of: mapping, depth: depth)), location: place)
-    case .alias:
-      report(place, "anchors and aliases are not supported", expected: "the value itself")
-      return YAMLNode(content: .null, location: place)
+      return YAMLNode(content: .mapping(entries(of: mapping)), location: place)
+    case .alias: preconditionFailure("a text with aliases is refused before it is composed")
     }
   }
 
@@ -140,7 +88,7 @@ struct YAMLLoader {
     return .scalar(source.locate(scalar.string, style: scalar.style, at: place), quoted: !plain)
   }
 
-  private mutating func entries(of mapping: Node.Mapping, depth: Int) -> [YAMLEntry] {
+  private mutating func entries(of mapping: Node.Mapping) -> [YAMLEntry] {
     var entries: [YAMLEntry] = []
     var places: [String: SourceLocation] = [:]
     let pairs = Array(mapping)
@@ -155,7 +103,6 @@ struct YAMLLoader {
         report(location(key.mark), "a key must be a name", found: key.sequence == nil ? "a mapping" : "a list")
         continue
       }
-      if key.anchor != nil { report(location(key.mark), "anchors and aliases are not supported") }
       let place = location(key.mark)
       var cut: YAMLNode?
       if isFlow, let (whole, pieces) = Self.cutExpression(pairs[(next - 1)...], mangled) {
@@ -166,14 +113,14 @@ struct YAMLLoader {
         // One of several: keep the first's place for the message at the others, and let the last stand for all.
         if let first = places[original] { reportDuplicate(original, at: place, first: first) }
         places[original] = places[original] ?? place
-        if cut == nil { _ = convert(value, depth: depth + 1) }
+        if cut == nil { _ = convert(value) }
         continue
       }
       if let first = places[scalar.string] { reportDuplicate(scalar.string, at: place, first: first) }
       places[scalar.string] = places[scalar.string] ?? place
       guard !entries.contains(where: { $0.key.text == scalar.string }) else { continue }
       let text = source.locate(scalar.string, style: scalar.style, at: place)
-      entries.append(YAMLEntry(key: text, value: cut ?? convert(value, depth: depth + 1)))
+      entries.append(YAMLEntry(key: text, value: cut ?? convert(value)))
     }
     return entries
   }

@@ -37,24 +37,29 @@ public struct Scenario: Sendable {
     }
   }
 
+  /// Most events of a scenario, and most bytes of them: all are in memory at once.
+  private static let maxEvents = 1_000_000
+  private static let maxBytes = 256 << 20
+
   /// The scenarios of a use case, from the files `scenarios/*.yaml`, by file name.
   /// - Throws: `OperatingError` when one cannot be read.
   public static func load(from directory: String) throws -> [Scenario] {
     let folder = directory + "/scenarios"
     let files = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter { $0.hasSuffix(".yaml") }
     return try files.sorted().flatMap { file -> [Scenario] in
-      guard let data = FileManager.default.contents(atPath: folder + "/" + file) else {
-        throw OperatingError(.configuration, "\(folder)/\(file) cannot be read")
+      let path = folder + "/" + file
+      do { return try scenarios(in: try ConfigurationFile.read(path).get(), file: file) } catch {
+        throw OperatingError(.configuration, "\(path): \(error)")
       }
-      do {
-        var scenarios: [Scenario] = []
-        for node in try Yams.compose_all(yaml: String(decoding: data, as: UTF8.self)) {
-          scenarios.append(try Scenario(node, file: file))
-        }
-        return scenarios
-      } catch let error as ScenarioError {
-        throw OperatingError(.configuration, "\(folder)/\(file): \(error.message)")
-      } catch { throw OperatingError(.configuration, "\(folder)/\(file): \(error)") }
+    }
+  }
+
+  /// The scenarios of the text of a file.
+  static func scenarios(in text: String, file: String) throws -> [Scenario] {
+    do {
+      return try YAMLDocuments.roots(of: text).map { try Scenario($0, file: file) }
+    } catch let refusal as YAMLRefusal {
+      throw ScenarioError(refusal)
     }
   }
 
@@ -65,10 +70,20 @@ public struct Scenario: Sendable {
     self.name = name
     let given = try (root["given"] ?? Node([(Node, Node)]())).members(allowed: ["defaults", "events"], in: "`given`")
     let defaults = given["defaults"]
-    records = try (given["events"]?.array() ?? []).flatMap { node in
+    var records: [[UInt8]] = []
+    var bytes = 0
+    for node in given["events"]?.array() ?? [] {
       let (event, count) = try Self.repeated(node)
-      return [[UInt8]](repeating: try Self.record(event, defaults: defaults), count: count)
+      let record = try Self.record(event, defaults: defaults)
+      // Defaults and repetitions multiply what stands in the file.
+      bytes += record.count * count
+      guard records.count + count <= Self.maxEvents, bytes <= Self.maxBytes else {
+        throw ScenarioError(
+          "the scenario has more than \(Self.maxEvents) events or \(Self.maxBytes >> 20) MiB of them", node)
+      }
+      records += [[UInt8]](repeating: record, count: count)
     }
+    self.records = records
     let expect = try (root["expect"] ?? Node([(Node, Node)]())).members(
       allowed: ["classes", "anomalies", "windows", "dead_letters"], in: "`expect`")
     expectations = Expectations(
@@ -107,7 +122,9 @@ public struct Scenario: Sendable {
     switch node.plainScalar {
     case .null, .timestamp: return "null"
     case .int(let value): return String(value)
-    case .double(let value): return value.isFinite ? "\(value)" : "null"
+    case .double(let value):
+      guard value.isFinite else { throw ScenarioError("JSON has no number for \(value)", node) }
+      return "\(value)"
     case .bool(let value): return value ? "true" : "false"
     case .string(let value): return quoted(value)
     }
@@ -133,8 +150,15 @@ public struct Scenario: Sendable {
 }
 
 /// What is wrong with a scenario file.
-struct ScenarioError: Error {
+struct ScenarioError: Error, CustomStringConvertible {
   let message: String
+
+  var description: String { message }
+
+  init(_ refusal: YAMLRefusal) {
+    let place = "line \(refusal.location.line), column \(refusal.location.column): "
+    message = place + refusal.message + (refusal.expected.map { "; expected \($0)" } ?? "")
+  }
 
   init(_ message: String, _ node: Node) {
     self.message = (node.mark.map { "line \($0.line), column \($0.column): " } ?? "") + message

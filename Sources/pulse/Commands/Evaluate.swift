@@ -97,7 +97,7 @@ struct Evaluate: ParsableCommand {
   private func show(_ lines: [Line]) throws {
     if json {
       var writer = JSONArrayWriter()
-      let encoder = JSONEncoder()
+      let encoder = JSONEncoder.sayingNonFinite()
       encoder.outputFormatting = .sortedKeys
       for line in lines { writer.add(String(decoding: try encoder.encode(line), as: UTF8.self)) }
       return writer.finish()

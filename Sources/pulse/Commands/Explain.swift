@@ -121,7 +121,7 @@ struct Explain: ParsableCommand {
       var fields: [Part]
       var inputs: [Part]
     }
-    let encoder = JSONEncoder()
+    let encoder = JSONEncoder.sayingNonFinite()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let report = Report(
@@ -130,7 +130,7 @@ struct Explain: ParsableCommand {
       reason: explanation.reason,
       fields: explanation.fields.map { Part(name: $0.feature, contribution: $0.contribution) },
       inputs: explanation.inputs.map {
-        Part(name: $0.input, value: $0.value.isFinite ? $0.value : nil, contribution: $0.contribution)
+        Part(name: $0.input, value: $0.value.isNaN ? nil : $0.value, contribution: $0.contribution)
       })
     return String(decoding: try encoder.encode(report), as: UTF8.self)
   }

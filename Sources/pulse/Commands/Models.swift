@@ -110,11 +110,19 @@ enum ModelNames {
 /// JSON as `pulse models` prints it: numbers that are none as words.
 enum ModelsJSON {
   static func text(_ value: some Encodable) throws -> String {
-    let encoder = JSONEncoder()
+    let encoder = JSONEncoder.sayingNonFinite()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
+  }
+}
+
+extension JSONEncoder {
+  /// An encoder that writes numbers that are not finite as the words of `Double.json`.
+  static func sayingNonFinite() -> JSONEncoder {
+    let encoder = JSONEncoder()
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    return String(decoding: try encoder.encode(value), as: UTF8.self)
+    return encoder
   }
 }
 

@@ -41,13 +41,17 @@ struct SimulationOptions: ParsableArguments {
   /// The use case's generator and its text.
   func definition(of location: UseCaseLocation) throws -> (SimulationDefinition, text: String) {
     let path = location.directory + "/simulation.yaml"
-    guard let data = FileManager.default.contents(atPath: path) else {
+    guard FileManager.default.fileExists(atPath: path) else {
       throw OperatingError(
         .configuration,
         "the use case \(location.directory) cannot be simulated: it has no simulation.yaml (docs/simulation.md says how "
           + "to write one)")
     }
-    let text = String(decoding: data, as: UTF8.self)
+    let text: String
+    switch ConfigurationFile.read(path) {
+    case .success(let read): text = read
+    case .failure(let errors): throw OperatingError(.configuration, "\(path):\(errors)")
+    }
     do { return (try SimulationDefinition(yaml: text, file: path), text) } catch {
       throw OperatingError(.configuration, "\(error)")
     }
@@ -87,7 +91,7 @@ struct Simulate: AsyncParsableCommand {
     var simulator = Simulator(definition, seed: options.seed)
     var origin: (instant: ContinuousClock.Instant, arrival: Int64)?
     // A paced stream is written in small pieces, so that events arrive when they are due.
-    let piece = options.speedup == 0 ? 8192 : 32
+    let piece = min(options.speedup == 0 ? 8192 : 32, simulator.mostAtOnce)
     while simulator.row < options.events {
       let events = simulator.next(min(piece, options.events - simulator.row))
       if options.speedup > 0, let last = events.arrivals.last {

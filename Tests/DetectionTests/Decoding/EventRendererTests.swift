@@ -20,7 +20,7 @@ import Testing
     let renderer = EventRenderer(schema: schema)
     #expect(
       renderer.json(of: batch, row: 0)
-        == #"{"t":"1970-01-01T00:00:00Z","p":{"a":null,"b":{"c":true}},"s":"q\"\\\n\u0001é","j":[1, 2],"n":-7}"#)
+        == #"{"t":"1970-01-01T00:00:00Z","p":{"a":"inf","b":{"c":true}},"s":"q\"\\\n\u0001é","j":[1, 2],"n":-7}"#)
     #expect(
       renderer.json(of: batch, row: 1)
         == #"{"t":"1970-01-01T00:00:00.250Z","p":{"a":1e-05,"b":{"c":null}},"s":null,"j":null,"n":null}"#)

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("The page about expressions")
 struct ExpressionDocumentationTests {
-  private static func page() throws -> String {
+  static func page() throws -> String {
     var folder = URL(fileURLWithPath: #filePath)
     for _ in 0..<4 { folder.deleteLastPathComponent() }
     return try String(contentsOf: folder.appendingPathComponent("docs/expressions.md"), encoding: .utf8)

@@ -47,7 +47,11 @@ protocol Accumulator: Sendable {
   /// Back to the beginning; may keep memory.
   mutating func reset()
   mutating func encode(into writer: inout ByteWriter)
+  /// Appends the tag of the form that the state is stored in, and the state in it.
+  mutating func encodeTagged(into writer: inout ByteWriter)
   init(from reader: inout ByteReader) throws(CodingError)
+  /// The state that stands behind a tag; nil where the tag is of another kind.
+  static func decode(_ tag: UInt8, from reader: inout ByteReader) throws(CodingError) -> Self?
   /// The value of one of the calls that share this state.
   func result(of call: AggregateCall, seconds: Double) -> Scalar
   /// Whether the sum does not fit into its type and is NULL.
@@ -56,6 +60,13 @@ protocol Accumulator: Sendable {
 
 extension Accumulator {
   mutating func reset() { self = Self() }
+  mutating func encodeTagged(into writer: inout ByteWriter) {
+    writer.write(byte: Self.tag)
+    encode(into: &writer)
+  }
+  static func decode(_ tag: UInt8, from reader: inout ByteReader) throws(CodingError) -> Self? {
+    tag == Self.tag ? try Self(from: &reader) : nil
+  }
   var overflows: Bool { false }
 }
 
@@ -88,8 +99,11 @@ protocol AggregateStates: AnyObject {
   func fold(_ column: Column, times: [Int64], _ entries: WindowEntries)
   func merge(_ source: Int, into target: Int)
   func reset(_ slot: Int)
+  /// Appends the state of a slot behind its tag.
   func encode(_ slot: Int, into writer: inout ByteWriter)
-  func decode(_ slot: Int, from reader: inout ByteReader) throws(CodingError)
+  /// Fills a slot with the state behind a tag.
+  /// - Throws: `CodingError` for a tag of another kind, and for bytes that are no such state.
+  func decode(_ slot: Int, tag: UInt8, from reader: inout ByteReader) throws(CodingError)
   func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar
   func overflows(_ slot: Int) -> Bool
 }
@@ -112,8 +126,13 @@ final class StateColumn<State: Accumulator>: AggregateStates {
 
   func merge(_ source: Int, into target: Int) { slots[target].merge(slots[source]) }
   func reset(_ slot: Int) { slots[slot].reset() }
-  func encode(_ slot: Int, into writer: inout ByteWriter) { slots[slot].encode(into: &writer) }
-  func decode(_ slot: Int, from reader: inout ByteReader) throws(CodingError) { slots[slot] = try State(from: &reader) }
+  func encode(_ slot: Int, into writer: inout ByteWriter) { slots[slot].encodeTagged(into: &writer) }
+  func decode(_ slot: Int, tag: UInt8, from reader: inout ByteReader) throws(CodingError) {
+    guard let state = try State.decode(tag, from: &reader) else {
+      throw CodingError("window state with an aggregate of kind \(tag), expected \(State.tag)")
+    }
+    slots[slot] = state
+  }
   func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar {
     slots[slot].result(of: call, seconds: seconds)
   }

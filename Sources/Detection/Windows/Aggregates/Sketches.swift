@@ -2,6 +2,21 @@
 
 extension DDSketch: NumberAccumulator {
   static var tag: UInt8 { 32 }
+  /// A sketch that the form of earlier versions cannot hold, or not without leaving open what it has lost.
+  static var wideTag: UInt8 { 34 }
+
+  /// In the form of earlier versions where that says everything, which is nearly always: a state that they stored is then
+  /// the one that this version would have stored.
+  mutating func encodeTagged(into writer: inout ByteWriter) {
+    let fits = fitsEarlierForm
+    writer.write(byte: fits ? Self.tag : Self.wideTag)
+    encode(into: &writer, isEarlier: fits)
+  }
+
+  static func decode(_ tag: UInt8, from reader: inout ByteReader) throws(CodingError) -> DDSketch? {
+    guard tag == Self.tag || tag == wideTag else { return nil }
+    return try DDSketch(from: &reader, isEarlier: tag == Self.tag)
+  }
 
   mutating func reset() { removeAll() }
 

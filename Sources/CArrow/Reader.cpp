@@ -1,7 +1,8 @@
 // Reading Parquet, Arrow IPC files (Feather V2) and Arrow IPC streams, batch by batch.
 //
 // Invariants: the file is read with pread, never mapped, so that a file cut short under us is an error and not a
-// signal; memory is one decoded batch plus one read buffer per column; `position` counts the rows returned or skipped.
+// signal; memory is one decoded batch plus one read buffer per column, and bounded whatever the file says of itself;
+// `position` counts the rows returned or skipped.
 
 // First, because it says what to do where Arrow is missing.
 #include "Shared.h"
@@ -19,6 +20,7 @@
 #include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
 #include <parquet/file_reader.h>
+#include <parquet/metadata.h>
 #include <parquet/properties.h>
 
 #include <algorithm>
@@ -28,30 +30,58 @@
 #include <string_view>
 #include <vector>
 
+#include "ReaderPool.h"
+
 using arrow::Result;
 using arrow::Status;
 
 namespace {
 
-// Bytes of one column chunk that are read ahead. Without a buffered stream Parquet loads a row group's whole column.
+// Bytes of one column chunk that are read ahead, and of all columns together. Without a buffered stream Parquet loads a
+// row group's whole column.
 constexpr int64_t kParquetReadBuffer = int64_t{256} << 10;
+constexpr int64_t kParquetReadBuffers = int64_t{64} << 20;
+constexpr int64_t kLeastReadBuffer = int64_t{4} << 10;
 
-arrow::ipc::IpcReadOptions ipc_options() {
+// A batch whose values turn out to need more memory than there is for it is decoded in fewer rows, by this much.
+constexpr int64_t kFewerRows = 16;
+
+arrow::ipc::IpcReadOptions ipc_options(arrow::MemoryPool* pool) {
   auto options = arrow::ipc::IpcReadOptions::Defaults();
-  options.memory_pool = carrow::pool();
+  options.memory_pool = pool;
   options.use_threads = false;
   // Swift binds buffers to their element type; a file may hold them at any address.
   options.ensure_alignment = arrow::ipc::Alignment::kDataTypeSpecificAlignment;
   return options;
 }
 
-parquet::ArrowReaderProperties parquet_options(int64_t batch_rows) {
+parquet::ReaderProperties parquet_properties(arrow::MemoryPool* pool, int64_t buffer, int32_t list_limit) {
+  parquet::ReaderProperties properties(pool);
+  properties.enable_buffered_stream();
+  properties.set_buffer_size(buffer);
+  properties.set_page_checksum_verification(true);
+  // Lists of the footer are made before their elements are read.
+  properties.set_thrift_container_size_limit(std::min(list_limit, properties.thrift_container_size_limit()));
+  return properties;
+}
+
+parquet::ArrowReaderProperties arrow_properties(int64_t batch_rows) {
   parquet::ArrowReaderProperties options(/*use_threads=*/false);
   options.set_pre_buffer(false);
   options.set_batch_size(batch_rows);
   // INT96 as nanoseconds ends in 2262; microseconds are what the caller wants anyway.
   options.set_coerce_int96_timestamp_unit(arrow::TimeUnit::MICRO);
   return options;
+}
+
+// Parquet throws where Arrow returns; the status of either.
+template <typename Body>
+Status caught(Body&& body) {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const parquet::ParquetStatusException& exception) {
+    return exception.status();
+  }
 }
 
 // Older versions of Arrow have an out parameter where newer ones return a result; both forms are served.
@@ -156,16 +186,21 @@ Status validate_without_text(const arrow::RecordBatch& batch) {
 }  // namespace
 
 struct CArrowReader {
+  // First, so that it goes last.
+  carrow::ReaderPoolHandle pool;
+  CArrowLimits limits{};
   CArrowFormat format = CARROW_FORMAT_PARQUET;
-  int64_t batch_rows = 0;
-  int64_t batch_bytes = 0;
   int64_t row_count = -1;
+  int64_t file_bytes = 0;
   std::shared_ptr<arrow::io::ReadableFile> file;
   std::shared_ptr<arrow::Schema> schema;
 
   // Parquet: `batches` reads row groups from `parquet`, which must outlive it.
   std::unique_ptr<parquet::arrow::FileReader> parquet;
   std::vector<int> leaves;
+  // Rows that are decoded at once; never more than before, once memory has not sufficed.
+  int64_t most_rows = 0;
+  int64_t decode_rows = 0;
   // Parquet and IPC stream.
   std::shared_ptr<arrow::RecordBatchReader> batches;
   // IPC file and stream: the schema of the whole file, and the numbers of the selected columns in it (none: all).
@@ -183,10 +218,15 @@ struct CArrowReader {
   // Whether all text of the batch that was decoded last is UTF-8.
   bool text_is_utf8 = true;
 
+  explicit CArrowReader(const CArrowLimits& given)
+      : pool(carrow::pool(), given.least_memory), limits(given), most_rows(given.batch_rows) {}
+
   int64_t buffered() const { return current == nullptr ? 0 : current->num_rows() - current_used; }
 
   Status open(const char* path) {
-    ARROW_ASSIGN_OR_RAISE(file, arrow::io::ReadableFile::Open(path, carrow::pool()));
+    ARROW_ASSIGN_OR_RAISE(file, arrow::io::ReadableFile::Open(path, pool.get()));
+    ARROW_ASSIGN_OR_RAISE(file_bytes, file->GetSize());
+    pool->set_limit(memory_limit());
     ARROW_ASSIGN_OR_RAISE(const auto magic, file->ReadAt(0, 6));
     const std::string_view start(reinterpret_cast<const char*>(magic->data()), static_cast<size_t>(magic->size()));
     if (start.empty()) return Status::Invalid("the file is empty");
@@ -207,18 +247,58 @@ struct CArrowReader {
     return Status::Invalid("neither Parquet nor Arrow IPC by its first bytes");
   }
 
+  // What the file may take: so many times its size, within bounds. Of an Arrow file, whose batches cannot be read in
+  // part, at least what it has stored.
+  int64_t memory_limit() const {
+    const int64_t ratio = std::max<int64_t>(limits.memory_ratio, 1);
+    const int64_t expanded = file_bytes > INT64_MAX / ratio ? INT64_MAX : file_bytes * ratio;
+    int64_t limit = std::clamp(expanded, limits.least_memory, limits.most_memory);
+    if (format != CARROW_FORMAT_PARQUET) {
+      limit = std::max(limit, std::min(file_bytes, INT64_MAX / 2) * 2);
+    }
+    return limit;
+  }
+
+  // The length that the last eight bytes of a Parquet file give its footer; 0 where they are not the end of one, or say
+  // what cannot be: the library says what is wrong then.
+  Result<int64_t> footer_bytes() const {
+    if (file_bytes < 12) return 0;
+    ARROW_ASSIGN_OR_RAISE(const auto end, file->ReadAt(file_bytes - 8, 8));
+    if (end->size() != 8 || std::string_view(reinterpret_cast<const char*>(end->data()) + 4, 4) != "PAR1") return 0;
+    const uint8_t* bytes = end->data();
+    const int64_t length = static_cast<int64_t>(bytes[0]) | static_cast<int64_t>(bytes[1]) << 8 |
+                           static_cast<int64_t>(bytes[2]) << 16 | static_cast<int64_t>(bytes[3]) << 24;
+    return length <= file_bytes - 12 ? length : 0;
+  }
+
   Status open_parquet() {
-    parquet::ReaderProperties properties(carrow::pool());
-    properties.enable_buffered_stream();
-    properties.set_buffer_size(kParquetReadBuffer);
-    properties.set_page_checksum_verification(true);
+    // A footer is not decoded in parts, and takes many times its size in memory.
+    ARROW_ASSIGN_OR_RAISE(const int64_t footer, footer_bytes());
+    if (footer > limits.footer_bytes) {
+      return Status::OutOfMemory("a footer of ", footer, " bytes, at most ", limits.footer_bytes);
+    }
+    const auto list_limit = static_cast<int32_t>(std::clamp<int64_t>(footer, 1, INT32_MAX));
+    const auto metadata =
+        parquet::ParquetFileReader::Open(file, parquet_properties(pool.get(), kLeastReadBuffer, list_limit))->metadata();
+    const int columns = metadata->num_columns();
+    if (columns > limits.columns) {
+      return Status::OutOfMemory(columns, " columns, at most ", limits.columns);
+    }
+    const int64_t buffer =
+        std::clamp(kParquetReadBuffers / std::max(columns, 1), kLeastReadBuffer, kParquetReadBuffer);
     parquet::arrow::FileReaderBuilder builder;
-    ARROW_RETURN_NOT_OK(builder.Open(file, properties));
-    builder.memory_pool(carrow::pool())->properties(parquet_options(batch_rows));
+    ARROW_RETURN_NOT_OK(builder.Open(file, parquet_properties(pool.get(), buffer, list_limit), metadata));
+    builder.memory_pool(pool.get())->properties(arrow_properties(limits.batch_rows));
     ARROW_RETURN_NOT_OK(builder.Build(&parquet));
-    row_count = parquet->parquet_reader()->metadata()->num_rows();
+    row_count = metadata->num_rows();
     if (row_count < 0) return Status::Invalid("a negative number of rows");
-    leaves.resize(static_cast<size_t>(parquet->parquet_reader()->metadata()->num_columns()));
+    int64_t rows = 0;
+    for (int group = 0; group < metadata->num_row_groups(); ++group) {
+      const int64_t count = metadata->RowGroup(group)->num_rows();
+      if (count < 0 || count > INT64_MAX - rows) return Status::Invalid("a number of rows that makes no sense");
+      rows += count;
+    }
+    leaves.resize(static_cast<size_t>(columns));
     std::iota(leaves.begin(), leaves.end(), 0);
     return start_parquet(0);
   }
@@ -228,22 +308,33 @@ struct CArrowReader {
   }
 
   // How many rows to decode at once: fewer than asked for where the selected columns of a row group have more bytes for
-  // a row, on average and as they are encoded, than `batch_bytes` allow.
-  int64_t rows_at_once(int first_group) const {
+  // a row, on average and as they are encoded, than `batch_bytes` allow. `pages` is set to what the pages of these columns
+  // may take at once, as the file says.
+  int64_t rows_at_once(int first_group, int64_t* pages) const {
     const auto metadata = parquet->parquet_reader()->metadata();
-    int64_t rows = batch_rows;
+    int64_t rows = most_rows;
+    *pages = 0;
     for (int group = first_group; group < metadata->num_row_groups(); ++group) {
       const auto row_group = metadata->RowGroup(group);
       int64_t bytes = 1;
-      for (const int leaf : leaves) bytes += std::max<int64_t>(row_group->ColumnChunk(leaf)->total_uncompressed_size(), 0);
+      for (const int leaf : leaves) {
+        const int64_t claimed = std::max<int64_t>(row_group->ColumnChunk(leaf)->total_uncompressed_size(), 0);
+        bytes += std::min(claimed, limits.most_memory);
+      }
+      *pages = std::max(*pages, bytes);
       const double average = static_cast<double>(bytes) / static_cast<double>(std::max<int64_t>(row_group->num_rows(), 1));
-      rows = std::min(rows, static_cast<int64_t>(static_cast<double>(batch_bytes) / average));
+      rows = std::min(rows, static_cast<int64_t>(static_cast<double>(limits.batch_bytes) / average));
     }
     return std::max<int64_t>(rows, 1);
   }
 
   Status start_parquet(int first_group) {
-    parquet->set_batch_size(rows_at_once(first_group));
+    int64_t pages = 0;
+    decode_rows = rows_at_once(first_group, &pages);
+    // What a batch of several rows may take; one that takes more is tried with fewer. A single row may have all there is.
+    const int64_t most = memory_limit();
+    pool->set_limit(decode_rows == 1 ? most : std::min(most, limits.least_memory / 2 + std::min(pages, most)));
+    parquet->set_batch_size(decode_rows);
     std::vector<int> groups(static_cast<size_t>(parquet->num_row_groups() - first_group));
     std::iota(groups.begin(), groups.end(), first_group);
     ARROW_ASSIGN_OR_RAISE(batches, batches_of(*parquet, groups, leaves));
@@ -252,22 +343,29 @@ struct CArrowReader {
   }
 
   Status open_ipc_file() {
-    auto options = ipc_options();
+    pool->set_limit(memory_limit());
+    auto options = ipc_options(pool.get());
     options.included_fields = ipc_columns;
     ARROW_ASSIGN_OR_RAISE(ipc, arrow::ipc::RecordBatchFileReader::Open(file, options));
     ARROW_ASSIGN_OR_RAISE(row_count, ipc->CountRows());
     schema = restricted(ipc->schema());
-    return Status::OK();
+    return check_columns();
   }
 
   Status open_ipc_stream() {
-    auto options = ipc_options();
+    pool->set_limit(memory_limit());
+    auto options = ipc_options(pool.get());
     options.included_fields = ipc_columns;
     ARROW_RETURN_NOT_OK(file->Seek(0));
     ARROW_ASSIGN_OR_RAISE(const auto stream, arrow::ipc::RecordBatchStreamReader::Open(file, options));
     batches = stream;
     schema = restricted(stream->schema());
-    return Status::OK();
+    return check_columns();
+  }
+
+  Status check_columns() const {
+    if (schema->num_fields() <= limits.columns) return Status::OK();
+    return Status::OutOfMemory(schema->num_fields(), " columns, at most ", limits.columns);
   }
 
   // The part of the file's schema that is selected. The first call has nothing selected and sees the whole.
@@ -318,7 +416,10 @@ struct CArrowReader {
     do {
       current = nullptr;
       current_used = 0;
-      if (format == CARROW_FORMAT_IPC_FILE) {
+      if (format == CARROW_FORMAT_PARQUET) {
+        ARROW_RETURN_NOT_OK(load_parquet());
+        if (current == nullptr) return Status::OK();
+      } else if (format == CARROW_FORMAT_IPC_FILE) {
         if (ipc_next >= ipc->num_record_batches()) return Status::OK();
         ARROW_ASSIGN_OR_RAISE(current, ipc->ReadRecordBatch(ipc_next));
         ++ipc_next;
@@ -336,6 +437,38 @@ struct CArrowReader {
     }
     if (!valid.ok()) current = nullptr;
     return valid;
+  }
+
+  // Decodes the next batch of a Parquet file from row `position` on, in fewer rows where the memory does not suffice: what
+  // values take is known only when they are decoded, because a dictionary may name a long one any number of times.
+  Status load_parquet() {
+    Status status = caught([&] { return batches->ReadNext(&current); });
+    while (status.IsOutOfMemory() && decode_rows > 1) {
+      most_rows = std::max<int64_t>(decode_rows / kFewerRows, 1);
+      status = caught([&] { return read_again(); });
+    }
+    return status;
+  }
+
+  // Starts anew and comes back to row `position`, with the batch that it lies in.
+  Status read_again() {
+    current = nullptr;
+    batches = nullptr;
+    int64_t first = 0;
+    int group = 0;
+    const int groups = parquet->num_row_groups();
+    while (group < groups && first + rows_of_group(group) <= position) first += rows_of_group(group++);
+    ARROW_RETURN_NOT_OK(start_parquet(group));
+    while (true) {
+      current = nullptr;
+      ARROW_RETURN_NOT_OK(batches->ReadNext(&current));
+      if (current == nullptr) return Status::OK();
+      if (first + current->num_rows() > position) {
+        current_used = position - first;
+        return Status::OK();
+      }
+      first += current->num_rows();
+    }
   }
 
   // The bytes that `rows` rows of `current` hold, from the first unused one on. A dictionary is not counted, as it does
@@ -411,7 +544,7 @@ struct CArrowReader {
   // Arrow tells the rows of a single batch only by reading it; reading its narrowest column is the cheapest way.
   Status count_record_batches() {
     if (!ipc_batch_rows.empty() || ipc->num_record_batches() == 0) return Status::OK();
-    auto options = ipc_options();
+    auto options = ipc_options(pool.get());
     int narrowest = 0;
     int best = INT32_MAX;
     for (int i = 0; i < ipc_whole->num_fields(); ++i) {
@@ -437,15 +570,15 @@ struct CArrowReader {
 
 const char* carrow_error_message(const CArrowError* error) { return error->message; }
 
-CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, int64_t batch_bytes, CArrowReader** out,
-                              CArrowError* error) {
+CArrowCode carrow_reader_open(const char* path, const CArrowLimits* limits, CArrowReader** out, CArrowError* error) {
   *out = nullptr;
   return carrow::guarded(error, [&]() -> Status {
-    if (batch_rows < 1) return Status::UnknownError("batch_rows must be 1 or more");
-    if (batch_bytes < 1) return Status::UnknownError("batch_bytes must be 1 or more");
-    auto reader = std::make_unique<CArrowReader>();
-    reader->batch_rows = batch_rows;
-    reader->batch_bytes = batch_bytes;
+    if (limits->batch_rows < 1) return Status::UnknownError("batch_rows must be 1 or more");
+    if (limits->batch_bytes < 1) return Status::UnknownError("batch_bytes must be 1 or more");
+    if (limits->least_memory < 1 || limits->least_memory > limits->most_memory) {
+      return Status::UnknownError("the bounds of memory are not in order");
+    }
+    auto reader = std::make_unique<CArrowReader>(*limits);
     ARROW_RETURN_NOT_OK(reader->open(path));
     *out = reader.release();
     return Status::OK();

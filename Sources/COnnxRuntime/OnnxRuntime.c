@@ -16,6 +16,7 @@ typedef struct Status Status;
 typedef struct Env Env;
 typedef struct Session Session;
 typedef struct SessionOptions SessionOptions;
+typedef struct RunOptions RunOptions;
 typedef struct Value Value;
 typedef struct TypeInfo TypeInfo;
 typedef struct TensorInfo TensorInfo;
@@ -38,6 +39,8 @@ enum {
   SLOT_OUTPUT_TYPE_INFO = 34,
   SLOT_INPUT_NAME = 36,
   SLOT_OUTPUT_NAME = 37,
+  SLOT_CREATE_RUN_OPTIONS = 39,
+  SLOT_RUN_OPTIONS_SET_TERMINATE = 46,
   SLOT_CREATE_TENSOR_WITH_DATA = 49,
   SLOT_TENSOR_DATA = 51,
   SLOT_CAST_TO_TENSOR_INFO = 55,
@@ -53,6 +56,7 @@ enum {
   SLOT_RELEASE_MEMORY_INFO = 94,
   SLOT_RELEASE_SESSION = 95,
   SLOT_RELEASE_VALUE = 96,
+  SLOT_RELEASE_RUN_OPTIONS = 97,
   SLOT_RELEASE_TYPE_INFO = 98,
   SLOT_RELEASE_TENSOR_INFO = 99,
   SLOT_RELEASE_SESSION_OPTIONS = 100
@@ -80,6 +84,11 @@ struct onnx_session {
   MemoryInfo *memory;
   size_t input_count, output_count;
   onnx_value_info *inputs, *outputs;
+};
+
+struct onnx_run {
+  onnx_library *library;
+  RunOptions *options;
 };
 
 // Calls an entry that returns a status.
@@ -334,8 +343,30 @@ static int copy_output(
       convert(type, data, count, result, message);
 }
 
+onnx_run *onnx_run_open(onnx_library *library, onnx_message *message) {
+  onnx_run *run = calloc(1, sizeof *run);
+  if (!run) {
+    say(message, "out of memory");
+    return NULL;
+  }
+  run->library = library;
+  if (succeeded(library, CALL(library, SLOT_CREATE_RUN_OPTIONS, (RunOptions **), &run->options), message)) return run;
+  free(run);
+  return NULL;
+}
+
+void onnx_run_terminate(onnx_run *run) {
+  onnx_message ignored;
+  succeeded(run->library, CALL(run->library, SLOT_RUN_OPTIONS_SET_TERMINATE, (RunOptions *), run->options), &ignored);
+}
+
+void onnx_run_close(onnx_run *run) {
+  release(run->library, SLOT_RELEASE_RUN_OPTIONS, run->options);
+  free(run);
+}
+
 int onnx_session_run(
-    onnx_session *session, const float *matrix, size_t rows, size_t columns, size_t output, float *result,
+    onnx_session *session, onnx_run *run, const float *matrix, size_t rows, size_t columns, size_t output, float *result,
     size_t width, onnx_message *message) {
   onnx_library *library = session->library;
   const int64_t shape[2] = {(int64_t)rows, (int64_t)columns};
@@ -353,9 +384,9 @@ int onnx_session_run(
     ok = succeeded(
              library,
              CALL(library, SLOT_RUN,
-                  (Session *, const void *, const char *const *, const Value *const *, size_t, const char *const *,
+                  (Session *, const RunOptions *, const char *const *, const Value *const *, size_t, const char *const *,
                    size_t, Value **),
-                  session->session, NULL, &input_name, inputs, 1, &output_name, 1, &value),
+                  session->session, run->options, &input_name, inputs, 1, &output_name, 1, &value),
              message) &&
         copy_output(library, value, rows * width, result, message);
   }

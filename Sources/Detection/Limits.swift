@@ -24,6 +24,27 @@ public enum Limits {
   /// Bytes of records a batch holds before it is closed whatever its row count: sixteen of the largest events.
   public static let maxBatchBytes = 16 << 20
 
+  // MARK: Columnar files
+
+  /// Bytes that reading a columnar file may take at once for each of its own. Deflate, and what columns of repeated values
+  /// gain before it, seldom give more; a file of which a byte becomes thousands is made to.
+  public static let fileExpansion = 1_000
+
+  /// Bytes that reading a columnar file may take at once however small it is, and a Parquet file at most however large: a
+  /// batch of rows and a page of each column are some megabytes. An Arrow file of large batches may take twice its size.
+  public static let (leastFileMemory, mostFileMemory) = (256 << 20, 1 << 30)
+
+  /// Bytes of a Parquet file's footer: 1,000 columns in 100 row groups have about 15 MB. In memory it takes some ten times
+  /// as much.
+  public static let maxFooterBytes = 32 << 20
+
+  /// Columns of a columnar file.
+  public static let maxFileColumns = 16_384
+
+  /// Bytes of text that a batch of a columnar file may give, dictionaries and shared values written out: four times what a
+  /// batch holds. What would give more is cut into batches of fewer rows.
+  public static let maxBatchText = 4 * maxBatchBytes
+
   /// Rows of a full history shard. 64 Ki rows are one Arrow record batch that compresses and scans well.
   public static let shardRows = 65_536
 
@@ -164,6 +185,14 @@ public enum Limits {
 
   /// Share of the events that a budget may allow alarms on: more is no anomaly.
   public static let maxAlarmRate = 0.1
+
+  /// What loading a model of the user's own may take. One of 200 trees with a node for each test was seen to take 7 s.
+  public static let maxModelLoadTime = Duration.seconds(120)
+
+  /// What a model of the user's own may take for `defaultBatchRows` rows, and as much again for each further piece of as
+  /// many. At 70 rows a second it would keep up with no stream; a loop that does not end is told from it by this alone.
+  /// Beyond, the run ends: a score that is missing because the machine was slow would be another result.
+  public static let maxModelRunTime = Duration.seconds(60)
 
   /// Rows without which a day says nothing about drift: with ten bins, 200 are expected in each, and chance alone moves
   /// the population stability index by about 0.005.

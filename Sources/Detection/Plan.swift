@@ -29,6 +29,8 @@ public struct StagedBatch: Sendable {
   public var drift: [DriftCounts] = []
   /// Operations on an event that gave NULL because of an overflow or a failed cast.
   public var failures: Int
+  /// Why the batch has no result: the run ends with it.
+  public var trouble: LimitError?
 
   public init(events: EventBatch, deadLetters: [DeadLetter], findings: [Finding], failures: Int) {
     self.events = events
@@ -147,6 +149,7 @@ public struct Plan: Sendable {
       staged.findings += output.findings
       staged.drift += output.drift
       staged.failures += output.failures
+      staged.trouble = staged.trouble ?? output.trouble
     }
     return staged
   }

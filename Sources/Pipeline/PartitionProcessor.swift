@@ -125,6 +125,8 @@ struct PartitionProcessor {
   /// Advances by one batch.
   /// - Returns: what is to be committed at once.
   mutating func process(_ work: StagedWork, now: ContinuousClock.Instant) throws -> Results {
+    // Before anything of the batch counts.
+    if let trouble = work.staged.trouble { throw trouble }
     let batch = work.staged.events
     let marks = watermark.mark(batch.eventTimes, clockOf: plan.useCase.event.clockOf.map { batch.columns[$0] })
     var outcome = StatefulOutcome(failures: work.staged.failures)

@@ -50,7 +50,14 @@ struct Pulse: AsyncParsableCommand {
     } catch let error as UseCaseNotFound {
       Terminal.printError("pulse: error: \(error)")
       Foundation.exit(OperatingError.Kind.configuration.rawValue)
-    } catch { exit(withError: error) }
+    } catch { end(with: error) }
+  }
+
+  /// As `exit(withError:)` ends the command, through our printer: an error repeats what was typed.
+  private static func end(with error: any Error) -> Never {
+    let (message, code) = (fullMessage(for: error), exitCode(for: error))
+    if !message.isEmpty { if code.isSuccess { Terminal.print(message) } else { Terminal.printError(message) } }
+    Foundation.exit(code.rawValue)
   }
 
   /// A command that is none is answered with the nearest one.

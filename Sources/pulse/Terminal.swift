@@ -1,7 +1,8 @@
 // Printing: results to standard output, messages to standard error, whether a person is watching, and how wide the
-// screen is.
+// screen is. Invariant: no text reaches a stream unescaped (`TerminalText`); whoever calls need not think of it.
 
 import Foundation
+import Pipeline
 
 enum Terminal {
   static let isInteractive = isatty(STDERR_FILENO) == 1
@@ -16,16 +17,27 @@ enum Terminal {
     return said > 0 ? said : 80
   }
 
-  /// Writes a line of results. A closed pipe ends the process quietly.
-  static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+  /// Writes a line of results, or several. A closed pipe ends the process quietly.
+  static func print(_ text: String) {
+    write(TerminalText.escaped(text, keepsLines: true) + "\n", to: STDOUT_FILENO)
+  }
+
+  /// Writes results as JSON.
+  static func print(json: String) { write(TerminalText.escapedJSON(json) + "\n", to: STDOUT_FILENO) }
 
   /// Writes a table of results as wide as there is room.
   static func print(_ table: TextTable) { print(table.text(width: width(of: STDOUT_FILENO))) }
 
-  static func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+  /// Writes a message, of one line or several.
+  static func printError(_ text: String) {
+    write(TerminalText.escaped(text, keepsLines: true) + "\n", to: STDERR_FILENO)
+  }
+
+  /// Writes a line of the log, which stays one whatever is in it.
+  static func log(_ line: String) { write(TerminalText.escaped(line) + "\n", to: STDERR_FILENO) }
 
   /// Replaces the current line of a terminal.
-  static func replaceLine(_ text: String) { write("\r\u{1B}[K" + text, to: STDERR_FILENO) }
+  static func replaceLine(_ text: String) { write("\r\u{1B}[K" + TerminalText.escaped(text), to: STDERR_FILENO) }
 
   /// Keeps the numbers of the standard streams taken. Were one of them closed, the next file that is opened would get
   /// its number, and messages would end up in it. What is put there refuses what a stream is used for.
@@ -62,7 +74,7 @@ struct JSONArrayWriter {
 
   mutating func add(_ element: String) {
     waiting += (isEmpty ? "[\n  " : ",\n  ").utf8
-    waiting += element.utf8
+    waiting += TerminalText.escapedJSON(element).utf8
     isEmpty = false
     if waiting.count >= Self.pieceBytes { flush() }
   }

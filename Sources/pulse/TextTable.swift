@@ -1,6 +1,8 @@
 // Tables of text for a person: aligned columns, cells that neither drive the terminal nor flood it. What is cut here is
 // whole in `--json`.
 
+import Pipeline
+
 /// A table of text with aligned columns.
 struct TextTable {
   enum Alignment {
@@ -20,11 +22,11 @@ struct TextTable {
   private let alignments: [Alignment]
 
   init(_ header: [(String, Alignment)]) {
-    rows = [header.map(\.0)]
+    rows = [header.map { Self.escape(Self.cut($0.0, to: Self.cellLimit)) }]
     alignments = header.map(\.1)
   }
 
-  /// Adds a row. Control characters, which event data may hold, are shown escaped: a table never drives the terminal.
+  /// Adds a row. Control characters, which event data may hold, are escaped before the cells are measured.
   mutating func add(_ row: [String]) {
     let last = row.count - 1
     rows.append(
@@ -44,14 +46,9 @@ struct TextTable {
     return beginning.prefix(columns: limit - 1) + "…"
   }
 
-  /// The text with everything escaped that would drive a terminal or turn the direction of what follows.
-  static func escape(_ text: String) -> String {
-    func isHidden(_ scalar: Unicode.Scalar) -> Bool {
-      scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
-    }
-    guard text.unicodeScalars.contains(where: isHidden) else { return text }
-    return text.unicodeScalars.map { isHidden($0) ? "\\u{\(String($0.value, radix: 16))}" : String($0) }.joined()
-  }
+  /// The text with everything escaped that would drive a terminal or turn the direction of what follows, ends of lines
+  /// too: a cell is one line.
+  static func escape(_ text: String) -> String { TerminalText.escaped(text) }
 
   var isEmpty: Bool { rows.count == 1 }
 

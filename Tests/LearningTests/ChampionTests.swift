@@ -229,12 +229,60 @@ struct RegistryModelsTests {
     try registry.rollback("odd", at: time(1))
     clock.advance(RegistryModels.interval)
     #expect(models.champions() == ["odd": "v1"])
+    // Removed: what is in use goes on, and it is said once.
+    problems.withLock { $0 = [] }
     try FileManager.default.removeItem(atPath: path)
-    clock.advance(RegistryModels.interval)
-    #expect(models.champions().isEmpty)
+    for _ in 0..<3 {
+      clock.advance(RegistryModels.interval)
+      #expect(models.champions() == ["odd": "v1"])
+    }
+    #expect(problems.withLock { $0.count } == 1 && problems.withLock { $0[0].contains("champion.json is gone") })
     let loaded = try await models.load("v1", of: "odd")
     #expect(loaded.calibration == shop.odd.calibration)
     await #expect(throws: OperatingError.self) { try await models.load("v3", of: "odd") }
     await #expect(throws: OperatingError.self) { try await models.load("v1", of: "other") }
+  }
+
+  @Test("models that are removed under a run are said to be gone, once, and are followed again when they are back")
+  func removedModels() throws {
+    let folder = try RegistryFolder()
+    let registry = folder.registry()
+    func time(_ seconds: Double) -> Date { Date(timeIntervalSince1970: seconds) }
+    let shop = try Shop()
+    let clock = TestClock()
+    let problems = Mutex<[String]>([])
+    let models = RegistryModels(
+      registry, plan: shop.plan, clock: { clock.now }, report: { error in problems.withLock { $0.append("\(error)") } })
+    func look() -> [String: String] {
+      clock.advance(RegistryModels.interval)
+      return models.champions()
+    }
+    for model in [shop.odd, shop.slow] {
+      try registry.add(model, manifest: shop.manifest(model))
+      try registry.promote("v1", of: model.detector, reason: "", at: time(0))
+    }
+    let champions = ["odd": "v1", "slow": "v1"]
+    #expect(look() == champions)
+    // The version's folder alone.
+    let version = folder.version("odd", "v1")
+    try FileManager.default.moveItem(atPath: version, toPath: version + "-kept")
+    for _ in 0..<3 { #expect(look() == champions) }
+    #expect(
+      problems.withLock { $0.count } == 1 && problems.withLock { $0[0].contains("v1 of the detector odd is gone") })
+    try FileManager.default.moveItem(atPath: version + "-kept", toPath: version)
+    #expect(look() == champions && problems.withLock { $0.count } == 1)
+    // Everything.
+    try FileManager.default.moveItem(atPath: folder.path + "/models", toPath: folder.path + "/kept")
+    for _ in 0..<3 { #expect(look() == champions) }
+    #expect(problems.withLock { $0.count } == 3)
+    // It comes back, with another champion.
+    try FileManager.default.moveItem(atPath: folder.path + "/kept", toPath: folder.path + "/models")
+    var second = shop.odd
+    second.version = "v2"
+    try registry.add(second, manifest: shop.manifest(second))
+    try registry.promote("v2", of: "odd", reason: "", at: time(1))
+    #expect(look() == ["odd": "v2", "slow": "v1"] && problems.withLock { $0.count } == 3)
+    try FileManager.default.removeItem(atPath: folder.path + "/models")
+    #expect(look() == ["odd": "v2", "slow": "v1"] && problems.withLock { $0.count } == 5)
   }
 }

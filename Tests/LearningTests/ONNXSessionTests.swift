@@ -1,6 +1,7 @@
 // Models that users bring: what scikit-learn exports scores as in scikit-learn, and what does not fit is refused when it
 // is loaded.
 
+import Detection
 import Foundation
 import Pipeline
 import Testing
@@ -75,6 +76,50 @@ struct ONNXSessionTests {
     }
     #expect(error.description.contains("empty.onnx could not be loaded"))
     #expect(try session("scikit_forest.onnx", .init(provider: "CPU")).width == 1)
+  }
+
+  @Test("a model that does not end is ended, with a sentence and without a score", arguments: [1, 2])
+  func endless(threads: Int) throws {
+    var options = ONNXSession.Options(threads: threads)
+    options.runTime = .milliseconds(200)
+    let start = ContinuousClock.now
+    let session = try session("endless.onnx", options)
+    let error = try #require(throws: OperatingError.self) { try session.run([1, 2, 3, 4]) }
+    #expect(error.kind == .limit && error.description.contains("endless.onnx was ended after"))
+    // More rows may take longer; the session is as good as before.
+    #expect(throws: OperatingError.self) { try session.run([1, 2, 3, 4]) }
+    // Far from the loop's end, and as far from a machine that is busy.
+    #expect(ContinuousClock.now - start < .seconds(60))
+  }
+
+  @Test("a scorer gives no score, and no missing one, where its model does not end")
+  func endlessScorer() throws {
+    var options = ONNXSession.Options()
+    options.runTime = .milliseconds(100)
+    let scorer = try ONNXScorer(
+      model: try Fixture.bytes("endless.onnx"), name: "endless.onnx", features: ["a", "b", "c", "d"], options: options)
+    let matrix = FeatureMatrix(rows: [[1, 2, 3, 4], [5, 6, 7, 8]])
+    let error = try #require(throws: LimitError.self) { try scorer.scores(of: matrix) }
+    #expect(error.description.contains("was ended after"))
+  }
+
+  @Test("runs that end before their time are not ended, however many there are")
+  func shortRuns() throws {
+    var options = ONNXSession.Options()
+    options.runTime = .milliseconds(500)
+    let expected = try Expected.load()
+    let session = try session("scikit_forest.onnx", options)
+    let alone = try session.run(expected.matrix)
+    let start = ContinuousClock.now
+    while ContinuousClock.now - start < .milliseconds(1_200) { #expect(try session.run(expected.matrix) == alone) }
+  }
+
+  @Test("loading that takes too long is given up")
+  func slowLoading() throws {
+    var options = ONNXSession.Options()
+    options.loadTime = .zero
+    let refusal = try refusal("scikit_forest.onnx", options)
+    #expect(refusal.contains("could not be loaded within 0 s"))
   }
 
   @Test("the library says its version")

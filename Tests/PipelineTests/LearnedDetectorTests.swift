@@ -275,6 +275,32 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     #expect(staged.findings.map(\.row) == [1, 3] && staged.findings.map(\.score) == [1, 2] && staged.failures == 1)
     #expect(staged.findings[0].reason == "score 3, threshold 3")
   }
+
+  @Test func `an external model that does not end ends the run before its batch counts`() async throws {
+    struct Endless: ExternalScorer {
+      func scores(of matrix: FeatureMatrix) throws(LimitError) -> [Double] {
+        throw LimitError(subject: "mine", message: "it was ended after 60 s")
+      }
+    }
+    let definition = DetectorDefinition(
+      name: "mine", kind: .onnx(ONNXDefinition(model: LocatedText("model.onnx"), threshold: 3)),
+      features: [LocatedText("joins")])
+    var useCase = plan.useCase
+    useCase.detectors = [definition]
+    let own = try Plan(useCase)
+    let model = FittedModel(
+      detector: "mine", version: "file", plan: own.detectors[0].fingerprint, scorer: .external(Endless()))
+    let staged = derived(own, [Event(joins: 2)], models: try ModelSet([model], for: own))
+    #expect(staged.findings.isEmpty && staged.failures == 0)
+    let trouble = try #require(staged.trouble)
+    #expect((OperatingError.explaining(trouble) as? OperatingError)?.kind == .limit)
+    var processor = try PartitionProcessor(plan: own, partition: PartitionID(source: "test", number: 0))
+    #expect(throws: LimitError.self) {
+      _ = try processor.process(
+        StagedWork(staged: staged, records: 1, next: Position(segment: 0, offset: 1, row: 1)), now: .now)
+    }
+    #expect(processor.totals.records == 0)
+  }
 }
 
 @Suite struct DriftTests {

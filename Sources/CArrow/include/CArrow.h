@@ -63,7 +63,7 @@ typedef enum CArrowCode : int32_t {
   CARROW_CORRUPT = 2,
   /// A column was asked for that the file does not have; the message is its name.
   CARROW_NO_SUCH_COLUMN = 3,
-  /// Memory ran out, or the file asks for more than the limit of this shim (8 GiB in use at once).
+  /// Memory ran out, or the file asks for more than it may (`CArrowLimits`; in all 8 GiB in use at once).
   CARROW_MEMORY = 4,
   /// A valid file of a kind that is not supported: encrypted, Feather V1, an unknown codec or type.
   CARROW_UNSUPPORTED = 5,
@@ -93,11 +93,25 @@ typedef enum CArrowFormat : int32_t {
 
 typedef struct CArrowReader CArrowReader;
 
-/// Opens a file, telling its format by its first bytes. `batch_rows` and `batch_bytes` (1 or more) bound the rows decoded
-/// at once where the format allows it (Parquet, whose metadata tells the average size of a row as it is encoded); the
-/// other formats are decoded in the batches they were written in.
-CArrowCode carrow_reader_open(const char* path, int64_t batch_rows, int64_t batch_bytes, CArrowReader** out,
-                              CArrowError* error);
+/// What a reader may take of the machine, whatever a file says of itself. All are 1 or more.
+typedef struct CArrowLimits {
+  /// Rows that are decoded at once, and their bytes as they are encoded, on average; where the format allows to choose
+  /// (Parquet). The other formats are decoded in the batches they were written in.
+  int64_t batch_rows;
+  int64_t batch_bytes;
+  /// Bytes in use at once: this many for each byte of the file, but at least and at most so many. An Arrow file, which can
+  /// only be read by whole batches, may take twice its size in any case.
+  int64_t memory_ratio;
+  int64_t least_memory;
+  int64_t most_memory;
+  /// Bytes of a Parquet file's footer, which is decoded as a whole.
+  int64_t footer_bytes;
+  /// Columns of a file; of a Parquet file those of values, nested ones among them.
+  int64_t columns;
+} CArrowLimits;
+
+/// Opens a file, telling its format by its first bytes.
+CArrowCode carrow_reader_open(const char* path, const CArrowLimits* limits, CArrowReader** out, CArrowError* error);
 
 CArrowFormat carrow_reader_format(const CArrowReader* reader);
 

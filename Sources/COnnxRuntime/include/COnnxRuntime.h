@@ -13,6 +13,8 @@
 
 typedef struct onnx_library onnx_library;
 typedef struct onnx_session onnx_session;
+// The handle by which one run can be ended from another thread.
+typedef struct onnx_run onnx_run;
 
 // Where a failed call leaves what went wrong, ended by a zero byte and cut to fit.
 typedef struct onnx_message {
@@ -58,10 +60,17 @@ size_t onnx_session_output_count(const onnx_session *session);
 const onnx_value_info *onnx_session_input(const onnx_session *session, size_t index);
 const onnx_value_info *onnx_session_output(const onnx_session *session, size_t index);
 
+onnx_run *onnx_run_open(onnx_library *library, onnx_message *message);
+// Asks for an end: the run fails before its next node, of a loop's body too. May be called from any thread, also when the
+// run has ended or not begun, but not once the handle is closed.
+void onnx_run_terminate(onnx_run *run);
+void onnx_run_close(onnx_run *run);
+
 // Runs the model on a row-major matrix of `rows` * `columns` floats given to input 0, and writes output `output` as
-// floats: `rows` * `width` of them, into `result`. An output of another size is an error that says its size.
+// floats: `rows` * `width` of them, into `result`. An output of another size is an error that says its size. `run` is a
+// handle for this one run.
 int onnx_session_run(
-    onnx_session *session, const float *matrix, size_t rows, size_t columns, size_t output, float *result,
+    onnx_session *session, onnx_run *run, const float *matrix, size_t rows, size_t columns, size_t output, float *result,
     size_t width, onnx_message *message);
 
 #endif

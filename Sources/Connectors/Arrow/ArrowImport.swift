@@ -14,7 +14,8 @@
 //
 // Invariants: those of Column and StringColumn (a null row holds the type's zero). A value that its column cannot hold
 // (an unsigned integer beyond 2^63 - 1, a second count that overflows as microseconds, text or binary that is not UTF-8,
-// any of these within a nested value) is a misfit: null in the column, and noted, so that its row is not an event.
+// any of these within a nested value, more JSON text than an event may have) is a misfit: null in the column, and noted, so
+// that its row is not an event. Memory is proportional to the rows and their text, never to what a dictionary holds besides.
 
 import Detection
 
@@ -24,7 +25,7 @@ struct ArrowImport {
   enum Failure: Error {
     /// A type without counterpart among our columns.
     case unsupported
-    /// More text than a column can hold, 4 GiB.
+    /// More text than the limit.
     case tooLarge
   }
 
@@ -35,9 +36,13 @@ struct ArrowImport {
   /// Values that the column cannot hold, with their rows in it.
   private(set) var misfits: [ColumnMisfit] = []
 
-  init(name: String, textIsUTF8: Bool) {
+  /// Bytes of text that the column may have; at most what its offsets can count, 4 GiB.
+  private let textLimit: Int
+
+  init(name: String, textIsUTF8: Bool, textLimit: Int) {
     self.name = name
     self.textIsUTF8 = textIsUTF8
+    self.textLimit = textLimit
   }
 
   /// Rows `rows` of an array as a column of its own type, or of `requested` where the array leaves a choice.
@@ -58,7 +63,7 @@ struct ArrowImport {
       return Column(.bool(valid.map { bits & $0 } ?? bits), validity: valid)
     case .integer(bytes: 8, signed: false) where requested?.valueType == .string:
       let numbers = node.values(UInt64.self, rows)
-      return Column(.string(try Self.strings(rows.count, valid) { String(numbers[$0]).utf8 }), validity: valid)
+      return Column(.string(try strings(rows.count, valid) { String(numbers[$0]).utf8 }), validity: valid)
     case .integer(bytes: 8, signed: false) where requested == .double:
       var numbers = node.values(UInt64.self, rows).map { Double($0) }
       ArrowNumbers.zeroNulls(&numbers, valid)
@@ -77,7 +82,7 @@ struct ArrowImport {
       // Files written before Parquet had a string type mark text as binary.
       return try checkedText(node, rows, valid)
     case .fixedBinary:
-      let strings = try Self.strings(rows.count, valid) { ArrowJSON.hexadecimal(node.bytes(rows.lowerBound + $0)) }
+      let strings = try strings(rows.count, valid) { ArrowJSON.hexadecimal(node.bytes(rows.lowerBound + $0)) }
       return Column(.string(strings), validity: valid)
     case .structure, .list, .fixedList, .map:
       return try json(node, rows, valid)
@@ -91,7 +96,7 @@ struct ArrowImport {
     guard node.field.fieldType != nil else { throw .unsupported }
     var json = ArrowJSON(textIsUTF8: textIsUTF8)
     var found: [(row: Int, ArrowMisfit)] = []
-    let strings = try Self.strings(rows.count, valid) { row in
+    let strings = try strings(rows.count, valid) { row in
       let text = json.text(node, rows.lowerBound + row)
       guard let misfit = json.misfit else { return text }
       found.append((row, misfit))
@@ -140,7 +145,7 @@ struct ArrowImport {
   // MARK: - Strings
 
   /// Builds a plain column by asking for the bytes of every row that is not null.
-  private static func strings(
+  private func strings(
     _ count: Int, _ valid: Bitmap?, _ bytesOfRow: (Int) -> some Collection<UInt8>
   ) throws(Failure) -> StringColumn {
     var offsets: [UInt32] = [0]
@@ -148,7 +153,7 @@ struct ArrowImport {
     var bytes: [UInt8] = []
     for row in 0..<count {
       if valid?[row] ?? true { bytes.append(contentsOf: bytesOfRow(row)) }
-      guard let end = UInt32(exactly: bytes.count) else { throw .tooLarge }
+      guard bytes.count <= textLimit, let end = UInt32(exactly: bytes.count) else { throw .tooLarge }
       offsets.append(end)
     }
     return StringColumn(offsets: offsets, bytes: bytes)
@@ -157,7 +162,7 @@ struct ArrowImport {
   /// Text value by value, which need not be UTF-8.
   private mutating func checkedText(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> Column {
     var found: [(row: Int, ArrowMisfit)] = []
-    let strings = try Self.strings(rows.count, valid) { row in
+    let strings = try strings(rows.count, valid) { row in
       let bytes = node.bytes(rows.lowerBound + row)
       if ArrowMisfit.isUTF8(bytes) { return bytes }
       found.append((row, ArrowMisfit(text: bytes)))
@@ -170,7 +175,7 @@ struct ArrowImport {
   private func text(_ node: ArrowNode, _ rows: Range<Int>, _ valid: Bitmap?) throws(Failure) -> StringColumn {
     if node.field.type == .text(.small), let copied = try Self.copy(node, Int32.self, rows, valid) { return copied }
     if node.field.type == .text(.large), let copied = try Self.copy(node, Int64.self, rows, valid) { return copied }
-    return try Self.strings(rows.count, valid) { node.bytes(rows.lowerBound + $0) }
+    return try strings(rows.count, valid) { node.bytes(rows.lowerBound + $0) }
   }
 
   /// Copies offsets and bytes as they are; nil where null rows hold bytes, which have to be left out.
@@ -208,44 +213,80 @@ struct ArrowImport {
     _ node: ArrowNode, _ dictionary: ArrowNode, rows: Range<Int>, as requested: FieldType?, valid: Bitmap?
   ) throws(Failure) -> Column {
     let known = misfits.count
-    let values = try column(dictionary, rows: 0..<dictionary.length, as: requested)
+    // The entry of each row, none for null rows: they may hold any index.
+    var indices = [Int](repeating: -1, count: rows.count)
+    for row in indices.indices where valid?[row] ?? true { indices[row] = node.dictionaryIndex(rows.lowerBound + row) }
+    let values: Column
+    if dictionary.length > rows.count {
+      values = try entries(of: dictionary, namedBy: &indices, as: requested)
+    } else {
+      values = try column(dictionary, rows: 0..<dictionary.length, as: requested)
+    }
     // Of the entries' misfits, those that rows point to.
-    let entries = Dictionary(misfits[known...].map { ($0.row, $0) }, uniquingKeysWith: { first, _ in first })
+    let unfit = Dictionary(misfits[known...].map { ($0.row, $0) }, uniquingKeysWith: { first, _ in first })
     misfits.removeSubrange(known...)
-    for row in 0..<(entries.isEmpty ? 0 : rows.count) where valid?[row] ?? true {
-      guard var misfit = entries[node.dictionaryIndex(rows.lowerBound + row)] else { continue }
+    for row in 0..<(unfit.isEmpty ? 0 : rows.count) where indices[row] >= 0 {
+      guard var misfit = unfit[indices[row]] else { continue }
       misfit.row = row
       misfits.append(misfit)
     }
     // A row is null by its own bitmap or because its entry is.
     let kept = Bitmap(count: rows.count) { row in
-      (valid?[row] ?? true) && !values.isNull(node.dictionaryIndex(rows.lowerBound + row))
+      indices[row] >= 0 && !values.isNull(indices[row])
     }
     func gather<Value>(_ from: [Value], _ zero: Value) -> [Value] {
-      (0..<rows.count).map { kept[$0] ? from[node.dictionaryIndex(rows.lowerBound + $0)] : zero }
+      indices.indices.map { kept[$0] ? from[indices[$0]] : zero }
     }
     switch values.values {
     case .int(let from): return Column(.int(gather(from, 0)), validity: kept)
     case .timestamp(let from): return Column(.timestamp(gather(from, 0)), validity: kept)
     case .double(let from): return Column(.double(gather(from, 0)), validity: kept)
     case .bool(let from):
-      let bits = Bitmap(count: rows.count) { kept[$0] && from[node.dictionaryIndex(rows.lowerBound + $0)] }
+      let bits = Bitmap(count: rows.count) { kept[$0] && from[indices[$0]] }
       return Column(.bool(bits), validity: kept)
     case .string(let entries):
-      // A dictionary larger than the batch (a slice of a large one) would be dragged along for nothing.
-      if entries.entryCount > max(rows.count, 256) {
-        let strings = try Self.strings(rows.count, kept) { row in
-          entries.bytes[entries.range(of: node.dictionaryIndex(rows.lowerBound + row))]
-        }
-        return Column(.string(strings), validity: kept)
-      }
       // Null rows need an empty entry; one more at the end serves them all.
       let empty = UInt32(entries.entryCount)
-      let codes = (0..<rows.count).map { row in
-        kept[row] ? UInt32(entries.entry(of: node.dictionaryIndex(rows.lowerBound + row))) : empty
+      let codes = indices.indices.map { row in
+        kept[row] ? UInt32(entries.entry(of: indices[row])) : empty
       }
       let offsets = entries.offsets + [UInt32(entries.bytes.count)]
       return Column(.string(StringColumn(offsets: offsets, bytes: entries.bytes, codes: codes)), validity: kept)
     }
+  }
+
+  /// The entries of a dictionary that rows name, in the order of their first use.
+  /// - Parameter indices: the entry of each row, -1 for none; becomes its place among those returned.
+  private mutating func entries(
+    of dictionary: ArrowNode, namedBy indices: inout [Int], as requested: FieldType?
+  ) throws(Failure) -> Column {
+    let known = misfits.count
+    var places: [Int: Int] = [:]
+    var builder: ColumnBuilder?
+    var found: [ColumnMisfit] = []
+    var textBytes = 0
+    for row in indices.indices where indices[row] >= 0 {
+      let entry = indices[row]
+      if let place = places[entry] {
+        indices[row] = place
+        continue
+      }
+      let one = try column(dictionary, rows: entry..<entry + 1, as: requested)
+      let place = places.count
+      for var misfit in misfits[known...] {
+        misfit.row = place
+        found.append(misfit)
+      }
+      misfits.removeSubrange(known...)
+      places[entry] = place
+      indices[row] = place
+      if case .string(let text) = one.values { textBytes += text.bytes.count }
+      guard textBytes <= textLimit else { throw .tooLarge }
+      if builder == nil { builder = ColumnBuilder(one.type, capacity: indices.count) }
+      builder?.append(one, rows: 0..<1)
+    }
+    misfits += found
+    if let builder { return builder.finish() }
+    return try column(dictionary, rows: 0..<0, as: requested)
   }
 }

@@ -1,6 +1,7 @@
 // Nested values as JSON text (RFC 8259), for fields of type json. Invariant: the text is one valid JSON value; equal
 // values give equal text. Times are RFC 3339 in UTC with microseconds, decimals and floats are numbers (words where not
-// finite, see `Double.json`), binary is hexadecimal, a map is an object whose keys are the texts of its keys.
+// finite, see `Double.json`), binary is hexadecimal, a map is an object whose keys are the texts of its keys. What has more
+// text than an event may have is not written to its end, and is a misfit.
 
 import Detection
 
@@ -28,7 +29,12 @@ struct ArrowJSON {
     return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
   }
 
+  /// Whether there is as much text as an event may have. What is not written does not cost: a value may name another any
+  /// number of times.
+  private var isFull: Bool { output.count > Limits.maxEventBytes }
+
   private mutating func append(_ node: ArrowNode, _ row: Int) {
+    if isFull { return note(ArrowMisfit(tooLarge: ())) }
     guard node.isValid(row) else { return append("null") }
     if let dictionary = node.dictionary { return append(dictionary, node.dictionaryIndex(row)) }
     let one = row..<row + 1
@@ -85,6 +91,10 @@ struct ArrowJSON {
   ) {
     append(open)
     for index in indices {
+      if isFull {
+        note(ArrowMisfit(tooLarge: ()))
+        break
+      }
       if index > indices.lowerBound { append(",") }
       element(&self, index)
     }

@@ -37,6 +37,13 @@ struct ArrowMisfit {
     }
   }
 
+  /// A nested value with more JSON text than an event may have.
+  init(tooLarge: Void) {
+    reason = .tooLarge
+    expected = "JSON of at most \(Limits.maxEventBytes) bytes"
+    found = "more"
+  }
+
   /// Text or binary data that is not UTF-8.
   init(text bytes: UnsafeRawBufferPointer) {
     reason = .invalidUTF8

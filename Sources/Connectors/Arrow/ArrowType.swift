@@ -159,11 +159,17 @@ final class ArrowField: Sendable {
     path(to: name)?.reduce(self) { $0.children[$1] }
   }
 
-  /// The dotted paths of everything below that is not a struct, in order, with the fields they lead to.
-  var leaves: [(name: String, field: ArrowField)] {
-    children.flatMap { child -> [(name: String, field: ArrowField)] in
-      guard child.type == .structure else { return [(child.name, child)] }
-      return child.leaves.map { ("\(child.name).\($0.name)", $0.field) }
+  /// The dotted paths of everything below that is not a struct, in order, with the fields and the child indices that lead
+  /// to them.
+  var leaves: [(name: String, field: ArrowField, path: [Int])] {
+    var leaves: [(name: String, field: ArrowField, path: [Int])] = []
+    func add(_ field: ArrowField, _ prefix: String, _ path: [Int]) {
+      for (index, child) in field.children.enumerated() {
+        let (name, path) = (prefix + child.name, path + [index])
+        if child.type == .structure { add(child, name + ".", path) } else { leaves.append((name, child, path)) }
+      }
     }
+    add(self, "", [])
+    return leaves
   }
 }

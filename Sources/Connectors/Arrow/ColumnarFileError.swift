@@ -51,7 +51,10 @@ extension ColumnarFileError {
       default: .defect
       }
     // SAFETY: the message is a zero-terminated buffer inside `error`, which outlives the closure.
-    let message = withUnsafePointer(to: error) { String(cString: carrow_error_message($0)) }
+    var message = withUnsafePointer(to: error) { String(cString: carrow_error_message($0)) }
+    if reason == .outOfMemory, error.system_error == 0 {
+      message = "it asks for \(message). Write it with fewer columns, smaller values, row groups or record batches"
+    }
     self.init(reason, path: path, message: message)
   }
 }

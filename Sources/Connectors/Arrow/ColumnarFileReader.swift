@@ -4,6 +4,8 @@
 
 import CArrow
 public import Detection
+import Foundation
+import Pipeline
 
 /// A columnar file being read by one owner. Not for concurrent use.
 public final class ColumnarFileReader {
@@ -52,6 +54,10 @@ public final class ColumnarFileReader {
   public private(set) var misfits: [ColumnMisfit] = []
 
   private let handle: OpaquePointer
+  /// What is left of the shim's last batch: its rows are handed on in several parts where their text is too much for one.
+  private var pending: (batch: ArrowArray, next: Int)?
+  /// Rows of a part that was not too much, and may be twice as many the next time.
+  private var partRows = Int.max
   private let wholeSchema: ArrowField
   /// What `nextBatch` returns: the name, where it lies in the shim's batches, and the type asked for.
   private var selection: [(name: String, path: [Int], type: FieldType?)]
@@ -64,9 +70,12 @@ public final class ColumnarFileReader {
     precondition(batchRows > 0, "a batch has at least one row")
     var error = CArrowError()
     var opened: OpaquePointer?
-    guard carrow_reader_open(path, Int64(batchRows), Int64(Limits.maxBatchBytes), &opened, &error) == CARROW_OK,
-      let opened
-    else {
+    var limits = CArrowLimits(
+      batch_rows: Int64(batchRows), batch_bytes: Int64(Limits.maxBatchBytes),
+      memory_ratio: Int64(Limits.fileExpansion), least_memory: Int64(Limits.leastFileMemory),
+      most_memory: Int64(Limits.mostFileMemory), footer_bytes: Int64(Limits.maxFooterBytes),
+      columns: Int64(Limits.maxFileColumns))
+    guard carrow_reader_open(path, &limits, &opened, &error) == CARROW_OK, let opened else {
       throw ColumnarFileError(error, path: path)
     }
     let schema: ArrowField
@@ -95,10 +104,18 @@ public final class ColumnarFileReader {
     let named = leaves.filter { seen.insert($0.name).inserted }
     columns = named.compactMap { leaf in leaf.field.fieldType.map { ColumnDescription(name: leaf.name, type: $0) } }
     unsupportedColumns = named.filter { $0.field.fieldType == nil }.map(\.name)
-    selection = columns.compactMap { column in schema.path(to: column.name).map { (column.name, $0, nil) } }
+    selection = named.filter { $0.field.fieldType != nil }.map { ($0.name, $0.path, nil) }
   }
 
-  deinit { carrow_reader_close(handle) }
+  deinit {
+    dropPending()
+    carrow_reader_close(handle)
+  }
+
+  private func dropPending() {
+    if var (batch, _) = pending { batch.release?(&batch) }
+    pending = nil
+  }
 
   /// Whether `name` can be read: a column, the dotted path of a struct's field, or a struct as a whole.
   public func hasColumn(_ name: String) -> Bool { wholeSchema.field(at: name)?.fieldType != nil }
@@ -116,6 +133,7 @@ public final class ColumnarFileReader {
     var error = CArrowError()
     let code = withCStrings(names) { carrow_reader_select(handle, $0, names.count, &error) }
     guard code == CARROW_OK else { throw ColumnarFileError(error, path: path) }
+    dropPending()
     position = 0
     schema = try Self.schema(of: handle, path: path)
     selection = []
@@ -132,19 +150,49 @@ public final class ColumnarFileReader {
     maxRows: Int, maxBytes: Int = Limits.maxBatchBytes
   ) throws(ColumnarFileError) -> [(name: String, column: Column)]? {
     precondition(maxRows > 0 && maxBytes > 0, "a batch has at least one row")
-    var error = CArrowError()
-    var array = ArrowArray()
-    guard carrow_reader_next(handle, Int64(maxRows), Int64(maxBytes), &array, &error) == CARROW_OK else {
-      throw ColumnarFileError(error, path: path)
+    if pending == nil {
+      var error = CArrowError()
+      var array = ArrowArray()
+      guard carrow_reader_next(handle, Int64(maxRows), Int64(maxBytes), &array, &error) == CARROW_OK else {
+        throw ColumnarFileError(error, path: path)
+      }
+      guard array.release != nil else { return nil }
+      pending = (array, 0)
     }
-    guard let release = array.release else { return nil }
-    defer { release(&array) }
-    let rows = Int(array.length)
-    let imported = try ArrowBatch.columns(
-      &array, schema: schema, selection, textIsUTF8: carrow_reader_text_is_utf8(handle) != 0, path: path)
-    misfits = imported.misfits
-    position += rows
-    return imported.columns
+    guard let (batch, first) = pending else { preconditionFailure("a batch is at hand") }
+    let whole = Int(batch.length)
+    let columns: [(name: String, column: Column)]
+    let end: Int
+    do throws(ColumnarFileError) {
+      (columns, end) = try part(of: batch, from: first, atMost: min(maxRows, whole - first))
+    } catch {
+      dropPending()
+      throw error
+    }
+    position += end - first
+    if end == whole { dropPending() } else { pending?.next = end }
+    return columns
+  }
+
+  /// Rows of a batch from one on: as many as their text allows, but one. Values may be shared within a batch, or be long in
+  /// our form and not in the file's.
+  /// - Returns: the columns, and where the next part begins.
+  private func part(
+    of batch: ArrowArray, from first: Int, atMost rows: Int
+  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], end: Int) {
+    var rows = min(rows, partRows)
+    while true {
+      var batch = batch
+      let imported = try ArrowBatch.columns(
+        &batch, rows: first..<first + rows, textLimit: rows > 1 ? Limits.maxBatchText : nil, schema: schema, selection,
+        textIsUTF8: carrow_reader_text_is_utf8(handle) != 0, path: path)
+      if let imported {
+        misfits = imported.misfits
+        partRows = rows > Int.max / 2 ? .max : rows * 2
+        return (imported.columns, first + rows)
+      }
+      rows = max(1, rows / 8)
+    }
   }
 
   /// Moves forward by `rows` rows, or to the end of the file, without decoding whole row groups and record batches
@@ -152,13 +200,21 @@ public final class ColumnarFileReader {
   @discardableResult
   public func skip(rows: Int) throws(ColumnarFileError) -> Int {
     precondition(rows >= 0, "a reader moves only forward")
+    var rest = rows
+    if let (batch, next) = pending {
+      let dropped = min(rest, Int(batch.length) - next)
+      rest -= dropped
+      position += dropped
+      if next + dropped == Int(batch.length) { dropPending() } else { pending?.next = next + dropped }
+    }
+    guard rest > 0 else { return rows }
     var error = CArrowError()
     var skipped: Int64 = 0
-    guard carrow_reader_skip(handle, Int64(rows), &skipped, &error) == CARROW_OK else {
+    guard carrow_reader_skip(handle, Int64(rest), &skipped, &error) == CARROW_OK else {
       throw ColumnarFileError(error, path: path)
     }
     position += Int(skipped)
-    return Int(skipped)
+    return rows - rest + Int(skipped)
   }
 
   private static func schema(of handle: OpaquePointer, path: String) throws(ColumnarFileError) -> ArrowField {
@@ -171,26 +227,46 @@ public final class ColumnarFileReader {
     return ArrowField(schema)
   }
 
+  /// Columns that a message names.
+  private static let namedColumns = 100
+
   private func noSuchColumn(_ name: String) -> ColumnarFileError {
-    let known = columns.map(\.name).joined(separator: ", ")
-    return ColumnarFileError(.noSuchColumn, path: path, message: "no column '\(name)'; the file has: \(known)")
+    let shown = columns.prefix(Self.namedColumns).map { TerminalText.escaped($0.name) }.joined(separator: ", ")
+    let more = columns.count > Self.namedColumns ? " and \(columns.count - Self.namedColumns) more" : ""
+    return ColumnarFileError(
+      .noSuchColumn, path: path, message: "no column '\(TerminalText.escaped(name))'; the file has: \(shown)\(more)")
   }
 }
 
 /// Takes apart one exported batch.
 enum ArrowBatch {
-  /// The selected columns of a batch, and the values that they cannot hold.
+  /// The selected columns of a whole batch, and the values that they cannot hold.
   static func columns(
     _ batch: UnsafePointer<ArrowArray>, schema: ArrowField,
     _ selection: [(name: String, path: [Int], type: FieldType?)], textIsUTF8: Bool, path: String
   ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], misfits: [ColumnMisfit]) {
+    let rows = 0..<Int(batch.pointee.length)
+    guard
+      let all = try columns(
+        batch, rows: rows, textLimit: nil, schema: schema, selection, textIsUTF8: textIsUTF8, path: path)
+    else { preconditionFailure("without a limit nothing is too much") }
+    return all
+  }
+
+  /// The selected columns of some rows of a batch, and the values that they cannot hold.
+  /// - Parameter textLimit: bytes of text beyond which there is no result; none where nil.
+  static func columns(
+    _ batch: UnsafePointer<ArrowArray>, rows chosen: Range<Int>, textLimit: Int?, schema: ArrowField,
+    _ selection: [(name: String, path: [Int], type: FieldType?)], textIsUTF8: Bool, path: String
+  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], misfits: [ColumnMisfit])? {
     // SAFETY: the caller releases the batch after this returns; columns hold copies, and no node leaves the function.
     let root = ArrowNode(batch, schema)
     var misfits: [ColumnMisfit] = []
     var columns: [(name: String, column: Column)] = []
+    var textLeft = textLimit ?? Int.max
     for selected in selection {
       var node = root
-      var rows = 0..<root.length
+      var rows = chosen
       var present: Bitmap?
       for index in selected.path {
         // A null struct makes its fields null, whatever they hold.
@@ -198,16 +274,19 @@ enum ArrowBatch {
         rows = node.childRows(rows)
         node = node.child(index)
       }
-      var importer = ArrowImport(name: selected.name, textIsUTF8: textIsUTF8)
+      var importer = ArrowImport(name: selected.name, textIsUTF8: textIsUTF8, textLimit: min(textLeft, Int(UInt32.max)))
       do throws(ArrowImport.Failure) {
         columns.append((selected.name, try importer.column(node, rows: rows, as: selected.type, present: present)))
         misfits += importer.misfits
+        if case .string(let strings)? = columns.last?.column.values { textLeft -= strings.writtenOutBytes }
+        if textLeft < 0 { return nil }
       } catch {
         switch error {
         case .unsupported:
           let message = "column '\(selected.name)' has a type that is not supported: \(node.field.type)"
           throw ColumnarFileError(.unsupported, path: path, message: message)
         case .tooLarge:
+          if textLimit != nil { return nil }
           let message = "column '\(selected.name)' holds more than 4 GiB of text in one batch; read fewer rows at once"
           throw ColumnarFileError(.tooLarge, path: path, message: message)
         }
@@ -219,10 +298,8 @@ enum ArrowBatch {
 
 /// Calls `body` with the strings as C strings.
 func withCStrings<Result>(_ strings: [String], _ body: ([UnsafePointer<CChar>?]) -> Result) -> Result {
-  func open(_ rest: ArraySlice<String>, _ pointers: [UnsafePointer<CChar>?]) -> Result {
-    guard let first = rest.first else { return body(pointers) }
-    // SAFETY: `body` runs inside all the closures that lend a string; nothing of `strings` changes meanwhile.
-    return first.withCString { open(rest.dropFirst(), pointers + [$0]) }
-  }
-  return open(strings[...], [])
+  let copies = strings.map { strdup($0) }
+  defer { for copy in copies { free(copy) } }
+  // SAFETY: the copies live until the function returns.
+  return body(copies.map { UnsafePointer($0) })
 }

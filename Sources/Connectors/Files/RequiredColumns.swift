@@ -22,7 +22,7 @@ struct RequiredColumns: Sendable {
     let missing = names.filter { !isPresent($0) }
     guard !missing.isEmpty else { return }
     let list = missing.map { name in
-      "'\(name)'" + (nearest(to: name, among: present).map { " (did you mean '\($0)'?)" } ?? "")
+      "'\(name)'" + (nearest(to: name, among: present).map { " (did you mean '\(TerminalText.escaped($0))'?)" } ?? "")
     }
     let columns = present.count == 1 ? "1 column" : "\(present.count) columns"
     throw OperatingError(

@@ -161,7 +161,7 @@ final class ColumnarSegmentReader: SegmentReader {
 
   private static func failure(_ error: ColumnarFileError, after rows: Int64) -> OperatingError {
     let kept = rows > 0 ? " The \(rows) rows before were processed." : ""
-    let kind: OperatingError.Kind = error.reason == .outOfMemory ? .limit : .input
-    return OperatingError(kind, "\(error).\(kept) Replace the file by a complete one")
+    if error.reason == .outOfMemory { return OperatingError(.limit, "\(error).\(kept)") }
+    return OperatingError(.input, "\(error).\(kept) Replace the file by a complete one")
   }
 }

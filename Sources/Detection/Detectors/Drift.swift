@@ -69,11 +69,7 @@ public struct DriftReference: Sendable, Hashable, Codable {
   /// What is wrong with a stored reference.
   func problem(for plan: DetectorPlan) -> String? {
     let names = Set(plan.features.names)
-    let isRight = (inputs + [score]).allSatisfy { bins in
-      bins.edges.count <= 10 && bins.counts.count == bins.edges.count + 2 && bins.counts.allSatisfy { $0 >= 0 }
-        && zip(bins.edges, bins.edges.dropFirst()).allSatisfy { $0 < $1 }
-    }
-    if !isRight { return "its bins for drift are not right" }
+    if !(inputs + [score]).allSatisfy(\.isRight) { return "its bins for drift are not right" }
     let unknown = inputs.first { !names.contains($0.name) }
     return unknown.map { "its bins for drift name `\($0.name)`, which is no feature" }
   }
@@ -120,14 +116,40 @@ public struct DriftReference: Sendable, Hashable, Codable {
   /// The population stability index of two counts over the same bins. Half an event is added to each bin, so that an
   /// empty one is no infinity; bins that are empty in both are left out.
   static func index(_ reference: [Int], _ current: [Int]) -> Double {
-    let used = reference.indices.filter { reference[$0] + current[$0] > 0 }
+    let used = reference.indices.filter { reference[$0] > 0 || current[$0] > 0 }
     guard used.count > 1 else { return 0 }
     let extra = 0.5 * Double(used.count)
-    let total = (reference: Double(reference.reduce(0, +)) + extra, current: Double(current.reduce(0, +)) + extra)
+    // As doubles, which hold whatever a file says.
+    func sum(_ counts: [Int]) -> Double { counts.reduce(0) { $0 + Double($1) } }
+    let total = (reference: sum(reference) + extra, current: sum(current) + extra)
     return used.reduce(0) { sum, bin in
       let p = (Double(current[bin]) + 0.5) / total.current
       let q = (Double(reference[bin]) + 0.5) / total.reference
       return sum + (p - q) * MathFunctions.ln(p / q)
+    }
+  }
+}
+
+extension DriftReference.Bins {
+  /// More edges than nine tenths and the one below the least value are not made.
+  private static let maxEdges = 10
+
+  fileprivate var isRight: Bool {
+    edges.count <= Self.maxEdges && counts.count == edges.count + 2 && !edges.contains(where: \.isNaN)
+      && counts.allSatisfy { $0 >= 0 } && zip(edges, edges.dropFirst()).allSatisfy { $0 < $1 }
+  }
+
+  private enum CodingKeys: String, CodingKey { case name, edges, counts }
+
+  /// - Throws: `DecodingError` for bins that training does not make.
+  public init(from decoder: any Swift.Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      name: try container.decode(String.self, forKey: .name), edges: try container.decode([Float].self, forKey: .edges),
+      counts: try container.decode([Int].self, forKey: .counts))
+    guard isRight else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: container.codingPath, debugDescription: "the bins of `\(name.prefix(60))` are not right"))
     }
   }
 }

@@ -55,6 +55,13 @@ public struct StringColumn: Sendable {
   @inline(__always)
   public func range(of row: Int) -> Range<Int> { range(ofEntry: entry(of: row)) }
 
+  /// Bytes of all rows together, those of a shared entry as often as it is named.
+  public var writtenOutBytes: Int {
+    guard let codes else { return bytes.count }
+    let lengths = (0..<entryCount).map { range(ofEntry: $0).count }
+    return codes.reduce(0) { $0 + lengths[Int($1)] }
+  }
+
   /// The value of a row as a Swift string. For output and tests: it allocates.
   public subscript(row: Int) -> String { String(decoding: bytes[range(of: row)], as: UTF8.self) }
 }

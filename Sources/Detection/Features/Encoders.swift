@@ -117,7 +117,8 @@ extension FittedEncoder: Codable {
         counts.allSatisfy({ $0 > 0 && $0 <= rows }), zip(counts, counts.dropFirst()).allSatisfy(>=)
       else { return "the values of an encoder are not right" }
     case (.clip, .bounds(let lower, let upper)):
-      if let lower, let upper, lower > upper { return "the bounds of an encoder are not in order" }
+      if let lower, let upper, !(lower <= upper) { return "the bounds of an encoder are not in order" }
+      if lower?.isNaN == true || upper?.isNaN == true { return "the bounds of an encoder are not numbers" }
     case (.scale, .moments(let mean, let deviation)):
       guard mean.isFinite, deviation.isFinite, deviation > 0 else { return "the moments of an encoder are not numbers" }
     default: return "the encoder \(kind.name) holds what another one fits"

@@ -30,10 +30,19 @@ public struct ONNXScorer: ExternalScorer {
 
   /// The score of each row, as the model gives it: the detector's threshold is in its unit. Where the model fails on the
   /// rows together, each is tried alone, so that one cannot take the score of another.
-  public func scores(of matrix: FeatureMatrix) -> [Double] {
-    if let scores = try? run(matrix) { return scores }
-    return (0..<matrix.rowCount).map { row in
-      (try? run(matrix.rows([row])))?.first ?? .nan
+  /// - Throws: where it takes too long. That depends on the machine, so it is no score and no missing one.
+  public func scores(of matrix: FeatureMatrix) throws(LimitError) -> [Double] {
+    if let scores = try attempt(matrix) { return scores }
+    var scores: [Double] = []
+    for row in 0..<matrix.rowCount { scores.append(try attempt(matrix.rows([row]))?.first ?? .nan) }
+    return scores
+  }
+
+  /// The scores; nil where the model fails.
+  private func attempt(_ matrix: FeatureMatrix) throws(LimitError) -> [Double]? {
+    do throws(OperatingError) { return try run(matrix) } catch {
+      if error.kind == .limit { throw LimitError(subject: "a model of type `onnx`", message: error.description) }
+      return nil
     }
   }
 

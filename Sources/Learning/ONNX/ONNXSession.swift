@@ -1,13 +1,14 @@
 // Models that users bring, run by ONNX Runtime, which is found at run time.
 
 import COnnxRuntime
+import Detection
 import Foundation
 public import Pipeline
 
 /// ONNX Runtime of this process. Opened once, never closed.
 public struct ONNXRuntimeLibrary: Sendable {
   // SAFETY: the library behind it never changes after it was opened, and its calls may come from any thread.
-  fileprivate nonisolated(unsafe) let handle: OpaquePointer
+  nonisolated(unsafe) let handle: OpaquePointer
 
   private static let opened: Result<ONNXRuntimeLibrary, OperatingError> = {
     do throws(OperatingError) {
@@ -50,6 +51,8 @@ public final class ONNXSession: Sendable {
     public var input: String?
     /// Name of the output to read; the first one that holds floats where nil.
     public var output: String?
+    /// What loading may take, and what a run of `Limits.defaultBatchRows` rows may.
+    public var (loadTime, runTime) = (Limits.maxModelLoadTime, Limits.maxModelRunTime)
 
     public init(threads: Int = 1, provider: String = "cpu", input: String? = nil, output: String? = nil) {
       self.threads = threads
@@ -62,7 +65,9 @@ public final class ONNXSession: Sendable {
   // SAFETY: used for runs only, which ONNX Runtime allows from any thread at once, until `deinit` closes it, when no
   // run can be under way.
   private nonisolated(unsafe) let session: OpaquePointer
+  private let library: ONNXRuntimeLibrary
   private let output: Int
+  private let runTime: Duration
   /// What messages call the model, usually its path.
   public let name: String
   /// Features of a row.
@@ -77,20 +82,15 @@ public final class ONNXSession: Sendable {
   ///   - model: bytes of an ONNX file.
   ///   - name: what messages call it.
   ///   - featureCount: features that a row will have; a model with another number is refused.
-  /// - Throws: `OperatingError` of kind `missing` without ONNX Runtime, else `configuration`, with what was expected and
-  ///   found.
+  /// - Throws: `OperatingError` of kind `missing` without ONNX Runtime, `limit` where loading takes longer than it may,
+  ///   else `configuration`, with what was expected and found.
   public init(
     model: [UInt8], name: String, featureCount: Int, options: Options = Options(), library: ONNXRuntimeLibrary
   ) throws(OperatingError) {
     guard (1...1024).contains(options.threads) else {
       throw OperatingError(.configuration, "\(name): threads: 1 to 1024, found \(options.threads)")
     }
-    var message = onnx_message()
-    let provider = options.provider.lowercased() == "cpu" ? nil : options.provider
-    guard
-      let session = onnx_session_open(
-        library.handle, model, model.count, Int32(options.threads), provider, &message)
-    else { throw OperatingError(.configuration, "\(name) could not be loaded: \(message.sentence)") }
+    let session = try ONNXLoading.open(model, name: name, options, library)
     do throws(OperatingError) {
       let inputs = (0..<onnx_session_input_count(session)).map { ONNXValue(onnx_session_input(session, $0).pointee) }
       let outputs = (0..<onnx_session_output_count(session)).map {
@@ -104,6 +104,8 @@ public final class ONNXSession: Sendable {
       throw error
     }
     self.session = session
+    self.library = library
+    runTime = options.runTime
     self.name = name
     self.featureCount = featureCount
   }
@@ -114,14 +116,30 @@ public final class ONNXSession: Sendable {
   ///
   /// - Parameter matrix: row after row of `featureCount` floats; NaN is a missing value.
   /// - Returns: row after row of `width` floats.
-  /// - Throws: `OperatingError` of kind `input` with ONNX Runtime's reason.
+  /// - Throws: `OperatingError` of kind `input` with ONNX Runtime's reason; of kind `limit` where it took longer than it
+  ///   may, and was ended.
   public func run(_ matrix: [Float]) throws(OperatingError) -> [Float] {
     precondition(matrix.count.isMultiple(of: featureCount), "\(matrix.count) values for rows of \(featureCount)")
     let rows = matrix.count / featureCount
     guard rows > 0 else { return [] }
-    var result = [Float](repeating: 0, count: rows * width)
+    let (elements, overflow) = rows.multipliedReportingOverflow(by: width)
+    precondition(!overflow, "\(width) numbers a row")
+    var result = [Float](repeating: 0, count: elements)
     var message = onnx_message()
-    guard onnx_session_run(session, matrix, rows, featureCount, output, &result, width, &message) != 0 else {
+    let limit = runTime * ((rows - 1) / Limits.defaultBatchRows + 1)
+    guard let deadline = RunDeadline(library, after: limit, &message) else {
+      throw OperatingError(.input, "\(name) failed on \(rows) rows: \(message.sentence)")
+    }
+    let succeeded = onnx_session_run(
+      session, deadline.run, matrix, rows, featureCount, output, &result, width, &message)
+    // A run that has succeeded counts, however late: its scores are what they would have been.
+    guard !deadline.end() || succeeded != 0 else {
+      throw OperatingError(
+        .limit,
+        "\(name) was ended after \(limit.components.seconds) s on \(rows) rows: is there a loop in it that does not end? "
+          + "Expected a model that scores \(Limits.defaultBatchRows) rows in \(runTime.components.seconds) s")
+    }
+    guard succeeded != 0 else {
       throw OperatingError(.input, "\(name) failed on \(rows) rows: \(message.sentence)")
     }
     return result
@@ -211,7 +229,7 @@ private struct ONNXValue: CustomStringConvertible {
 
 extension onnx_message {
   /// The text up to its zero byte.
-  fileprivate var sentence: String {
+  var sentence: String {
     // SAFETY: the text is a fixed array of bytes inside the value, read within its size.
     withUnsafeBytes(of: text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
   }

@@ -65,8 +65,9 @@ public struct TreeModel: Sendable, Equatable {
     static let messages = 10_000
     /// Nodes of all trees. The modes of the nodes are strings of at least two bytes in the file and sixteen in memory.
     static let nodes = 4 << 20
-    /// Features, and outputs.
-    static let columns = 1 << 16
+    /// Features, and outputs: as many as a detector may have. What making trees ready for scoring costs is proportional
+    /// to trees times features.
+    static let columns = Limits.maxDetectorFeatures
   }
 
   /// Keys of the file's metadata.

@@ -75,6 +75,7 @@ extension TreeModel {
     guard let names = try? JSONDecoder().decode([String].self, from: Data(text.utf8)),
       (1...Bounds.columns).contains(names.count)
     else { throw wrong("its metadata '\(key)' is not a list of names") }
+    guard Set(names).count == names.count else { throw wrong("its metadata '\(key)' has a name twice") }
     return names
   }
 
@@ -112,6 +113,10 @@ private struct TreeArrays {
       throw TreeModel.wrong("it begins with \(node.opType.prefix(40)), expected \(TreeModel.treeOperator)")
     }
     attributes = Dictionary(node.attribute.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    // ONNX Runtime might take the other one.
+    guard attributes.count == node.attribute.count else {
+      throw TreeModel.wrong("an attribute of its trees is there twice")
+    }
     self.featureCount = featureCount
   }
 
@@ -223,8 +228,9 @@ private struct TreeArrays {
     for (position, leaf) in leaves.enumerated() {
       let tree = Int(trees[position])
       if tree == outputs.count { outputs.append(targets[position]) }
-      guard tree == outputs.count - 1, tree < ensemble.roots.count, outputs[tree] == targets[position],
-        Int(ensemble.roots[tree]) + Int(numbers[position]) == leaf
+      // The last tree that has begun, if any has: a first number below 0 is that of none.
+      guard let output = outputs.last, tree == outputs.count - 1, tree < ensemble.roots.count,
+        output == targets[position], Int(ensemble.roots[tree]) + Int(numbers[position]) == leaf
       else { throw TreeModel.wrong("the value of leaf \(position) belongs to another node") }
       ensemble.nodes[leaf].value = values[position]
     }

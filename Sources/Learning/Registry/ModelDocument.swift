@@ -129,7 +129,7 @@ extension ModelDocument {
     }
     guard trees.name == detector, trees.version == version else {
       throw damaged(
-        "holds the trees of \(trees.name), version \(trees.version), beside a model.json of \(detector), version "
+        "holds the trees of \(trees.name.prefix(60)), version \(trees.version.prefix(60)), beside a model.json of \(detector), version "
           + version)
     }
     switch type {

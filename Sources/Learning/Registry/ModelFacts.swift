@@ -24,6 +24,13 @@ public struct ModelFact: Sendable, Hashable {
   public var value: Value
 }
 
+extension [ModelFact] {
+  /// The facts by name. Names come from files in part: of equal ones the first counts.
+  public var byName: [String: ModelFact.Value] {
+    Dictionary(map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+  }
+}
+
 extension ModelRegistry {
   /// Facts about a version, in a fixed order: its record, its threshold, what its encoders know, how many trees and nodes it
   /// has and which share of its splits tests which feature.
@@ -44,7 +51,10 @@ extension ModelRegistry {
       number("encoders.\(name).values", encoder.knownValues)
     }
     if let quantiles = document.entityQuantiles { number("entities", quantiles.count) }
-    if let drift = document.drift { number("drift.rows", drift.score.counts.reduce(0, +)) }
+    if let drift = document.drift {
+      let rows = drift.score.counts.reduce(0) { $0 + Double($1) }
+      facts.append(ModelFact(name: "drift.rows", value: .number(rows)))
+    }
     if document.external == nil {
       let trees = try TreeModel(parsing: bytes)
       number("trees", trees.ensemble.roots.count)

@@ -40,7 +40,7 @@ public struct ModelRegistry: Sendable {
 
   /// Names of the detectors that have a version here, sorted.
   public func detectors() throws -> [String] {
-    let root = "\(folder)/\(useCase)"
+    let root = "\(folder)/\(try Self.fileName(useCase, of: "use case"))"
     return try RegistryFiles.names(in: root).filter {
       !$0.hasPrefix(".") && RegistryFiles.isFolder("\(root)/\($0)")
     }
@@ -131,7 +131,7 @@ public struct ModelRegistry: Sendable {
   }
 
   /// Whether there is a version of this name, in whatever state.
-  func contains(_ version: String, of detector: String) throws -> Bool {
+  public func contains(_ version: String, of detector: String) throws -> Bool {
     RegistryFiles.isFolder(try path(of: detector, version))
   }
 
@@ -266,12 +266,7 @@ public struct ModelRegistry: Sendable {
 
   /// Where the versions of a detector lie.
   func path(of detector: String) throws -> String {
-    for (what, name) in [("use case", useCase), ("detector", detector)] {
-      guard Self.isFileName(name) else {
-        throw OperatingError(.input, "`\(name.prefix(60))` cannot be the name of a \(what) with models")
-      }
-    }
-    return "\(folder)/\(useCase)/\(detector)"
+    "\(folder)/\(try Self.fileName(useCase, of: "use case"))/\(try Self.fileName(detector, of: "detector"))"
   }
 
   func path(of detector: String, _ version: String) throws -> String {
@@ -282,8 +277,13 @@ public struct ModelRegistry: Sendable {
     return "\(try path(of: detector))/\(version)"
   }
 
-  private static func isFileName(_ name: String) -> Bool {
-    !name.isEmpty && !name.hasPrefix(".") && !name.contains("/") && !name.utf8.contains(0) && name.utf8.count < 200
+  /// A name that leads nowhere but into its folder.
+  private static func fileName(_ name: String, of what: String) throws -> String {
+    let bytes = name.utf8
+    guard let first = bytes.first, first != UInt8(ascii: "."), bytes.count < 200, !bytes.contains(0),
+      !bytes.contains(UInt8(ascii: "/"))
+    else { throw OperatingError(.input, "`\(name.prefix(60))` cannot be the name of a \(what) with models") }
+    return name
   }
 
   private func read<Content: Decodable>(
@@ -305,7 +305,8 @@ public struct ModelRegistry: Sendable {
     guard found == (useCase, detector, version) else {
       throw OperatingError(
         .store,
-        "\(path) belongs to \(found.useCase)/\(found.detector), version \(found.version); expected "
+        "\(path) belongs to \(found.useCase.prefix(60))/\(found.detector.prefix(60)), version "
+          + "\(found.version.prefix(60)); expected "
           + "\(useCase)/\(detector), version \(version)")
     }
   }

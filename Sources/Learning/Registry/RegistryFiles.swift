@@ -93,23 +93,36 @@ enum RegistryFiles {
     guard fsync(descriptor) == 0 else { throw trouble("the folder \(folder) cannot be synced") }
   }
 
-  /// A file's bytes; nil where there is no file.
+  /// A file's bytes; nil where there is no file. What is opened is what is looked at: a file that is exchanged or grows
+  /// meanwhile gives no more than `limit` bytes, and a pipe is not waited for.
   /// - Throws: `OperatingError` of kind `store` where it cannot be read or is larger than `limit`.
   static func read(_ path: String, limit: Int) throws -> [UInt8]? {
-    var status = stat()
-    guard stat(path, &status) == 0 else {
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else {
       if errno == ENOENT || errno == ENOTDIR { return nil }
       throw trouble("\(path) cannot be read")
     }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw trouble("\(path) cannot be read") }
     guard status.st_mode & S_IFMT == S_IFREG else { throw OperatingError(.store, "\(path) is not a file") }
-    guard status.st_size <= limit else {
-      throw OperatingError(.store, "\(path) has \(status.st_size) bytes, at most \(limit) were expected")
+    let size = Int(status.st_size)
+    guard size <= limit else {
+      throw OperatingError(.store, "\(path) has \(size) bytes, at most \(limit) were expected")
     }
-    do {
-      return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-    } catch {
-      throw OperatingError(.store, "\(path) cannot be read: \(systemReason(error))")
+    var failure: OperatingError?
+    // SAFETY: `read` writes at most the rest of the buffer, and as many bytes as it says count as initialized.
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      while count < size {
+        let got = Foundation.read(descriptor, buffer.baseAddress.map { $0 + count }, size - count)
+        if got < 0, errno == EINTR { continue }
+        if got < 0 { failure = trouble("\(path) cannot be read") }
+        if got <= 0 { return }
+        count += got
+      }
     }
+    if let failure { throw failure }
+    return bytes
   }
 
   /// Names in a folder, sorted; none where there is no folder.

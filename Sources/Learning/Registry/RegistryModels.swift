@@ -22,7 +22,9 @@ public final class RegistryModels: ModelProvider {
     var lastLook: ContinuousClock.Instant?
     var files: [String: FileState] = [:]
     var champions: [String: String] = [:]
-    /// What was last said of a file that cannot be read.
+    /// Champions whose files were seen.
+    var present: [String: String] = [:]
+    /// What was last said of files that cannot be read, or are gone.
     var reported: [String: OperatingError] = [:]
   }
 
@@ -33,7 +35,8 @@ public final class RegistryModels: ModelProvider {
   private let state = Mutex(State())
   private let loader: Loader
 
-  /// - Parameter report: told once of each champion file that cannot be read; what was known before stays.
+  /// - Parameter report: told once of each champion file that cannot be read, and of files that are gone; what was known
+  ///   before stays.
   public convenience init(
     _ registry: ModelRegistry, plan: Plan, report: @escaping @Sendable (OperatingError) -> Void
   ) {
@@ -65,18 +68,42 @@ public final class RegistryModels: ModelProvider {
 
   private func look(at detector: String, _ state: inout State) {
     do {
-      let found = Self.fileState(try registry.championPath(of: detector))
-      guard found != state.files[detector] else { return }
-      state.champions[detector] = try registry.champion(of: detector)
-      // Last: a file that cannot be read is looked at again. It may be the moment's trouble, not the file's.
-      state.files[detector] = found
-      state.reported[detector] = nil
+      let path = try registry.championPath(of: detector)
+      let found = Self.fileState(path)
+      // Nobody goes back to having no champion: the file was removed. What scores goes on with its model.
+      if found == nil, let champion = state.champions[detector] {
+        throw OperatingError(
+          .store,
+          "\(path) is gone: the detector \(detector) goes on with \(champion) until the run ends. Restore the models, or "
+            + "promote a version")
+      }
+      if found != state.files[detector] {
+        state.champions[detector] = try registry.champion(of: detector)
+        // Last: a file that cannot be read is looked at again. It may be the moment's trouble, not the file's.
+        state.files[detector] = found
+        state.reported[detector] = nil
+      }
+      try lookForFiles(of: detector, &state)
     } catch {
       let trouble =
         error as? OperatingError
         ?? OperatingError(.store, "the champion of the detector \(detector) cannot be read: \(error)")
       if state.reported[detector] != trouble { report(trouble) }
       state.reported[detector] = trouble
+    }
+  }
+
+  /// A model that is loaded scores without its files, but another run does not find it.
+  private func lookForFiles(of detector: String, _ state: inout State) throws {
+    guard let champion = state.champions[detector] else { return }
+    if try registry.contains(champion, of: detector) {
+      state.present[detector] = champion
+      state.reported[detector] = nil
+    } else if state.present[detector] == champion {
+      throw OperatingError(
+        .store,
+        "the model \(champion) of the detector \(detector) is gone from \(registry.folder): it scores until the run ends, "
+          + "and the next one will not find it. Restore its folder, or promote another version")
     }
   }
 

@@ -109,7 +109,9 @@ extension FittedModel.Scorer {
   ) -> [Double] {
     switch self {
     case .isolationForest(let forest): return forest.scores(of: matrix)
-    case .external(let scorer): return scorer.scores(of: matrix)
+    case .external(let scorer):
+      // Nothing trains or judges one; without an end it says nothing of any row.
+      return (try? scorer.scores(of: matrix)) ?? [Double](repeating: .nan, count: matrix.rowCount)
     case .expectedValue(let expectation):
       guard case .expectedValue(var definition) = plan.definition.kind else {
         preconditionFailure("the model of another type of detector")

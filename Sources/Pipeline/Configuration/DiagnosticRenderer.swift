@@ -29,7 +29,7 @@ public enum DiagnosticRenderer {
 
   private static func render(_ diagnostic: Diagnostic, path: String, lines: [Substring]) -> String {
     let place = diagnostic.location
-    let text = "\(path):\(place.line):\(place.column): error: \(message(of: diagnostic))"
+    let text = "\(TerminalText.escaped(path)):\(place.line):\(place.column): error: \(message(of: diagnostic))"
     guard lines.indices.contains(place.line - 1) else { return text }
     let line = lines[place.line - 1]
     guard !line.allSatisfy(\.isWhitespace) else { return text }
@@ -47,7 +47,10 @@ public enum DiagnosticRenderer {
       // The message of an expression's error is the comparison with the suggestion: each is said once.
       if text.hasPrefix(comparison) { text = comparison } else { text += "\n  " + comparison }
     }
-    if let suggestion = diagnostic.suggestion { text += "\n  did you mean `\(suggestion)`?" }
+    // Names from a file end no line: they could begin one that looks like ours.
+    text = text.split(separator: "\n", omittingEmptySubsequences: false).map { TerminalText.escaped(String($0)) }
+      .joined(separator: "\n")
+    if let suggestion = diagnostic.suggestion { text += "\n  did you mean `\(TerminalText.escaped(suggestion))`?" }
     return text
   }
 
@@ -57,14 +60,16 @@ public enum DiagnosticRenderer {
     let scalars = Array(line.unicodeScalars)
     let start = column < width - 20 ? 0 : column - width / 2
     let end = min(scalars.count, start + width)
-    guard start < end else { return (String(line.prefix(width)), String(repeating: " ", count: min(column, width))) }
     func text(_ range: Range<Int>) -> String {
       var view = String.UnicodeScalarView()
       for scalar in scalars[range] {
         // Nothing that a configuration file holds may steer the terminal.
-        view.append(scalar.properties.generalCategory == .control && scalar != "\t" ? "\u{FFFD}" : scalar)
+        view.append(TerminalText.isUnsafe(scalar) && scalar != "\t" ? "\u{FFFD}" : scalar)
       }
       return String(view)
+    }
+    guard start < end else {
+      return (text(0..<min(scalars.count, width)), String(repeating: " ", count: min(column, width)))
     }
     let before = text(start..<min(max(column, start), end))
     let blanks = String(before.map { $0 == "\t" ? "\t" : " " })

@@ -41,7 +41,9 @@ struct InferredText {
     let chosen = fields[time]
     var why = "ascending in \(Self.percent(chosen.observed.ascendingShare)) of the steps"
     if chosen.observed.count < 2 { why = "the only one seen" }
-    let others = fields.indices.filter { $0 != time && fields[$0].type == "timestamp" }.map { fields[$0].name }
+    let others = fields.indices.filter { $0 != time && fields[$0].type == "timestamp" }.map {
+      Self.comment(Self.quoted(fields[$0].name))
+    }
     if !others.isEmpty { why += "; other timestamps: \(others.prefix(5).joined(separator: ", "))" }
     if chosen.observed.count < sample.events {
       why += "; missing in \(sample.events - chosen.observed.count) events, which become dead letters"
@@ -186,9 +188,13 @@ struct InferredText {
     "distinct", "from", "select", "where", "cast", "try_cast", "null", "true", "false", "timestamp",
   ]
 
-  /// A field's name in an expression.
+  /// A field's name in an expression, within a quoted scalar of YAML in a comment.
   private static func reference(_ name: String) -> String {
-    keywords.contains(name.lowercased()) ? "\"\(name)\"" : name
+    func isWord(_ part: Substring) -> Bool {
+      part.wholeMatch(of: /[A-Za-z_][A-Za-z0-9_]*/) != nil && !keywords.contains(part.lowercased())
+    }
+    if name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy(isWord) { return name }
+    return comment("\"\(name.replacing("\"", with: "\"\""))\"".replacing("'", with: "''"))
   }
 
   private static func count(_ count: Int, _ noun: String) -> String { count == 1 ? "1 \(noun)" : "\(count) \(noun)s" }

@@ -32,7 +32,7 @@ struct Explain: ParsableCommand {
         "\(reader.directory.path) has no anomaly `\(TextTable.cut(id, to: 120))` (`pulse anomalies --json` shows ids)")
     }
     guard let version = anomaly.model else {
-      if json { return Terminal.print(anomaly.json) }
+      if json { return Terminal.print(json: anomaly.json) }
       return Terminal.print(
         "\(Self.head(anomaly))\nA rule found it, so there is no model to ask. What it saw: \(TextTable.escape(anomaly.explanation))"
       )
@@ -49,7 +49,8 @@ struct Explain: ParsableCommand {
     else {
       throw OperatingError(.store, "the stored event is none that \(anomaly.detector) scores: the store is damaged")
     }
-    Terminal.print(json ? try Self.json(anomaly, explanation) : Self.text(anomaly, explanation))
+    if json { return Terminal.print(json: try Self.json(anomaly, explanation)) }
+    Terminal.print(Self.text(anomaly, explanation))
   }
 
   /// The stored event as a derived batch of one.

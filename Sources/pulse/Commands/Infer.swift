@@ -50,26 +50,34 @@ struct Infer: ParsableCommand {
     }
     let format = try FileFormat.detect(Array(beginning), name: file)
     if format == .parquet || format == .arrow { return try loadColumns() }
-    // Enough text for the sample: events beyond this many bytes are not looked at, and one that they cut is none.
-    let most = 64 << 20
-    var bytes = beginning + (try handle.read(upToCount: most) ?? Data())
-    if bytes.count >= most { bytes = bytes.prefix(through: bytes.lastIndex(of: 0x0A) ?? bytes.endIndex - 1) }
+    // One event that the bound cuts is none.
+    var bytes = beginning + (try handle.read(upToCount: Self.sampleBytes) ?? Data())
+    if bytes.count >= Self.sampleBytes {
+      bytes = bytes.prefix(through: bytes.lastIndex(of: 0x0A) ?? bytes.endIndex - 1)
+    }
     let text = String(decoding: bytes, as: UTF8.self)
     return format == .csv ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
   }
 
+  /// Enough text for a sample: events beyond this many bytes are not looked at.
+  private static let sampleBytes = 64 << 20
+
   private func loadColumns() throws -> EventSample {
-    do {
+    do throws(ColumnarFileError) {
       let reader = try ColumnarFileReader(path: file, batchRows: min(limit, Limits.defaultBatchRows))
       var sample = EventSample(columns: [], limit: limit)
       for column in reader.columns { sample.declare(column.name, as: column.type) }
-      while sample.events < limit,
+      var textBytes = 0
+      while sample.events < limit, textBytes < Self.sampleBytes,
         let columns = try reader.nextBatch(maxRows: min(limit - sample.events, Limits.maxBatchRows))
       {
+        for case .string(let text) in columns.map(\.column.values) { textBytes += text.writtenOutBytes }
         sample.append(columns: columns, misfits: reader.misfits, limit: limit)
       }
       return sample
-    } catch { throw OperatingError(.input, "\(error)") }
+    } catch {
+      throw OperatingError(error.reason == .outOfMemory ? .limit : .input, "\(error)")
+    }
   }
 
   /// A name that a use case may have.

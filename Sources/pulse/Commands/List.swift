@@ -21,7 +21,7 @@ struct List: ParsableCommand {
     let entries = Self.entries(of: what)
     if json {
       let data = try JSONEncoder.sorted.encode(entries)
-      return Terminal.print(String(decoding: data, as: UTF8.self))
+      return Terminal.print(json: String(decoding: data, as: UTF8.self))
     }
     var table = TextTable([(String(what.rawValue.dropLast()), .left), ("what it does", .whole)])
     for entry in entries {

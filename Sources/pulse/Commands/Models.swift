@@ -186,7 +186,7 @@ struct ModelsList: ParsableCommand {
     if let detector { try ModelNames.check(detector: detector, in: registry) }
     let detectors = try detector.map { [$0] } ?? registry.detectors()
     let listed = try detectors.flatMap { try Self.listed($0, in: registry) }
-    if options.json { return Terminal.print(try ModelsJSON.text(listed)) }
+    if options.json { return Terminal.print(json: try ModelsJSON.text(listed)) }
     if listed.isEmpty { return Terminal.print("\(registry.useCase) has no models yet: `pulse train` makes them.") }
     var table = TextTable([
       ("detector", .left), ("version", .whole), ("champion", .left), ("created", .whole), ("rows", .right),
@@ -236,8 +236,8 @@ struct ModelsShow: ParsableCommand {
     if options.json {
       let shown = Shown(
         champion: record?.version == version, manifest: try registry.manifest(of: version, of: detector),
-        facts: Dictionary(uniqueKeysWithValues: facts.map { ($0.name, $0.value) }), history: record?.history ?? [])
-      return Terminal.print(try ModelsJSON.text(shown))
+        facts: facts.byName, history: record?.history ?? [])
+      return Terminal.print(json: try ModelsJSON.text(shown))
     }
     Terminal.print("\(registry.useCase)  \(detector)  \(version)" + (record?.version == version ? "  (champion)" : ""))
     var table = TextTable([("what", .left), ("value", .left)])
@@ -288,7 +288,7 @@ struct ModelsDiff: ParsableCommand {
     let (one, other) = (
       try registry.facts(of: first, of: detector), try registry.facts(of: second, of: detector)
     )
-    let values = Dictionary(uniqueKeysWithValues: other.map { ($0.name, $0.value) })
+    let values = other.byName
     let names = Set(one.map(\.name))
     var differences = one.filter { values[$0.name] != $0.value }.map {
       Difference(what: $0.name, first: $0.value, second: values[$0.name])
@@ -298,7 +298,7 @@ struct ModelsDiff: ParsableCommand {
     }
     if options.json {
       let whole = Differences(first: first, second: second, differences: differences)
-      return Terminal.print(try ModelsJSON.text(whole))
+      return Terminal.print(json: try ModelsJSON.text(whole))
     }
     if differences.isEmpty { return Terminal.print("\(first) and \(second) do not differ.") }
     var table = TextTable([("what", .left), (first, .left), (second, .left)])

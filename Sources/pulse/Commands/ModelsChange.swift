@@ -20,7 +20,7 @@ private struct ChampionChange: Encodable {
   }
 
   func show(json: Bool) throws {
-    if json { return Terminal.print(try ModelsJSON.text(self)) }
+    if json { return Terminal.print(json: try ModelsJSON.text(self)) }
     let from = before == champion ? " already" : before.map { "; before it was \($0)" } ?? ""
     Terminal.print("\(champion) is the champion of \(detector)\(from).")
   }
@@ -122,7 +122,7 @@ struct ModelsPrune: ParsableCommand {
     if !dryRun {
       for verdict in verdicts where verdict.removed { try registry.remove(verdict.version, of: verdict.detector) }
     }
-    if options.json { return Terminal.print(try ModelsJSON.text(verdicts)) }
+    if options.json { return Terminal.print(json: try ModelsJSON.text(verdicts)) }
     let removed = verdicts.filter(\.removed)
     for verdict in removed {
       Terminal.print("\(dryRun ? "would remove" : "removed") \(verdict.detector) \(verdict.version)")

@@ -199,7 +199,8 @@ struct Run: AsyncParsableCommand {
     let summary = try RunSummary(
       progress: pipeline.progress.snapshot, duration: ContinuousClock.now - start, plan: plan, data: data,
       wasStopped: wasStopped)
-    Terminal.print(json ? summary.json : summary.text(width: Terminal.width(of: STDOUT_FILENO)))
+    if json { return Terminal.print(json: summary.json) }
+    Terminal.print(summary.text(width: Terminal.width(of: STDOUT_FILENO)))
   }
 
   /// The models of the use case's detectors, those that the user brought among them; nil where it has no detectors.

@@ -37,14 +37,15 @@ struct Status: ParsableCommand {
     }
     if partitions.isEmpty { return Terminal.print("Nothing has run on \(reader.directory.path) yet.") }
     for (index, partition) in partitions.enumerated() {
-      Terminal.print(Self.text(partition))
+      Terminal.print(Self.text(partition, models: reader.directory.modelsPath))
       // Drift is of the use case: said once, behind its last partition.
       let isLast = index + 1 == partitions.count || partitions[index + 1].useCase != partition.useCase
       if isLast, let text = reports[partition.useCase]?.text { Terminal.print(text) }
     }
   }
 
-  private static func text(_ status: PartitionStatus) -> String {
+  /// - Parameter models: the folder of all models.
+  private static func text(_ status: PartitionStatus, models folder: String) -> String {
     let totals = status.totals
     var lines = [
       "\(status.useCase)  \(status.partition.source)/\(status.partition.number)",
@@ -69,7 +70,12 @@ struct Status: ParsableCommand {
         + "\((Double(status.shardBytes) / 1e6).fixed(1)) MB")
     if let version = status.version { lines.append("  configuration \(version.prefix(12))") }
     if !status.models.isEmpty {
-      let models = status.models.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      let registry = ModelRegistry(folder: folder, useCase: status.useCase)
+      let models = status.models.sorted { $0.key < $1.key }.map { detector, version in
+        let isThere = version.isEmpty || (try? registry.contains(version, of: detector)) == true
+        return "\(detector) \(version)"
+          + (isThere ? "" : " (its files are gone: restore them, or promote another version)")
+      }
       lines.append("  models        \(models.joined(separator: ", "))")
     }
     return lines.joined(separator: "\n")

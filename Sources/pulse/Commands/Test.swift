@@ -34,7 +34,7 @@ struct Test: ParsableCommand {
         ]
       }
       let data = try JSONSerialization.data(withJSONObject: rows, options: [.sortedKeys, .prettyPrinted])
-      Terminal.print(String(decoding: data, as: UTF8.self))
+      Terminal.print(json: String(decoding: data, as: UTF8.self))
     } else {
       for outcome in outcomes {
         Terminal.print(

@@ -93,7 +93,7 @@ struct Train: ParsableCommand {
     }
     report.clear()
     if json {
-      Terminal.print(try TrainingReport.json(outcomes, useCase: name))
+      Terminal.print(json: try TrainingReport.json(outcomes, useCase: name))
     } else if !quiet {
       for outcome in outcomes { Terminal.print(TrainingReport.text(outcome)) }
     }

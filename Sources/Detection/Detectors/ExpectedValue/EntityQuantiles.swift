@@ -91,7 +91,8 @@ extension EntityQuantiles: Codable {
     let entities = try container.decode([UInt64].self, forKey: .entities)
     let pairs = try container.decode([Pair].self, forKey: .pairs)
     guard entities.count == pairs.count, entities.count <= Limits.maxRankedEntities,
-      zip(entities, entities.dropFirst()).allSatisfy(<)
+      zip(entities, entities.dropFirst()).allSatisfy(<),
+      pairs.allSatisfy({ $0.actual.isFinite && $0.expected.isFinite })
     else {
       throw DecodingError.dataCorrupted(
         .init(codingPath: container.codingPath, debugDescription: "the quantiles of entities are not right"))

@@ -101,6 +101,29 @@ public struct Calibration: Sendable, Hashable, Codable {
   }
 }
 
+extension Calibration {
+  private enum CodingKeys: String, CodingKey { case threshold, rate, reachableRate, rows, alarms, tail }
+
+  /// - Throws: `DecodingError` for numbers that no calibration gives: a threshold of NaN or 0 would silence the detector
+  ///   or make an alarm of everything.
+  public init(from decoder: any Swift.Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      threshold: try container.decode(Double.self, forKey: .threshold),
+      rate: try container.decode(Double.self, forKey: .rate),
+      reachableRate: try container.decode(Double.self, forKey: .reachableRate),
+      rows: try container.decode(Int.self, forKey: .rows), alarms: try container.decode(Int.self, forKey: .alarms),
+      tail: try container.decodeIfPresent(ParetoTail.self, forKey: .tail))
+    let isTail = tail.map { [$0.start, $0.share, $0.scale, $0.shape].allSatisfy(\.isFinite) } ?? true
+    guard threshold.isFinite, threshold > 0, (0...1).contains(rate), (0...1).contains(reachableRate), rows >= 0,
+      (0...rows).contains(alarms), isTail
+    else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: container.codingPath, debugDescription: "the numbers of a calibration are not right"))
+    }
+  }
+}
+
 /// The generalised Pareto distribution of what the highest scores exceed a high threshold by, fitted by
 /// probability-weighted moments (Hosking and Wallis, "Parameter and Quantile Estimation for the Generalized Pareto
 /// Distribution", Technometrics 1987). It is fitted to the logarithms of the scores: ratios have heavy tails, and their

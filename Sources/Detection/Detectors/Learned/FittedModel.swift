@@ -4,7 +4,8 @@
 public protocol ExternalScorer: Sendable {
   /// One raw score for each row, the higher the more anomalous; NaN for a row that could not be scored, which is counted
   /// and raises no finding. A function of the row alone, so that batches may be cut anywhere.
-  func scores(of matrix: FeatureMatrix) -> [Double]
+  /// - Throws: where it did not come to an end: then there are no scores, and the run cannot go on.
+  func scores(of matrix: FeatureMatrix) throws(LimitError) -> [Double]
 }
 
 /// Boosted trees that predict a target before it is known, with what is usual for entities.

@@ -52,6 +52,8 @@ public struct LearnedDetector: StatelessDetector {
     public var drift: [DriftCounts] = []
     /// Conditions that overflowed or whose cast failed, and events that an external model could not score.
     public var failures = 0
+    /// An external model that did not come to an end: what it was asked about has no result.
+    public var trouble: LimitError?
   }
 
   public func detect(in batch: EventBatch, into findings: inout [Finding], counts: inout DetectorCounts) {
@@ -65,6 +67,7 @@ public struct LearnedDetector: StatelessDetector {
     var output = Output()
     let reference = countsDrift ? model.drift : nil
     let scored = score(batch, needsMatrix: reference != nil, failures: &output.failures)
+    output.trouble = scored.trouble
     guard !scored.rows.isEmpty else { return output }
     for (ordinal, raw) in scored.raw.enumerated() {
       let (score, isAlarm) = calibrated(raw)
@@ -120,6 +123,8 @@ extension LearnedDetector {
     var matrix: FeatureMatrix?
     /// For an expected value: of the rows at or above the floor, by ordinal in `rows`.
     var candidates: [Candidate] = []
+    /// Why there are no scores.
+    var trouble: LimitError?
   }
 
   /// An event whose expectation was asked for.
@@ -147,7 +152,10 @@ extension LearnedDetector {
       return Scored(rows: rows, raw: forest.scores(of: matrix), matrix: matrix)
     case .external(let scorer):
       let matrix = matrix(rows)
-      let raw = scorer.scores(of: matrix)
+      let raw: [Double]
+      do throws(LimitError) { raw = try scorer.scores(of: matrix) } catch {
+        return Scored(rows: [], raw: [], trouble: error)
+      }
       precondition(raw.count == rows.count, "an external model gave \(raw.count) scores for \(rows.count) rows")
       return Scored(rows: rows, raw: raw, matrix: matrix)
     case .expectedValue(let expectation):

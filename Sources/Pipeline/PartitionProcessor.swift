@@ -54,7 +54,7 @@ struct PartitionProcessor {
     windows = plan.windows.map { WindowOperator($0) }
     history = HistoryBuffer(
       layout: Self.layout(of: plan), timeColumn: plan.schema.timeField, folder: "history/\(plan.useCase.name)",
-      partition: partition)
+      partition: partition, retention: plan.useCase.historyRetention)
   }
 
   private var stateful: [any Stateful] { [watermark] + detectors }
@@ -95,9 +95,9 @@ struct PartitionProcessor {
       leftWindows.append((window: parts[0].part.window, definition: definition))
       discarded.append("window/\(parts[0].part.window)")
     }
-    try history.restore(
-      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, now: now)
     watermarkTime = watermark.current
+    try history.restore(
+      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, watermark: watermarkTime, now: now)
     return discarded
   }
 
@@ -132,7 +132,7 @@ struct PartitionProcessor {
       late = late.map { $0 | rows } ?? rows
     }
     if batch.count > 0 {
-      history.append(historyColumns(of: batch, late: late), eventTimes: batch.eventTimes, now: now)
+      history.append(historyColumns(of: batch, late: late), eventTimes: batch.eventTimes, marks: marks, now: now)
     }
     watermarkTime = marks.watermarkAfter
     drift.add(driftCounts(of: work, marks: marks), keepFrom: driftKeepFrom)
@@ -169,7 +169,7 @@ struct PartitionProcessor {
 
   mutating func takeShardJobs() -> [ShardJob] { history.takeJobs() }
 
-  mutating func takeTailJob() -> (added: TailJob?, dropBelow: Int?) { history.takeTail() }
+  mutating func takeTailJobs() -> (stored: [TailJob], dropped: [Int]) { history.takeTails() }
 
   private func historyChanges() -> HistoryChanges {
     var changes = HistoryChanges()

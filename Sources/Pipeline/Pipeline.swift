@@ -119,7 +119,7 @@ public final class Pipeline: Sendable {
     progress.start(lane.partition, from: processor.totals)
     let commits = CommitSchedule(
       committer: Committer(store: store, source: source, history: history), source: source, history: history,
-      interval: options.checkpointInterval, progress: progress)
+      interval: options.checkpointInterval, progress: progress, wake: { lane.queue.tick() })
     do { try await drive(lane, &processor, commits, releasing: work) } catch {
       await commits.settle()
       throw error
@@ -142,7 +142,7 @@ public final class Pipeline: Sendable {
     }
   }
 
-  /// Wakes quiet lanes, so that a checkpoint is not late because nothing arrives.
+  /// Wakes quiet lanes, so that history does not wait longer because nothing arrives.
   private func tick(_ lanes: Lanes) async {
     while (try? await Task.sleep(for: options.checkpointInterval)) != nil { lanes.tick() }
   }

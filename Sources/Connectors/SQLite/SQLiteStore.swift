@@ -36,7 +36,7 @@ public final class SQLiteStore: Store {
 
   public func commit(_ results: [Results]) async throws {
     try await write(durably: false) { database in
-      for batch in results { try Self.upsert(batch, in: database) }
+      for batch in results { try batch.write(to: database) }
     }
   }
 
@@ -46,14 +46,19 @@ public final class SQLiteStore: Store {
 
   public func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
     let directory = directory
-    let (snapshots, _) = try await write(
+    return try await write(
       durably: false,
-      { database in try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database) },
+      { database in
+        (
+          try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database),
+          try SQLiteCheckpoint.shardPaths(useCase: useCase, from: database)
+        )
+      },
       afterwards: { _, shards in
         try directory.publish(shards)
-        try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.path)))
-      })
-    return snapshots
+        try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.final)))
+      }
+    ).0
   }
 
   public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
@@ -77,21 +82,20 @@ public final class SQLiteStore: Store {
       let (partition, from) = (activation.partition, activation.from)
       if let text {
         try database.execute(
-          sql: "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
-          arguments: [useCase, activation.version, text])
+          "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
+          binding: [useCase, activation.version, text])
       }
       for table in ["anomalies", "dead_letters"] {
         try database.execute(
-          sql: """
-            DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)
-            """, arguments: [useCase, partition.source, partition.number, from.segment, from.offset])
+          "DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)",
+          binding: [useCase, partition.source, partition.number, from.segment, from.offset])
       }
       try database.execute(
-        sql: """
-          INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-          """,
-        arguments: [
+        """
+        INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        binding: [
           useCase, partition.source, partition.number, from.segment, from.offset, from.row, activation.kind.rawValue,
           activation.detector, activation.version,
         ])
@@ -107,7 +111,7 @@ public final class SQLiteStore: Store {
         let paths = try String.fetchAll(
           database, sql: "SELECT path FROM history_shards WHERE use_case = ?", arguments: [useCase])
         for table in SQLiteCheckpoint.tables {
-          try database.execute(sql: "DELETE FROM \(table) WHERE use_case = ?", arguments: [useCase])
+          try database.execute("DELETE FROM \(table) WHERE use_case = ?", binding: [useCase])
         }
         return paths
       }, afterwards: { try directory.remove($0) })
@@ -145,50 +149,6 @@ public final class SQLiteStore: Store {
         return value
       }
     } catch { throw Self.operatingError(error, in: directory) }
-  }
-}
-
-// MARK: - Results
-
-extension SQLiteStore {
-  private static func upsert(_ results: Results, in database: Database) throws {
-    let (useCase, partition) = (results.useCase, results.partition)
-    if !results.anomalies.isEmpty {
-      let insert = try database.cachedStatement(
-        sql: """
-          INSERT INTO anomalies (use_case, source, partition, segment, offset, detector, row, event_time, key, score,
-            severity, reason, model, explanation, event)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-          ON CONFLICT DO UPDATE SET row = excluded.row, event_time = excluded.event_time, key = excluded.key,
-            score = excluded.score, severity = excluded.severity, reason = excluded.reason, model = excluded.model,
-            explanation = excluded.explanation, event = excluded.event
-          """)
-      for anomaly in results.anomalies {
-        try insert.execute(arguments: [
-          useCase, partition.source, partition.number, anomaly.position.segment, anomaly.position.offset,
-          anomaly.detector, anomaly.position.row, anomaly.eventTime, anomaly.key, anomaly.score,
-          anomaly.severity.rawValue, anomaly.reason, anomaly.model, anomaly.explanation.json, anomaly.event,
-        ])
-      }
-    }
-    if !results.deadLetters.isEmpty {
-      let insert = try database.cachedStatement(
-        sql: """
-          INSERT INTO dead_letters (use_case, source, partition, segment, offset, row, watermark, stage, reason, field,
-            message, raw, length, sha256)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-          ON CONFLICT DO UPDATE SET row = excluded.row, watermark = excluded.watermark, stage = excluded.stage,
-            reason = excluded.reason, field = excluded.field, message = excluded.message, raw = excluded.raw,
-            length = excluded.length, sha256 = excluded.sha256
-          """)
-      for (letter, watermark) in results.deadLetters {
-        try insert.execute(arguments: [
-          useCase, partition.source, partition.number, letter.position.segment, letter.position.offset,
-          letter.position.row, watermark == .min ? nil : watermark, letter.stage.rawValue, letter.reason.rawValue,
-          letter.field, letter.message, Data(letter.raw), letter.length, letter.sha256.map { Data($0) },
-        ])
-      }
-    }
   }
 }
 

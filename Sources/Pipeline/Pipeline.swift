@@ -49,22 +49,23 @@ public final class Pipeline: Sendable {
   /// the source's error. If results cannot be stored, the last checkpoint stands and the next run continues there.
   /// - Throws: `OperatingError`.
   public func run() async throws {
-    let snapshots = try await store.restore(useCase: plan.useCase.name, source: source.name)
-    try await source.open(resumingAt: snapshots.mapValues { ResumePoint($0) })
+    let stored = Snapshots(try await store.restore(useCase: plan.useCase.name, source: source.name))
+    try await source.open(resumingAt: stored.map { ResumePoint($0) })
+    let positions = stored.map(\.position)
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()
     let failure: (any Error)? = await withTaskGroup(of: Void.self) { group in
       for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
-      for (partition, snapshot) in snapshots { _ = start(partition, snapshot, lanes, work, &group) }
+      for partition in positions.keys { _ = start(partition, stored, lanes, work, &group) }
       let schedule =
         plan.detectors.isEmpty
-        ? nil : ModelSchedule(plan, models, store, resumed: snapshots.mapValues(\.position), progress, logger)
+        ? nil : ModelSchedule(plan, models, store, resumed: positions, progress, logger)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
           let pieces = try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
-          let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
+          let lane = lanes[raw.partition] ?? start(raw.partition, stored, lanes, work, &group)
           await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane))
         }
       } catch { failure = error }
@@ -95,14 +96,14 @@ public final class Pipeline: Sendable {
 
   /// Opens the lane of a partition: at once where it is stored, so that history that waits is sealed, else when it is seen.
   private func start(
-    _ partition: PartitionID, _ snapshot: PartitionSnapshot?, _ lanes: Lanes, _ work: WorkQueue<Work>,
+    _ partition: PartitionID, _ stored: Snapshots, _ lanes: Lanes, _ work: WorkQueue<Work>,
     _ group: inout TaskGroup<Void>
   ) -> Lane {
     let lane = Lane(partition: partition)
     lanes.add(lane)
     group.addTask {
       do {
-        try await self.advance(lane, from: snapshot, releasing: work)
+        try await self.advance(lane, from: stored, releasing: work)
         lanes.end()
       } catch {
         lanes.end(with: OperatingError.explaining(error))
@@ -114,8 +115,8 @@ public final class Pipeline: Sendable {
   }
 
   /// Lane: rules, windows and history of one partition, in order; results at once, checkpoints by the clock.
-  private func advance(_ lane: Lane, from snapshot: PartitionSnapshot?, releasing work: WorkQueue<Work>) async throws {
-    var processor = try await activator.prepare(lane.partition, snapshot)
+  private func advance(_ lane: Lane, from stored: Snapshots, releasing work: WorkQueue<Work>) async throws {
+    var processor = try await activator.prepare(lane.partition, stored.take(lane.partition))
     progress.start(lane.partition, from: processor.totals)
     let commits = CommitSchedule(
       committer: Committer(store: store, source: source, history: history), source: source, history: history,

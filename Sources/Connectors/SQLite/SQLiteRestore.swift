@@ -7,13 +7,14 @@ import GRDB
 import Pipeline
 
 extension SQLiteCheckpoint {
-  /// What is stored of every partition of a source.
+  /// What is stored of every partition of a source, or of the one with a number.
   static func restore(
-    useCase: String, source: String, from database: Database
+    useCase: String, source: String, from database: Database, only number: Int32? = nil
   ) throws -> [PartitionID: PartitionSnapshot] {
     var snapshots: [PartitionID: PartitionSnapshot] = [:]
     let rows = try Row.fetchAll(
-      database, sql: "SELECT * FROM partitions WHERE use_case = ? AND source = ?", arguments: [useCase, source])
+      database, sql: "SELECT * FROM partitions WHERE use_case = ?1 AND source = ?2 AND partition = coalesce(?3, partition)",
+      arguments: [useCase, source, number])
     for row in rows {
       let partition = PartitionID(source: source, number: row["partition"])
       let identity: StatementArguments = [useCase, source, partition.number]

@@ -25,10 +25,15 @@ public final class SQLiteStore: Store {
       configuration.label = "pulse-store"
       configuration.busyMode = .timeout(10)
       configuration.prepareDatabase { database in
-        try database.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY")
+        try database.execute(
+          sql: """
+            PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
+            PRAGMA cell_size_check = ON
+            """)
       }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
       try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
+      if let problem = try Self.quickCheck(queue) { throw Self.damaged(problem, in: directory) }
       try SQLiteSchema.migrator.migrate(queue)
       return queue
     }
@@ -169,19 +174,27 @@ extension SQLiteStore {
         "the store \(directory.databasePath): a stored row is damaged (\(reason(error))). Restore it from a backup, or "
           + "start over with --reset")
     }
+    if [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode) {
+      return damaged(error.message ?? "no details", in: directory)
+    }
     let what =
       switch error.resultCode {
       case .SQLITE_FULL: "the disk is full. Free some space and run again: nothing that was committed is lost"
       case .SQLITE_READONLY: "it is read-only. Give this user the right to write, or choose another --data"
       case .SQLITE_CANTOPEN: "it cannot be opened. Check that the folder exists and that this user may write to it"
-      case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-        "it is damaged or not a SQLite file (\(error.message ?? "no details")). Restore it from a backup or start over "
-          + "with another --data"
       case .SQLITE_BUSY: "another process keeps it locked. Wait for it to end and run again"
       case .SQLITE_IOERR: "reading or writing it failed (\(error.message ?? "no details")): check the disk"
       default: "\(error.message ?? "unknown trouble") (SQLite code \(error.extendedResultCode.rawValue))"
       }
     return OperatingError(.store, "the store \(directory.databasePath): \(what)")
+  }
+
+  private static func damaged(_ details: String, in directory: DataDirectory) -> OperatingError {
+    OperatingError(
+      .store,
+      "the store \(directory.databasePath): it is damaged or not a SQLite file (\(details.oneLine)). "
+        + "`pulse check --data \(directory.path)` says what else is. Restore it from a backup, or start over with another "
+        + "--data")
   }
 
   /// What could not be decoded, without the data itself.
@@ -194,4 +207,9 @@ extension SQLiteStore {
     @unknown default: return "not the JSON that was written"
     }
   }
+}
+
+extension String {
+  /// The text without its line breaks.
+  fileprivate var oneLine: String { split(whereSeparator: \.isNewline).joined(separator: ": ") }
 }

@@ -97,7 +97,8 @@ struct PartitionProcessor {
     }
     watermarkTime = watermark.current
     try history.restore(
-      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, watermark: watermarkTime, now: now)
+      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, watermark: watermarkTime, now: now
+    )
     return discarded
   }
 

@@ -64,7 +64,8 @@ public final class ProcessLock: Sendable {
   /// `1: FLOCK ADVISORY WRITE 4711 fe:01:1835028 0 EOF`, with process, device and inode.
   private static func systemHolder(of descriptor: Int32) -> String? {
     var status = stat()
-    guard fstat(descriptor, &status) == 0, let locks = try? String(contentsOfFile: "/proc/locks", encoding: .utf8) else {
+    guard fstat(descriptor, &status) == 0, let locks = try? String(contentsOfFile: "/proc/locks", encoding: .utf8)
+    else {
       return nil
     }
     for line in locks.split(separator: "\n") {

@@ -102,7 +102,8 @@ struct HistoryBufferTests {
     return try #require(stored.first)
   }
 
-  @Test("shards are the same whatever the batches are and wherever a run starts again", arguments: [3, 40, 700, 20_000])
+  @Test(
+    "shards are the same whatever the batches are and wherever a run starts again", arguments: [3, 40, 700, 20_000])
   func determinism(days: Int64) throws {
     let times = Self.times(20_000, days: days)
     let expected = try Self.shards(times, batch: 20_000, restartEvery: nil)
@@ -302,7 +303,8 @@ struct HistoryBufferTests {
     buffer.append(Self.columns(times[...]), eventTimes: times, now: .now)
     var stored: [(tail: HistoryTail, rows: HistoryRows)] = []
     Self.store(buffer.takeTails(), in: &stored)
-    let other = HistoryLayout(columns: Self.layout.columns.map { HistoryLayout.Column(name: $0.name + "s", type: $0.type) })
+    let other = HistoryLayout(
+      columns: Self.layout.columns.map { HistoryLayout.Column(name: $0.name + "s", type: $0.type) })
     var restored = Self.make()
     try restored.restore(
       stored.map { ($0.tail, HistoryRows(layout: other, columns: $0.rows.columns)) }, nextShard: [:], now: .now)

@@ -54,7 +54,8 @@ struct ScatteredTimesTests {
     let before = try running.wait()
     let again = try Trail.run(folder, "events.ndjson")
     again.expect(0)
-    #expect(again.peakMegabytes < before.peakMegabytes + 60, "\(again.peakMegabytes) MB, \(before.peakMegabytes) before")
+    #expect(
+      again.peakMegabytes < before.peakMegabytes + 60, "\(again.peakMegabytes) MB, \(before.peakMegabytes) before")
     #expect(Self.files(folder).count == 1)
     try PulseCommand.run("check", "--data", folder / "data").expect(0)
   }
@@ -75,11 +76,14 @@ struct ScatteredTimesTests {
     #expect(counts.joined().reduce(0) { $0 + (($1.last as? Int) ?? 0) } == 3_000)
     try folder.append("events.ndjson", Self.events(3_000..<3_500))
     try Trail.run(folder, "events.ndjson").expect(0)
-    #expect(try PulseCommand.run("status", "--data", folder / "data", "--json").rows().first?["history_rows"] as? Int == 3_500)
+    #expect(
+      try PulseCommand.run("status", "--data", folder / "data", "--json").rows().first?["history_rows"] as? Int == 3_500
+    )
     #expect(Self.files(folder).count == 1)
   }
 
-  @Test("whoever reads the folders finds every row once", .enabled(if: Need.python != nil, "needs pyarrow: run make setup"))
+  @Test(
+    "whoever reads the folders finds every row once", .enabled(if: Need.python != nil, "needs pyarrow: run make setup"))
   func reading() throws {
     let folder = try Self.folder()
     let many = (0..<300).map { #"{"at":"2024-03-01T00:00:00Z","host":"h","row":\#($0 + 500)}"# }.joined(separator: "\n")

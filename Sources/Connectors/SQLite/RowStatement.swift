@@ -117,4 +117,3 @@ extension Database {
     try statement.execute()
   }
 }
-

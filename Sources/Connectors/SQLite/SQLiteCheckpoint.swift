@@ -107,7 +107,8 @@ struct SQLiteCheckpoint {
   private func definition(_ text: String) throws -> Int64 {
     try database.execute("INSERT OR IGNORE INTO window_definitions (text) VALUES (?)", binding: [text])
     return try Int64.fetchOne(
-      database, sql: "SELECT id FROM window_definitions WHERE text = CAST(? AS TEXT)", arguments: [WholeText(text)]) ?? 0
+      database, sql: "SELECT id FROM window_definitions WHERE text = CAST(? AS TEXT)", arguments: [WholeText(text)])
+      ?? 0
   }
 
   private func writeStates() throws {

@@ -13,7 +13,8 @@ extension SQLiteCheckpoint {
   ) throws -> [PartitionID: PartitionSnapshot] {
     var snapshots: [PartitionID: PartitionSnapshot] = [:]
     let rows = try Row.fetchAll(
-      database, sql: "SELECT * FROM partitions WHERE use_case = ?1 AND source = ?2 AND partition = coalesce(?3, partition)",
+      database,
+      sql: "SELECT * FROM partitions WHERE use_case = ?1 AND source = ?2 AND partition = coalesce(?3, partition)",
       arguments: [useCase, source, number])
     for row in rows {
       let partition = PartitionID(source: source, number: row["partition"])
@@ -124,8 +125,9 @@ extension SQLiteCheckpoint {
 
   private static func restoreTails(_ identity: StatementArguments, from database: Database) throws -> [HistoryTail] {
     var tails: [HistoryTail] = []
-    try forEach("SELECT number, days, bytes FROM history_tails \(ofPartition) ORDER BY number", identity, from: database)
-    { row in
+    try forEach(
+      "SELECT number, days, bytes FROM history_tails \(ofPartition) ORDER BY number", identity, from: database
+    ) { row in
       tails.append(
         HistoryTail(number: row[0], days: try TailDays.parse(row[1]), bytes: [UInt8](row[2] as Data)))
     }

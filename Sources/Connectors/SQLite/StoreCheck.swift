@@ -89,18 +89,19 @@ extension StoreReader {
   }
 
   private func checkDatabase() throws -> StoreFinding {
-    try read { database in
-      let pages = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
-      var finding = StoreFinding(what: "database", checked: pages)
-      do {
-        let said = try String.fetchAll(database, sql: "PRAGMA integrity_check(20)")
-        // Each may have several lines, the first a headline.
-        if said != ["ok"] { finding.problems = said.flatMap { $0.split(separator: "\n").map(String.init) } }
-      } catch let error as DatabaseError where [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode) {
-        finding.problems = [error.message ?? "it is damaged"]
+    var finding = StoreFinding(what: "database", checked: 0)
+    do {
+      try read { database in
+        finding.checked = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+        // Beside what it says it may fail: what it has said until then is kept.
+        let said = try String.fetchCursor(database, sql: "PRAGMA integrity_check(20)")
+        while let text = try said.next() {
+          // Each may have several lines, the first a headline.
+          if text != "ok" { finding.problems += text.split(separator: "\n").map(String.init) }
+        }
       }
-      return finding
-    }
+    } catch let error as OperatingError { finding.problems.append(error.description) }
+    return finding
   }
 
   private func checkState() throws -> StoreFinding {

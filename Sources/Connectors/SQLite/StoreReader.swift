@@ -306,7 +306,8 @@ extension StoreReader {
         StoredDeadLetter(
           useCase: row["use_case"], position: position.json(in: partition), row: position.row,
           watermark: row["watermark"], stage: row["stage"], reason: row["reason"],
-          field: (row["field"] as WholeText?)?.text, message: (row["message"] as WholeText).text, raw: [UInt8](row["raw"] as Data), length: row["length"],
+          field: (row["field"] as WholeText?)?.text, message: (row["message"] as WholeText).text,
+          raw: [UInt8](row["raw"] as Data), length: row["length"],
           sha256: (row["sha256"] as Data?).map { [UInt8]($0) }))
     }
   }

@@ -28,7 +28,8 @@ struct Check: ParsableCommand {
 
   func validate() throws {
     guard (useCase == nil) != (data == nil) else {
-      throw ValidationError("expected a use case, or --data with a data directory, found \(data == nil ? "none" : "both")")
+      throw ValidationError(
+        "expected a use case, or --data with a data directory, found \(data == nil ? "none" : "both")")
     }
     if data?.isEmpty == true { throw ValidationError("--data is empty: expected a directory") }
     if json, data == nil { throw ValidationError("--json is for --data") }

@@ -78,6 +78,7 @@ struct Budgets {
     var start: Double
     var peakMemory: Int
     var learned: LearnedRuns
+    var troubled: TroubledRuns
   }
 
   private func measureCommand() throws -> CommandRuns {
@@ -102,7 +103,8 @@ struct Budgets {
       input: long, fastest: longRuns.min { $0.command.seconds < $1.command.seconds } ?? longRuns[0], short: shortRun,
       prefix: try PulseRun(places, source: prefix.path), start: starts.map(\.command.seconds).min() ?? 0,
       peakMemory: longRuns.map(\.command.peakMemory).max() ?? 0,
-      learned: try LearnedRuns(places, input: long, without: longRuns[0], runs: runs))
+      learned: try LearnedRuns(places, input: long, without: longRuns[0], runs: runs),
+      troubled: try TroubledRuns(places, input: long, rounds: max(runs, 5)))
   }
 
   /// The command finds what plain code finds in the same events.
@@ -125,6 +127,7 @@ struct Budgets {
         format: eventsPerSecond),
       measured: command.fastest.recordsPerSecond, note: "best of \(runs), start and end of the process included")
     command.learned.add(to: &table, runs: runs)
+    command.troubled.add(to: &table)
     table.addLater("the same through Kafka", target: "150 k events/s", defect: "< 75 k events/s", needs: "Kafka")
     table.addLater("append in Kafka to stored anomaly, p99", target: "10 ms", defect: "> 50 ms", needs: "Kafka")
     table.add(

@@ -11,24 +11,32 @@ final class CommitSchedule {
   private let history: HistoryWriter
   private let interval: Duration
   private let progress: RunProgress
+  private let wake: @Sendable () -> Void
+  /// Wakes the lane when the next checkpoint is due.
+  private var waking: Task<Void, Never>?
   private var lastCheckpoint = ContinuousClock.now
   private var lastPosition: Position?
   private var checkpoint: Task<Void, any Error>?
   /// Shards that the next checkpoint lists.
   private var shards: [Task<HistoryShard, any Error>] = []
   /// Shards that nobody has waited for, oldest first, at most `maxShardsUnderWay`: waiting for the oldest means that the
-  /// disk has caught up. They are written in this order, so one that is done has only done ones before it.
+  /// disk has caught up. Each waits for the one before it, so one that is done has only done ones before it.
   private var shardsUnderWay: [Task<HistoryShard, any Error>] = []
 
   /// Full shards in memory at a time: one being written and one waiting.
   private static let maxShardsUnderWay = 2
 
-  init(committer: Committer, source: any Source, history: HistoryWriter, interval: Duration, progress: RunProgress) {
+  /// - Parameter wake: lets the lane call `checkpointIfDue` although nothing arrives.
+  init(
+    committer: Committer, source: any Source, history: HistoryWriter, interval: Duration, progress: RunProgress,
+    wake: @escaping @Sendable () -> Void
+  ) {
     self.committer = committer
     self.source = source
     self.history = history
     self.interval = interval
     self.progress = progress
+    self.wake = wake
   }
 
   /// Hands over the results of a batch and whatever has become due.
@@ -36,12 +44,28 @@ final class CommitSchedule {
     if !results.isEmpty { try await committer.commit(results) }
     try await startShards(of: &processor)
     try await checkpointIfDue(&processor)
+    if processor.position != lastPosition { wakeWhenDue() }
+  }
+
+  /// The lane may become quiet behind this batch: its checkpoint comes when the interval has passed all the same.
+  private func wakeWhenDue() {
+    guard waking == nil else { return }
+    waking = Task { [wake, due = lastCheckpoint + interval] in
+      try? await Task.sleep(until: due, clock: .continuous)
+      if !Task.isCancelled { wake() }
+    }
+  }
+
+  private func stopWaking() {
+    waking?.cancel()
+    waking = nil
   }
 
   /// Takes a checkpoint if the interval has passed and anything has changed.
   func checkpointIfDue(_ processor: inout PartitionProcessor) async throws {
     let now = ContinuousClock.now
     guard now - lastCheckpoint >= interval else { return }
+    stopWaking()
     processor.sealHistory(all: false, now: now)
     try await startShards(of: &processor)
     guard processor.position != lastPosition || !shards.isEmpty else { return }
@@ -50,6 +74,7 @@ final class CommitSchedule {
 
   /// Seals what waits in history and takes the last checkpoint; returns when everything is durable.
   func finish(_ processor: inout PartitionProcessor) async throws {
+    stopWaking()
     processor.sealHistory(all: true, now: .now)
     try await startShards(of: &processor)
     try await takeCheckpoint(of: &processor)
@@ -58,6 +83,7 @@ final class CommitSchedule {
 
   /// Waits for whatever is under way, after an error: nothing of a failed run may be written once it has ended.
   func settle() async {
+    stopWaking()
     _ = await checkpoint?.result
     await committer.settle()
     for shard in shardsUnderWay { _ = await shard.result }
@@ -66,8 +92,10 @@ final class CommitSchedule {
   private func startShards(of processor: inout PartitionProcessor) async throws {
     for job in processor.takeShardJobs() {
       if shardsUnderWay.count >= Self.maxShardsUnderWay { _ = try await shardsUnderWay.removeFirst().value }
-      let history = history
-      let task = Task { try await history.write(job) }
+      let task = Task { [history, previous = shardsUnderWay.last] in
+        _ = try await previous?.value
+        return try await history.write(job)
+      }
       shards.append(task)
       shardsUnderWay.append(task)
     }
@@ -75,16 +103,16 @@ final class CommitSchedule {
 
   private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
     try await checkpoint?.value
-    let tail = processor.takeTailJob()
+    let tails = processor.takeTailJobs()
     let (partition, position) = (processor.partition, processor.position)
     var next = processor.takeCheckpoint(sourceState: source.checkpointState(of: partition, at: position))
     let changes = source.takeStateChanges(of: partition, at: position)
     next.states.append(Checkpoint.StateSpace(name: Checkpoint.sourceSpace, fingerprint: "", changes: changes))
-    next.history.dropTailsBelow = tail.dropBelow
+    next.history.droppedTails = tails.dropped
     let (committer, content, shards) = (committer, next, shards)
     checkpoint = Task { [progress] in
       let start = ContinuousClock.now
-      try await committer.commit(content, shards: shards, tail: tail.added)
+      try await committer.commit(content, shards: shards, tails: tails.stored)
       progress.noteCheckpoint(of: content.partition, taking: .now - start)
     }
     self.shards = []

@@ -33,11 +33,11 @@ actor Committer {
 
   /// Commits everything handed over before, then the checkpoint with its history, then tells the source.
   func commit(
-    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tail: TailJob?
+    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tails: [TailJob]
   ) async throws {
     var checkpoint = checkpoint
     try await drain()
-    if let tail { checkpoint.history.addedTail = try await history.encode(tail) }
+    for tail in tails { checkpoint.history.tails.append(try await history.encode(tail)) }
     for shard in shards { checkpoint.history.sealed.append(try await shard.value) }
     let removed = try await store.commit(checkpoint)
     try await history.settle(published: checkpoint.history.sealed, removed: removed)

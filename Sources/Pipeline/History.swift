@@ -36,7 +36,7 @@ public struct HistoryRows: Sendable {
   public var count: Int { columns.first?.count ?? 0 }
 }
 
-/// Rows that were added since the last checkpoint and are not in a shard, encoded.
+/// Rows that a checkpoint added and that are not in a shard, encoded.
 public struct HistoryTail: Sendable, Hashable {
   /// Rows of one day, in the order of the partition.
   public struct DayRows: Sendable, Hashable {
@@ -52,7 +52,7 @@ public struct HistoryTail: Sendable, Hashable {
 
   /// Ascending within the partition, from 0.
   public var number: Int
-  /// Which rows belong to which day, in the order of the rows.
+  /// Which rows belong to which day, in the order of the rows. A day may stand there several times.
   public var days: [DayRows]
   /// Self-describing bytes in the format of the encoder.
   public var bytes: [UInt8]
@@ -68,8 +68,9 @@ public struct HistoryTail: Sendable, Hashable {
 
 /// A shard that is written and synced under a temporary name and becomes visible by the checkpoint that lists it.
 public struct HistoryShard: Sendable, Hashable {
+  /// `YYYY-MM-DD`; where it has rows of several days, the last of them.
   public var day: String
-  /// Ascending within partition and day, from 0.
+  /// Ascending within partition and `day`, from 0.
   public var number: Int
   public var rows: Int
   public var bytes: Int64
@@ -98,9 +99,10 @@ public struct HistoryShard: Sendable, Hashable {
 /// The part of a checkpoint that concerns history.
 public struct HistoryChanges: Sendable {
   public var sealed: [HistoryShard] = []
-  public var addedTail: HistoryTail?
-  /// Tails with a lower number go: their rows are in shards or in the added tail. Nil keeps all.
-  public var dropTailsBelow: Int?
+  /// Tails to store: new ones, and those that take the place of the one of their number because rows have gone.
+  public var tails: [HistoryTail] = []
+  /// Numbers of the tails that go: their rows are in shards.
+  public var droppedTails: [Int] = []
   /// Days before this one are removed; nil keeps everything.
   public var keepFrom: String?
 

@@ -6,7 +6,7 @@ public import Detection
 /// A shard that the store lists.
 public struct ArchivedShard: Sendable, Hashable {
   public var partition: PartitionID
-  /// `YYYY-MM-DD`.
+  /// `YYYY-MM-DD`; where it has events of several days, the last of them.
   public var day: String
   /// Ascending within partition and day.
   public var number: Int

@@ -70,3 +70,19 @@ final class Lanes: Sendable {
   }
   func tick() { for lane in state.withLock({ Array($0.lanes.values) }) { lane.queue.tick() } }
 }
+
+/// What was stored of the partitions, until their lanes have taken it up: it is as large as the state of a run, and would
+/// be there a second time for as long as the run lasts.
+final class Snapshots: Sendable {
+  private let snapshots: Mutex<[PartitionID: PartitionSnapshot]>
+
+  init(_ snapshots: [PartitionID: PartitionSnapshot]) { self.snapshots = Mutex(snapshots) }
+
+  /// Something of each snapshot that is there.
+  func map<Value: Sendable>(_ body: @Sendable (PartitionSnapshot) throws -> Value) rethrows -> [PartitionID: Value] {
+    try snapshots.withLock { try $0.mapValues(body) }
+  }
+
+  /// Gives a partition's snapshot away; nil where there is none.
+  func take(_ partition: PartitionID) -> PartitionSnapshot? { snapshots.withLock { $0.removeValue(forKey: partition) } }
+}

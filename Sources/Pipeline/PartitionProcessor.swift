@@ -60,7 +60,7 @@ struct PartitionProcessor {
     windows = plan.windows.map { WindowOperator($0) }
     history = HistoryBuffer(
       layout: Self.layout(of: plan), timeColumn: plan.schema.timeField, folder: "history/\(plan.useCase.name)",
-      partition: partition)
+      partition: partition, retention: plan.useCase.historyRetention)
   }
 
   private var stateful: [any Stateful] { [watermark, waiting] + detectors }
@@ -101,11 +101,12 @@ struct PartitionProcessor {
       leftWindows.append((window: parts[0].part.window, definition: definition))
       discarded.append("window/\(parts[0].part.window)")
     }
-    try history.restore(
-      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, now: now)
     watermarkTime = watermark.current
     discardAbsurdWindows(believed: watermark.believed)
     totals.waitingEvents = waiting.count
+    try history.restore(
+      try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, watermark: watermarkTime, now: now
+    )
     return discarded
   }
 
@@ -146,7 +147,7 @@ struct PartitionProcessor {
     }
     try advance(batch, marks, first..<batch.count, &outcome)
     if batch.count > 0 {
-      history.append(historyColumns(of: batch, late: outcome.late), eventTimes: batch.eventTimes, now: now)
+      history.append(historyColumns(of: batch, late: outcome.late), eventTimes: batch.eventTimes, marks: marks, now: now)
     }
     watermarkTime = marks.watermarkAfter
     drift.add(driftCounts(of: work, marks: marks), keepFrom: driftKeepFrom)
@@ -291,7 +292,7 @@ struct PartitionProcessor {
 
   mutating func takeShardJobs() -> [ShardJob] { history.takeJobs() }
 
-  mutating func takeTailJob() -> (added: TailJob?, dropBelow: Int?) { history.takeTail() }
+  mutating func takeTailJobs() -> (stored: [TailJob], dropped: [Int]) { history.takeTails() }
 
   private func historyChanges() -> HistoryChanges {
     var changes = HistoryChanges()

@@ -51,18 +51,19 @@ public final class Pipeline: Sendable {
   /// the source's error. If results cannot be stored, the last checkpoint stands and the next run continues there.
   /// - Throws: `OperatingError`.
   public func run() async throws {
-    let snapshots = try await store.restore(useCase: plan.useCase.name, source: source.name)
-    try await source.open(resumingAt: snapshots.mapValues { ResumePoint($0) })
+    let stored = Snapshots(try await store.restore(useCase: plan.useCase.name, source: source.name))
+    try await source.open(resumingAt: stored.map { ResumePoint($0) })
+    let positions = stored.map(\.position)
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()
     let failure: (any Error)? = await withTaskGroup(of: Void.self) { group in
       for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
-      for (partition, snapshot) in snapshots { _ = start(partition, snapshot, lanes, work, &group) }
+      for partition in positions.keys { _ = start(partition, stored, lanes, work, &group) }
       let schedule =
         plan.detectors.isEmpty
-        ? nil : ModelSchedule(plan, models, store, resumed: snapshots.mapValues(\.position), progress, logger)
+        ? nil : ModelSchedule(plan, models, store, resumed: positions, progress, logger)
       let ends = InputEnds(store, useCase: plan.useCase.name)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
@@ -70,7 +71,7 @@ public final class Pipeline: Sendable {
           for raw in try await ends.pieces(of: raw) {
             pieces += try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
           }
-          let lane = lanes[raw.partition] ?? start(raw.partition, snapshots[raw.partition], lanes, work, &group)
+          let lane = lanes[raw.partition] ?? start(raw.partition, stored, lanes, work, &group)
           await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane))
         }
       } catch { failure = error }
@@ -104,14 +105,14 @@ public final class Pipeline: Sendable {
 
   /// Opens the lane of a partition: at once where it is stored, so that history that waits is sealed, else when it is seen.
   private func start(
-    _ partition: PartitionID, _ snapshot: PartitionSnapshot?, _ lanes: Lanes, _ work: WorkQueue<Work>,
+    _ partition: PartitionID, _ stored: Snapshots, _ lanes: Lanes, _ work: WorkQueue<Work>,
     _ group: inout TaskGroup<Void>
   ) -> Lane {
     let lane = Lane(partition: partition)
     lanes.add(lane)
     group.addTask {
       do {
-        try await self.advance(lane, from: snapshot, releasing: work)
+        try await self.advance(lane, from: stored, releasing: work)
         lanes.end()
       } catch {
         lanes.end(with: OperatingError.explaining(error))
@@ -123,12 +124,12 @@ public final class Pipeline: Sendable {
   }
 
   /// Lane: rules, windows and history of one partition, in order; results at once, checkpoints by the clock.
-  private func advance(_ lane: Lane, from snapshot: PartitionSnapshot?, releasing work: WorkQueue<Work>) async throws {
-    var processor = try await activator.prepare(lane.partition, snapshot)
+  private func advance(_ lane: Lane, from stored: Snapshots, releasing work: WorkQueue<Work>) async throws {
+    var processor = try await activator.prepare(lane.partition, stored.take(lane.partition))
     progress.start(lane.partition, from: processor.totals)
     let commits = CommitSchedule(
       committer: Committer(store: store, source: source, history: history), source: source, history: history,
-      interval: options.checkpointInterval, progress: progress)
+      interval: options.checkpointInterval, progress: progress, wake: { lane.queue.tick() })
     do { try await drive(lane, &processor, commits, releasing: work) } catch {
       await commits.settle()
       throw error
@@ -155,7 +156,7 @@ public final class Pipeline: Sendable {
     }
   }
 
-  /// Wakes quiet lanes, so that a checkpoint is not late because nothing arrives.
+  /// Wakes quiet lanes, so that history does not wait longer because nothing arrives.
   private func tick(_ lanes: Lanes) async {
     while (try? await Task.sleep(for: options.checkpointInterval)) != nil { lanes.tick() }
   }

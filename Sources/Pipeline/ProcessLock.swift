@@ -2,35 +2,80 @@
 
 import Foundation
 
-/// An advisory lock on a file, held until it is released.
+/// An advisory lock on a file, and on a folder where one is given, held until it is released. A file can be removed or
+/// replaced, and then others lock another one; a folder that is renamed takes its lock with it.
 public final class ProcessLock: Sendable {
   /// That another process has the lock.
   public struct Taken: Error {
-    /// Its number, as it wrote it; "?" where it has not yet.
+    /// Its number, as it wrote it or as the system says; "?" where neither is known.
     public let holder: String
   }
 
-  private let descriptor: Int32
+  private let descriptors: [Int32]
 
   /// Takes the lock without waiting.
-  /// - Parameter path: a file that is made where there is none; its folder is there.
+  /// - Parameters:
+  ///   - path: a file that is made where there is none; its folder is there.
+  ///   - folder: is locked as well. Where the file system cannot lock a folder (some network file systems), the file
+  ///     alone is.
   /// - Throws: `Taken`, or `OperatingError` where the file cannot be opened.
-  public init(path: String) throws {
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw OperatingError(.store, "the lock \(path) cannot be opened: \(String(cString: strerror(errno)))")
+  public init(path: String, folder: String? = nil) throws {
+    var descriptors: [Int32] = []
+    do {
+      if let folder {
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if descriptor >= 0 {
+          descriptors.append(descriptor)
+          try Self.lock(descriptor, holderIn: path, isRequired: false)
+        }
+      }
+      let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+      guard descriptor >= 0 else {
+        throw OperatingError(.store, "the lock \(path) cannot be opened: \(String(cString: strerror(errno)))")
+      }
+      descriptors.append(descriptor)
+      try Self.lock(descriptor, holderIn: path, isRequired: true)
+      let text = Array(String(getpid()).utf8)
+      ftruncate(descriptor, 0)
+      _ = pwrite(descriptor, text, text.count, 0)
+    } catch {
+      for descriptor in descriptors { close(descriptor) }
+      throw error
     }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      var buffer = [UInt8](repeating: 0, count: 20)
-      let count = max(0, read(descriptor, &buffer, buffer.count))
-      let holder = String(decoding: buffer.prefix(count), as: UTF8.self)
-      close(descriptor)
-      throw Taken(holder: holder.isEmpty ? "?" : holder)
-    }
-    let text = Array(String(getpid()).utf8)
-    ftruncate(descriptor, 0)
-    _ = pwrite(descriptor, text, text.count, 0)
+    self.descriptors = descriptors
   }
 
-  deinit { close(descriptor) }
+  deinit { for descriptor in descriptors { close(descriptor) } }
+
+  private static func lock(_ descriptor: Int32, holderIn path: String, isRequired: Bool) throws {
+    if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
+    guard isRequired || errno == EWOULDBLOCK else { return }
+    throw Taken(holder: systemHolder(of: descriptor) ?? writtenHolder(in: path) ?? "?")
+  }
+
+  /// The process that says in the file that it has the lock.
+  private static func writtenHolder(in path: String) -> String? {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+    let number = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    return number.isEmpty || !number.allSatisfy(\.isNumber) ? nil : number
+  }
+
+  /// The process that has a lock on a file, as Linux says: in `/proc/locks` a line is
+  /// `1: FLOCK ADVISORY WRITE 4711 fe:01:1835028 0 EOF`, with process, device and inode.
+  private static func systemHolder(of descriptor: Int32) -> String? {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, let locks = try? String(contentsOfFile: "/proc/locks", encoding: .utf8)
+    else {
+      return nil
+    }
+    for line in locks.split(separator: "\n") {
+      let words = line.split(separator: " ")
+      guard words.count > 5, words[1] == "FLOCK", words[3] == "WRITE" else { continue }
+      // A process of another namespace is 0.
+      if words[5].split(separator: ":").last == "\(status.st_ino)", words[4] != "0", words[4] != "-1" {
+        return String(words[4])
+      }
+    }
+    return nil
+  }
 }

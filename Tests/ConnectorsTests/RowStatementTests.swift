@@ -1,5 +1,6 @@
 // Rows bound from one buffer: what is empty stays what it is, and what cannot be bound is not stored.
 
+import Foundation
 import GRDB
 import Testing
 
@@ -31,6 +32,30 @@ struct RowStatementTests {
         database, sql: "SELECT a || typeof(b) || typeof(c) || quote(b) || quote(c) FROM rows ORDER BY a")
     }
     #expect(rows == ["1textblob''X''", "2textblob'ä'X'00FF'", "3textblob''X'07'", "4textblob'b'X''"])
+  }
+
+  @Test("text is stored and read whole, also with a NUL in it")
+  func nul() throws {
+    try Self.withTable { database in
+      try database.execute(Self.insert, binding: [1, "a\0b", Data([0])])
+      try database.execute(Self.insert, binding: [2, "a", Data()])
+      #expect(try String.fetchAll(database, sql: "SELECT hex(b) FROM rows ORDER BY a") == ["610062", "61"])
+      #expect(try WholeText.fetchAll(database, sql: "SELECT b FROM rows ORDER BY a").map(\.text) == ["a\0b", "a"])
+      for (text, number) in [("a\0b", 1), ("a", 2)] {
+        let sql = "SELECT a FROM rows WHERE b = CAST(? AS TEXT)"
+        #expect(try Int.fetchAll(database, sql: sql, arguments: [WholeText(text)]) == [number])
+      }
+    }
+  }
+
+  @Test("numbers and NULL are bound as they are")
+  func numbers() throws {
+    let row = try DatabaseQueue().write { database in
+      try database.execute(sql: "CREATE TABLE t (a, b, c)")
+      try database.execute("INSERT INTO t VALUES (?, ?, ?)", binding: [1.5, nil, Int64.min])
+      return try String.fetchOne(database, sql: "SELECT quote(a) || quote(b) || quote(c) FROM t")
+    }
+    #expect(row == "1.5NULL-9223372036854775808")
   }
 
   @Test("a value that cannot be bound is an error, its row is not stored, and the next row is", arguments: 0..<3)

@@ -233,7 +233,7 @@ struct RuntimeTests {
     let results = try processor.process(StagedWork(staged: staged, records: raw.count, next: raw.next), now: .now)
     try await store.commit([results])
     var checkpoint = processor.takeCheckpoint(sourceState: [])
-    checkpoint.history.addedTail = try processor.takeTailJob().added.map {
+    checkpoint.history.tails = try processor.takeTailJobs().stored.map {
       HistoryTail(number: $0.number, days: $0.days, bytes: try history.encodeTail($0.rows))
     }
     _ = try await store.commit(checkpoint)

@@ -215,6 +215,28 @@ struct StoreTroubleTests {
     #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(Trail.events(0..<1500))) == [])
   }
 
+  @Test(
+    "files that are deleted or renamed let no second run in, and a killed run keeps none out",
+    arguments: [["pulse.lock"], ["pulse.lock", "pulse.sqlite", "pulse.sqlite-wal", "pulse.sqlite-shm"]])
+  func lockIsGone(files: [String]) throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<1000))
+    let first = try Trail.start(folder, "events.ndjson", more: ["--follow", "--checkpoint-interval", "0.1"])
+    #expect(try poll { try Trail.records(folder) == 1000 })
+    for file in files { rename(folder / "data/\(file)", folder / "data/\(file).away") }
+    try Trail.run(folder, "events.ndjson").expect(4, saying: "in use by process")
+    try Trail.run(folder, "events.ndjson", more: ["--reset"]).expect(4, saying: "in use by process")
+    // The directory under another name is the same directory.
+    symlink(folder / "data", folder / "other")
+    try Trail.run(folder, "events.ndjson", data: "other").expect(4, saying: "in use by process")
+    for file in files { rename(folder / "data/\(file).away", folder / "data/\(file)") }
+    try PulseCommand.run("status", "--data", folder / "data").expect(0)
+    first.send(SIGKILL)
+    _ = try first.wait()
+    try Trail.run(folder, "events.ndjson").expect(0)
+    #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(Trail.events(0..<1000))) == [])
+  }
+
   @Test("a shard of history that is gone is missed, not passed over")
   func shardIsGone() throws {
     let folder = try Trail.folder()

@@ -179,8 +179,8 @@ public final class MemoryStore: Store {
         for (key, value) in space.changes.puts { part.entries[space.name]?.entries[key] = value }
       }
       let changes = checkpoint.history
-      if let below = changes.dropTailsBelow { part.tails.removeAll { $0.number < below } }
-      if let tail = changes.addedTail { part.tails.append(tail) }
+      let gone = Set(changes.droppedTails + changes.tails.map(\.number))
+      part.tails = (part.tails.filter { !gone.contains($0.number) } + changes.tails).sorted { $0.number < $1.number }
       for (shard, rows) in shards {
         part.history[shard.day, default: []] += rows
         part.nextShard[shard.day] = shard.number + 1

@@ -45,6 +45,22 @@ public struct ArrowArchive: HistoryArchive {
     }
   }
 
+  /// Reads a listed shard whole.
+  /// - Throws: `OperatingError` when it is not there, is damaged, or has another size or number of rows than are on record.
+  func check(_ shard: ArchivedShard) throws {
+    do {
+      let reader = try open(shard)
+      var rows = 0
+      while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
+        rows += columns.first?.column.count ?? 0
+      }
+      if rows != shard.rows { throw Self.other(shard, "\(rows) events, \(shard.rows) are on record") }
+    } catch let error as ColumnarFileError {
+      if case .system(ENOENT) = error.reason, try !shards().contains(where: { $0.path == shard.path }) { return }
+      throw OperatingError(.store, "the history shard \(shard.path) cannot be read: \(error.message)")
+    }
+  }
+
   /// A listed shard has its temporary name until the run that wrote it has given it the final one.
   private func open(_ shard: ArchivedShard) throws -> ColumnarFileReader {
     let path = store.directory.path + "/" + shard.path

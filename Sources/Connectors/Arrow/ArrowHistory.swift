@@ -62,7 +62,9 @@ public struct ArrowHistory: HistoryEncoder {
     try DataDirectory.sync(folder: above.isEmpty ? "." : above)
   }
 
-  public func publish(_ shards: [HistoryShard]) throws { try directory.publish(shards) }
+  public func publish(_ shards: [HistoryShard]) throws {
+    try directory.publish(shards.map { ($0.temporaryPath, $0.path) })
+  }
 
   public func remove(_ paths: [String]) throws { try directory.remove(paths) }
 

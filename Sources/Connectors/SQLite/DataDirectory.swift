@@ -31,10 +31,11 @@ public struct DataDirectory: Sendable, Hashable {
     return (attributes?[.size] as? NSNumber)?.intValue ?? 0 == 0
   }
 
-  /// Keeps a second writer out.
+  /// Keeps a second writer out, whatever happens to the files in the directory: the lock is on the directory itself. The
+  /// lock file says who has it, and keeps out earlier versions of the program, which lock that alone.
   /// - Throws: `OperatingError` naming the process that has the directory.
   func lock() throws -> ProcessLock {
-    do { return try ProcessLock(path: lockPath) } catch let taken as ProcessLock.Taken {
+    do { return try ProcessLock(path: lockPath, folder: path) } catch let taken as ProcessLock.Taken {
       throw OperatingError(
         .store,
         "the data directory \(path) is in use by process \(taken.holder). Stop it, or choose another --data")
@@ -56,10 +57,11 @@ public struct DataDirectory: Sendable, Hashable {
   }
 
   /// Gives shards of a committed checkpoint their final names. Repeating it is harmless.
-  func publish(_ shards: [HistoryShard]) throws {
+  /// - Parameter shards: their paths relative to the directory.
+  func publish(_ shards: [(temporary: String, final: String)]) throws {
     var folders: Set<String> = []
     for shard in shards {
-      let (temporary, final) = (path + "/" + shard.temporaryPath, path + "/" + shard.path)
+      let (temporary, final) = (path + "/" + shard.temporary, path + "/" + shard.final)
       if rename(temporary, final) == 0 {
         folders.insert((final as NSString).deletingLastPathComponent)
       } else if errno != ENOENT || access(final, F_OK) != 0 {

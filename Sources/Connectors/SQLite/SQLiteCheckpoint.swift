@@ -37,7 +37,7 @@ struct SQLiteCheckpoint {
   }
 
   private func execute(_ sql: String, _ values: [(any DatabaseValueConvertible)?]) throws {
-    try database.cachedStatement(sql: sql).execute(arguments: StatementArguments(identity + values))
+    try database.execute(sql, binding: identity + values)
   }
 
   private func writePosition() throws {
@@ -112,16 +112,15 @@ struct SQLiteCheckpoint {
 
   /// The number of a definition, which keeps its long text out of every row.
   private func definition(_ text: String) throws -> Int64 {
-    try database.execute(sql: "INSERT OR IGNORE INTO window_definitions (text) VALUES (?)", arguments: [text])
-    return try Int64.fetchOne(database, sql: "SELECT id FROM window_definitions WHERE text = ?", arguments: [text]) ?? 0
+    try database.execute("INSERT OR IGNORE INTO window_definitions (text) VALUES (?)", binding: [text])
+    return try Int64.fetchOne(
+      database, sql: "SELECT id FROM window_definitions WHERE text = CAST(? AS TEXT)", arguments: [WholeText(text)])
+      ?? 0
   }
 
   private func writeStates() throws {
-    let stored = try Row.fetchAll(
-      database,
-      sql: "SELECT space, definition FROM state_spaces WHERE use_case = ? AND source = ? AND partition = ?",
-      arguments: [checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number]
-    ).reduce(into: [String: String]()) { $0[$1[0]] = $1[1] }
+    let stored = try Self.spaces(
+      [checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number], from: database)
     let current = Set(checkpoint.states.map(\.name))
     for space in stored.keys where !current.contains(space) { try removeSpace(space) }
     for space in checkpoint.states {
@@ -154,16 +153,16 @@ struct SQLiteCheckpoint {
 
   private func writeHistory() throws -> [String] {
     let changes = checkpoint.history
-    if let below = changes.dropTailsBelow {
+    for number in changes.droppedTails {
       try execute(
-        "DELETE FROM history_tails WHERE use_case = ? AND source = ? AND partition = ? AND number < ?", [below])
+        "DELETE FROM history_tails WHERE use_case = ? AND source = ? AND partition = ? AND number = ?", [number])
     }
-    if let tail = changes.addedTail {
-      let days = JSONText.array(
-        tail.days.map { JSONText.array([JSONText.string($0.day), String($0.rows)]) })
+    for tail in changes.tails {
       try execute(
-        "INSERT INTO history_tails (use_case, source, partition, number, rows, days, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [tail.number, tail.rows, days, Data(tail.bytes)])
+        """
+        INSERT INTO history_tails (use_case, source, partition, number, rows, days, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET rows = excluded.rows, days = excluded.days, bytes = excluded.bytes
+        """, [tail.number, tail.rows, TailDays.json(tail.days), Data(tail.bytes)])
     }
     for shard in changes.sealed {
       try execute(
@@ -179,9 +178,8 @@ struct SQLiteCheckpoint {
     guard let keepFrom = changes.keepFrom else { return [] }
     let expired = "FROM history_shards WHERE \(Self.ofThisOrPassed) AND day < ?5"
     let values: [(any DatabaseValueConvertible)?] = identity + [checkpoint.watermark, keepFrom]
-    let arguments = StatementArguments(values)
-    let paths = try String.fetchAll(database, sql: "SELECT path " + expired, arguments: arguments)
-    if !paths.isEmpty { try database.execute(sql: "DELETE " + expired, arguments: arguments) }
+    let paths = try String.fetchAll(database, sql: "SELECT path " + expired, arguments: StatementArguments(values))
+    if !paths.isEmpty { try database.execute("DELETE " + expired, binding: values) }
     return paths
   }
 
@@ -241,121 +239,5 @@ private struct WindowRowKeys {
     by = row.byNames.map(JSONText.key)
     aggregates = row.result.names.aggregates.map(JSONText.key)
     classes = row.result.names.classes.map(JSONText.key)
-  }
-}
-
-// MARK: - Restoring
-
-extension SQLiteCheckpoint {
-  /// What is stored of every partition of a source, and all shards the store lists for the use case.
-  static func restore(
-    useCase: String, source: String, from database: Database
-  ) throws -> ([PartitionID: PartitionSnapshot], [HistoryShard]) {
-    var snapshots: [PartitionID: PartitionSnapshot] = [:]
-    let rows = try Row.fetchAll(
-      database, sql: "SELECT * FROM partitions WHERE use_case = ? AND source = ?", arguments: [useCase, source])
-    let shards = try Row.fetchAll(
-      database, sql: "SELECT * FROM history_shards WHERE use_case = ?", arguments: [useCase]
-    ).map { shard($0) }
-    for row in rows {
-      let partition = PartitionID(source: source, number: row["partition"])
-      let identity: StatementArguments = [useCase, source, partition.number]
-      let listed = try restoreShards(identity, from: database)
-      var nextShard: [String: Int] = [:]
-      for shard in listed { nextShard[shard.day] = max(nextShard[shard.day] ?? 0, shard.number + 1) }
-      snapshots[partition] = PartitionSnapshot(
-        position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
-        sourceState: [UInt8](row["source_state"] as Data),
-        totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
-        openWindows: try restoreWindows(identity, from: database),
-        closedWindows: try restoreClosed(identity, from: database),
-        states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
-        nextShard: nextShard, drift: try restoreDrift(identity, from: database))
-    }
-    return (snapshots, shards)
-  }
-
-  private static let ofPartition = "WHERE use_case = ? AND source = ? AND partition = ?"
-
-  private static func restoreShards(_ identity: StatementArguments, from database: Database) throws -> [HistoryShard] {
-    try Row.fetchAll(
-      database, sql: "SELECT * FROM history_shards \(ofPartition) ORDER BY day, number", arguments: identity
-    ).map { shard($0) }
-  }
-
-  private static func shard(_ row: Row) -> HistoryShard {
-    HistoryShard(
-      day: row["day"], number: row["number"], rows: row["rows"], bytes: row["bytes"], firstTime: row["first_time"],
-      lastTime: row["last_time"], temporaryPath: row["temporary_path"], path: row["path"])
-  }
-
-  private static func restoreWindows(
-    _ identity: StatementArguments, from database: Database
-  ) throws -> [(definition: String, part: WindowPart)] {
-    try Row.fetchAll(
-      database,
-      sql: """
-        SELECT p.*, d.text AS definition_text FROM window_parts p JOIN window_definitions d ON d.id = p.definition
-        \(ofPartition) AND closed = 0 ORDER BY window, start, by_key
-        """, arguments: identity
-    ).map { row in (row["definition_text"], try windowPart(row)) }
-  }
-
-  /// Windows close in the order of their starts, so the latest closed one tells which ones are.
-  private static func restoreClosed(
-    _ identity: StatementArguments, from database: Database
-  ) throws -> [(window: String, definition: String, through: Int64)] {
-    try Row.fetchAll(
-      database,
-      sql: """
-        SELECT p.window, d.text, max(p.start) FROM window_parts p JOIN window_definitions d ON d.id = p.definition
-        \(ofPartition) AND closed = 1 GROUP BY p.window, p.definition
-        """, arguments: identity
-    ).map { ($0[0], $0[1], $0[2]) }
-  }
-
-  /// The part a row of `window_parts` holds.
-  static func windowPart(_ row: Row) throws -> WindowPart {
-    var by: [Scalar] = []
-    var reader = ByteReader([UInt8](row["by_key"] as Data))
-    while !reader.isAtEnd { by.append(try reader.readScalar()) }
-    return WindowPart(
-      window: row["window"], start: row["start"], end: row["end"], by: by, closed: row["closed"],
-      state: [UInt8](row["state"] as Data), events: row["events"])
-  }
-
-  private static func restoreStates(
-    _ identity: StatementArguments, from database: Database
-  ) throws -> [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] {
-    var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] = [:]
-    for row in try Row.fetchAll(
-      database, sql: "SELECT space, definition FROM state_spaces \(ofPartition)", arguments: identity)
-    { states[row[0]] = (row[1], []) }
-    for row in try Row.fetchAll(
-      database, sql: "SELECT space, key, value FROM state \(ofPartition) ORDER BY space, key", arguments: identity)
-    { states[row[0]]?.entries.append(([UInt8](row[1] as Data), [UInt8](row[2] as Data))) }
-    return states
-  }
-
-  private static func restoreDrift(_ identity: StatementArguments, from database: Database) throws -> [DriftCounts] {
-    try Row.fetchAll(
-      database, sql: "SELECT * FROM drift \(ofPartition) ORDER BY detector, version, day", arguments: identity
-    ).map { try DriftCounts($0) }
-  }
-
-  private static func restoreTails(_ identity: StatementArguments, from database: Database) throws -> [HistoryTail] {
-    let select = """
-      SELECT t.number, d.value ->> 0 AS day, d.value ->> 1 AS rows, t.bytes FROM history_tails t, json_each(t.days) d
-      \(ofPartition) ORDER BY t.number, d.key
-      """
-    var tails: [HistoryTail] = []
-    for row in try Row.fetchAll(database, sql: select, arguments: identity) {
-      let number: Int = row[0]
-      if tails.last?.number != number {
-        tails.append(HistoryTail(number: number, days: [], bytes: [UInt8](row[3] as Data)))
-      }
-      tails[tails.count - 1].days.append(HistoryTail.DayRows(day: row[1], rows: row[2]))
-    }
-    return tails
   }
 }

@@ -25,10 +25,15 @@ public final class SQLiteStore: Store {
       configuration.label = "pulse-store"
       configuration.busyMode = .timeout(10)
       configuration.prepareDatabase { database in
-        try database.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY")
+        try database.execute(
+          sql: """
+            PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
+            PRAGMA cell_size_check = ON
+            """)
       }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
       try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
+      if let problem = try Self.quickCheck(queue) { throw Self.damaged(problem, in: directory) }
       try SQLiteSchema.migrator.migrate(queue)
       return queue
     }
@@ -36,7 +41,7 @@ public final class SQLiteStore: Store {
 
   public func commit(_ results: [Results]) async throws {
     try await write(durably: false) { database in
-      for batch in results { try Self.upsert(batch, in: database) }
+      for batch in results { try batch.write(to: database) }
     }
   }
 
@@ -46,14 +51,19 @@ public final class SQLiteStore: Store {
 
   public func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
     let directory = directory
-    let (snapshots, _) = try await write(
+    return try await write(
       durably: false,
-      { database in try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database) },
+      { database in
+        (
+          try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database),
+          try SQLiteCheckpoint.shardPaths(useCase: useCase, from: database)
+        )
+      },
       afterwards: { _, shards in
         try directory.publish(shards)
-        try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.path)))
-      })
-    return snapshots
+        try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.final)))
+      }
+    ).0
   }
 
   public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
@@ -77,21 +87,20 @@ public final class SQLiteStore: Store {
       let (partition, from) = (activation.partition, activation.from)
       if let text {
         try database.execute(
-          sql: "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
-          arguments: [useCase, activation.version, text])
+          "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
+          binding: [useCase, activation.version, text])
       }
       for table in ["anomalies", "dead_letters"] {
         try database.execute(
-          sql: """
-            DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)
-            """, arguments: [useCase, partition.source, partition.number, from.segment, from.offset])
+          "DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)",
+          binding: [useCase, partition.source, partition.number, from.segment, from.offset])
       }
       try database.execute(
-        sql: """
-          INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-          """,
-        arguments: [
+        """
+        INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        binding: [
           useCase, partition.source, partition.number, from.segment, from.offset, from.row, activation.kind.rawValue,
           activation.detector, activation.version,
         ])
@@ -107,7 +116,7 @@ public final class SQLiteStore: Store {
         let paths = try String.fetchAll(
           database, sql: "SELECT path FROM history_shards WHERE use_case = ?", arguments: [useCase])
         for table in SQLiteCheckpoint.tables {
-          try database.execute(sql: "DELETE FROM \(table) WHERE use_case = ?", arguments: [useCase])
+          try database.execute("DELETE FROM \(table) WHERE use_case = ?", binding: [useCase])
         }
         return paths
       }, afterwards: { try directory.remove($0) })
@@ -148,50 +157,6 @@ public final class SQLiteStore: Store {
   }
 }
 
-// MARK: - Results
-
-extension SQLiteStore {
-  private static func upsert(_ results: Results, in database: Database) throws {
-    let (useCase, partition) = (results.useCase, results.partition)
-    if !results.anomalies.isEmpty {
-      let insert = try database.cachedStatement(
-        sql: """
-          INSERT INTO anomalies (use_case, source, partition, segment, offset, detector, row, event_time, key, score,
-            severity, reason, model, explanation, event)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-          ON CONFLICT DO UPDATE SET row = excluded.row, event_time = excluded.event_time, key = excluded.key,
-            score = excluded.score, severity = excluded.severity, reason = excluded.reason, model = excluded.model,
-            explanation = excluded.explanation, event = excluded.event
-          """)
-      for anomaly in results.anomalies {
-        try insert.execute(arguments: [
-          useCase, partition.source, partition.number, anomaly.position.segment, anomaly.position.offset,
-          anomaly.detector, anomaly.position.row, anomaly.eventTime, anomaly.key, anomaly.score,
-          anomaly.severity.rawValue, anomaly.reason, anomaly.model, anomaly.explanation.json, anomaly.event,
-        ])
-      }
-    }
-    if !results.deadLetters.isEmpty {
-      let insert = try database.cachedStatement(
-        sql: """
-          INSERT INTO dead_letters (use_case, source, partition, segment, offset, row, watermark, stage, reason, field,
-            message, raw, length, sha256)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-          ON CONFLICT DO UPDATE SET row = excluded.row, watermark = excluded.watermark, stage = excluded.stage,
-            reason = excluded.reason, field = excluded.field, message = excluded.message, raw = excluded.raw,
-            length = excluded.length, sha256 = excluded.sha256
-          """)
-      for (letter, watermark) in results.deadLetters {
-        try insert.execute(arguments: [
-          useCase, partition.source, partition.number, letter.position.segment, letter.position.offset,
-          letter.position.row, watermark == .min ? nil : watermark, letter.stage.rawValue, letter.reason.rawValue,
-          letter.field, letter.message, Data(letter.raw), letter.length, letter.sha256.map { Data($0) },
-        ])
-      }
-    }
-  }
-}
-
 // MARK: - Errors
 
 extension SQLiteStore {
@@ -209,19 +174,27 @@ extension SQLiteStore {
         "the store \(directory.databasePath): a stored row is damaged (\(reason(error))). Restore it from a backup, or "
           + "start over with --reset")
     }
+    if [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode) {
+      return damaged(error.message ?? "no details", in: directory)
+    }
     let what =
       switch error.resultCode {
       case .SQLITE_FULL: "the disk is full. Free some space and run again: nothing that was committed is lost"
       case .SQLITE_READONLY: "it is read-only. Give this user the right to write, or choose another --data"
       case .SQLITE_CANTOPEN: "it cannot be opened. Check that the folder exists and that this user may write to it"
-      case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-        "it is damaged or not a SQLite file (\(error.message ?? "no details")). Restore it from a backup or start over "
-          + "with another --data"
       case .SQLITE_BUSY: "another process keeps it locked. Wait for it to end and run again"
       case .SQLITE_IOERR: "reading or writing it failed (\(error.message ?? "no details")): check the disk"
       default: "\(error.message ?? "unknown trouble") (SQLite code \(error.extendedResultCode.rawValue))"
       }
     return OperatingError(.store, "the store \(directory.databasePath): \(what)")
+  }
+
+  private static func damaged(_ details: String, in directory: DataDirectory) -> OperatingError {
+    OperatingError(
+      .store,
+      "the store \(directory.databasePath): it is damaged or not a SQLite file (\(details.oneLine)). "
+        + "`pulse check --data \(directory.path)` says what else is. Restore it from a backup, or start over with another "
+        + "--data")
   }
 
   /// What could not be decoded, without the data itself.
@@ -234,4 +207,9 @@ extension SQLiteStore {
     @unknown default: return "not the JSON that was written"
     }
   }
+}
+
+extension String {
+  /// The text without its line breaks.
+  fileprivate var oneLine: String { split(whereSeparator: \.isNewline).joined(separator: ": ") }
 }

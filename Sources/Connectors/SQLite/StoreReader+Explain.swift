@@ -34,14 +34,14 @@ extension StoreReader {
     of useCase: String, _ source: String, _ partition: Int64, _ segment: Int64, _ offset: Int64
   ) throws -> String? {
     try read { database in
-      try String.fetchOne(
+      try WholeText.fetchOne(
         database,
         sql: """
           SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
           WHERE a.use_case = ? AND a.source = ? AND a.partition = ? AND a.kind = 'configuration'
             AND (a.segment, a.offset) <= (?, ?)
           ORDER BY a.sequence DESC LIMIT 1
-          """, arguments: [useCase, source, partition, segment, offset])
+          """, arguments: [useCase, source, partition, segment, offset])?.text
     }
   }
 }

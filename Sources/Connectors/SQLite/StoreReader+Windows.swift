@@ -119,7 +119,8 @@ extension StoreReader {
       let plan = try UseCaseChecker.plan(fromStored: text)
       guard let compiled = plan.windows.first(where: { $0.definition.name == name }),
         let definition = try Int64.fetchOne(
-          database, sql: "SELECT id FROM window_definitions WHERE text = ?", arguments: [compiled.fingerprint])
+          database, sql: "SELECT id FROM window_definitions WHERE text = CAST(? AS TEXT)",
+          arguments: [WholeText(compiled.fingerprint)])
       else { return [] }
       // Only the keys are sorted, the states are fetched one by one.
       let keys = try Row.fetchCursor(
@@ -154,21 +155,21 @@ private struct WindowDefinitions {
 
   /// The texts of a use case's configurations, that applied last first.
   static func texts(of useCase: String, in database: Database) throws -> [String] {
-    try String.fetchAll(
+    try WholeText.fetchAll(
       database,
       sql: """
         SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
         WHERE a.use_case = ? AND a.kind = 'configuration' GROUP BY version ORDER BY max(a.sequence) DESC
         """, arguments: [useCase]
-    )
+    ).map(\.text)
   }
 
   /// The definition with this number; nil where no configuration on record has it.
   /// - Throws: `OperatingError` when the newest configuration cannot be read.
   mutating func find(_ definition: Int64, of useCase: String, in database: Database) throws -> CompiledWindow? {
     if let known = found[definition] { return known }
-    let text = try String.fetchOne(
-      database, sql: "SELECT text FROM window_definitions WHERE id = ?", arguments: [definition])
+    let text = try WholeText.fetchOne(
+      database, sql: "SELECT text FROM window_definitions WHERE id = ?", arguments: [definition])?.text
     let isFirst = unread[useCase] == nil
     var rest = try unread[useCase] ?? Self.texts(of: useCase, in: database).makeIterator()
     if isFirst, let newest = rest.next() { add(try UseCaseChecker.plan(fromStored: newest)) }

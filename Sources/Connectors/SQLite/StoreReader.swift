@@ -107,8 +107,10 @@ public final class StoreReader: Sendable {
       }
       var detectors = try fetch("SELECT DISTINCT detector FROM anomalies")
       var windows = try fetch("SELECT DISTINCT window FROM window_parts")
-      for text in try fetch("SELECT DISTINCT text FROM configurations") {
-        guard case .success(let useCase) = UseCaseReader.read(text, isStored: true) else { continue }
+      let texts = try WholeText.fetchAll(
+        database, sql: "SELECT DISTINCT text FROM configurations \(condition)", arguments: arguments)
+      for text in texts {
+        guard case .success(let useCase) = UseCaseReader.read(text.text, isStored: true) else { continue }
         detectors.formUnion(useCase.rules.map(\.name) + useCase.detectors.map(\.name))
         windows.formUnion(useCase.windows.map(\.name))
       }
@@ -145,7 +147,7 @@ public struct ResultFilter: Sendable {
     }
     add("use_case = ?", useCase)
     add("\(name) = ?", self.name)
-    if let key { add("\(key) = ?", self.key) }
+    if let key { add("\(key) = CAST(? AS TEXT)", self.key.map { WholeText($0) }) }
     add("\(time) >= ?", from)
     add("\(time) < ?", to)
     if let severity, let least = self.severity {
@@ -217,7 +219,8 @@ extension StoreReader {
       try body(
         StoredAnomaly(
           id: anomaly.id, useCase: anomaly.useCase, detector: anomaly.detector, eventTime: row["event_time"],
-          key: row["key"], score: row["score"], severity: row["severity"], reason: row["reason"], model: row["model"],
+          key: (row["key"] as WholeText).text, score: row["score"], severity: row["severity"],
+          reason: (row["reason"] as WholeText).text, model: row["model"],
           position: position.json(in: partition), explanation: row["explanation"], event: row["event"]))
     }
   }
@@ -231,7 +234,8 @@ extension StoreReader {
         database, sql: "SELECT rowid FROM \(table) \(condition) ORDER BY \(order)", arguments: arguments)
       let select = try database.makeStatement(sql: "SELECT * FROM \(table) WHERE rowid = ?")
       while let number = try numbers.next() {
-        if let row = try Row.fetchOne(select, arguments: [number]) { try body(row) }
+        let rows = try Row.fetchCursor(select, arguments: [number])
+        while let row = try rows.next() { try body(row) }
       }
     }
   }
@@ -301,8 +305,9 @@ extension StoreReader {
       try body(
         StoredDeadLetter(
           useCase: row["use_case"], position: position.json(in: partition), row: position.row,
-          watermark: row["watermark"], stage: row["stage"], reason: row["reason"], field: row["field"],
-          message: row["message"], raw: [UInt8](row["raw"] as Data), length: row["length"],
+          watermark: row["watermark"], stage: row["stage"], reason: row["reason"],
+          field: (row["field"] as WholeText?)?.text, message: (row["message"] as WholeText).text,
+          raw: [UInt8](row["raw"] as Data), length: row["length"],
           sha256: (row["sha256"] as Data?).map { [UInt8]($0) }))
     }
   }

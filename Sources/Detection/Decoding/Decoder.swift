@@ -156,11 +156,11 @@ public final class Decoder {
     _ columns: [Column], rows: [Int]?, records: [Int]?, _ letters: [DeadLetter], _ raw: RawBatch
   ) -> DecodedBatch {
     var columns = columns
-    if let rows { columns = columns.map { $0.gathered(rows) } }
+    if let runs = rows?.runs { columns = columns.map { $0.gathered(runs: runs) } }
     var positions = raw.positions
-    if let records {
-      positions.offsets = records.map { raw.positions.offsets[$0] }
-      positions.rows = records.map { raw.positions.rows[$0] }
+    if let runs = records?.runs {
+      positions.offsets = raw.positions.offsets.joined(runs)
+      positions.rows = raw.positions.rows.joined(runs)
     }
     guard case .timestamp(let times) = columns[schema.timeField].values else {
       preconditionFailure("the event time is not a timestamp column")

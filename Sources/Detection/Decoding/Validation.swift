@@ -196,17 +196,20 @@ extension Column {
   }
 
   /// The given rows, in their order.
-  func gathered(_ rows: [Int]) -> Column {
-    let validity = self.validity.map { validity in Bitmap(count: rows.count) { validity[rows[$0]] } }
-    let values: Values =
-      switch self.values {
-      case .int(let values): .int(rows.map { values[$0] })
-      case .timestamp(let values): .timestamp(rows.map { values[$0] })
-      case .double(let values): .double(rows.map { values[$0] })
-      case .bool(let values): .bool(Bitmap(count: rows.count) { values[rows[$0]] })
-      case .string(let strings): .string(strings.gathered(rows))
-      }
-    return Column(values, validity: validity)
+  func gathered(_ rows: [Int]) -> Column { gathered(runs: rows.runs) }
+
+  /// The rows of some runs, in their order.
+  func gathered(runs: [Range<Int>]) -> Column {
+    if case .string(let strings) = values, let codes = strings.codes {
+      let gathered = StringColumn(offsets: strings.offsets, bytes: strings.bytes, codes: codes.joined(runs))
+      let count = gathered.count
+      guard let validity else { return Column(.string(gathered)) }
+      let rows = runs.flatMap { Array($0) }
+      return Column(.string(gathered), validity: Bitmap(count: count) { validity[rows[$0]] })
+    }
+    var builder = ColumnBuilder(type, capacity: runs.reduce(0) { $0 + $1.count })
+    for run in runs { builder.append(self, rows: run) }
+    return builder.finish()
   }
 }
 
@@ -231,16 +234,29 @@ extension StringColumn {
     }
     return StringColumn(offsets: offsets, bytes: result)
   }
+}
 
-  /// The given rows, in their order.
-  fileprivate func gathered(_ rows: [Int]) -> StringColumn {
-    if let codes { return StringColumn(offsets: offsets, bytes: bytes, codes: rows.map { codes[$0] }) }
-    var offsets: [UInt32] = [0]
-    var result: [UInt8] = []
-    for row in rows {
-      result.append(contentsOf: bytes[range(of: row)])
-      offsets.append(UInt32(result.count))
+extension [Int] {
+  /// Neighbours that follow each other as ranges: of the rows of a batch without a few, copying ranges is faster.
+  var runs: [Range<Int>] {
+    var runs: [Range<Int>] = []
+    for row in self {
+      if let last = runs.last, last.upperBound == row {
+        runs[runs.count - 1] = last.lowerBound..<row + 1
+      } else {
+        runs.append(row..<row + 1)
+      }
     }
-    return StringColumn(offsets: offsets, bytes: result)
+    return runs
+  }
+}
+
+extension Array {
+  /// The elements of some ranges, in their order.
+  func joined(_ runs: [Range<Int>]) -> [Element] {
+    var elements: [Element] = []
+    elements.reserveCapacity(runs.reduce(0) { $0 + $1.count })
+    for run in runs { elements.append(contentsOf: self[run]) }
+    return elements
   }
 }

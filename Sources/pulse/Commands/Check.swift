@@ -1,20 +1,43 @@
-// `pulse check`: is the use case right, and if not, everything that is wrong with it.
+// `pulse check`: is the use case right, or what a data directory holds whole, and if not, everything that is wrong with it.
 
 import ArgumentParser
+import Connectors
 import Detection
+import Foundation
 import Learning
 import Pipeline
 
 struct Check: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Validate a use case and report every error with its place.",
-    discussion: "Example: pulse check redset")
+    abstract: "Validate a use case and report every error with its place, or look for damage in a data directory.",
+    discussion: """
+        pulse check redset              the use case
+        pulse check --data data         what is stored: the database, the state in it, history files and models
+
+      The second reads everything that is stored, and may run beside a `pulse run`.
+      """)
 
   @Argument(help: "The use case: a directory, or the name of one under UseCases/.")
-  var useCase: String
+  var useCase: String?
+
+  @Option(help: ArgumentHelp("Look for damage in this data directory.", valueName: "directory"))
+  var data: String?
+
+  @Flag(help: "Print what was checked of the data directory as one JSON array.")
+  var json = false
+
+  func validate() throws {
+    guard (useCase == nil) != (data == nil) else {
+      throw ValidationError(
+        "expected a use case, or --data with a data directory, found \(data == nil ? "none" : "both")")
+    }
+    if data?.isEmpty == true { throw ValidationError("--data is empty: expected a directory") }
+    if json, data == nil { throw ValidationError("--json is for --data") }
+  }
 
   func run() throws {
-    let location = try UseCaseLocator().locate(useCase)
+    if let data { return try checkStored(DataDirectory(path: data)) }
+    let location = try UseCaseLocator().locate(useCase ?? "")
     let check = UseCaseChecker.check(path: location.pipelineFile)
     guard let plan = check.plan else {
       Terminal.printError(check.rendered)
@@ -40,5 +63,61 @@ struct Check: ParsableCommand {
         Terminal.printError("pulse: the model of the detector \(detector.name) was not checked: \(error)")
       }
     }
+  }
+}
+
+// MARK: - A data directory
+
+extension Check {
+  /// - Throws: `OperatingError` of kind `store` where anything is damaged, after all of it was printed.
+  private func checkStored(_ directory: DataDirectory) throws {
+    var findings = try StoreReader(directory).check()
+    findings.append(try checkModels(directory))
+    if json {
+      var writer = JSONArrayWriter()
+      for finding in findings { writer.add(finding.json) }
+      writer.finish()
+    } else {
+      Terminal.print(Self.table(findings).text(width: Terminal.width(of: STDOUT_FILENO)))
+    }
+    let count = findings.reduce(0) { $0 + $1.problems.count }
+    if count > 0 {
+      throw OperatingError(
+        .store,
+        "\(count) problem\(count == 1 ? "" : "s") in \(directory.path). Restore what is damaged from a backup, or start "
+          + "over with another --data or --reset")
+    }
+  }
+
+  private static func table(_ findings: [StoreFinding]) -> TextTable {
+    var table = TextTable([("what", .left), ("checked", .right), ("result", .left)])
+    let units = ["database": "pages", "state": "partitions", "history": "files", "models": "versions"]
+    for finding in findings {
+      let checked = "\(finding.checked.grouped) \(units[finding.what] ?? "")"
+      table.add([finding.what, checked, finding.problems.first ?? "ok"])
+      for problem in finding.problems.dropFirst() { table.add(["", "", problem]) }
+    }
+    return table
+  }
+
+  /// The seals of all versions of models, and the files that say which are champions.
+  private func checkModels(_ directory: DataDirectory) throws -> StoreFinding {
+    var finding = StoreFinding(what: "models", checked: 0)
+    let useCases = (try? FileManager.default.contentsOfDirectory(atPath: directory.modelsPath)) ?? []
+    for useCase in useCases.sorted() where !useCase.hasPrefix(".") {
+      let registry = ModelRegistry(folder: directory.modelsPath, useCase: useCase)
+      for detector in try registry.detectors() {
+        for entry in try registry.entries(of: detector) {
+          finding.checked += 1
+          if let trouble = registry.trouble(with: entry.version, of: detector) {
+            finding.problems.append("\(useCase)/\(detector)/\(entry.version): \(trouble)")
+          }
+        }
+        do { _ = try registry.champion(of: detector) } catch {
+          finding.problems.append("\(useCase)/\(detector), its champion: \(error)")
+        }
+      }
+    }
+    return finding
   }
 }

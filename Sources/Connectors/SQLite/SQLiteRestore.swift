@@ -1,0 +1,167 @@
+// Reading back what a restart needs. Rows come from cursors, one after another: what a restart holds is what the run needs,
+// and one row of the store.
+
+import Detection
+import Foundation
+import GRDB
+import Pipeline
+
+extension SQLiteCheckpoint {
+  /// What is stored of every partition of a source, or of the one with a number.
+  static func restore(
+    useCase: String, source: String, from database: Database, only number: Int32? = nil
+  ) throws -> [PartitionID: PartitionSnapshot] {
+    var snapshots: [PartitionID: PartitionSnapshot] = [:]
+    let rows = try Row.fetchAll(
+      database,
+      sql: "SELECT * FROM partitions WHERE use_case = ?1 AND source = ?2 AND partition = coalesce(?3, partition)",
+      arguments: [useCase, source, number])
+    for row in rows {
+      let partition = PartitionID(source: source, number: row["partition"])
+      let identity: StatementArguments = [useCase, source, partition.number]
+      snapshots[partition] = PartitionSnapshot(
+        position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
+        sourceState: [UInt8](row["source_state"] as Data),
+        totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
+        openWindows: try restoreWindows(identity, from: database),
+        closedWindows: try restoreClosed(identity, from: database),
+        states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
+        nextShard: try restoreNextShards(identity, from: database),
+        drift: try restoreDrift(identity, from: database))
+    }
+    return snapshots
+  }
+
+  private static let ofPartition = "WHERE use_case = ? AND source = ? AND partition = ?"
+
+  /// Calls `body` with the rows of a query, one after another.
+  private static func forEach(
+    _ sql: String, _ arguments: StatementArguments, from database: Database, _ body: (Row) throws -> Void
+  ) throws {
+    let rows = try Row.fetchCursor(database, sql: sql, arguments: arguments)
+    while let row = try rows.next() { try body(row) }
+  }
+
+  private static func restoreNextShards(
+    _ identity: StatementArguments, from database: Database
+  ) throws -> [String: Int] {
+    var next: [String: Int] = [:]
+    try forEach(
+      "SELECT day, max(number) + 1 FROM history_shards \(ofPartition) GROUP BY day", identity, from: database
+    ) { next[$0[0]] = $0[1] }
+    return next
+  }
+
+  private static func restoreWindows(
+    _ identity: StatementArguments, from database: Database
+  ) throws -> [(definition: String, part: WindowPart)] {
+    // The long texts of definitions are read once, not with every row.
+    var definitions: [Int64: String] = [:]
+    try forEach("SELECT id, text FROM window_definitions", [], from: database) {
+      definitions[$0[0]] = ($0[1] as WholeText).text
+    }
+    var windows: [(definition: String, part: WindowPart)] = []
+    try forEach(
+      "SELECT * FROM window_parts \(ofPartition) AND closed = 0 ORDER BY window, start, by_key", identity,
+      from: database
+    ) { row in
+      // One without a definition is of none that applies.
+      windows.append((definitions[row["definition"]] ?? "", try windowPart(row)))
+    }
+    return windows
+  }
+
+  /// Windows close in the order of their starts, so the latest closed one tells which ones are.
+  private static func restoreClosed(
+    _ identity: StatementArguments, from database: Database
+  ) throws -> [(window: String, definition: String, through: Int64)] {
+    var closed: [(window: String, definition: String, through: Int64)] = []
+    try forEach(
+      """
+      SELECT p.window, d.text, max(p.start) FROM window_parts p JOIN window_definitions d ON d.id = p.definition
+      \(ofPartition) AND closed = 1 GROUP BY p.window, p.definition
+      """, identity, from: database
+    ) { closed.append(($0[0], ($0[1] as WholeText).text, $0[2])) }
+    return closed
+  }
+
+  /// The part a row of `window_parts` holds.
+  static func windowPart(_ row: Row) throws -> WindowPart {
+    var by: [Scalar] = []
+    var reader = ByteReader([UInt8](row["by_key"] as Data))
+    while !reader.isAtEnd { by.append(try reader.readScalar()) }
+    return WindowPart(
+      window: row["window"], start: row["start"], end: row["end"], by: by, closed: row["closed"],
+      state: [UInt8](row["state"] as Data), events: row["events"])
+  }
+
+  /// The state spaces of a partition with the definitions they belong to.
+  static func spaces(_ identity: StatementArguments, from database: Database) throws -> [String: String] {
+    var spaces: [String: String] = [:]
+    try forEach("SELECT space, definition FROM state_spaces \(ofPartition)", identity, from: database) {
+      spaces[$0[0]] = ($0[1] as WholeText).text
+    }
+    return spaces
+  }
+
+  private static func restoreStates(
+    _ identity: StatementArguments, from database: Database
+  ) throws -> [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] {
+    var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] = [:]
+    for (space, definition) in try spaces(identity, from: database) { states[space] = (definition, []) }
+    try forEach("SELECT space, key, value FROM state \(ofPartition) ORDER BY space, key", identity, from: database) {
+      states[$0[0]]?.entries.append(([UInt8]($0[1] as Data), [UInt8]($0[2] as Data)))
+    }
+    return states
+  }
+
+  private static func restoreDrift(_ identity: StatementArguments, from database: Database) throws -> [DriftCounts] {
+    var drift: [DriftCounts] = []
+    try forEach("SELECT * FROM drift \(ofPartition) ORDER BY detector, version, day", identity, from: database) {
+      drift.append(try DriftCounts($0))
+    }
+    return drift
+  }
+
+  private static func restoreTails(_ identity: StatementArguments, from database: Database) throws -> [HistoryTail] {
+    var tails: [HistoryTail] = []
+    try forEach(
+      "SELECT number, days, bytes FROM history_tails \(ofPartition) ORDER BY number", identity, from: database
+    ) { row in
+      tails.append(
+        HistoryTail(number: row[0], days: try TailDays.parse(row[1]), bytes: [UInt8](row[2] as Data)))
+    }
+    return tails
+  }
+
+  /// All shards that the store lists for a use case, whatever their source: temporary and final path.
+  static func shardPaths(useCase: String, from database: Database) throws -> [(temporary: String, final: String)] {
+    var paths: [(temporary: String, final: String)] = []
+    try forEach("SELECT temporary_path, path FROM history_shards WHERE use_case = ?", [useCase], from: database) {
+      paths.append(($0[0], $0[1]))
+    }
+    return paths
+  }
+}
+
+/// The column `history_tails.days`: an array of day and number of rows, in the order of the rows.
+enum TailDays {
+  /// An element of the array.
+  private struct Element: Decodable {
+    var day: HistoryTail.DayRows
+
+    init(from decoder: any Swift.Decoder) throws {
+      var values = try decoder.unkeyedContainer()
+      day = HistoryTail.DayRows(day: try values.decode(String.self), rows: try values.decode(Int.self))
+    }
+  }
+
+  static func json(_ days: [HistoryTail.DayRows]) -> String {
+    JSONText.array(days.map { JSONText.array([JSONText.string($0.day), String($0.rows)]) })
+  }
+
+  /// - Throws: `DecodingError` where the text is not what `json` makes.
+  static func parse(_ text: String) throws -> [HistoryTail.DayRows] {
+    try JSONDecoder().decode([Element].self, from: Data(text.utf8)).map(\.day)
+  }
+}

@@ -188,10 +188,10 @@ public struct PartitionSnapshot: Sendable {
 }
 
 /// The recorded decision that a version of the configuration, or of the model of one detector, applies from a position
-/// on. Of those of one kind and detector whose position is at or before an event's, the last one recorded counts.
+/// on, or that the input goes on there although something of it is missing. Of those of one kind and detector whose position is at or before an event's, the last one recorded counts.
 /// Together with the input, the activation log determines all results.
 public struct Activation: Sendable, Hashable {
-  public enum Kind: String, Sendable, Hashable { case configuration, model }
+  public enum Kind: String, Sendable, Hashable { case configuration, model, gap }
 
   public var partition: PartitionID
   /// First position it applies to.
@@ -200,7 +200,7 @@ public struct Activation: Sendable, Hashable {
   /// For a model, the detector it scores for; nil for a configuration.
   public var detector: String?
   /// For a configuration the SHA-256 of its canonical text, in hexadecimal. For a model its version; empty where the
-  /// detector has none from there on.
+  /// detector has none from there on. For a gap what is missing, in one sentence.
   public var version: String
 
   public init(partition: PartitionID, from: Position, kind: Kind, detector: String? = nil, version: String) {
@@ -225,6 +225,10 @@ public protocol Store: Sendable {
   /// position: they were scored under another version and will be scored again.
   /// - Parameter text: of a configuration, kept by its version.
   func activate(_ activation: Activation, useCase: String, text: String?) async throws
+
+  /// Removes anomalies and dead letters at or behind a position: a run that was killed had committed them behind its
+  /// last checkpoint, and they are found again in the input as it is now.
+  func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws
 
   /// Commits results at once; the position stays. Upserts: writing again changes nothing.
   func commit(_ results: [Results]) async throws

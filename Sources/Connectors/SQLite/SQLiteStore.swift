@@ -80,12 +80,7 @@ public final class SQLiteStore: Store {
           sql: "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
           arguments: [useCase, activation.version, text])
       }
-      for table in ["anomalies", "dead_letters"] {
-        try database.execute(
-          sql: """
-            DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)
-            """, arguments: [useCase, partition.source, partition.number, from.segment, from.offset])
-      }
+      try Self.removeResults(useCase, partition, from: from, in: database)
       try database.execute(
         sql: """
           INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
@@ -95,6 +90,23 @@ public final class SQLiteStore: Store {
           useCase, partition.source, partition.number, from.segment, from.offset, from.row, activation.kind.rawValue,
           activation.detector, activation.version,
         ])
+    }
+  }
+
+  public func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws {
+    try await write(durably: false) { database in
+      try Self.removeResults(useCase, partition, from: position, in: database)
+    }
+  }
+
+  private static func removeResults(
+    _ useCase: String, _ partition: PartitionID, from position: Position, in database: Database
+  ) throws {
+    for table in ["anomalies", "dead_letters"] {
+      try database.execute(
+        sql: """
+          DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)
+          """, arguments: [useCase, partition.source, partition.number, position.segment, position.offset])
     }
   }
 

@@ -71,6 +71,7 @@ struct Status: ParsableCommand {
       let models = status.models.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
       lines.append("  models        \(models.joined(separator: ", "))")
     }
+    for gap in status.gaps { lines.append("  accepted gap  \(gap)") }
     return lines.joined(separator: "\n")
   }
 

@@ -45,11 +45,15 @@ let package = Package(
       name: "CSimdjsonLibrary", pkgConfig: "simdjson",
       providers: [.apt(["libsimdjson-dev"]), .brew(["simdjson"])]),
     .systemLibrary(
+      name: "CZstdLibrary", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+    .systemLibrary(
       name: "CParquetLibrary", pkgConfig: "parquet", providers: [.brew(["apache-arrow"])]),
     .target(
       name: "CSimdjson", dependencies: ["CSimdjsonLibrary"],
       cxxSettings: [.define("SIMDJSON_THREADS_ENABLED", to: "1")]),
     .target(name: "CArrow", dependencies: ["CParquetLibrary"]),
+    .target(
+      name: "CCompression", dependencies: ["CZstdLibrary"], linkerSettings: [.linkedLibrary("z"), .linkedLibrary("bz2")]),
     .target(name: "COnnxRuntime"),
 
     // The product, from the core outwards.
@@ -68,7 +72,7 @@ let package = Package(
     .target(
       name: "Connectors",
       dependencies: [
-        "Detection", "Pipeline", "CArrow",
+        "Detection", "Pipeline", "CArrow", "CCompression",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Yams", package: "Yams"),

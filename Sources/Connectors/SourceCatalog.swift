@@ -22,7 +22,9 @@ public enum SourceCatalog {
   public static let entries: [ConnectorDescription] = [
     ConnectorDescription(
       "files", "NDJSON, CSV, Parquet and Arrow files and globs, read in order or followed as they grow and rotate",
-      options: ["--source PATH", "--format", "--csv-delimiter", "--follow", "--idle-timeout"]),
+      options: [
+        "--source PATH", "--order", "--accept-gap", "--format", "--csv-delimiter", "--follow", "--idle-timeout",
+      ]),
     ConnectorDescription(
       "http", "events posted to the server, kept in an inbox on disk", isAvailable: false),
     ConnectorDescription("kafka", "the partitions of a topic, as part of a consumer group", isAvailable: false),

@@ -24,6 +24,17 @@ struct Activator: Sendable {
   let encoder: any HistoryEncoder
   let logger: Logger
 
+  /// Puts breaks in the input that were accepted on record, before anything behind them is read.
+  func record(_ gaps: [InputGap], from positions: [PartitionID: Position]) async throws {
+    for gap in gaps {
+      try await store.activate(
+        Activation(
+          partition: gap.partition, from: positions[gap.partition] ?? .start, kind: .gap, version: gap.description),
+        useCase: plan.useCase.name, text: nil)
+      logger.warning("a gap of the input was accepted, and is on record: \(gap.description)")
+    }
+  }
+
   /// The partition's processor behind its last checkpoint, with the running version on record from there on.
   /// - Throws: `OperatingError` when stored state cannot be read.
   func prepare(_ partition: PartitionID, _ snapshot: PartitionSnapshot?) async throws -> PartitionProcessor {
@@ -43,6 +54,9 @@ struct Activator: Sendable {
           partition: partition, from: snapshot?.position ?? .start, kind: .configuration, version: version.identifier),
         useCase: plan.useCase.name, text: version.text)
     }
+    // What a killed run had committed behind its last checkpoint is found again, if it is still in the input.
+    try await store.discardResults(
+      useCase: plan.useCase.name, partition: partition, from: snapshot?.position ?? .start)
     var processor = try PartitionProcessor(plan: plan, partition: partition)
     processor.ends = ComingEnds(log, from: snapshot?.position ?? .start)
     guard let snapshot else { return processor }

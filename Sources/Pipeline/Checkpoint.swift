@@ -210,12 +210,12 @@ public struct PartitionSnapshot: Sendable {
 }
 
 /// The recorded decision that a version of the configuration, or of the model of one detector, applies from a position
-/// on, or that the input ended at a position. Of those of one kind and detector whose position is at or before an event's,
-/// the last one recorded counts; every close counts.
+/// on, that the input ended at a position, or that it goes on there although something of it is missing. Of those of one kind
+/// and detector whose position is at or before an event's, the last one recorded counts; every close and gap counts.
 /// Together with the input, the activation log determines all results.
 public struct Activation: Sendable, Hashable {
   public enum Kind: String, Sendable, Hashable {
-    case configuration, model
+    case configuration, model, gap
     /// The input was declared to be at its end: before the events at the position, whatever waits is decided and every
     /// window closes.
     case close
@@ -228,7 +228,7 @@ public struct Activation: Sendable, Hashable {
   /// For a model, the detector it scores for; nil for a configuration.
   public var detector: String?
   /// For a configuration the SHA-256 of its canonical text, in hexadecimal. For a model its version; empty where the
-  /// detector has none from there on. Empty for a close.
+  /// detector has none from there on. For a gap what is missing, in one sentence. Empty for a close.
   public var version: String
 
   public init(partition: PartitionID, from: Position, kind: Kind, detector: String? = nil, version: String) {
@@ -253,6 +253,10 @@ public protocol Store: Sendable {
   /// position: they were scored under another version and will be scored again.
   /// - Parameter text: of a configuration, kept by its version.
   func activate(_ activation: Activation, useCase: String, text: String?) async throws
+
+  /// Removes anomalies and dead letters at or behind a position: a run that was killed had committed them behind its
+  /// last checkpoint, and they are found again in the input as it is now.
+  func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws
 
   /// Commits results at once; the position stays. Upserts: writing again changes nothing.
   func commit(_ results: [Results]) async throws

@@ -1,6 +1,6 @@
 // When a lane commits what: results after every batch, shards as they fill, a checkpoint whenever the interval has
 // passed, and everything at the end. The lane waits only when a checkpoint is due and the last one is not done, or when
-// the disk cannot keep up with shards.
+// the disk cannot keep up with shards, or before the first results of a segment whose description is not stored yet.
 
 import Detection
 
@@ -17,6 +17,10 @@ final class CommitSchedule {
   private var lastCheckpoint = ContinuousClock.now
   private var lastPosition: Position?
   private var checkpoint: Task<Void, any Error>?
+  /// Whether the partition has no checkpoint at all.
+  private var isNew: Bool
+  /// What a resumed run needs to find the segments up to this one again is durable; nil before the first batch.
+  private var admitted: UInt32?
   /// Shards that the next checkpoint lists.
   private var shards: [Task<HistoryShard, any Error>] = []
   /// Shards that nobody has waited for, oldest first, at most `maxShardsUnderWay`: waiting for the oldest means that the
@@ -26,17 +30,32 @@ final class CommitSchedule {
   /// Full shards in memory at a time: one being written and one waiting.
   private static let maxShardsUnderWay = 2
 
-  /// - Parameter wake: lets the lane call `checkpointIfDue` although nothing arrives.
+  /// - Parameters:
+  ///   - isNew: whether nothing of the partition is stored.
+  ///   - wake: lets the lane call `checkpointIfDue` although nothing arrives.
   init(
     committer: Committer, source: any Source, history: HistoryWriter, interval: Duration, progress: RunProgress,
-    wake: @escaping @Sendable () -> Void
+    isNew: Bool, wake: @escaping @Sendable () -> Void
   ) {
     self.committer = committer
+    self.isNew = isNew
     self.source = source
     self.history = history
     self.interval = interval
     self.progress = progress
     self.wake = wake
+  }
+
+  /// To be called before a batch of `segment` is processed: what a resumed run relies on is stored before the first
+  /// result is. A run that is killed before its next checkpoint then finds the input again that its results are of,
+  /// wherever it was moved meanwhile.
+  func admit(_ segment: UInt32, to processor: inout PartitionProcessor) async throws {
+    if let admitted, segment <= admitted { return }
+    if isNew || !source.isRecorded(segment, of: processor.partition) { try await takeCheckpoint(of: &processor) }
+    // Also where one is under way that has it: results are not to overtake it.
+    try await checkpoint?.value
+    isNew = false
+    admitted = segment
   }
 
   /// Hands over the results of a batch and whatever has become due.

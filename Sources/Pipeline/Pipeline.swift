@@ -1,6 +1,5 @@
-// The life of a batch, from a source to the store: poll, choose models, decode, features, detect, windows, write,
-// checkpoint, acknowledge. The stateless stages run on any worker; tickets put their results back in the order of the partition;
-// one lane per partition does the stateful rest. See ARCHITECTURE.md, "The life of a batch".
+// The life of a batch (ARCHITECTURE.md): poll, choose models, decode, features, detect, windows, write, checkpoint,
+// acknowledge. Stateless stages run on any worker; tickets restore the order; one lane per partition does the rest.
 
 public import Detection
 public import Logging
@@ -54,6 +53,7 @@ public final class Pipeline: Sendable {
     let stored = Snapshots(try await store.restore(useCase: plan.useCase.name, source: source.name))
     try await source.open(resumingAt: stored.map { ResumePoint($0) })
     let positions = stored.map(\.position)
+    try await activator.record(await source.acceptedGaps, from: positions)
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
     let lanes = Lanes()
     let failure: (any Error)? = await withTaskGroup(of: Void.self) { group in
@@ -125,11 +125,12 @@ public final class Pipeline: Sendable {
 
   /// Lane: rules, windows and history of one partition, in order; results at once, checkpoints by the clock.
   private func advance(_ lane: Lane, from stored: Snapshots, releasing work: WorkQueue<Work>) async throws {
-    var processor = try await activator.prepare(lane.partition, stored.take(lane.partition))
+    let snapshot = stored.take(lane.partition)
+    var processor = try await activator.prepare(lane.partition, snapshot)
     progress.start(lane.partition, from: processor.totals)
     let commits = CommitSchedule(
       committer: Committer(store: store, source: source, history: history), source: source, history: history,
-      interval: options.checkpointInterval, progress: progress, wake: { lane.queue.tick() })
+      interval: options.checkpointInterval, progress: progress, isNew: snapshot == nil, wake: { lane.queue.tick() })
     do { try await drive(lane, &processor, commits, releasing: work) } catch {
       await commits.settle()
       throw error
@@ -142,6 +143,7 @@ public final class Pipeline: Sendable {
     while true {
       switch await lane.queue.next() {
       case .element(let pieces):
+        try await commits.admit(pieces[0].next.segment, to: &processor)
         let results = try processor.process(pieces, now: .now)
         work.release()
         progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: work.depth)

@@ -32,6 +32,18 @@ public struct ResumePoint: Sendable, Hashable {
   }
 }
 
+/// A break in an input that a person has accepted: something that was to be read cannot be, and the input goes on.
+public struct InputGap: Sendable, Hashable {
+  public var partition: PartitionID
+  /// What is missing, why, and where reading goes on, in one sentence.
+  public var description: String
+
+  public init(partition: PartitionID, description: String) {
+    self.partition = partition
+    self.description = description
+  }
+}
+
 /// A supplier of raw batches. Calls are serial: the pipeline has one reader. What blocks (files, C clients) blocks on a
 /// thread of the source's own, never on the cooperative pool.
 public protocol Source: AnyObject, Sendable {
@@ -61,6 +73,13 @@ public protocol Source: AnyObject, Sendable {
   /// changed since the last call, or since `open`. Asked after `checkpointState(of:at:)`, under the same terms.
   func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges
 
+  /// Whether what a resumed run needs to find `segment` again was among what the last `takeStateChanges` or
+  /// `open(resumingAt:)` had. Where it was not, a checkpoint is taken before the segment's first result is committed.
+  func isRecorded(_ segment: UInt32, of partition: PartitionID) -> Bool
+
+  /// The breaks that were accepted when the source was opened. Each is put on record before anything is read.
+  var acceptedGaps: [InputGap] { get async }
+
   /// Called after a checkpoint that contains everything before `position` is durable.
   func acknowledge(_ partition: PartitionID, upTo position: Position) async throws
 
@@ -72,6 +91,11 @@ extension Source {
   public func check() async throws {}
 
   public func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges { StateChanges() }
+
+  /// A source whose state is the same for all segments.
+  public func isRecorded(_ segment: UInt32, of partition: PartitionID) -> Bool { true }
+
+  public var acceptedGaps: [InputGap] { get async { [] } }
 
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {}
 }

@@ -4,7 +4,9 @@ public import ArgumentParser
 import Connectors
 public import Detection
 import Foundation
+import Logging
 public import Pipeline
+import Synchronization
 
 /// `<use case>`: a directory or the name of one under UseCases/.
 enum UseCaseArgument {
@@ -124,6 +126,40 @@ struct ListOptions: ParsableArguments {
   }
 }
 
+/// Which files are read, and in which order.
+struct FileOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The order of the files that a glob matches: natural (numbers by value, rotated files from the oldest on), "
+        + "name (by bytes) or time (all files by the first event in each) (default: natural).", valueName: "order"))
+  var order: RuntimeConfiguration.Source.Order?
+
+  @Flag(
+    help: ArgumentHelp(
+      "Go on where a file that was read in part was truncated, rewritten or removed. What is missing is put on record.")
+  )
+  var acceptGap = false
+
+  /// The first option that was given, by its name: without files it would have no effect.
+  var given: String? { order != nil ? "--order" : acceptGap ? "--accept-gap" : nil }
+}
+
+/// What a run says of its input while it goes on, kept for its summary.
+final class InputNotes: Sendable {
+  private let logger: Logger
+  private let sentences = Mutex<[String]>([])
+
+  init(_ logger: Logger) { self.logger = logger }
+
+  func add(_ sentence: String) {
+    logger.notice("\(sentence)")
+    // A list of thousands of copies is told by its first ones.
+    sentences.withLock { if $0.count < 100 { $0.append(sentence) } }
+  }
+
+  var all: [String] { sentences.withLock { $0 } }
+}
+
 /// Options that are numbers with a fraction.
 enum NumberOption {
   /// - Throws: `ValidationError` where the number is out of range, or none.
@@ -143,4 +179,5 @@ extension CSVDelimiter: ExpressibleByArgument {
 // Choices that are spelt on the command line as in the configuration.
 extension Severity: ExpressibleByArgument {}
 extension RuntimeConfiguration.Source.Format: ExpressibleByArgument {}
+extension RuntimeConfiguration.Source.Order: ExpressibleByArgument {}
 extension RuntimeConfiguration.History.Codec: ExpressibleByArgument {}

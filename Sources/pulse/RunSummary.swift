@@ -13,15 +13,20 @@ struct RunSummary {
   private let data: String
   /// Whether a signal ended the run before its input did.
   private let wasStopped: Bool
+  /// What there is to say of the input, a sentence each.
+  private let notes: [String]
   /// Slowest (or otherwise highest) entities by the last quantile of the first grouped window that has one.
   private let top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)])?
 
-  init(progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, wasStopped: Bool) throws {
+  init(
+    progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, wasStopped: Bool, notes: [String] = []
+  ) throws {
     self.progress = progress
     seconds = max(duration.seconds, 1e-9)
     self.plan = plan
     self.data = data
     self.wasStopped = wasStopped
+    self.notes = notes
     let candidate = plan.windows.lazy.compactMap { window -> (String, String)? in
       guard !window.by.isEmpty, let quantile = window.aggregates.last(where: { $0.call.function == .quantile }) else {
         return nil
@@ -41,6 +46,7 @@ struct RunSummary {
   /// - Parameter width: columns of the terminal it is shown on; nil where there is none.
   func text(width: Int?) -> String {
     var sections = [throughput]
+    if !notes.isEmpty { sections.append("Input\n" + notes.map { "  \($0)" }.joined(separator: "\n")) }
     if !progress.all.classes.isEmpty { sections.append(classes(width)) }
     if let top, !top.entities.isEmpty { sections.append(entities(top, width)) }
     sections.append(
@@ -145,7 +151,8 @@ struct RunSummary {
 
   var json: String {
     let object: [String: Any] = [
-      "use_case": plan.useCase.name, "seconds": seconds, "stopped": wasStopped, "records": progress.run.records,
+      "use_case": plan.useCase.name, "seconds": seconds, "stopped": wasStopped, "notes": notes,
+      "records": progress.run.records,
       "events": progress.run.events, "records_per_second": Double(progress.run.records) / seconds,
       "resumed_records": progress.resumedRecords, "data": data,
       "event_time": progress.eventTime == .min ? NSNull() : Timestamp.format(progress.eventTime) as Any,

@@ -32,7 +32,7 @@ public struct StoredPosition: Sendable, Hashable, Comparable, CustomStringConver
   }
 
   public static func < (a: StoredPosition, b: StoredPosition) -> Bool {
-    (a.segment, a.offset) < (b.segment, b.offset)
+    (a.segment, a.offset, a.row) < (b.segment, b.offset, b.row)
   }
 
   public var description: String { "row \(row) of file \(segment + 1)" }

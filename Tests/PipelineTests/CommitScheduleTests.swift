@@ -114,7 +114,8 @@ struct CommitScheduleTests {
     let schedule = CommitSchedule(
       committer: Committer(store: store, source: source, history: writer), source: source, history: writer,
       interval: .seconds(3_600),
-      progress: RunProgress(metrics: RunMetrics(useCase: "quiet", factory: nil, unixTime: { 0 })), wake: {})
+      progress: RunProgress(metrics: RunMetrics(useCase: "quiet", factory: nil, unixTime: { 0 })), isNew: true,
+      wake: {})
     var processor = try PartitionProcessor(plan: plan, partition: MemorySource.partition())
     // Fifteen days with a few events: each is a shard when everything is sealed.
     let records = (1...15).map { day in

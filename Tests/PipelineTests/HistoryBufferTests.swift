@@ -231,8 +231,7 @@ struct HistoryBufferTests {
     var random = SeededRandom(seed: 3)
     let times = (0..<900).map { _ in Int64.random(in: 0..<40_000, using: &random) * day }
     let marks = EventTimeMarks(
-      watermarks: [Int64](repeating: watermark, count: times.count),
-      ahead: Bitmap(repeating: false, count: times.count), watermarkAfter: watermark)
+      watermarks: [Int64](repeating: watermark, count: times.count), watermarkAfter: watermark)
     buffer.append(Self.columns(times[...]), eventTimes: times, marks: marks, now: .now)
     buffer.seal(olderThan: nil, all: true)
     let jobs = buffer.takeJobs()

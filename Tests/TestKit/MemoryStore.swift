@@ -140,6 +140,15 @@ public final class MemoryStore: Store {
     }
   }
 
+  public func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws {
+    state.withLock { state in
+      guard var part = state.parts[partition] else { return }
+      part.anomalies = part.anomalies.filter { $0.value.position < position }
+      part.deadLetters = part.deadLetters.filter { $0.key < position }
+      state.parts[partition] = part
+    }
+  }
+
   public func commit(_ results: [Results]) async throws {
     guard let partition = results.first?.partition else { return }
     precondition(results.allSatisfy { $0.partition == partition }, "results of one lane are of one partition")

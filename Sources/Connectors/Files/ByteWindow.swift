@@ -70,6 +70,24 @@ final class ByteWindow {
     return UnsafeRawPointer(found) - UnsafeRawPointer(memory)
   }
 
+  /// The first index in `range` that does not hold zero. Long runs are compared block by block.
+  func firstIndexNotZero(in range: Range<Int>) -> Int? {
+    precondition(range.lowerBound >= 0 && range.upperBound <= filled, "a range outside of the window")
+    var index = range.lowerBound
+    while range.upperBound - index >= Self.zeroes.count {
+      // SAFETY: as many bytes as the block has are left of the range, which lies within the initialized bytes.
+      guard Self.zeroes.withUnsafeBytes({ memcmp(memory + index, $0.baseAddress!, $0.count) }) == 0 else { break }
+      index += Self.zeroes.count
+    }
+    while index < range.upperBound {
+      if self[index] != 0 { return index }
+      index += 1
+    }
+    return nil
+  }
+
+  private static let zeroes = [UInt8](repeating: 0, count: 4096)
+
   /// A copy of `range` with `padding` zeroes behind it.
   func copy(_ range: Range<Int>, padding: Int = 0) -> [UInt8] {
     precondition(range.lowerBound >= 0 && range.upperBound <= filled, "a range outside of the window")

@@ -53,7 +53,8 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
       throw OperatingError(.input, "\(name) is encoded in UTF-16, expected UTF-8. Convert it, for example with iconv")
     }
     if let expected { return expected }
-    return [".csv", ".tsv"].contains { name.lowercased().hasSuffix($0) } ? .csv : .ndjson
+    let contents = FileList.contentName(name).lowercased()
+    return [".csv", ".tsv"].contains { contents.hasSuffix($0) } ? .csv : .ndjson
   }
 
   /// What messages call an input that is no file.
@@ -67,7 +68,8 @@ public enum FileFormat: String, Sendable, Hashable, CaseIterable {
     return beginning.count >= 8 && beginning.starts(with: [0xFF, 0xFF, 0xFF, 0xFF]) ? .arrow : nil
   }
 
-  /// Magic bytes of RFC 1952, RFC 8878, the xz and the bzip2 formats.
+  /// Magic bytes of RFC 1952, RFC 8878, the xz and the bzip2 formats. Files of all but xz are decompressed as they are
+  /// read, so of them this sees what is packed twice, and what comes through a pipe.
   private static func compression(_ beginning: [UInt8]) -> (name: String, tool: String)? {
     if beginning.starts(with: [0x1F, 0x8B]) { return ("gzip", "zcat") }
     if beginning.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) { return ("Zstandard", "zstdcat") }

@@ -5,14 +5,15 @@ import Foundation
 import Pipeline
 
 enum FileList {
-  /// The files that paths and glob patterns name: patterns in the order given, the matches of each in the order of
-  /// their bytes; absolute paths.
+  /// The files that paths and glob patterns name: patterns in the order given, the matches of each in natural order or in
+  /// that of their bytes; absolute paths.
+  /// - Parameter order: by time the order is natural here: times are not in the names.
   /// - Throws: `OperatingError` where a pattern matches nothing or a file is named twice.
-  static func expand(_ patterns: [String]) throws(OperatingError) -> [String] {
+  static func expand(_ patterns: [String], in order: FileOrder = .natural) throws(OperatingError) -> [String] {
     var paths: [String] = []
     var seen: Set<String> = []
     for pattern in patterns {
-      for path in try matches(of: pattern) {
+      for path in try matches(of: pattern, in: order) {
         let path = absolute(path)
         guard seen.insert(path).inserted else {
           throw OperatingError(
@@ -25,9 +26,13 @@ enum FileList {
     return paths
   }
 
-  private static func matches(of pattern: String) throws(OperatingError) -> [String] {
-    let isPattern = pattern.contains { "*?[".contains($0) }
-    if !isPattern || access(pattern, F_OK) == 0 { return [pattern] }
+  /// Whether a path names files by a pattern: also such as are not there yet.
+  static func isPattern(_ path: String) -> Bool {
+    path.contains { "*?[".contains($0) } && access(path, F_OK) != 0
+  }
+
+  private static func matches(of pattern: String, in order: FileOrder) throws(OperatingError) -> [String] {
+    guard isPattern(pattern) else { return [pattern] }
     var found = glob_t()
     defer { globfree(&found) }
     let code = glob(pattern, GLOB_NOSORT | GLOB_ERR, nil, &found)
@@ -41,7 +46,8 @@ enum FileList {
     for index in 0..<Int(found.gl_pathc) {
       if let path = found.gl_pathv[index] { paths.append(String(cString: path)) }
     }
-    return paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    return order == .name
+      ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } : NaturalKey.sorted(paths)
   }
 
   private static var workingDirectory: String { FileManager.default.currentDirectoryPath }
@@ -56,6 +62,15 @@ enum FileList {
   static func directory(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
     return String(path[..<slash])
+  }
+
+  /// The name that tells the format of a file's contents: without the extension of a compression, and without the number or
+  /// date that a rotation put behind it.
+  static func contentName(_ path: String) -> String {
+    let name = Compression.contentName(path)
+    let suffix = name.reversed().prefix { $0.isASCII && ($0.isNumber || ".-_".contains($0)) }
+    guard let first = suffix.last, ".-_".contains(first), suffix.contains(where: \.isNumber) else { return name }
+    return String(name.dropLast(suffix.count))
   }
 
   static func name(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }

@@ -1,228 +1,156 @@
-// Finds the files of a manifest again: at their paths, or under the names that a rotation gave them. Refuses files
-// that are not the ones that were read.
+// Finds the files of a manifest again by what they hold: at their paths, or under the names that a rotation gave them,
+// compressed or not. What a refusal says of a file that is another one is here too.
 
 import Detection
 import Foundation
 import Pipeline
 
-/// Looks up files of a manifest.
+/// Knows files of a manifest, and says what is wrong with those that are not.
 struct FileLocator {
-  /// Whether the last file is followed, so that it may have been rotated since.
-  var follows: Bool
-
   /// What a refusal ends with.
   static let remedy = "Put the file back, choose another --data, or start over with --reset"
+  /// What ends one that a person can agree to.
+  static let acceptance = "\(remedy); --accept-gap goes on without what is missing, and puts that on record"
 
-  /// Checks that the files now listed are those of the manifest and possibly more, and appends the new ones.
-  static func extend(_ manifest: inout FileManifest, to paths: [String]) throws(OperatingError) {
-    let listed = manifest.listed
-    for (index, expected) in listed.enumerated() where index >= paths.count || paths[index] != expected {
-      let found = index < paths.count ? "now it is \(paths[index])" : "now the list has only \(paths.count)"
+  // MARK: - Knowing
+
+  /// Whether a file holds what was read as `entry`: it begins and ends as that did, up to where it was read.
+  static func holds(_ file: OpenFile, _ entry: FileManifest.Entry) throws(OperatingError) -> Bool {
+    guard let opened = entry.opened else { return false }
+    if let packed = opened.packed, file.compression == packed.compression,
+      try file.packedEnding() == packed.ending
+    {
+      return true
+    }
+    if opened.beginning.length == 0 { return file.identity.inode == opened.identity.inode }
+    guard try file.begins(with: opened.beginning) else { return false }
+    guard let ending = entry.ending else { return true }
+    if file.compression == nil, try file.status().size < ending.end { return false }
+    return try file.ending(at: ending.end) == ending
+  }
+
+  /// Describes a file that is to be read.
+  static func describe(_ file: OpenFile, format: FileFormat?) throws(OperatingError) -> FileManifest.Opened {
+    let beginning = try file.beginning()
+    var opened = FileManifest.Opened(
+      identity: file.identity, beginning: beginning, format: try Self.format(of: file, expected: format))
+    if let compression = file.compression {
+      opened.packed = FileManifest.Packed(compression: compression, ending: try file.packedEnding())
+    }
+    return opened
+  }
+
+  static func format(of file: OpenFile, expected: FileFormat?) throws(OperatingError) -> FileFormat {
+    let format = try FileFormat.detect(try file.bytes(16), name: file.path, expected: expected)
+    if format.isColumnar, let compression = file.compression {
       throw OperatingError(
         .input,
-        "the list of files has changed: file \(index + 1) was \(expected), \(found). A list may only be extended at "
-          + "its end: name the same files in the same order, choose another --data, or start over with --reset")
+        "\(file.path) is a file of the format \(format.title) that is compressed (\(compression.title)). Unpack it: such "
+          + "files are compressed inside, and are read from several places at once")
     }
-    for path in paths.dropFirst(listed.count) { manifest.entries.append(FileManifest.Entry(path: path)) }
+    return format
   }
 
-  /// Checks every file before anything is read: those that were left must be unchanged, the others readable.
-  func check(_ manifest: FileManifest, from position: Position, _ options: ReadOptions, _ format: FileFormat?)
-    throws(OperatingError)
-  {
-    for (segment, entry) in manifest.entries.enumerated() {
-      if segment < Int(position.segment) {
-        // What rotated away and was read to its end may be compressed or deleted.
-        if !manifest.isRotatedAway(segment) { try checkFinished(entry) }
-        continue
-      }
-      if entry.isRotation && entry.opened == nil { continue }
-      let file = try open(manifest, segment, readTo: segment == Int(position.segment) ? position.offset : 0)
-      var found = entry.opened?.format
-      if found == nil { found = try Self.format(of: file, name: entry.path, expected: format) }
-      guard let found else { continue }
-      if let format, format != found {
-        throw OperatingError(
-          .input, "\(entry.path) was read as \(found.title), now it is to be read as \(format.title). \(Self.remedy)")
-      }
-      let isFollowed = follows && segment == manifest.entries.count - 1
-      if found == .csv {
-        try TextSegmentReader.checkHeader(of: file, path: entry.path, mayGrow: isFollowed, options)
-      }
-      guard found.isColumnar else { continue }
-      let reader = try ColumnarSegmentReader.open(file.path, options)
-      try options.required.check(entry.path, has: reader.columns.map(\.name)) { reader.hasColumn($0) }
-      if isFollowed {
-        throw OperatingError(
-          .configuration, "\(entry.path) is a file of the format \(found.title), which cannot grow: leave out --follow")
-      }
-    }
-  }
-
-  static func format(of file: OpenFile, name: String, expected: FileFormat?) throws(OperatingError) -> FileFormat {
-    try FileFormat.detect(try file.bytes(16), name: name, expected: expected)
-  }
-
-  private func checkFinished(_ entry: FileManifest.Entry) throws(OperatingError) {
-    guard let opened = entry.opened, let status = try FileStatus.of(entry.path) else {
+  /// Checks that a file can be read as what it is, before anything is.
+  /// - Parameter isFollowed: whether it may still grow.
+  static func check(
+    _ file: OpenFile, _ opened: FileManifest.Opened, path: String, isFollowed: Bool, _ options: ReadOptions,
+    _ format: FileFormat?
+  ) throws(OperatingError) {
+    if let format, format != opened.format {
       throw OperatingError(
-        .input,
-        "\(entry.path) was read before and is not there any more. Expected the files of the list. \(Self.remedy)")
+        .input, "\(path) was read as \(opened.format.title), now it is to be read as \(format.title). \(remedy)")
     }
-    let file = try OpenFile(entry.path)
-    guard try file.begins(with: opened.beginning) else { throw Self.replaced(entry.path) }
-    guard let size = entry.finalSize, size != status.size else { return try Self.checkEnding(of: file, entry) }
-    throw OperatingError(
-      .input,
-      "\(entry.path) had \(size) bytes when it was read to its end, now it has \(status.size). Only the last file of a "
-        + "list may change, by growing. \(Self.remedy)")
-  }
-
-  /// Opens the file of a segment: a new one at its path, a known one wherever it is now.
-  /// - Parameter readTo: how far it was read.
-  func open(_ manifest: FileManifest, _ segment: Int, readTo: Int64) throws(OperatingError) -> OpenFile {
-    let entry = manifest.entries[segment]
-    guard let opened = entry.opened else { return try OpenFile(entry.path) }
-    let mayBeRenamed = entry.isRotation || manifest.isRotatedAway(segment) || (follows && isLast(manifest, segment))
-    var atPath: OpenFile?
-    if let status = try FileStatus.of(entry.path) {
-      let file = try OpenFile(entry.path)
-      if status.identity == opened.identity {
-        guard try file.begins(with: opened.beginning) else { throw Self.replaced(entry.path) }
-        return try checkSize(file, entry, opened, readTo)
-      }
-      atPath = file
+    if opened.format == .csv {
+      try TextSegmentReader.checkHeader(of: file, path: path, mayGrow: isFollowed, options)
     }
-    if mayBeRenamed, let renamed = try find(opened, besides: entry.path) {
-      return try checkSize(renamed, entry, opened, readTo)
-    }
-    // The same content under another identity: restored from a copy, or the file system was mounted anew.
-    if let atPath, try atPath.begins(with: opened.beginning), !manifest.isRotatedAway(segment) {
-      return try checkSize(atPath, entry, opened, readTo)
-    }
-    if mayBeRenamed {
+    guard opened.format.isColumnar else { return }
+    let reader = try ColumnarSegmentReader.open(file.path, options)
+    try options.required.check(path, has: reader.columns.map(\.name)) { reader.hasColumn($0) }
+    if isFollowed {
       throw OperatingError(
-        .input,
-        "\(entry.path) was rotated, and what was read to byte \(readTo) is not in "
-          + "\(FileList.directory(of: entry.path)) any more: what was written to it after that would be lost. Expected a file with inode "
-          + "\(opened.identity.inode) and the same beginning, not compressed. \(Self.remedy)")
+        .configuration,
+        "\(path) is a file of the format \(opened.format.title), which cannot grow: leave out --follow")
     }
-    guard atPath != nil else {
-      throw OperatingError(
-        .input, "\(entry.path) was read to byte \(readTo) and is not there any more. \(Self.remedy)")
-    }
-    throw Self.replaced(entry.path)
-  }
-
-  private func isLast(_ manifest: FileManifest, _ segment: Int) -> Bool { segment == manifest.entries.count - 1 }
-
-  private func checkSize(
-    _ file: OpenFile, _ entry: FileManifest.Entry, _ opened: FileManifest.Opened, _ readTo: Int64
-  ) throws(OperatingError) -> OpenFile {
-    let size = try file.status().size
-    if !opened.format.isColumnar && size < readTo { throw Self.shrunk(file.path, from: readTo, to: size) }
-    if opened.format.isColumnar, let final = entry.finalSize, final != size {
-      throw OperatingError(
-        .input, "\(file.path) had \(final) bytes when it was read, now it has \(size). \(Self.remedy)")
-    }
-    try Self.checkEnding(of: file, entry)
-    return file
-  }
-
-  /// Refuses a file whose bytes before the place it was read to are others now.
-  private static func checkEnding(of file: OpenFile, _ entry: FileManifest.Entry) throws(OperatingError) {
-    guard let ending = entry.ending, try file.ending(at: ending.end) != ending else { return }
-    throw OperatingError(
-      .input,
-      "\(file.path) is not the file that was read before: it has the same beginning, but the \(ending.length) bytes "
-        + "before byte \(ending.end), to which it was read, are different. Expected the same file. \(remedy)")
-  }
-
-  static func shrunk(_ path: String, from expected: Int64, to size: Int64) -> OperatingError {
-    OperatingError(
-      .input,
-      "\(path) was truncated: it was read to byte \(expected), now it has \(size) bytes. Rotate by renaming instead "
-        + "(logrotate: without copytruncate), then choose another --data or start over with --reset")
-  }
-
-  static func overwritten(_ path: String) -> OperatingError {
-    OperatingError(
-      .input,
-      "\(path) was truncated or overwritten while it was followed: its beginning is not the one that was read. "
-        + "Rotate by renaming instead (logrotate: without copytruncate), then choose another --data or start over "
-        + "with --reset")
-  }
-
-  static func replaced(_ path: String) -> OperatingError {
-    OperatingError(
-      .input,
-      "\(path) is not the file that was read before: its beginning is different. With --follow a file may be rotated "
-        + "by renaming; otherwise expected the same file. \(remedy)")
   }
 
   // MARK: - Rotation
 
-  /// The file with the remembered inode and beginning in the directory of `path`. The device is not compared: within a
-  /// directory it says nothing, and it may change when the machine starts again.
-  private func find(_ opened: FileManifest.Opened, besides path: String) throws(OperatingError) -> OpenFile? {
-    for candidate in siblings(of: path) where candidate.path != path {
-      guard candidate.status.identity.inode == opened.identity.inode, let file = try? OpenFile(candidate.path) else {
-        continue
-      }
-      if try file.begins(with: opened.beginning) { return file }
+  /// The file of an entry in the folder of its path: at the path, or under another name, the same file before a copy and
+  /// a plain one before a compressed one. The device is not compared: within a directory it says nothing, and it may
+  /// change when the machine starts again.
+  static func find(_ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile? {
+    guard let opened = entry.opened else { return nil }
+    var candidates: [(rank: Int, path: String)] = []
+    for sibling in siblings(of: entry.path) {
+      let isSame = sibling.status.identity.inode == opened.identity.inode
+      let kind = rotatedKind(sibling.path, of: entry.path)
+      guard isSame || kind != nil || sibling.path == entry.path else { continue }
+      // Where nothing was read of it, contents say little: two files may begin alike.
+      guard isSame || (entry.ending?.end ?? 0) > 0 else { continue }
+      candidates.append(((isSame ? 0 : 2) + (kind == .compressed ? 1 : 0), sibling.path))
+    }
+    for candidate in candidates.sorted(by: { ($0.rank, $0.path) < ($1.rank, $1.path) }) {
+      guard let file = try? OpenFile(candidate.path) else { continue }
+      if try holds(file, entry) { return file }
     }
     return nil
   }
 
   /// Files that were rotated after `current` and before the one that is at the path now: the path has changed hands
-  /// more than once. They are known by a rotated name (`log.1`, `log-20250131`), a time of change that is not earlier,
-  /// and by not being in the manifest; the oldest comes first.
-  /// - Throws: `OperatingError` where such a file is compressed already.
-  func between(
+  /// more than once. They are known by a rotated name (`log.1`, `log-20250131`, also compressed), a time of change that
+  /// is not earlier, and by not being in the manifest; the oldest comes first.
+  static func between(
     _ current: OpenFile, _ newest: FileIdentity, path: String, _ manifest: FileManifest
   ) throws(OperatingError) -> [OpenFile] {
     let start = try current.status()
-    var found: [(modified: Int64, file: OpenFile)] = []
-    for candidate in siblings(of: path) where candidate.status.modified >= start.modified {
+    var found: [OpenFile] = []
+    for candidate in siblings(of: path) {
       let identity = candidate.status.identity
-      guard identity != start.identity, identity != newest, candidate.status.size > 0,
-        let kind = Self.rotatedKind(candidate.path, of: path)
+      // Some tools that compress keep the time by whole seconds.
+      let isRounded = candidate.status.modified % 1_000_000_000 == 0
+      let modified = isRounded ? start.modified - start.modified % 1_000_000_000 : start.modified
+      guard candidate.status.modified >= modified, identity != start.identity, identity != newest,
+        candidate.status.size > 0,
+        rotatedKind(candidate.path, of: path) != nil
       else { continue }
-      if kind == .compressed {
-        throw OperatingError(
-          .input,
-          "\(path) was rotated more than once, and \(candidate.path) is compressed. Unpack it beside its place with "
-            + "its time kept (gunzip -k) and run again, or start over with --reset")
-      }
       let file = try OpenFile(candidate.path)
-      if try !isKnown(file, manifest) { found.append((candidate.status.modified, file)) }
+      if try !isKnown(file, manifest) { found.append(file) }
     }
-    return found.sorted { ($0.modified, $1.file.path) < ($1.modified, $0.file.path) }.map(\.file)
+    // With the path among them it is clear that numbers count rotations.
+    let order = NaturalKey.sorted(found.map(\.path) + [path])
+    return order.compactMap { path in found.first { $0.path == path } }
   }
 
-  private func isKnown(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Bool {
+  private static func isKnown(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Bool {
     for entry in manifest.entries {
-      guard let opened = entry.opened, opened.identity.inode == file.identity.inode else { continue }
-      if opened.beginning.length > 0, try file.begins(with: opened.beginning) { return true }
+      guard let opened = entry.opened, opened.beginning.length > 0 else { continue }
+      let isSame = opened.identity.inode == file.identity.inode
+      guard isSame || (entry.ending?.end ?? 0) > 0 else { continue }
+      if try holds(file, entry) { return true }
     }
     return false
   }
+
+  static func isRotated(_ candidate: String, of path: String) -> Bool { rotatedKind(candidate, of: path) != nil }
 
   private enum RotatedKind { case plain, compressed }
 
   /// Whether a name is the one of `path` with a number or a date appended, as rotation does.
   private static func rotatedKind(_ candidate: String, of path: String) -> RotatedKind? {
     guard candidate.hasPrefix(path), candidate != path else { return nil }
-    var suffix = candidate.dropFirst(path.count)
-    let compressed = [".gz", ".xz", ".zst", ".bz2"].first { suffix.hasSuffix($0) }
-    if let compressed { suffix = suffix.dropLast(compressed.count) }
+    let name = Compression.contentName(candidate)
+    guard name.hasPrefix(path) else { return nil }
+    let suffix = name.dropFirst(path.count)
+    // A copy that is compressed in place keeps the name.
+    if suffix.isEmpty { return .compressed }
     guard let first = suffix.first, ".-_".contains(first), suffix.count > 1,
       suffix.allSatisfy({ $0.isASCII && ($0.isNumber || ".-_:TZ".contains($0)) })
     else { return nil }
-    return compressed == nil ? .plain : .compressed
+    return name == candidate ? .plain : .compressed
   }
 
-  private func siblings(of path: String) -> [(path: String, status: FileStatus)] {
+  private static func siblings(of path: String) -> [(path: String, status: FileStatus)] {
     let directory = FileList.directory(of: path)
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     return names.sorted().compactMap { name in
@@ -230,5 +158,77 @@ struct FileLocator {
       guard let status = try? FileStatus.of(path), status.isRegular else { return nil }
       return (path, status)
     }
+  }
+
+  // MARK: - Refusals
+
+  /// Why the file at a path is not the one that was read there.
+  static func refusal(
+    _ file: OpenFile, _ entry: FileManifest.Entry, readTo: Int64
+  ) throws(OperatingError) -> OperatingError {
+    guard let opened = entry.opened else { return replaced(file.path) }
+    let size = try file.status().size
+    let isText = !opened.format.isColumnar && opened.packed == nil && file.compression == nil
+    let begins = try file.begins(with: opened.beginning)
+    if isText, size < readTo, begins { return shrunk(file.path, from: readTo, to: size) }
+    guard begins, let ending = entry.ending else { return replaced(file.path) }
+    return OperatingError(
+      .input,
+      "\(file.path) is not the file that was read before: it has the same beginning, but the \(ending.length) bytes "
+        + "before byte \(ending.end), to which it was read, are different. Expected the same file. \(acceptance)")
+  }
+
+  static func grown(_ path: String, from expected: Int64, to size: Int64) -> OperatingError {
+    OperatingError(
+      .input,
+      "\(path) had \(expected) bytes when it was read to its end, now it has \(size). Only the last file of a list may "
+        + "change, by growing. Put the file back, choose another --data, or start over with --reset; --accept-gap reads "
+        + "what is new of it behind the other files, and puts that on record")
+  }
+
+  static func shrunk(_ path: String, from expected: Int64, to size: Int64) -> OperatingError {
+    OperatingError(
+      .input,
+      "\(path) was truncated: it was read to byte \(expected), now it has \(size) bytes, and no copy of what it held is "
+        + "beside it. Rotate by renaming or with copytruncate; --accept-gap goes on with what it holds now, and puts that "
+        + "on record; or choose another --data, or start over with --reset")
+  }
+
+  static func overwritten(_ path: String) -> OperatingError {
+    OperatingError(
+      .input,
+      "\(path) was truncated or overwritten while it was followed: its beginning is not the one that was read, and no "
+        + "copy of what it held is beside it. Rotate by renaming or with copytruncate; --accept-gap goes on with what it "
+        + "holds now, and puts that on record; or choose another --data, or start over with --reset")
+  }
+
+  static func replaced(_ path: String) -> OperatingError {
+    OperatingError(
+      .input,
+      "\(path) is not the file that was read before: its beginning is different. With --follow a file may be rotated "
+        + "by renaming; otherwise expected the same file. \(acceptance)")
+  }
+
+  static func missing(_ path: String, readTo: Int64, wasRotated: Bool, inode: UInt64) -> OperatingError {
+    OperatingError(
+      .input,
+      wasRotated
+        ? "\(path) was rotated, and what was read to byte \(readTo) is not in \(FileList.directory(of: path)) any more: "
+          + "what was written to it after that would be lost. Expected a file with inode \(inode) or the same contents. "
+          + acceptance : "\(path) was read to byte \(readTo) and is not there any more. \(acceptance)")
+  }
+
+  static func gone(_ path: String) -> OperatingError {
+    OperatingError(
+      .input,
+      "\(path) was read before and is not there any more. Expected the files of the list: leave it out, which is right "
+        + "where it was deleted on purpose. \(remedy)")
+  }
+
+  static func unnamed(_ path: String, readTo: Int64) -> OperatingError {
+    OperatingError(
+      .input,
+      "\(path) was read to byte \(readTo) and has more, and the list does not name it any more: the rest would be lost. "
+        + "Name it before the other files. \(acceptance)")
   }
 }

@@ -21,6 +21,31 @@ struct FileManifest: Sendable, Hashable {
     /// Of a file that was left or a columnar one its end; of the one a checkpoint lies in, the place of the checkpoint.
     /// Nil where it was stored by version 1.
     var ending: FileEnding?
+    /// Where reading begins: 0, or behind what was read of the file as an earlier entry.
+    var start = Place()
+    /// Where its last record ended, of a file that was read to its end: nothing but blank lines lies behind.
+    var lastRecordEnd: Int64?
+    /// The line behind its end, of a text file that was read to its end.
+    var endRow: Int64?
+    var standing = Standing.listed
+  }
+
+  /// An offset within a file and the line that begins there.
+  struct Place: Sendable, Hashable {
+    var offset: Int64 = 0
+    var row: Int64 = 0
+  }
+
+  /// What becomes of a file.
+  enum Standing: UInt8, Sendable, Hashable {
+    /// It is read, or was.
+    case listed = 0
+    /// It holds what was read as an earlier file, and is passed over.
+    case copy = 1
+    /// It was listed, and was taken from the list before it was read.
+    case leftOut = 2
+    /// It was read in part, and the rest of it was given up on purpose.
+    case gap = 3
   }
 
   /// What was known of a file when it was opened; the beginning is extended while a short file grows.
@@ -28,10 +53,18 @@ struct FileManifest: Sendable, Hashable {
     var identity: FileIdentity
     var beginning: FileBeginning
     var format: FileFormat
+    /// Of a compressed file.
+    var packed: Packed?
   }
 
-  /// Versions 1 and 2 were one piece: version, how many files, and the files. Version 1 had no endings.
-  private static let version: UInt8 = 3
+  /// What a compressed file is known by, beside its contents.
+  struct Packed: Sendable, Hashable {
+    var compression: Compression
+    var ending: FileEnding
+  }
+
+  /// Version 3 had no places to begin at, ends of records, standings and compression. Versions 1 and 2 were one piece: version, how many files, and the files. Version 1 had no endings.
+  private static let version: UInt8 = 4
 
   /// What a checkpoint keeps beside the entries.
   static let state = [version]
@@ -43,8 +76,12 @@ struct FileManifest: Sendable, Hashable {
     segment + 1 < entries.count && entries[segment + 1].isRotation
   }
 
-  /// The paths that were listed, in order.
-  var listed: [String] { entries.filter { !$0.isRotation }.map(\.path) }
+  /// Whether everything of a file lies before `offset`; false where that is not known.
+  func isComplete(_ segment: Int, at offset: Int64) -> Bool {
+    let entry = entries[segment]
+    if entry.standing != .listed { return true }
+    return (entry.lastRecordEnd ?? entry.finalSize).map { offset >= $0 } ?? false
+  }
 
   /// What has changed since the store had `stored`.
   func changes(since stored: [Entry]) -> StateChanges {
@@ -73,13 +110,27 @@ struct FileManifest: Sendable, Hashable {
     }
     writer.write(bool: entry.finalSize != nil)
     if let size = entry.finalSize { writer.write(signed: size) }
-    writer.write(bool: entry.ending != nil)
-    if let ending = entry.ending {
-      writer.write(signed: ending.end)
-      writer.write(unsigned: UInt64(ending.length))
-      writer.write(blob: ending.sha256)
+    write(entry.ending, to: &writer)
+    writer.write(signed: entry.start.offset)
+    writer.write(signed: entry.start.row)
+    for end in [entry.lastRecordEnd, entry.endRow] {
+      writer.write(bool: end != nil)
+      if let end { writer.write(signed: end) }
+    }
+    writer.write(byte: entry.standing.rawValue)
+    if let opened = entry.opened {
+      writer.write(string: opened.packed?.compression.rawValue ?? "")
+      if let packed = opened.packed { write(packed.ending, to: &writer) }
     }
     return writer.bytes
+  }
+
+  private static func write(_ ending: FileEnding?, to writer: inout ByteWriter) {
+    writer.write(bool: ending != nil)
+    guard let ending else { return }
+    writer.write(signed: ending.end)
+    writer.write(unsigned: UInt64(ending.length))
+    writer.write(blob: ending.sha256)
   }
 
   /// The manifest as a checkpoint at `position` keeps it.
@@ -87,10 +138,10 @@ struct FileManifest: Sendable, Hashable {
   func at(_ position: Position, ending: FileEnding?) -> FileManifest {
     var manifest = self
     for segment in entries.indices.dropFirst(Int(position.segment)) {
-      let isColumnar = entries[segment].opened?.format.isColumnar ?? false
+      let isWhole = entries[segment].opened.map { $0.format.isColumnar || $0.packed != nil } ?? false
       if segment > Int(position.segment) {
         manifest.entries[segment].ending = nil
-      } else if !isColumnar, entries[segment].ending?.end != position.offset {
+      } else if !isWhole, entries[segment].ending?.end != position.offset {
         manifest.entries[segment].ending = ending
       }
     }
@@ -111,7 +162,7 @@ struct FileManifest: Sendable, Hashable {
       case 1, 2:
         let count = try reader.readCount(upTo: state.count)
         for _ in 0..<count { entries.append(try Self.entry(&reader, version: version)) }
-      case Self.version:
+      case 3, Self.version:
         for segment in 0..<stored.count {
           guard let bytes = stored[Self.key(of: segment)] else { throw CodingError("file \(segment + 1) is missing") }
           var reader = ByteReader(bytes)
@@ -140,12 +191,32 @@ struct FileManifest: Sendable, Hashable {
       entry.opened = Opened(identity: identity, beginning: beginning, format: format)
     }
     if try reader.readBool() { entry.finalSize = try reader.readSigned() }
-    if version >= 2, try reader.readBool() {
-      let end = try reader.readSigned()
-      let length = try reader.readCount(upTo: FileEnding.maxLength)
-      guard end >= Int64(length) else { throw CodingError("an ending of \(length) bytes at byte \(end)") }
-      entry.ending = FileEnding(end: end, length: length, sha256: try reader.readBlob())
+    if version >= 2 { entry.ending = try ending(&reader) }
+    guard version >= 4 else { return entry }
+    entry.start = Place(offset: try reader.readSigned(), row: try reader.readSigned())
+    if try reader.readBool() { entry.lastRecordEnd = try reader.readSigned() }
+    if try reader.readBool() { entry.endRow = try reader.readSigned() }
+    let byte = try reader.readByte()
+    guard let standing = Standing(rawValue: byte) else { throw CodingError("unknown standing \(byte) of a file") }
+    entry.standing = standing
+    guard entry.opened != nil else { return entry }
+    let name = try reader.readString()
+    if !name.isEmpty {
+      guard let compression = Compression(rawValue: name) else { throw CodingError("unknown compression '\(name)'") }
+      guard let ending = try ending(&reader) else { throw CodingError("a compressed file without its size") }
+      entry.opened?.packed = Packed(compression: compression, ending: ending)
     }
     return entry
   }
+
+  private static func ending(_ reader: inout ByteReader) throws(CodingError) -> FileEnding? {
+    guard try reader.readBool() else { return nil }
+    let end = try reader.readSigned()
+    let length = try reader.readCount(upTo: FileEnding.maxLength)
+    guard end >= Int64(length) else { throw CodingError("an ending of \(length) bytes at byte \(end)") }
+    return FileEnding(end: end, length: length, sha256: try reader.readBlob())
+  }
+
+  /// Whether the store has the list in the form that is written now.
+  static func isCurrent(_ state: [UInt8]) -> Bool { state == Self.state }
 }

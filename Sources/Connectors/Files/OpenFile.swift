@@ -1,4 +1,5 @@
-// A regular file that is open for reading, and what identifies a file across renames.
+// A regular file that is open for reading, and what identifies a file across renames. Where it is compressed, what is
+// read are its contents: their offsets are the ones of positions, so a compressed copy continues what it is a copy of.
 
 import Crypto
 import Detection
@@ -47,6 +48,8 @@ struct FileStatus: Sendable, Hashable {
   var size: Int64
   var isRegular: Bool
   var isDirectory: Bool
+  /// How many names it has; 0 once it was deleted.
+  var links: Int
   /// Time of the last change of the contents, in nanoseconds.
   var modified: Int64
 
@@ -54,6 +57,7 @@ struct FileStatus: Sendable, Hashable {
     identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     size = Int64(status.st_size)
     isRegular = status.st_mode & S_IFMT == S_IFREG
+    links = Int(status.st_nlink)
     isDirectory = status.st_mode & S_IFMT == S_IFDIR
     #if canImport(Darwin)
       let time = status.st_mtimespec
@@ -72,12 +76,16 @@ struct FileStatus: Sendable, Hashable {
   }
 }
 
-/// An open regular file. Reads name their offset, so nothing is shared but the descriptor.
+/// An open regular file. Reads name their offset, so nothing is shared but the descriptor. Contents of a compressed file
+/// are read forwards; to go back is to begin again.
 final class OpenFile {
   /// The name it was opened by; a rotation may have given it another since.
   let path: String
   let identity: FileIdentity
+  /// Nil where it is not compressed.
+  let compression: Compression?
   private let descriptor: Int32
+  private var stream: DecompressedStream?
 
   /// - Throws: `OperatingError` where there is no such file, it is not a regular one, or it may not be read.
   init(_ path: String) throws(OperatingError) {
@@ -86,7 +94,7 @@ final class OpenFile {
     }
     try Self.checkKind(status, path)
     // Not blocking, should a pipe have taken the file's place; regular files ignore it.
-    descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw OperatingError(
         .input, "\(path) cannot be opened: \(StopSignal.reason(errno)). Expected a file that this user may read")
@@ -94,6 +102,11 @@ final class OpenFile {
     var opened = stat()
     identity = fstat(descriptor, &opened) == 0 ? FileStatus(opened).identity : status.identity
     self.path = path
+    self.descriptor = descriptor
+    var magic = [UInt8](repeating: 0, count: Compression.magicBytes)
+    // SAFETY: the kernel writes at most as many bytes as the array has. What cannot be read is said by the next read.
+    let count = magic.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, 0) }
+    compression = Compression(Array(magic.prefix(max(0, count))))
   }
 
   deinit { close(descriptor) }
@@ -114,8 +127,68 @@ final class OpenFile {
     return FileStatus(status)
   }
 
-  /// Reads up to `space.count` bytes from `offset`; 0 at the end of the file.
+  /// Reads up to `space.count` bytes of the contents from `offset`; 0 at their end, and where a compressed file is not
+  /// whole (`problem` says so).
   func read(into space: UnsafeMutableRawBufferPointer, at offset: Int64) throws(OperatingError) -> Int {
+    guard let compression else { return try readPacked(into: space, at: offset) }
+    if stream == nil || stream?.offset ?? 0 > offset { stream = try DecompressedStream(compression) }
+    guard let stream else { preconditionFailure("the stream was just made") }
+    if stream.offset < offset {
+      // SAFETY: owned by this call and freed when it ends; nothing of it is used.
+      let passed = UnsafeMutableRawBufferPointer.allocate(byteCount: ByteWindow.readBytes, alignment: 64)
+      defer { passed.deallocate() }
+      while stream.offset < offset {
+        // SAFETY: the range ends within the buffer.
+        let room = UnsafeMutableRawBufferPointer(
+          rebasing: passed[..<Int(min(Int64(passed.count), offset - stream.offset))])
+        if try stream.read(into: room, readPacked) == 0 { return 0 }
+      }
+    }
+    return try stream.read(into: space, readPacked)
+  }
+
+  /// Why a compressed file gave no more contents although it is not at its end; nil where it is whole so far.
+  var problem: OperatingError? {
+    guard let stream, let compression else { return nil }
+    switch stream.end {
+    case .incomplete:
+      return OperatingError(
+        .input,
+        "\(path) is compressed (\(compression.title)) and not whole: its data end within the contents, behind byte "
+          + "\(stream.offset) of them. What lies before was processed. Replace it by a complete file, and run again")
+    case .damaged(let why):
+      return OperatingError(
+        .input,
+        "\(path) is compressed (\(compression.title)) and damaged: its data cannot be read behind byte "
+          + "\(stream.offset) of the contents (\(why)). What lies before was processed. Replace it by an intact file, and run again"
+      )
+    case .complete, nil: return nil
+    }
+  }
+
+  /// Whether the packed bytes end within the contents, as those of a file do that is still being written.
+  var isIncomplete: Bool { if case .incomplete = stream?.end { true } else { false } }
+
+  /// How many bytes of contents there are; nil where a compressed file is not whole. Decompresses all of it.
+  func contentSize() throws(OperatingError) -> Int64? {
+    guard compression != nil else { return try status().size }
+    _ = try skip(to: .max)
+    guard let stream, case .complete = stream.end else { return nil }
+    return stream.offset
+  }
+
+  /// Decompresses up to `offset`, or as far as there is something.
+  private func skip(to offset: Int64) throws(OperatingError) -> Int64 {
+    // SAFETY: owned by this call and freed when it ends; what it receives is not used.
+    let space = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
+    defer { space.deallocate() }
+    _ = try read(into: space, at: offset)
+    return stream?.offset ?? 0
+  }
+
+  private func readPacked(
+    into space: UnsafeMutableRawBufferPointer, at offset: Int64
+  ) throws(OperatingError) -> Int {
     // SAFETY: the kernel writes at most `space.count` bytes.
     while true {
       let count = pread(descriptor, space.baseAddress, space.count, off_t(offset))
@@ -149,11 +222,28 @@ final class OpenFile {
     try beginning(upTo: expected.length) == expected
   }
 
-  /// The bytes before `end`, at most `FileEnding.maxLength` of them.
+  /// The contents before `end`, at most `FileEnding.maxLength` bytes of them.
   func ending(at end: Int64) throws(OperatingError) -> FileEnding {
+    if let stream, stream.offset == end {
+      return FileEnding(end: end, length: stream.tail.count, sha256: Array(SHA256.hash(data: stream.tail)))
+    }
     let length = Int(min(end, Int64(FileEnding.maxLength)))
     let bytes = try bytes(length, at: end - Int64(length))
     return FileEnding(end: end, length: bytes.count, sha256: Array(SHA256.hash(data: bytes)))
+  }
+
+  /// What a compressed file is known by without decompressing it: size, and hash of its last packed bytes.
+  func packedEnding() throws(OperatingError) -> FileEnding {
+    let size = try status().size
+    let length = Int(min(size, Int64(FileEnding.maxLength)))
+    // SAFETY: owned by this call and freed when it ends; only the bytes that were read are hashed.
+    let space = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, length), alignment: 1)
+    defer { space.deallocate() }
+    let count = try readPacked(into: space, at: size - Int64(length))
+    let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(space)[..<min(count, length)])
+    var hasher = SHA256()
+    hasher.update(bufferPointer: bytes)
+    return FileEnding(end: size, length: bytes.count, sha256: Array(hasher.finalize()))
   }
 
   private func failure(at offset: Int64) -> OperatingError {

@@ -1,5 +1,6 @@
 // Bytes that become a dead letter without being held: they go past piece by piece and leave their beginning, length and
-// hash. These are records that are too large, and the rest of a line whose beginning was read when the input ended there.
+// hash. These are records that are too large, the rest of a line whose beginning was read when the input ended there, and
+// holes: the zeroes that a file has where its writer crashed before the blocks it had allotted were written.
 
 import Crypto
 import Detection
@@ -7,12 +8,20 @@ import Detection
 /// What is kept of a record, or the rest of one, while it streams past.
 struct PassingRecord {
   /// Why it is not handed over.
-  enum Cause { case tooLarge, restOfLine }
+  enum Cause { case tooLarge, restOfLine, hole }
+
+  /// Zeroes that end the record they follow, if something other than a line end comes behind them. Fewer may be a part
+  /// of a value that was written wrongly. Where a record begins with them, no JSON can follow: there any number will do.
+  static let holeBytes = 16
 
   let position: Position
   let cause: Cause
   /// Whether it has nothing but white space so far.
   private(set) var isBlank = true
+  /// Zeroes at its end so far.
+  var zeroes = 0
+  /// Whether it has nothing but zeroes so far.
+  var isZero: Bool { zeroes == length }
   private var excerpt: [UInt8] = []
   private var length = 0
   private var hasher = SHA256()
@@ -37,11 +46,21 @@ struct PassingRecord {
     if !atLineFeed { releaseReturn() }
     let place = "byte \(position.offset) of \(path)"
     switch cause {
-    case .tooLarge:
+    case .hole where isZero, .tooLarge where isZero:
       return DeadLetter(
-        position: position, stage: .read, reason: .tooLarge,
-        message: "the record has \(length) bytes, expected at most \(limit); it begins at \(place)",
-        raw: excerpt, length: length, sha256: Array(hasher.finalize()))
+        position: position, stage: .read, reason: .malformed,
+        message:
+          "expected a record at \(place), found a hole: \(length) bytes of zero, as a crash of the writer leaves",
+        raw: excerpt, length: length, sha256: length > excerpt.count ? Array(hasher.finalize()) : nil)
+    case .hole, .tooLarge:
+      let isTooLarge = length > limit
+      return DeadLetter(
+        position: position, stage: .read, reason: isTooLarge ? .tooLarge : .malformed,
+        message: isTooLarge
+          ? "the record has \(length) bytes, expected at most \(limit); it begins at \(place)"
+          : "the record at \(place) breaks off in a hole: its \(length) bytes end in zeroes, as a crash of the writer "
+            + "leaves",
+        raw: excerpt, length: length, sha256: isTooLarge || length > excerpt.count ? Array(hasher.finalize()) : nil)
     case .restOfLine:
       return DeadLetter(
         position: position, stage: .read, reason: .malformed,

@@ -2,6 +2,9 @@
 // ones depend on the bytes alone, never on the pieces in which they arrive, on the size of batches or on where a
 // resumed run began. The one exception is an input that ended within a line, was read as it was and has grown since: the
 // rest of that line is a dead letter. Rows are line numbers from 0, blank lines and the header of a CSV file counted.
+//
+// A hole, zeroes that a crash of the writer left, ends the record before it as a line end does. At the beginning of a
+// record it is a dead letter of its own; within one, what breaks off there and the hole are one. What follows is read.
 
 import Detection
 import Foundation
@@ -28,10 +31,12 @@ final class RecordCutter {
   }
 
   /// Why cutting stopped.
-  private enum Outcome { case batchIsFull, needsBytes, tooLarge }
+  private enum Outcome { case batchIsFull, needsBytes, tooLarge, hole }
 
   private let options: Options
   private(set) var header: [String]?
+  /// Where in the input the record behind the header begins; nil where the header was not cut here.
+  private(set) var headerEnd: Int64?
   private let window: ByteWindow
 
   /// Where the open batch begins in the window; equals `pending` while it has no record.
@@ -40,6 +45,8 @@ final class RecordCutter {
   private var pending = 0
   /// No line of the pending record ends before this.
   private var scanned = 0
+  /// From `pending` on no byte before this is zero.
+  private var zeroFree = 0
   /// Number of the line at `pending`.
   private var line: Int64
   /// The open batch: where its records lie from `first` on, and their lines.
@@ -96,6 +103,7 @@ final class RecordCutter {
     first -= dropped
     pending -= dropped
     scanned -= dropped
+    zeroFree = max(0, zeroFree - dropped)
     lineStart -= dropped
     firstLineEnd = firstLineEnd.map { $0 - dropped }
     return count
@@ -121,6 +129,9 @@ final class RecordCutter {
             .input, "the header of \(options.path) has more than \(options.maxEventBytes) bytes. Expected a CSV file")
         }
         passing = PassingRecord(.tooLarge, at: next)
+      case .hole:
+        if hasRecords { return true }
+        passing = PassingRecord(.hole, at: next)
       }
     }
   }
@@ -179,15 +190,19 @@ final class RecordCutter {
 
   private func cutLines(isFinal: Bool) -> Outcome {
     while starts.count < options.batchRows && pending - first < options.maxBatchBytes {
+      // JSON never begins with a zero.
+      if pending < window.filled && window[pending] == 0 { return .hole }
       guard let end = window.firstIndex(of: 0x0A, in: scanned..<window.filled) else {
         scanned = window.filled
         // Two more than allowed: the record may end with a carriage return and a line feed.
         if window.filled - pending >= options.maxEventBytes + 2 { return .tooLarge }
         guard isFinal && pending < window.filled else { return .needsBytes }
+        if hasHole(in: pending..<window.filled) { return .hole }
         if window.filled - pending > options.maxEventBytes { return .tooLarge }
         endRecord(at: window.filled, next: window.filled)
         return .needsBytes
       }
+      if hasHole(in: pending..<end) { return .hole }
       let contentEnd = withoutReturn(end)
       if contentEnd - pending > options.maxEventBytes { return .tooLarge }
       endRecord(at: contentEnd, next: end + 1)
@@ -231,7 +246,19 @@ final class RecordCutter {
   /// record (which the decoder rejects) and not the rest of the file.
   private func cutCSV(isFinal: Bool) throws(OperatingError) -> Outcome {
     while starts.count < options.batchRows && pending - first < options.maxBatchBytes {
+      if pending < window.filled && window[pending] == 0 {
+        let zeroes = (window.firstIndexNotZero(in: pending..<window.filled) ?? window.filled) - pending
+        if zeroes >= PassingRecord.holeBytes { return .hole }
+        // Fewer are a part of the first cell, unless more are to come.
+        if pending + zeroes == window.filled && !isFinal { return .needsBytes }
+      }
       if let end = window.firstIndex(of: 0x0A, in: scanned..<window.filled) {
+        if hasHole(in: lineStart..<end) {
+          if firstLineEnd == nil { return .hole }
+          // A quote was never closed.
+          guard try endFirstLine(or: nil) else { return .tooLarge }
+          continue
+        }
         let isOpen = isOpen(lineStart..<end)
         if isOpen && end - pending <= options.maxEventBytes + 1 {
           if firstLineEnd == nil { firstLineEnd = end }
@@ -248,8 +275,9 @@ final class RecordCutter {
       if window.filled - pending >= options.maxEventBytes + 2 {
         guard try endFirstLine(or: nil) else { return .tooLarge }
       } else if isFinal && pending < window.filled {
-        if firstLineEnd != nil && (isOpen(lineStart..<window.filled) || window.filled - pending > options.maxEventBytes)
-        {
+        if firstLineEnd == nil && hasHole(in: pending..<window.filled) { return .hole }
+        let isBroken = isOpen(lineStart..<window.filled) || hasHole(in: lineStart..<window.filled)
+        if firstLineEnd != nil && (isBroken || window.filled - pending > options.maxEventBytes) {
           guard try endFirstLine(or: nil) else { return .tooLarge }
         } else if window.filled - pending > options.maxEventBytes {
           return .tooLarge
@@ -284,6 +312,7 @@ final class RecordCutter {
       }
       try options.required.check(options.path, header: header ?? [], options.delimiter)
       line += lines
+      headerEnd = window.origin + Int64(next)
       return beginRecord(at: next)
     }
     endRecord(at: end, next: next, lines: lines)
@@ -291,20 +320,82 @@ final class RecordCutter {
 
   // MARK: - What is not held
 
-  /// Lets an oversized record, or the rest of a line, go past; true when it has ended. It ends with its line, in CSV too.
+  /// Whether there is a hole within a line, with something behind it. One that the line ends with is a part of its record.
+  private func hasHole(in range: Range<Int>) -> Bool {
+    let from = max(zeroFree, range.lowerBound)
+    guard from < range.upperBound else { return false }
+    // All of the window, so that each byte is looked at once.
+    let found = window.firstIndex(of: 0, in: from..<window.filled)
+    // A hole within a record of several lines is looked for again in each of them.
+    zeroFree = found ?? window.filled
+    guard let found, found < range.upperBound else { return false }
+    var zeroes = 0
+    if case .at = endOfHole(in: found..<range.upperBound, behind: &zeroes, isStart: false) { return true }
+    return false
+  }
+
+  private enum HoleEnd {
+    case none
+    /// The first byte behind it.
+    case at(Int)
+    /// A carriage return is behind it, and nothing of what follows that is known: it may be the line end.
+    case mayBe(Int)
+  }
+
+  /// Where the first hole ends that has something other than a line end behind it.
+  /// - Parameters:
+  ///   - zeroes: how many lie before the range; afterwards those at its end.
+  ///   - isStart: whether the record has had nothing but zeroes.
+  private func endOfHole(in range: Range<Int>, behind zeroes: inout Int, isStart: Bool) -> HoleEnd {
+    var isStart = isStart
+    var index = range.lowerBound
+    while index < range.upperBound {
+      let end = window.firstIndexNotZero(in: index..<range.upperBound) ?? range.upperBound
+      zeroes += end - index
+      if end == range.upperBound { return .none }
+      if zeroes >= (isStart && !options.isCSV ? 1 : PassingRecord.holeBytes) {
+        guard window[end] == 0x0D && end + 1 == range.upperBound else { return .at(end) }
+        // Whether the range ends with its line is for the caller to know.
+        return end + 1 == window.filled ? .mayBe(end) : .none
+      }
+      (zeroes, isStart) = (0, false)
+      index = window.firstIndex(of: 0, in: end..<range.upperBound) ?? range.upperBound
+    }
+    return .none
+  }
+
+  /// Lets an oversized record, the rest of a line, or a hole with what breaks off in it go past; true when it has ended.
+  /// It ends with its line, in CSV too, or with a hole.
   private func passRecord(isFinal: Bool) -> Bool {
-    let end = window.firstIndex(of: 0x0A, in: pending..<window.filled)
-    window.withBytes(pending..<(end ?? window.filled)) { passing?.append($0) }
-    let isDone = end != nil || isFinal
+    let lineEnd = window.firstIndex(of: 0x0A, in: pending..<window.filled)
+    let stop = lineEnd ?? window.filled
+    var zeroes = passing?.zeroes ?? 0
+    var holeEnd: Int?
+    switch endOfHole(in: pending..<stop, behind: &zeroes, isStart: passing?.isZero ?? false) {
+    case .none: break
+    case .at(let end): holeEnd = end
+    case .mayBe(let end):
+      if isFinal { break }
+      window.withBytes(pending..<end) { passing?.append($0) }
+      passing?.zeroes = zeroes
+      beginRecord(at: end)
+      first = pending
+      return false
+    }
+    window.withBytes(pending..<(holeEnd ?? stop)) { passing?.append($0) }
+    passing?.zeroes = zeroes
+    let isDone = holeEnd != nil || lineEnd != nil || isFinal
     if isDone, var record = passing {
-      let letter = record.finish(atLineFeed: end != nil, path: options.path, limit: options.maxEventBytes)
+      let letter = record.finish(
+        atLineFeed: holeEnd == nil && lineEnd != nil, path: options.path, limit: options.maxEventBytes)
       let isRest = record.cause == .restOfLine
-      if !isRest { line += 1 }
+      // Behind a hole the line goes on.
+      if holeEnd == nil && !isRest { line += 1 }
       // White space behind a JSON value changes nothing; in CSV it is a part of the last cell.
       if !isRest || options.isCSV || !record.isBlank { letters.append(letter) }
       passing = nil
     }
-    beginRecord(at: end.map { $0 + 1 } ?? window.filled)
+    beginRecord(at: holeEnd ?? lineEnd.map { $0 + 1 } ?? window.filled)
     // The letter is a batch of its own, and nothing of the window belongs to it.
     first = pending
     return isDone

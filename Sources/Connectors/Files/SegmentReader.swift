@@ -39,6 +39,9 @@ protocol SegmentReader: AnyObject {
   /// Bytes of a text file that were read so far; 0 for a columnar one.
   var readOffset: Int64 { get }
 
+  /// Where to resume when everything that was handed over is done, blank lines behind it passed.
+  var end: Position { get }
+
   /// The next batch; nil at the (present) end of the file, or when `stop` is set.
   /// - Parameter isFinal: whether the file ends where its bytes do, so that an unfinished line is a record.
   func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch?
@@ -56,18 +59,34 @@ final class TextSegmentReader: SegmentReader {
     var cutting = Self.cutting(path, isCSV: isCSV, segment: position.segment, options)
     var isInLine = false
     if position.offset > 0 {
-      isInLine = try file.bytes(1, at: position.offset - 1) != [0x0A]
-      if isCSV { cutting.header = try Self.header(of: file, cutting) }
+      // The header first: contents of a compressed file are read forwards.
+      if isCSV, let header = try Self.header(of: file, cutting), header.end <= position.offset {
+        cutting.header = header.names
+      }
+      isInLine = try Self.isInLine(file, position.offset, isCSV: isCSV)
     }
     cutter = RecordCutter(cutting, offset: position.offset, row: position.row, isInLine: isInLine)
   }
 
-  private static func cutting(
+  /// Whether a line goes on at `offset`: the byte before is neither a line end nor the end of a hole, behind which a
+  /// record begins.
+  private static func isInLine(_ file: OpenFile, _ offset: Int64, isCSV: Bool) throws(OperatingError) -> Bool {
+    let count = Int(min(offset, Int64(PassingRecord.holeBytes + 1)))
+    let bytes = try file.bytes(count, at: offset - Int64(count))
+    let zeroes = bytes.reversed().prefix { $0 == 0 }.count
+    if zeroes == 0 { return bytes.last != 0x0A }
+    if zeroes >= PassingRecord.holeBytes { return false }
+    let isStart = zeroes == bytes.count || bytes[bytes.count - zeroes - 1] == 0x0A
+    return isCSV || !isStart
+  }
+
+  static func cutting(
     _ path: String, isCSV: Bool, segment: UInt32, _ options: ReadOptions
   ) -> RecordCutter.Options {
     RecordCutter.Options(
       partition: options.partition, segment: segment, path: path, isCSV: isCSV, batchRows: options.batchRows,
-      maxEventBytes: options.maxEventBytes, delimiter: options.delimiter ?? CSVDelimiter(name: path),
+      maxEventBytes: options.maxEventBytes,
+      delimiter: options.delimiter ?? CSVDelimiter(name: FileList.contentName(path)),
       required: options.required)
   }
 
@@ -79,10 +98,10 @@ final class TextSegmentReader: SegmentReader {
     _ = try header(of: file, cutting(path, isCSV: true, segment: 0, options), mayGrow: mayGrow)
   }
 
-  /// The header of a file, which is read from its beginning for it; empty where there is none.
+  /// The header of a file, which is read from its beginning for it, and where it ends; nil where there is none.
   private static func header(
     of file: OpenFile, _ options: RecordCutter.Options, mayGrow: Bool = false
-  ) throws(OperatingError) -> [String] {
+  ) throws(OperatingError) -> (names: [String], end: Int64)? {
     let cutter = RecordCutter(options, offset: 0, row: 0, isInLine: false)
     var isAtEnd = false
     while cutter.header == nil && !isAtEnd {
@@ -90,15 +109,23 @@ final class TextSegmentReader: SegmentReader {
       isAtEnd = try cutter.fill { space throws(OperatingError) in try file.read(into: space, at: offset) } == 0
       _ = try cutter.cut(isFinal: isAtEnd && !mayGrow)
     }
-    return cutter.header ?? []
+    guard let names = cutter.header, let end = cutter.headerEnd else { return nil }
+    return (names, end)
   }
 
   var readOffset: Int64 { cutter.readOffset }
+  var end: Position { cutter.next }
 
   func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch? {
     var isAtEnd = false
     while !stop.isSet {
-      if try cutter.cut(isFinal: isFinal && isAtEnd) || isAtEnd { return cutter.takeBatch() }
+      // A compressed file that breaks off does not end there: what is complete before is handed over first.
+      let problem = isAtEnd ? file.problem : nil
+      if try cutter.cut(isFinal: isFinal && isAtEnd && problem == nil) || isAtEnd {
+        let batch = cutter.takeBatch()
+        if batch == nil, isFinal, let problem { throw problem }
+        return batch
+      }
       let offset = cutter.readOffset
       isAtEnd = try cutter.fill { space throws(OperatingError) in try file.read(into: space, at: offset) } == 0
     }
@@ -114,6 +141,9 @@ final class ColumnarSegmentReader: SegmentReader {
   private let options: ReadOptions
   /// Offsets of text files do not apply.
   let readOffset: Int64 = 0
+  var end: Position {
+    Position(segment: segment, offset: Int64(reader.position), row: Int64(reader.position))
+  }
 
   /// - Parameter path: what the file is called; `reader` may have opened it under another name.
   init(openedAt location: String, path: String, from position: Position, _ options: ReadOptions) throws(OperatingError)

@@ -90,11 +90,7 @@ public final class SQLiteStore: Store {
           "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
           binding: [useCase, activation.version, text])
       }
-      for table in ["anomalies", "dead_letters"] {
-        try database.execute(
-          "DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)",
-          binding: [useCase, partition.source, partition.number, from.segment, from.offset])
-      }
+      try Self.removeResults(useCase, partition, from: from, in: database)
       try database.execute(
         """
         INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
@@ -104,6 +100,22 @@ public final class SQLiteStore: Store {
           useCase, partition.source, partition.number, from.segment, from.offset, from.row, activation.kind.rawValue,
           activation.detector, activation.version,
         ])
+    }
+  }
+
+  public func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws {
+    try await write(durably: false) { database in
+      try Self.removeResults(useCase, partition, from: position, in: database)
+    }
+  }
+
+  private static func removeResults(
+    _ useCase: String, _ partition: PartitionID, from position: Position, in database: Database
+  ) throws {
+    for table in ["anomalies", "dead_letters"] {
+      try database.execute(
+        "DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)",
+        binding: [useCase, partition.source, partition.number, position.segment, position.offset])
     }
   }
 

@@ -265,6 +265,8 @@ public struct PartitionStatus: Sendable {
   public var version: String?
   /// The version that scores now, by detector; those without one are left out.
   public var models: [String: String]
+  /// Breaks of the input that were accepted, in the order in which they were, a sentence each.
+  public var gaps: [String] = []
   /// Days on which events of the use case did not look as they did in training, whatever the partition; empty unless it
   /// was asked for.
   public var drift: [NotableDrift] = []
@@ -310,7 +312,7 @@ public struct PartitionStatus: Sendable {
       ("windows", String(windows)), ("open_windows", String(openWindows)), ("history_shards", String(shards)),
       ("history_rows", String(shardRows + waitingRows)), ("history_bytes", String(shardBytes)),
       ("models", JSONText.object(models.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
-      ("drift", JSONText.array(drift.map(\.json))),
+      ("drift", JSONText.array(drift.map(\.json))), ("accepted_gaps", JSONText.array(gaps.map { JSONText.string($0) })),
     ]
     return JSONText.object(members)
   }
@@ -358,7 +360,13 @@ extension StoreReader {
               SELECT version FROM activations WHERE use_case = ? AND source = ? AND partition = ?
                 AND kind = 'configuration' ORDER BY sequence DESC LIMIT 1
               """, arguments: identity),
-          models: try models(identity, in: database))
+          models: try models(identity, in: database),
+          gaps: try String.fetchAll(
+            database,
+            sql: """
+              SELECT version FROM activations WHERE use_case = ? AND source = ? AND partition = ? AND kind = 'gap'
+              ORDER BY sequence
+              """, arguments: identity))
       }
     }
   }

@@ -16,7 +16,8 @@ public struct PartitionID: Sendable, Hashable, Comparable {
   }
 }
 
-/// The place of one event in its partition. Ordered by segment, then offset.
+/// The place of one event in its partition. Ordered by segment, then offset; the row, which follows from them, decides
+/// last, so that the order and equality agree.
 public struct Position: Sendable, Hashable, Comparable {
   /// Ordinal of the file in the manifest; 0 for a log such as Kafka.
   public var segment: UInt32
@@ -35,7 +36,7 @@ public struct Position: Sendable, Hashable, Comparable {
   public static let start = Position(segment: 0, offset: 0, row: 0)
 
   public static func < (a: Position, b: Position) -> Bool {
-    (a.segment, a.offset) < (b.segment, b.offset)
+    (a.segment, a.offset, a.row) < (b.segment, b.offset, b.row)
   }
 }
 

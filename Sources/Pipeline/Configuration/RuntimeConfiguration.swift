@@ -10,10 +10,13 @@ public struct RuntimeConfiguration: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable, CaseIterable { case files, stdin, simulator }
     /// How files are written; `automatic` goes by the name of the file.
     public enum Format: String, Sendable, Hashable, CaseIterable { case automatic, ndjson, csv, parquet, arrow }
+    /// By what the files that a pattern matches are ordered; `time` orders all files of the source together.
+    public enum Order: String, Sendable, Hashable, CaseIterable { case name, natural, time }
 
     public var kind = Kind.files
     /// Files or globs in the order of reading; empty for other sources.
     public var paths: [String] = []
+    public var order = Order.natural
     public var format = Format.automatic
     /// What separates the cells of CSV; nil is a tab where a file's name ends in `.tsv`, else a comma.
     public var delimiter: CSVDelimiter?
@@ -115,7 +118,7 @@ private struct RuntimeReader {
 
   /// The keys by section; a key without a section stands under "".
   private static let sections: [(name: String, keys: [String])] = [
-    ("source", ["type", "paths", "format", "csv_delimiter", "follow", "idle_timeout", "name"]),
+    ("source", ["type", "paths", "order", "format", "csv_delimiter", "follow", "idle_timeout", "name"]),
     ("store", ["type", "path"]),
     ("history", ["codec", "retain"]), ("checkpoint", ["interval"]), ("log", ["level"]),
     ("", ["workers", "batch_size"]),
@@ -239,6 +242,8 @@ private struct RuntimeReader {
       configuration.source.paths = nodes.compactMap {
         reader.text($0, what: "a path", expected: "a file or glob")?.text
       }
+    case ("source", "order"):
+      if let order = choice(node, what, RuntimeConfiguration.Source.Order.self) { configuration.source.order = order }
     case ("source", "format"):
       if let format = choice(node, what, RuntimeConfiguration.Source.Format.self) {
         configuration.source.format = format
@@ -303,6 +308,7 @@ private struct RuntimeReader {
         expected: "a source of type \(kind)", found: source.kind.rawValue)
     }
     if !source.paths.isEmpty, source.kind != .files { misplaced("paths", "files") }
+    if source.order != .natural, source.kind != .files { misplaced("order", "files") }
     if source.follow, source.kind != .files { misplaced("follow", "files") }
     if source.name != nil, source.kind != .stdin { misplaced("name", "stdin") }
   }

@@ -18,6 +18,7 @@ struct Run: AsyncParsableCommand {
       Resumes where the last run on the data directory stopped; results are the same as if it had never stopped.
 
         pulse run --use-case redset --source events.ndjson --data data
+        pulse run --use-case redset --source 'app.log*' --data data
         pulse run --use-case redset --source 'logs/*.ndjson' --source today.ndjson --follow --data data
         pulse simulate redset --events 1000000 --to - | pulse run --use-case redset --source - --data data
         pulse run --use-case redset --source simulator --events 1000000 --data data
@@ -33,9 +34,12 @@ struct Run: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow), - for standard input, or simulator. May be repeated.",
+      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow; also .gz, .zst, .bz2), - for standard input, or simulator. "
+        + "May be repeated.",
       discussion: "The files are one partition, in the order given.", valueName: "file|glob|-|simulator"))
   var source: [String] = []
+
+  @OptionGroup var files: FileOptions
 
   @OptionGroup var place: PlaceOptions
 
@@ -48,7 +52,7 @@ struct Run: AsyncParsableCommand {
       valueName: "character"))
   var csvDelimiter: CSVDelimiter?
 
-  @Flag(inversion: .prefixedNo, help: "Keep reading what is appended to the last file.")
+  @Flag(inversion: .prefixedNo, help: "Keep reading what is appended to the last file, and files that appear.")
   var follow: Bool?
 
   @Option(parsing: .unconditional, help: "End after so many seconds without new events.")
@@ -124,6 +128,7 @@ struct Run: AsyncParsableCommand {
       default: configuration.source.paths = source
       }
     }
+    if let order = files.order { configuration.source.order = order }
     if let format { configuration.source.format = format }
     if let csvDelimiter { configuration.source.delimiter = csvDelimiter }
     if let follow { configuration.source.follow = follow }
@@ -148,6 +153,9 @@ struct Run: AsyncParsableCommand {
     if let name = source.name, let problem = SourceName.problem(name) {
       throw ValidationError("--source-name: \(problem)")
     }
+    if let option = files.given, source.kind != .files {
+      throw ValidationError("\(option) needs files as the source")
+    }
     if source.follow && source.kind != .files { throw ValidationError("--follow needs a file as the source") }
     // Flags that would have no effect. What the file or the environment says may stay there for another source.
     if let option = simulation.given, source.kind != .simulator {
@@ -171,7 +179,8 @@ struct Run: AsyncParsableCommand {
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
     let store = try SQLiteStore(in: directory)
-    let source = try await makeSource(configuration, useCase, store: store)
+    let notes = InputNotes(logger)
+    let source = try await makeSource(configuration, useCase, store: store, notes)
     if reset {
       // What is stored goes only if there is something to take its place.
       try await source.check()
@@ -196,9 +205,9 @@ struct Run: AsyncParsableCommand {
     }
     let wasStopped = try await supervise(pipeline, scheduler, logger: logger)
     if quiet { return }
-    let summary = try RunSummary(
+    let summary = try await RunSummary(
       progress: pipeline.progress.snapshot, duration: ContinuousClock.now - start, plan: plan, data: data,
-      wasStopped: wasStopped)
+      wasStopped: wasStopped, notes: notes.all + source.acceptedGaps.map(\.description))
     if json { return Terminal.print(json: summary.json) }
     Terminal.print(summary.text(width: Terminal.width(of: STDOUT_FILENO)))
   }
@@ -271,7 +280,7 @@ struct Run: AsyncParsableCommand {
   }
 
   private func makeSource(
-    _ configuration: RuntimeConfiguration, _ useCase: LoadedUseCase, store: SQLiteStore
+    _ configuration: RuntimeConfiguration, _ useCase: LoadedUseCase, store: SQLiteStore, _ notes: InputNotes
   ) async throws -> any Source {
     let source = configuration.source
     let idle = source.idleTimeout.map { Duration.microseconds($0) }
@@ -293,10 +302,20 @@ struct Run: AsyncParsableCommand {
         batchRows: configuration.batchSize)
     case .files:
       return FileSource(
-        paths: source.paths, format: format, delimiter: source.delimiter, follow: source.follow, idleTimeout: idle,
+        paths: source.paths, order: Self.order(source.order),
+        eventTimes: EventTimes(schema: schema, lateness: useCase.plan.useCase.event.outOfOrder), format: format,
+        delimiter: source.delimiter, follow: source.follow, acceptsGaps: files.acceptGap, idleTimeout: idle,
         batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes,
         columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) }, requiredColumns: required,
-        readsOtherColumns: schema.unknownFields == .reject)
+        readsOtherColumns: schema.unknownFields == .reject, notice: { notes.add($0) })
+    }
+  }
+
+  private static func order(_ order: RuntimeConfiguration.Source.Order) -> FileOrder {
+    switch order {
+    case .name: .name
+    case .natural: .natural
+    case .time: .time
     }
   }
 

@@ -78,6 +78,7 @@ struct Status: ParsableCommand {
       }
       lines.append("  models        \(models.joined(separator: ", "))")
     }
+    for gap in status.gaps { lines.append("  accepted gap  \(gap)") }
     return lines.joined(separator: "\n")
   }
 

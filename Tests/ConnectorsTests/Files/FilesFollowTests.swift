@@ -159,9 +159,10 @@ struct FilesFollowTests {
     #expect(rest.items.map(\.position.segment) == [1, 2, 3])
     let again = try await read(Self.source(path), from: rest.points[0].0)
     #expect(again.items == Array(rest.items[1...]))
-    try folder.rename("log.2", to: "log.2.gz")
-    let compressed = try await failure(of: Self.source(path), from: point)
-    #expect(compressed.description.contains("log.2.gz is compressed"))
+    // Those that are compressed by then are read as well.
+    try pack(folder, "log.2", with: "gzip", keep: false)
+    try pack(folder, "log.1", with: "bzip2", keep: false)
+    #expect(try await read(Self.source(path), from: point).texts == ["2", "3", "4"])
   }
 
   @Test("a file that is missing during a rotation is waited for")
@@ -204,5 +205,126 @@ struct FilesFollowTests {
     let found = try await reading
     #expect(found.texts == ["1,\"x\ny\"", "2,z"])
     #expect(found.headers == [["a", "b"]])
+  }
+
+  @Test("a followed file that is replaced by a grown copy of itself is read on", arguments: [10, 2000])
+  func replacedByCopy(lines: Int) async throws {
+    let folder = try TestFolder()
+    let text = (1...lines).map { "\($0)\n" }.joined()
+    let path = try folder.write("log", text)
+    let source = FileSource(paths: [path], follow: true, rotationGrace: .milliseconds(20))
+    let first = try await read(source, items: lines)
+    async let reading = readOn(source, items: 3)
+    for round in 1...3 {
+      try await Task.sleep(for: .milliseconds(100))
+      try folder.write("log.tmp", text + (1...round).map { "new \($0)\n" }.joined())
+      try folder.rename("log.tmp", to: "log")
+    }
+    let rest = try await reading
+    source.stop()
+    #expect(first.items.count == lines && rest.texts == ["new 1", "new 2", "new 3"])
+    #expect(rest.items.allSatisfy { $0.position.segment == 0 })
+    // With a restart in between it is the same.
+    #expect(try await read(Self.source(path), from: first.points.last?.0).items == rest.items)
+  }
+
+  @Test("a file that is copied and truncated is read to its end in the copy, then on", arguments: [false, true])
+  func copyTruncate(compressed: Bool) async throws {
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n")
+    let found = try await Self.follow(path, items: 3) {
+      // All at once, so that the line that only the copy has was not read before.
+      try folder.append("log", "2\n")
+      try FileManager.default.copyItem(atPath: path, toPath: folder / "log.1")
+      if compressed { try pack(folder, "log.1", with: "gzip", keep: false) }
+      try #require(truncate(path, 0) == 0)
+      try folder.append("log", "3\n")
+      try await Task.sleep(for: .milliseconds(300))
+      try folder.append("log", "4\n")
+    }
+    #expect(found.texts == ["1", "2", "3", "4"])
+    try folder.append("log", "5\n")
+    for (point, count) in found.points {
+      #expect(try await read(Self.source(path), from: point).texts == Array((found.texts + ["5"])[count...]))
+    }
+  }
+
+  @Test("files that appear under a pattern are read; compressed copies of what was read are passed over")
+  func pattern() async throws {
+    let folder = try TestFolder()
+    try folder.write("app-1.log", "1\n")
+    let notices = Notices()
+    let source = FileSource(
+      paths: [folder / "app-*"], follow: true, rotationGrace: .milliseconds(20), notice: { notices.add($0) })
+    let first = try await read(source, items: 1)
+    async let reading = readOn(source, items: 5)
+    try folder.append("app-1.log", "2\n")
+    try await Task.sleep(for: .milliseconds(50))
+    try folder.write("app-2.log", "3\n")
+    try await Task.sleep(for: .milliseconds(700))
+    try pack(folder, "app-1.log", with: "gzip", keep: false)
+    try folder.append("app-2.log", "4\n")
+    try await Task.sleep(for: .milliseconds(700))
+    // Compressed, and never seen before.
+    try folder.write("other", "5\n")
+    try pack(folder, "other", with: "zstd", keep: false)
+    try folder.rename("other.zst", to: "app-3.log.zst")
+    try await Task.sleep(for: .milliseconds(700))
+    try folder.write("app-4.log", "6\n")
+    let rest = try await reading
+    source.stop()
+    #expect(first.texts + rest.texts == ["1", "2", "3", "4", "5", "6"])
+    #expect(notices.all.count { $0.contains("app-1.log.gz holds what was read as \(folder / "app-1.log")") } == 1)
+    let again = try await read(
+      FileSource(paths: [folder / "app-*"], follow: true, idleTimeout: Self.idle), from: rest.points.last?.0)
+    #expect(again.items.isEmpty)
+  }
+
+  @Test("a rotation under a pattern that matches the rotated file too")
+  func rotatedUnderPattern() async throws {
+    let folder = try TestFolder()
+    try folder.write("log", "1\n")
+    let source = FileSource(paths: [folder / "log*"], follow: true, rotationGrace: .milliseconds(50))
+    let first = try await read(source, items: 1)
+    async let reading = readOn(source, items: 2)
+    for number in 2...3 {
+      try await Task.sleep(for: .milliseconds(400))
+      if number == 3 { try folder.rename("log.1", to: "log.2") }
+      try folder.rename("log", to: "log.1")
+      try folder.write("log", "\(number)\n")
+    }
+    let rest = try await reading
+    source.stop()
+    #expect(first.texts + rest.texts == ["1", "2", "3"])
+    for point in first.points + rest.points {
+      let again = try await read(
+        FileSource(paths: [folder / "log*"], follow: true, idleTimeout: Self.idle), from: point.0)
+      #expect(again.texts == Array(["2", "3"][(Int(point.0.position.segment))...]))
+    }
+  }
+
+  @Test("what a file gets after it was left for a newer one is read too")
+  func lateLines() async throws {
+    let folder = try TestFolder()
+    try folder.write("log-1", "1\n")
+    let notices = Notices()
+    let source = FileSource(
+      paths: [folder / "log-*"], follow: true, rotationGrace: .milliseconds(20), notice: { notices.add($0) })
+    _ = try await read(source, items: 1)
+    async let reading = readOn(source, items: 3)
+    try folder.write("log-2", "2\n")
+    try await Task.sleep(for: .milliseconds(800))
+    try folder.append("log-1", "late\n")
+    try await Task.sleep(for: .milliseconds(800))
+    try folder.append("log-2", "3\n")
+    let rest = try await reading
+    source.stop()
+    #expect(rest.texts == ["2", "late", "3"])
+    #expect(
+      rest.items.map(\.position) == [
+        Position(segment: 1, offset: 0, row: 0), Position(segment: 2, offset: 2, row: 1),
+        Position(segment: 3, offset: 2, row: 1),
+      ])
+    #expect(notices.all.count == 2)
   }
 }

@@ -43,7 +43,13 @@ struct FilesResumeTests {
 
   @Test("the manifest survives its encoding, and damage is refused")
   func manifestCoding() throws {
-    let manifest = Self.manifest
+    var manifest = Self.manifest
+    manifest.entries[0].opened?.packed = FileManifest.Packed(
+      compression: .zstd, ending: FileEnding(end: 9, length: 9, sha256: [1]))
+    manifest.entries[0].lastRecordEnd = 1 << 39
+    manifest.entries[0].endRow = 77
+    manifest.entries[1].standing = .gap
+    manifest.entries[2].start = FileManifest.Place(offset: 1 << 41, row: 5)
     let entries = Dictionary(uniqueKeysWithValues: manifest.changes(since: []).puts.map { ($0.key, $0.value) })
     #expect(entries.count == 3)
     #expect(try FileManifest(decoding: FileManifest.state, entries) == manifest)
@@ -57,7 +63,7 @@ struct FilesResumeTests {
     var missing = entries
     missing[[0, 0, 0, 1]] = nil
     #expect(throws: OperatingError.self) { try FileManifest(decoding: FileManifest.state, missing) }
-    for state in [[], [4], FileManifest.state + [0]] as [[UInt8]] {
+    for state in [[], [5], FileManifest.state + [0]] as [[UInt8]] {
       #expect(throws: OperatingError.self) { try FileManifest(decoding: state, entries) }
     }
   }
@@ -164,9 +170,9 @@ struct FilesResumeTests {
     #expect(rest.items.count == 1500)
     let next = rest.points[0].0
     #expect(try FileManifest(decoding: next.sourceState, next.stateEntries).entries[0].ending?.length == 4096)
-    let newer = ResumePoint(position: point.position, sourceState: [4] + writer.bytes.dropFirst())
+    let newer = ResumePoint(position: point.position, sourceState: [5] + writer.bytes.dropFirst())
     let error = try await failure(of: FileSource(paths: [path]), from: newer)
-    #expect(error.description.contains("its version is 4, expected 1 to 3"), "\(error)")
+    #expect(error.description.contains("its version is 5, expected 1 to 4"), "\(error)")
   }
 
   @Test("a grown last file and a longer list go on; rows stay those of one run")
@@ -234,9 +240,7 @@ struct FilesResumeTests {
         #expect(error.description.contains(text), "\(error)", sourceLocation: sourceLocation)
       }
     }
-    try await expect([paths[1], paths[0], paths[2]], "file 1 was \(paths[0])", "now it is \(paths[1])")
-    try await expect([paths[0], paths[1]], "file 3 was \(paths[2])", "only 2")
-    try await expect([paths[0], folder / "d", paths[1], paths[2]], "file 2 was \(paths[1])")
+    try await expect([paths[0], paths[2]], "\(paths[1]) was read to byte 6", "does not name it any more")
     try folder.rename("a", to: "a.old")
     try await expect(paths, "\(paths[0]) was read before and is not there")
     try folder.write("a", "other")
@@ -254,6 +258,99 @@ struct FilesResumeTests {
     try #require(truncate(paths[1], 3) == 0)
     // Shorter than its beginning: the hash cannot match, whichever is noticed first.
     try await expect(paths, paths[1])
+  }
+
+  @Test("a list goes on in the order in which it is stored: what is new comes behind, what was read may be gone")
+  func otherLists() async throws {
+    let folder = try TestFolder()
+    let paths = try ["a", "b", "c"].map { try folder.write($0, "\($0)1\n\($0)2\n\($0)3\n") }
+    let new = try ["d", "e"].map { try folder.write($0, "\($0)1\n") }
+    let points = try await read(FileSource(paths: paths, batchRows: 1)).points.map(\.0)
+    let (inB, end) = (points[4], points[8])
+    func rest(_ paths: [String], from point: ResumePoint) async throws -> [String] {
+      try await read(FileSource(paths: paths), from: point).texts
+    }
+    // The order of what was listed is on record.
+    #expect(try await rest([paths[1], paths[0], paths[2]], from: inB) == ["b3", "c1", "c2", "c3"])
+    #expect(try await rest([new[0]] + paths, from: inB) == ["b3", "c1", "c2", "c3", "d1"])
+    // What was not read and is not named any more is left out, and said.
+    let notices = Notices()
+    let source = FileSource(paths: Array(paths[..<2]), notice: { notices.add($0) })
+    #expect(try await read(source, from: inB).texts == ["b3"])
+    #expect(notices.all.count == 1 && notices.all[0].contains("\(paths[2]) was listed and not read"))
+    // A list of other files goes on behind those that were read.
+    let next = try await read(FileSource(paths: new), from: end)
+    #expect(next.texts == ["d1", "e1"] && next.items.map(\.position.segment) == [3, 4])
+    for path in paths { try FileManager.default.removeItem(atPath: path) }
+    #expect(try await rest(new, from: end) == ["d1", "e1"])
+    #expect(try await rest([new[1]], from: next.points[0].0) == ["e1"])
+    let gone = try await failure(of: FileSource(paths: paths + new), from: end)
+    #expect(gone.description.contains("is not there any more"), "\(gone)")
+  }
+
+  @Test("a file that was read and has another name is not read again")
+  func renamed() async throws {
+    let folder = try TestFolder()
+    try folder.write("a", Self.lines.joined())
+    let end = try #require(try await read(FileSource(paths: [folder / "a"])).points.last?.0)
+    try folder.rename("a", to: "old")
+    try folder.write("new", "1\n")
+    #expect(try await read(FileSource(paths: [folder / "*"]), from: end).texts == ["1"])
+    // Nor is a copy of it; half of it is another file.
+    let notices = Notices()
+    try FileManager.default.copyItem(atPath: folder / "old", toPath: folder / "copy")
+    try folder.write("half", Self.lines[..<1000].joined())
+    let rest = try await read(
+      FileSource(paths: [folder / "*"], notice: { notices.add($0) }), from: end)
+    #expect(rest.texts.count == 1001)
+    #expect(notices.all.contains { $0.contains("copy holds what was read as") && $0.contains("passed over") })
+  }
+
+  @Test("a truncated or rewritten file is refused, or accepted on purpose and on record")
+  func gaps() async throws {
+    let folder = try TestFolder()
+    let path = try folder.write("a", Self.lines.joined())
+    let point = try #require(try await read(FileSource(paths: [path], batchRows: 1500)).points.first?.0)
+    func accepting() -> FileSource { FileSource(paths: [path], acceptsGaps: true) }
+    // Cut off and written on: it is read from its beginning, for what is new of it cannot be told.
+    try #require(truncate(path, 8000) == 0)
+    let refused = try await failure(of: FileSource(paths: [path]), from: point)
+    #expect(refused.description.contains("was truncated") && refused.description.contains("--accept-gap"))
+    try folder.append("a", "\nnew\n")
+    let cut = accepting()
+    let rest = try await read(cut, from: point)
+    #expect(rest.texts.last == "new" && rest.texts.first == "line 0")
+    #expect(rest.items.last?.position.segment == 1)
+    let gaps = await cut.acceptedGaps
+    #expect(gaps.count == 1 && gaps[0].description.contains("was read to byte \(point.position.offset)"))
+    // Accepted once, it is not asked again.
+    let after = try #require(rest.points.last?.0)
+    try folder.append("a", "more\n")
+    #expect(try await read(FileSource(paths: [path]), from: after).texts == ["more"])
+    // Another file at the path is read from its beginning; nothing was given up where nothing is missing.
+    try folder.write("a", "x\ny\n")
+    #expect(try await read(accepting(), from: point).texts == ["x", "y"])
+    try FileManager.default.removeItem(atPath: path)
+    try folder.write("b", "1\n")
+    let missing = try await failure(of: FileSource(paths: [folder / "b"]), from: point)
+    #expect(missing.description.contains("is not there any more") && missing.description.contains("--accept-gap"))
+    #expect(try await read(FileSource(paths: [folder / "b"], acceptsGaps: true), from: point).texts == ["1"])
+    try folder.write("a", Self.lines.joined())
+    let whole = accepting()
+    #expect(try await read(whole, from: point).items.count == 500)
+    #expect(await whole.acceptedGaps.isEmpty)
+  }
+
+  @Test("what a file got after it was left is read behind the others, on purpose")
+  func grownAfterwards() async throws {
+    let folder = try TestFolder()
+    let paths = try ["a", "b"].map { try folder.write($0, "\($0)1\n\($0)2\n") }
+    let end = try #require(try await read(FileSource(paths: paths)).points.last?.0)
+    try folder.append("a", "a3\n")
+    _ = try await failure(of: FileSource(paths: paths), from: end)
+    let rest = try await read(FileSource(paths: paths, acceptsGaps: true), from: end)
+    #expect(rest.texts == ["a3"] && rest.items[0].position == Position(segment: 2, offset: 6, row: 2))
+    #expect(try await read(FileSource(paths: paths), from: rest.points.last?.0).texts.isEmpty)
   }
 
   @Test("a file that shrank behind its beginning is refused")

@@ -3,6 +3,8 @@
 import Detection
 import Foundation
 import Pipeline
+import Synchronization
+import TestKit
 import Testing
 
 @testable import Connectors
@@ -64,7 +66,15 @@ func readOn(
   let partition = PartitionID(source: source.name, number: 0)
   var stored = stored
   var reading = Reading()
-  while reading.points.count < batches, reading.items.count < items, case .batch(let batch) = try await source.next() {
+  while reading.points.count < batches, reading.items.count < items {
+    guard case .batch(let batch) = try await source.next() else {
+      // The checkpoint at the end of a run.
+      if let last = reading.points.last {
+        for (key, value) in source.takeStateChanges(of: partition, at: last.0.position).puts { stored[key] = value }
+        reading.points[reading.points.count - 1].0.stateEntries = stored
+      }
+      break
+    }
     #expect(batch.partition == partition)
     #expect(batch.count > 0 || !batch.oversized.isEmpty)
     if case .csv(_, let header, _) = batch.payload { reading.headers.insert(header) }
@@ -84,4 +94,21 @@ func readOn(
 /// The error that opening or reading a source ends with.
 func failure(of source: some Source, from point: ResumePoint? = nil) async throws -> OperatingError {
   try await #require(throws: OperatingError.self) { _ = try await read(source, from: point) }
+}
+
+/// What a source said.
+final class Notices: Sendable {
+  private let sentences = Mutex<[String]>([])
+  func add(_ sentence: String) { sentences.withLock { $0.append(sentence) } }
+  var all: [String] { sentences.withLock { $0 } }
+}
+
+/// Packs a file of a folder with a tool of the system, beside it or in place of it.
+func pack(_ folder: TestFolder, _ name: String, with tool: String, keep: Bool = true) throws {
+  let process = Process()
+  process.executableURL = URL(filePath: "/usr/bin/env")
+  process.arguments = [tool, "-q", "-f", keep ? "-k" : tool == "zstd" ? "--rm" : "-f", folder / name]
+  try process.run()
+  process.waitUntilExit()
+  try #require(process.terminationStatus == 0, "\(tool) \(name)")
 }

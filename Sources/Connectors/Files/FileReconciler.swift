@@ -1,0 +1,378 @@
+// A stored list of files and the files that a source names now, brought together. Files are known by what they hold, so
+// a list may name others than it did: those that were read are not read again, whatever they are called now, those that
+// are new come behind them, and those that are gone were read. What cannot be read any more is refused, or accepted on
+// purpose and put on record. A stored list keeps its order.
+
+import Detection
+import Foundation
+import Pipeline
+
+/// What becomes of a list when a run starts.
+struct FileReconciler {
+  /// What is on record, with what is new appended.
+  private(set) var manifest: FileManifest
+  /// Where files of the manifest that are to be read are now, by segment.
+  private(set) var places: [Int: String] = [:]
+  /// Whether nothing is left to read of the file that the position lies in.
+  private(set) var isCurrentDone = false
+  /// What was given up, in a sentence each.
+  private(set) var gaps: [String] = []
+  /// What else a person wants to know, in a sentence each.
+  private(set) var notes: [String] = []
+
+  private let position: Position
+  private let follows: Bool
+  private let acceptsGaps: Bool
+  private var index: FileIndex
+  private var claimed: Set<Int> = []
+  private var fresh: [(path: String, start: FileManifest.Place)] = []
+  private var current: Int { Int(position.segment) }
+
+  init(_ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool) {
+    self.manifest = manifest
+    self.position = position
+    self.follows = follows
+    self.acceptsGaps = acceptsGaps
+    index = FileIndex(manifest)
+  }
+
+  /// - Parameter paths: the files that are named now, in order.
+  mutating func run(_ paths: [String]) throws(OperatingError) {
+    var missing: [String] = []
+    var others: [String] = []
+    // What is where it was, or has another name, goes before what is a copy.
+    for path in paths {
+      guard try FileStatus.of(path) != nil else {
+        missing.append(path)
+        continue
+      }
+      let file = try OpenFile(path)
+      if let segment = try index.same(file, manifest) { try claim(segment, file) } else { others.append(path) }
+    }
+    var conflicts: [(segment: Int, path: String)] = []
+    for path in others {
+      let file = try OpenFile(path)
+      let match = try index.copy(file, manifest, at: position, places: places)
+      let isListed = manifest.entries.contains { $0.path == path && $0.standing == .listed }
+      // A file that holds what another one does that is there too, where a third one was read, took the place of that.
+      if let match, !(isListed && claimed.contains(match)) {
+        try claim(match, file)
+      } else if let segment = manifest.entries.lastIndex(where: { $0.path == path && $0.standing == .listed }) {
+        if segment > current && !manifest.entries[segment].isRotation {
+          // It was not read yet, so it may hold anything.
+          claimed.insert(segment)
+          places[segment] = path
+        } else {
+          conflicts.append((segment, path))
+        }
+      } else {
+        fresh.append((path, FileManifest.Place()))
+      }
+    }
+    for conflict in conflicts { try settle(conflict.segment, conflict.path) }
+    try settleCurrent(named: Set(paths))
+    for path in missing { try settle(missing: path) }
+    try settleUnread(missing: Set(missing))
+    let order = Dictionary(paths.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
+    for file in fresh.sorted(by: { order[$0.path] ?? .max < order[$1.path] ?? .max }) {
+      places[manifest.entries.count] = file.path
+      manifest.entries.append(FileManifest.Entry(path: file.path, start: file.start))
+    }
+  }
+
+  /// A file holds what an entry is about.
+  private mutating func claim(_ segment: Int, _ file: OpenFile) throws(OperatingError) {
+    let entry = manifest.entries[segment]
+    guard entry.standing != .copy else { return }
+    if entry.standing == .gap {
+      notes.append("\(file.path) was given up in part, and stays so")
+      return
+    }
+    guard claimed.insert(segment).inserted else { return passOver(file, copyOf: segment) }
+    places[segment] = file.path
+    let isElsewhere = file.path != entry.path && file.identity.inode != entry.opened?.identity.inode
+    if segment < current {
+      if let final = entry.finalSize, file.compression == nil, entry.opened?.packed == nil,
+        entry.opened?.format.isColumnar == false, entry.standing == .listed
+      {
+        let size = try file.status().size
+        if size > final, index.isLatest(segment, manifest) { try accept(grown: segment, file, from: final, to: size) }
+      }
+      if isElsewhere { passOver(file, copyOf: segment) }
+    } else if segment == current, manifest.isComplete(segment, at: position.offset), file.compression != nil {
+      isCurrentDone = true
+      if isElsewhere { passOver(file, copyOf: segment) }
+    }
+  }
+
+  private mutating func passOver(_ file: OpenFile, copyOf segment: Int) {
+    notes.append(
+      "\(file.path) holds what was read as \(manifest.entries[segment].path), and is passed over")
+    guard let opened = manifest.entries[segment].opened, let entry = try? copy(file, opened) else { return }
+    manifest.entries.append(entry)
+  }
+
+  /// The entry of a copy, by which it is known again without being read.
+  private func copy(_ file: OpenFile, _ original: FileManifest.Opened) throws(OperatingError) -> FileManifest.Entry {
+    var opened = original
+    opened.identity = file.identity
+    opened.packed = nil
+    if let compression = file.compression {
+      opened.packed = FileManifest.Packed(compression: compression, ending: try file.packedEnding())
+    }
+    return FileManifest.Entry(path: file.path, opened: opened, standing: .copy)
+  }
+
+  private mutating func accept(
+    grown segment: Int, _ file: OpenFile, from final: Int64, to size: Int64
+  ) throws(OperatingError) {
+    guard acceptsGaps else { throw FileLocator.grown(file.path, from: final, to: size) }
+    var row = manifest.entries[segment].endRow
+    if row == nil { row = try Self.lines(of: file, before: final) }
+    fresh.append((file.path, FileManifest.Place(offset: final, row: row ?? 0)))
+    gaps.append(
+      "\(file.path) has grown from \(final) to \(size) bytes after it was read: the rest is read out of order")
+  }
+
+  /// A path where another file was read.
+  private mutating func settle(_ segment: Int, _ path: String) throws(OperatingError) {
+    let entry = manifest.entries[segment]
+    if claimed.contains(segment) {
+      // What was read there is named as well, under another name.
+      fresh.append((path, FileManifest.Place()))
+      return
+    }
+    if let old = try FileLocator.find(entry), old.path != path {
+      // It was rotated, and is beside its place.
+      if follows && segment >= current {
+        places[segment] = old.path
+        claimed.insert(segment)
+        // What followed it at the path is found when its end is reached, with those in between.
+        if segment < manifest.entries.count - 1 { fresh.append((path, FileManifest.Place())) }
+        return
+      }
+      let isRead = segment < current || manifest.isComplete(segment, at: position.offset)
+      let size = try old.status().size
+      let hasMore = old.compression == nil && size > entry.finalSize ?? .max
+      if isRead && entry.finalSize != nil && !hasMore && FileLocator.isRotated(old.path, of: path) {
+        claimed.insert(segment)
+        if segment == current { isCurrentDone = true }
+        fresh.append((path, FileManifest.Place()))
+        return
+      }
+    }
+    let readTo = segment == current ? position.offset : entry.finalSize ?? entry.ending?.end ?? 0
+    let file = try OpenFile(path)
+    if !acceptsGaps {
+      // Another file at the path of the one that was followed: that one was moved away.
+      if follows, segment >= current, let opened = entry.opened, opened.identity != file.identity {
+        throw FileLocator.missing(path, readTo: readTo, wasRotated: true, inode: opened.identity.inode)
+      }
+      throw try FileLocator.refusal(file, entry, readTo: readTo)
+    }
+    claimed.insert(segment)
+    // From its beginning, also where it was cut off: what is new of it cannot be told from what is left.
+    giveUp(
+      segment,
+      "\(path) was read to byte \(readTo) and holds something else now: it is read as a new file, from its beginning")
+    fresh.append((path, FileManifest.Place()))
+  }
+
+  private mutating func giveUp(_ segment: Int, _ what: String) {
+    gaps.append(what)
+    if segment == current { isCurrentDone = true }
+    if segment >= current { manifest.entries[segment].standing = .gap }
+  }
+
+  /// The file that the position lies in, where no file that is named holds it.
+  private mutating func settleCurrent(named: Set<String>) throws(OperatingError) {
+    guard manifest.entries.indices.contains(current), !claimed.contains(current) else { return }
+    let entry = manifest.entries[current]
+    guard let opened = entry.opened, entry.standing == .listed else {
+      isCurrentDone = entry.standing != .listed
+      return
+    }
+    let isNamed = named.contains(entry.path)
+    let isComplete = manifest.isComplete(current, at: position.offset)
+    let mayBeRenamed = follows && isNamed || entry.isRotation || manifest.isRotatedAway(current)
+    var file: OpenFile?
+    if try FileStatus.of(entry.path) != nil {
+      let there = try OpenFile(entry.path)
+      if try FileLocator.holds(there, entry) { file = there }
+    }
+    if file == nil && mayBeRenamed { file = try FileLocator.find(entry) }
+    if let file {
+      places[current] = file.path
+      if try !hasMore(file, opened) {
+        if !isNamed { isCurrentDone = !mayBeRenamed }
+        return
+      }
+      if mayBeRenamed || isNamed { return }
+      guard acceptsGaps else { throw FileLocator.unnamed(file.path, readTo: position.offset) }
+      return giveUp(current, "\(file.path) was read to byte \(position.offset), and the list does not name it any more")
+    }
+    if isComplete {
+      if isNamed && !follows { throw FileLocator.gone(entry.path) }
+      isCurrentDone = true
+      return
+    }
+    // A copy that was listed as a file of its own.
+    for (segment, path) in places.sorted(by: { $0.key < $1.key }) where segment > current {
+      guard (entry.ending?.end ?? 0) > 0, try FileLocator.holds(OpenFile(path), entry) else { continue }
+      manifest.entries[segment].standing = .copy
+      places[current] = path
+      return
+    }
+    guard acceptsGaps else {
+      throw FileLocator.missing(
+        entry.path, readTo: position.offset, wasRotated: mayBeRenamed, inode: opened.identity.inode)
+    }
+    giveUp(current, "\(entry.path) was read to byte \(position.offset) and is not there any more")
+  }
+
+  /// Whether there is anything but blanks behind the position.
+  private func hasMore(_ file: OpenFile, _ opened: FileManifest.Opened) throws(OperatingError) -> Bool {
+    if opened.format.isColumnar || file.compression != nil {
+      return !manifest.isComplete(current, at: position.offset)
+    }
+    let rest = try file.bytes(64 << 10, at: position.offset)
+    return rest.contains { $0 != 0x0A && $0 != 0x0D && $0 != 0x20 && $0 != 0x09 }
+  }
+
+  /// A path that is named and where no file is.
+  private mutating func settle(missing path: String) throws(OperatingError) {
+    let segments = manifest.entries.indices.filter { manifest.entries[$0].path == path }
+    guard let last = segments.last else { throw OperatingError(.input, "there is no file \(path). Check --source") }
+    if claimed.contains(last) || last == current && (places[last] != nil || manifest.entries[last].standing == .gap) {
+      return
+    }
+    // It is about to be created by whoever rotated it.
+    if follows, last <= current, last == manifest.entries.count - 1 { return }
+    if last > current { return }
+    guard acceptsGaps else { throw FileLocator.gone(path) }
+  }
+
+  /// Files that were listed and are not read yet.
+  private mutating func settleUnread(missing: Set<String>) throws(OperatingError) {
+    for segment in manifest.entries.indices where segment > current && !claimed.contains(segment) {
+      let entry = manifest.entries[segment]
+      guard entry.standing == .listed else { continue }
+      if entry.isRotation, let opened = entry.opened {
+        if let file = try FileLocator.find(entry) {
+          places[segment] = file.path
+          continue
+        }
+        guard acceptsGaps else {
+          throw FileLocator.missing(entry.path, readTo: 0, wasRotated: true, inode: opened.identity.inode)
+        }
+        giveUp(segment, "\(entry.path) was rotated before it was read, and is not there any more")
+      } else if missing.contains(entry.path) {
+        throw OperatingError(.input, "there is no file \(entry.path). Check --source")
+      } else if places.values.contains(entry.path) {
+        // What is at its path now goes on with an earlier file.
+        manifest.entries[segment].standing = .copy
+      } else if !entry.isRotation {
+        notes.append("\(entry.path) was listed and not read, and the list does not name it any more: it is left out")
+        manifest.entries[segment].standing = .leftOut
+      }
+    }
+  }
+
+  /// Line ends before an offset: how many lines there are.
+  private static func lines(of file: OpenFile, before end: Int64) throws(OperatingError) -> Int64 {
+    var count: Int64 = 0
+    var offset: Int64 = 0
+    while offset < end {
+      let bytes = try file.bytes(Int(min(1 << 20, end - offset)), at: offset)
+      if bytes.isEmpty { break }
+      count += Int64(bytes.count { $0 == 0x0A })
+      offset += Int64(bytes.count)
+    }
+    return count
+  }
+}
+
+/// The entries of a manifest by what a file is known by.
+struct FileIndex {
+  private var byPath: [String: [Int]] = [:]
+  private var byInode: [UInt64: [Int]] = [:]
+  private var byBeginning: [[UInt8]: [Int]] = [:]
+  private var byPacked: [FileEnding: Int] = [:]
+  /// Of beginnings, the longest first.
+  private var lengths: [Int] = []
+
+  init(_ manifest: FileManifest) {
+    for segment in manifest.entries.indices { insert(segment, manifest.entries[segment]) }
+  }
+
+  mutating func insert(_ segment: Int, _ entry: FileManifest.Entry) {
+    guard let opened = entry.opened else { return }
+    if let packed = opened.packed { byPacked[packed.ending] = segment }
+    // What was left out may be listed again, and what a copy holds is in the entry that it is a copy of.
+    guard entry.standing == .listed || entry.standing == .gap else { return }
+    byPath[entry.path, default: []].append(segment)
+    byInode[opened.identity.inode, default: []].append(segment)
+    guard opened.beginning.length > 0 else { return }
+    byBeginning[opened.beginning.sha256, default: []].append(segment)
+    if !lengths.contains(opened.beginning.length) {
+      lengths.append(opened.beginning.length)
+      lengths.sort(by: >)
+    }
+  }
+
+  /// Whether no later entry goes on in the same file.
+  func isLatest(_ segment: Int, _ manifest: FileManifest) -> Bool {
+    let path = manifest.entries[segment].path
+    return !manifest.entries[(segment + 1)...].contains { $0.path == path && $0.start.offset > 0 }
+  }
+
+  /// The entry that a file is of which the path or the file itself is the same, and that holds what was read of it.
+  func same(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Int? {
+    let candidates = (byPath[file.path] ?? []).reversed() + (byInode[file.identity.inode] ?? []).reversed()
+    for segment in candidates {
+      if try FileLocator.holds(file, manifest.entries[segment]) { return segment }
+    }
+    return nil
+  }
+
+  /// The entry that a file is a copy of, compressed or not: of all that was read of it.
+  /// - Parameter places: where the files of entries are, of those that are known to be there.
+  func copy(
+    _ file: OpenFile, _ manifest: FileManifest, at position: Position, places: [Int: String]
+  ) throws(OperatingError) -> Int? {
+    if file.compression != nil, let segment = byPacked[try file.packedEnding()] { return segment }
+    guard !lengths.isEmpty else { return nil }
+    let bytes = try file.bytes(FileBeginning.maxLength)
+    for length in lengths where length <= bytes.count {
+      for segment in (byBeginning[FileBeginning(of: Array(bytes.prefix(length))).sha256] ?? []).reversed() {
+        if try isCopy(file, of: segment, manifest, at: position, place: places[segment]) { return segment }
+      }
+    }
+    return nil
+  }
+
+  /// Whether a file under another name holds what was read of an entry: exactly that of one that was read to its end, at
+  /// least that of the one that is being read, and all of what that one has where it is there as well.
+  private func isCopy(
+    _ file: OpenFile, of segment: Int, _ manifest: FileManifest, at position: Position, place: String?
+  ) throws(OperatingError) -> Bool {
+    let entry = manifest.entries[segment]
+    guard let opened = entry.opened, !opened.format.isColumnar else { return false }
+    let isPartial = segment == Int(position.segment) && !manifest.isComplete(segment, at: position.offset)
+    guard let ending = entry.ending, ending.end > 0 else {
+      // Of a compressed file that is being read only its beginning is known.
+      return isPartial && opened.packed != nil && position.offset > 0 && place == nil
+    }
+    guard try file.ending(at: ending.end) == ending else { return false }
+    if isPartial {
+      guard let place else { return true }
+      let other = try OpenFile(place)
+      guard let size = try other.contentSize(), size > 0 else { return false }
+      let end = try other.ending(at: size)
+      guard try file.contentSize() == size else { return false }
+      return try file.ending(at: size) == end
+    }
+    guard let final = entry.finalSize, ending.end == final else { return false }
+    return try file.contentSize() == final
+  }
+}

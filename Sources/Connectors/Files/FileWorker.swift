@@ -1,0 +1,326 @@
+// Reads the files of a source one after another. Following is in FileWorker+Follow.swift.
+
+import Detection
+import Foundation
+import Pipeline
+
+/// Reads the files on a thread of its own: reads of a file block.
+actor FileWorker {
+  /// What is read, and how the list of it comes about.
+  struct List: Sendable {
+    var patterns: [String]
+    var order: FileOrder
+    var eventTimes: EventTimes?
+    var format: FileFormat?
+    var follows: Bool
+    var acceptsGaps: Bool
+
+    /// Whether files may come to the list while it is followed.
+    var hasPatterns: Bool { patterns.contains { FileList.isPattern($0) } }
+
+    func paths(_ options: ReadOptions) throws(OperatingError) -> [String] {
+      let paths = try FileList.expand(patterns, in: order)
+      guard order == .time, let eventTimes else { return paths }
+      return try eventTimes.sorted(paths, options, format)
+    }
+  }
+
+  private let thread = DedicatedThread(name: "pulse-files")
+  nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+  let list: List
+  let idleTimeout: Duration?
+  let rotationGrace: Duration
+  let options: ReadOptions
+  let shared: SharedManifest
+  let notice: @Sendable (String) -> Void
+  var manifest = FileManifest()
+  /// What was given up when the list was opened.
+  private(set) var gaps: [String] = []
+  private var stop: StopSignal?
+  /// Where the segment that is read next begins.
+  var position = Position.start
+  /// Where the last batch ended, or reading began.
+  var lastEnd = Position.start
+  /// The bytes before it.
+  var lastEnding: FileEnding?
+  var file: OpenFile?
+  private var reader: (any SegmentReader)?
+  /// Where files are that are not at their paths any more, by segment.
+  private var places: [Int: String] = [:]
+  /// Whether what the run resumed in has nothing left.
+  private var isResumedDone = false
+  var lastData = ContinuousClock.now
+  /// Of a followed list: what was looked at and is known.
+  var watched = WatchedFiles()
+
+  init(
+    list: List, idleTimeout: Duration?, rotationGrace: Duration, options: ReadOptions, manifest: SharedManifest,
+    notice: @escaping @Sendable (String) -> Void
+  ) {
+    self.list = list
+    self.idleTimeout = idleTimeout
+    self.rotationGrace = rotationGrace
+    self.options = options
+    self.notice = notice
+    shared = manifest
+  }
+
+  var follows: Bool { list.follows }
+
+  func check() throws(OperatingError) {
+    var manifest = FileManifest()
+    manifest.entries = try list.paths(options).map { FileManifest.Entry(path: $0) }
+    try prepare(&manifest, [:])
+  }
+
+  func open(resumingAt point: ResumePoint?, stop: StopSignal) throws(OperatingError) {
+    self.stop = stop
+    let paths = try list.paths(options)
+    if let point {
+      let stored = try FileManifest(decoding: point.sourceState, point.stateEntries)
+      if FileManifest.isCurrent(point.sourceState) { shared.resume(stored.entries) }
+      position = point.position
+      guard segment < stored.entries.count else {
+        throw OperatingError(
+          .input,
+          "the stored position is in file \(segment + 1) of \(stored.entries.count). \(FileLocator.remedy)")
+      }
+      var reconciler = FileReconciler(stored, at: position, follows: follows, acceptsGaps: list.acceptsGaps)
+      try reconciler.run(paths)
+      (manifest, places, gaps) = (reconciler.manifest, reconciler.places, reconciler.gaps)
+      isResumedDone = reconciler.isCurrentDone
+      reconciler.notes.forEach(notice)
+    } else {
+      manifest.entries = paths.map { FileManifest.Entry(path: $0) }
+    }
+    try prepare(&manifest, places)
+    publish()
+    if let warning = try list.eventTimes?.warning(unreadPaths, options, list.format) { notice(warning) }
+    lastData = .now
+  }
+
+  /// The files that are still to be read, from the one on that is read now.
+  private var unreadPaths: [String] {
+    manifest.entries.indices.dropFirst(segment + (isResumedDone ? 1 : 0))
+      .filter { manifest.entries[$0].standing == .listed }.map { places[$0] ?? manifest.entries[$0].path }
+  }
+
+  /// Checks and describes every file that is to be read, before anything is: what a resumed run relies on is on record
+  /// with the first checkpoint then.
+  private func prepare(_ manifest: inout FileManifest, _ places: [Int: String]) throws(OperatingError) {
+    for segment in manifest.entries.indices.dropFirst(segment) {
+      var entry = manifest.entries[segment]
+      if entry.standing != .listed || segment == self.segment && isResumedDone { continue }
+      let path = places[segment] ?? entry.path
+      let isFollowed = follows && segment == manifest.entries.count - 1
+      // Only a file that was followed is missing here: its successor is about to be created.
+      if follows, try FileStatus.of(path) == nil, entry.opened != nil { continue }
+      let file = try OpenFile(path)
+      if entry.opened == nil || segment > self.segment && !entry.isRotation
+        || position.offset == 0 && position.segment == segment && !entry.isRotation
+      {
+        entry.opened = try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
+        manifest.entries[segment] = entry
+      }
+      guard let opened = entry.opened else { continue }
+      if !follows, opened.beginning.length == 0, let problem = file.problem { throw problem }
+      try FileLocator.check(file, opened, path: entry.path, isFollowed: isFollowed, options, list.format)
+    }
+  }
+
+  func next() throws(OperatingError) -> SourceOutput {
+    guard let stop else { preconditionFailure("a source is opened before it is read") }
+    while !stop.isSet {
+      guard segment < manifest.entries.count else {
+        if follows, try waitForFiles(stop) { continue }
+        return .end
+      }
+      if reader == nil { reader = try openSegment(stop) }
+      guard let reader else {
+        if stop.isSet || segment < manifest.entries.count && isWaitingInVain { return .end }
+        continue
+      }
+      if let batch = try reader.next(isFinal: !mayGrow, stop: stop) {
+        lastData = .now
+        if isTail, let trouble = try truncation(reader) {
+          // What was read may be of two files.
+          try recover(reader, from: trouble, stop)
+          continue
+        }
+        try extendBeginning(reader)
+        try noteEnding(at: batch.next)
+        lastEnd = batch.next
+        return .batch(batch)
+      }
+      if stop.isSet { break }
+      if !mayGrow {
+        try finishSegment(reader)
+      } else if try !waitForMore(reader, stop) {
+        break
+      }
+    }
+    return .end
+  }
+
+  var segment: Int { Int(position.segment) }
+
+  /// Whether the file that is read is the one that is followed.
+  var isTail: Bool { follows && segment == manifest.entries.count - 1 && file?.compression == nil }
+
+  /// Whether the file may have more than it has now: one that is followed, or one that is still being compressed.
+  private var mayGrow: Bool { isTail || follows && file?.isIncomplete == true }
+
+  func publish() { shared.publish(manifest) }
+
+  /// Notes where a batch of a text file ends, so that a checkpoint there can tell this file from another. A compressed
+  /// file is known by its end.
+  private func noteEnding(at position: Position) throws(OperatingError) {
+    guard let file, let opened = manifest.entries[segment].opened, !opened.format.isColumnar, file.compression == nil
+    else { return }
+    let ending = try file.ending(at: position.offset)
+    lastEnding = ending
+    shared.append(ending, at: position)
+  }
+
+  // MARK: - Segments
+
+  /// Opens the file at `position`; nil if there is nothing to read of it, or it was waited for in vain.
+  private func openSegment(_ stop: StopSignal) throws(OperatingError) -> (any SegmentReader)? {
+    let entry = manifest.entries[segment]
+    if entry.standing != .listed || isResumedDone {
+      isResumedDone = false
+      advance()
+      return nil
+    }
+    let path = places[segment] ?? entry.path
+    isWaitingInVain = false
+    while follows, try FileStatus.of(path) == nil, entry.opened == nil || entry.isRotation {
+      if entry.isRotation, try FileLocator.find(entry) != nil { break }
+      if try !pause(stop, isFollowing: true) {
+        isWaitingInVain = true
+        return nil
+      }
+    }
+    let file = try locate(path, entry)
+    if position.offset == 0 {
+      // What it was when the list was opened may have been replaced since, before a byte of it was read.
+      if !entry.isRotation && entry.start.offset == 0 || entry.opened == nil {
+        manifest.entries[segment].opened = try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
+      }
+      if entry.start.offset > 0 {
+        position = Position(segment: position.segment, offset: entry.start.offset, row: entry.start.row)
+      } else if file.compression != nil, let original = try copied(file) {
+        notice("\(file.path) holds what was read as \(original), and is passed over")
+        manifest.entries[segment].standing = .copy
+        advance()
+        return nil
+      }
+    }
+    if manifest.entries[segment].opened?.format.isColumnar == true, entry.ending == nil {
+      manifest.entries[segment].ending = try file.ending(at: file.status().size)
+    }
+    // It is read on: how it ends is not known until it does.
+    manifest.entries[segment].finalSize = nil
+    manifest.entries[segment].lastRecordEnd = nil
+    manifest.entries[segment].endRow = nil
+    publish()
+    self.file = file
+    watched.note(path, file.identity)
+    (lastEnd, lastEnding) = (position, nil)
+    // What is resumed may be checkpointed again before anything is read.
+    if position.offset > 0 { try noteEnding(at: position) }
+    switch manifest.entries[segment].opened?.format ?? .ndjson {
+    case .parquet, .arrow:
+      return try ColumnarSegmentReader(openedAt: file.path, path: entry.path, from: position, options)
+    case let text:
+      return try TextSegmentReader(file, path: entry.path, isCSV: text == .csv, from: position, options)
+    }
+  }
+
+  /// Whether the last file was waited for until the time for that was over.
+  private var isWaitingInVain = false
+
+  /// The file of an entry, wherever it is now.
+  private func locate(_ path: String, _ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile {
+    let mustBeSame = position.offset > 0 || entry.isRotation || entry.start.offset > 0 && entry.opened != nil
+    if try FileStatus.of(path) != nil {
+      let file = try OpenFile(path)
+      if !mustBeSame { return file }
+      if try FileLocator.holds(file, entry) { return file }
+    }
+    if mustBeSame, follows || entry.isRotation || manifest.isRotatedAway(segment),
+      let file = try FileLocator.find(entry)
+    {
+      return file
+    }
+    let file = try OpenFile(path)
+    if !mustBeSame { return file }
+    throw try FileLocator.refusal(file, entry, readTo: position.offset)
+  }
+
+  /// The path of the file that was read before and that a compressed file is a copy of.
+  private func copied(_ file: OpenFile) throws(OperatingError) -> String? {
+    var before = FileManifest()
+    before.entries = Array(manifest.entries[..<segment])
+    guard let original = try FileIndex(before).copy(file, before, at: position, places: [:]) else { return nil }
+    return before.entries[original].path
+  }
+
+  /// A file that was short when it was opened becomes known by more of its beginning.
+  private func extendBeginning(_ reader: any SegmentReader) throws(OperatingError) {
+    guard let opened = manifest.entries[segment].opened, opened.beginning.length < FileBeginning.maxLength,
+      opened.packed == nil, reader.readOffset > Int64(opened.beginning.length), let file
+    else { return }
+    let limit = Int(min(reader.readOffset, Int64(FileBeginning.maxLength)))
+    manifest.entries[segment].opened?.beginning = try file.beginning(upTo: limit)
+    publish()
+  }
+
+  private func finishSegment(_ reader: any SegmentReader) throws(OperatingError) {
+    let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
+    manifest.entries[segment].finalSize = isColumnar ? try file?.status().size : reader.readOffset
+    manifest.entries[segment].lastRecordEnd = lastEnd.offset
+    if !isColumnar {
+      manifest.entries[segment].ending = try file?.ending(at: reader.readOffset)
+      manifest.entries[segment].endRow = reader.end.row
+    }
+    if let file, follows { watched.leave(file, segment) }
+    publish()
+    advance()
+  }
+
+  private func advance() {
+    file = nil
+    reader = nil
+    position = Position(segment: position.segment + 1, offset: 0, row: 0)
+  }
+
+  /// Goes on behind the last batch in another file with the same contents.
+  func replace(with other: OpenFile) throws(OperatingError) {
+    manifest.entries[segment].opened?.identity = other.identity
+    manifest.entries[segment].opened?.packed = nil
+    if let compression = other.compression {
+      manifest.entries[segment].opened?.packed = FileManifest.Packed(
+        compression: compression, ending: try other.packedEnding())
+    }
+    places[segment] = other.path
+    watched.note(other.path, other.identity)
+    reopen()
+  }
+
+  /// Reads on behind the last batch, in whatever file that is in now.
+  func reopen() {
+    position = lastEnd
+    file = nil
+    reader = nil
+    publish()
+  }
+
+  /// Appends files that have come to the list. The one that was the last is read to its end and left.
+  func append(_ entries: [FileManifest.Entry]) {
+    manifest.entries += entries
+    publish()
+    lastData = .now
+  }
+}

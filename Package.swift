@@ -53,7 +53,8 @@ let package = Package(
       cxxSettings: [.define("SIMDJSON_THREADS_ENABLED", to: "1")]),
     .target(name: "CArrow", dependencies: ["CParquetLibrary"]),
     .target(
-      name: "CCompression", dependencies: ["CZstdLibrary"], linkerSettings: [.linkedLibrary("z"), .linkedLibrary("bz2")]),
+      name: "CCompression", dependencies: ["CZstdLibrary"],
+      linkerSettings: [.linkedLibrary("z"), .linkedLibrary("bz2")]),
     .target(name: "COnnxRuntime"),
 
     // The product, from the core outwards.

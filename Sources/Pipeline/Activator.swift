@@ -54,12 +54,12 @@ struct Activator: Sendable {
           partition: partition, from: snapshot?.position ?? .start, kind: .configuration, version: version.identifier),
         useCase: plan.useCase.name, text: version.text)
     }
-    // What a killed run had committed behind its last checkpoint is found again, if it is still in the input.
-    try await store.discardResults(
-      useCase: plan.useCase.name, partition: partition, from: snapshot?.position ?? .start)
     var processor = try PartitionProcessor(plan: plan, partition: partition)
     processor.ends = ComingEnds(log, from: snapshot?.position ?? .start)
-    guard let snapshot else { return processor }
+    guard let snapshot else {
+      try await discardResults(partition, from: .start, waiting: WaitingResults())
+      return processor
+    }
     do {
       for part in try processor.restore(snapshot, now: .now, decoding: { try encoder.decodeTail($0.bytes) }) {
         logger.notice("state of an earlier definition is left behind", metadata: ["state": "\(part)"])
@@ -70,7 +70,19 @@ struct Activator: Sendable {
         "the checkpoint of \(name) cannot be read: \(error). Use the version of "
           + "pulse that wrote it, or start over with --reset")
     }
+    let rules = snapshot.states.keys.filter { $0.hasPrefix(SlidingRule.statePrefix) }
+    let names = rules.map { String($0.dropFirst(SlidingRule.statePrefix.count)) }.sorted()
+    let waiting = WaitingResults(events: processor.waitingPositions, detectors: names)
+    try await discardResults(partition, from: snapshot.position, waiting: waiting)
     return processor
+  }
+
+  /// What a killed run had committed behind its last checkpoint is found again, if it is still in the input.
+  private func discardResults(
+    _ partition: PartitionID, from position: Position, waiting: WaitingResults
+  ) async throws {
+    try await store.discardResults(
+      useCase: plan.useCase.name, partition: partition, from: position, waiting: waiting)
   }
 
   /// The end of a partition's input. What an earlier run put on record there is done again.

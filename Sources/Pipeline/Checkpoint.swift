@@ -240,6 +240,18 @@ public struct Activation: Sendable, Hashable {
   }
 }
 
+/// Findings that are yet to come as of a checkpoint: what detectors that see events in order will say of those that wait.
+public struct WaitingResults: Sendable, Hashable {
+  public var events: [Position] = []
+  /// Names of the detectors.
+  public var detectors: [String] = []
+
+  public init(events: [Position] = [], detectors: [String] = []) {
+    self.events = events
+    self.detectors = detectors
+  }
+}
+
 /// Where results and checkpoints are kept, together, so that one transaction covers both. One writer; calls are serial
 /// and durable when they return.
 public protocol Store: Sendable {
@@ -256,7 +268,11 @@ public protocol Store: Sendable {
 
   /// Removes anomalies and dead letters at or behind a position: a run that was killed had committed them behind its
   /// last checkpoint, and they are found again in the input as it is now.
-  func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws
+  /// - Parameter waiting: events before the position whose findings by some detectors go too, because they wait as of the
+  ///   checkpoint.
+  func discardResults(
+    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
+  ) async throws
 
   /// Commits results at once; the position stays. Upserts: writing again changes nothing.
   func commit(_ results: [Results]) async throws

@@ -47,6 +47,8 @@ struct PartitionProcessor {
   private(set) var watermarkTime = Int64.min
   /// Places ahead at which the input was declared to be at its end.
   var ends = ComingEnds()
+  /// Where the events came from that wait because their time is in doubt.
+  var waitingPositions: [Position] { waiting.positions }
   /// How far event time has come, for progress.
   var latestEventTime: Int64 { watermark.reached }
 
@@ -147,7 +149,8 @@ struct PartitionProcessor {
     }
     try advance(batch, marks, first..<batch.count, &outcome)
     if batch.count > 0 {
-      history.append(historyColumns(of: batch, late: outcome.late), eventTimes: batch.eventTimes, marks: marks, now: now)
+      let columns = historyColumns(of: batch, late: outcome.late)
+      history.append(columns, eventTimes: batch.eventTimes, marks: marks, now: now)
     }
     watermarkTime = marks.watermarkAfter
     drift.add(driftCounts(of: work, marks: marks), keepFrom: driftKeepFrom)
@@ -159,20 +162,20 @@ struct PartitionProcessor {
       deadLetters: dated(work.staged.deadLetters, marks: marks, positions: batch.positions))
   }
 
-  /// Ends the partition's input: what waits is decided, and every window closes.
+  /// Ends the partition's input: what waits is decided, and the windows up to the last believed time close. Later ones stay:
+  /// the next input may come to them, and what opened them may have been wrong.
   /// - Returns: what is to be committed at once.
   mutating func close() throws -> Results {
     var outcome = StatefulOutcome(failures: 0)
-    let decisions = watermark.close(upTo: windows.compactMap(\.lastClosing).max() ?? .min)
-    for decision in decisions {
+    for decision in watermark.close() {
       if case .dismissed(let run, wasHeard: false) = decision {
         for events in waiting.take(run: run) { try giveUp(events, &outcome) }
       } else {
         try apply(decision, watermark: watermarkTime, believed: watermark.reached, &outcome)
       }
     }
-    // What was believed only now has opened windows of its own.
-    _ = watermark.close(upTo: windows.compactMap(\.lastClosing).max() ?? .min)
+    let front = watermark.reached
+    watermark.advance(to: windows.compactMap { $0.lastClosing(startingUpTo: front) }.max() ?? .min)
     for window in windows { window.close(upTo: watermark.current, failures: &outcome.failures) }
     watermarkTime = watermark.current
     totals.expressionFailures += outcome.failures

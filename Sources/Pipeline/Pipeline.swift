@@ -9,17 +9,17 @@ import Synchronization
 public final class Pipeline: Sendable {
   /// A batch on its way to a worker.
   private struct Work: Sendable {
-    /// The batch; several pieces where a model takes over inside it.
+    /// The batch; several pieces where a model takes over inside it, or the input was at its end.
     var pieces: [ScoredPiece]
     var ticket: UInt64
     var lane: Lane
   }
 
   private let activator: Activator
+  private let driver: LaneDriver
   private let plan: Plan
   private let source: any Source
   private let store: any Store
-  private let history: HistoryWriter
   private let models: (any ModelProvider)?
   private let options: Options
   private let logger: Logger
@@ -38,12 +38,14 @@ public final class Pipeline: Sendable {
     self.plan = plan
     self.source = source
     self.store = store
-    history = HistoryWriter(encoder: encoder)
     self.models = models
     self.options = options
     self.logger = logger
     progress = RunProgress(
       metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
+    driver = LaneDriver(
+      activator: activator, store: store, source: source, history: HistoryWriter(encoder: encoder),
+      interval: options.checkpointInterval, progress: progress)
   }
 
   /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws
@@ -61,21 +63,15 @@ public final class Pipeline: Sendable {
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
       for partition in positions.keys { _ = start(partition, stored, lanes, work, &group) }
-      let schedule =
-        plan.detectors.isEmpty
-        ? nil : ModelSchedule(plan, models, store, resumed: positions, progress, logger)
-      let ends = InputEnds(store, useCase: plan.useCase.name)
+      let cuts = BatchCuts(plan, models, store, resumed: positions, progress, logger)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
-          var pieces: [ScoredPiece] = []
-          for raw in try await ends.pieces(of: raw) {
-            pieces += try await schedule?.pieces(of: raw) ?? [ScoredPiece(raw: raw, models: .none)]
-          }
+          let pieces = try await cuts.pieces(of: raw)
           let lane = lanes[raw.partition] ?? start(raw.partition, stored, lanes, work, &group)
           await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane))
         }
       } catch { failure = error }
-      schedule?.close()
+      cuts.close()
       work.finish()
       lanes.finish(closing: options.closesInput && failure == nil && !isStopped.load(ordering: .acquiring))
       while !lanes.areDone { await group.next() }
@@ -112,7 +108,7 @@ public final class Pipeline: Sendable {
     lanes.add(lane)
     group.addTask {
       do {
-        try await self.advance(lane, from: stored, releasing: work)
+        try await self.driver.advance(lane, from: stored, releasing: work)
         lanes.end()
       } catch {
         lanes.end(with: OperatingError.explaining(error))
@@ -121,41 +117,6 @@ public final class Pipeline: Sendable {
       }
     }
     return lane
-  }
-
-  /// Lane: rules, windows and history of one partition, in order; results at once, checkpoints by the clock.
-  private func advance(_ lane: Lane, from stored: Snapshots, releasing work: WorkQueue<Work>) async throws {
-    let snapshot = stored.take(lane.partition)
-    var processor = try await activator.prepare(lane.partition, snapshot)
-    progress.start(lane.partition, from: processor.totals)
-    let commits = CommitSchedule(
-      committer: Committer(store: store, source: source, history: history), source: source, history: history,
-      interval: options.checkpointInterval, progress: progress, isNew: snapshot == nil, wake: { lane.queue.tick() })
-    do { try await drive(lane, &processor, commits, releasing: work) } catch {
-      await commits.settle()
-      throw error
-    }
-  }
-
-  private func drive(
-    _ lane: Lane, _ processor: inout PartitionProcessor, _ commits: CommitSchedule, releasing work: WorkQueue<Work>
-  ) async throws {
-    while true {
-      switch await lane.queue.next() {
-      case .element(let pieces):
-        try await commits.admit(pieces[0].next.segment, to: &processor)
-        let results = try processor.process(pieces, now: .now)
-        work.release()
-        progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: work.depth)
-        try await commits.write(results, of: &processor)
-      case .tick: try await commits.checkpointIfDue(&processor)
-      case .end:
-        if let results = try await activator.end(&processor, closing: lane.isClosing) {
-          try await commits.write(results, of: &processor)
-        }
-        return try await commits.finish(&processor)
-      }
-    }
   }
 
   /// Wakes quiet lanes, so that history does not wait longer because nothing arrives.

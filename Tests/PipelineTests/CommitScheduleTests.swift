@@ -67,8 +67,8 @@ struct CommitScheduleTests {
   @Test("a lane that becomes quiet right after a batch gets its checkpoint within the interval")
   func quietLane() async throws {
     let plan = try #require(UseCaseChecker.check(text: Self.pipeline).plan)
-    let interval = Duration.seconds(2)
-    // The lane begins with its first batch, out of step with the run: the second one is due 2 s behind that.
+    let interval = Duration.seconds(6)
+    // The lane begins with its first batch, out of step with the run: the second one is due 6 s behind that.
     let source = SlowSource([.milliseconds(1_200), .milliseconds(1_300)])
     let history = MemoryHistory()
     let pipeline = Pipeline(
@@ -85,8 +85,9 @@ struct CommitScheduleTests {
     try await run.value
     let last = try #require(source.handedOut.withLock { $0.last })
     let done = try #require(source.acknowledged.withLock { $0.first { $0.position == 2 } })
-    // The ticks of the run come at 2 and 4 s: behind the first of them it would be 2.7 s.
-    #expect(done.at - last < interval + .milliseconds(400), "\(done.at - last)")
+    // The ticks of the run come at 6 and 12 s, the first of them too early: it would be 9.5 s. It is 4.7 s, and some more
+    // on a busy machine.
+    #expect(done.at - last < .milliseconds(8_500), "\(done.at - last)")
   }
 
   /// Writes shards in a time that shrinks, and notes their order.

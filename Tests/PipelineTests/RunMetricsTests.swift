@@ -34,6 +34,7 @@ struct RunMetricsTests {
     lines.append(#"{"at": \#(start + 900_000), "note": "1"}"#)
     lines += ["{broken", #"{"note": "1"}"#]
     lines += ["x", "99999999999999999999"].map { #"{"at": \#(start + 200), "note": "\#($0)"}"# }
+    lines += (0..<4).map { _ in #"{"at": \#(start + 200), "note": "1"}"# }
     lines += [#"{"at": \#(start + 201), "note": "1001"}"#, #"{"at": \#(start + 202), "note": "1002"}"#]
     return lines.map { Array($0.utf8) }
   }()
@@ -58,9 +59,9 @@ struct RunMetricsTests {
       try metrics.expectCounter("pulse_\(name)_total", [("use_case", "metered")] + labels).totalValue
     }
     let bytes = Self.records.reduce(0) { $0 + $1.count }
-    #expect(try counter("records") == 208)
-    #expect(try counter("events") == 206)
-    #expect(try (Int64(bytes)...Int64(bytes + 208)).contains(counter("read_bytes")))
+    #expect(try counter("records") == 212)
+    #expect(try counter("events") == 210)
+    #expect(try (Int64(bytes)...Int64(bytes + 212)).contains(counter("read_bytes")))
     #expect(try counter("late_events", ("window", "minutes")) == 1)
     #expect(try counter("ahead_events") == 1)
     #expect(try counter("expression_failures") == 2)

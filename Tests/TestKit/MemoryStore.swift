@@ -140,10 +140,16 @@ public final class MemoryStore: Store {
     }
   }
 
-  public func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws {
+  public func discardResults(
+    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
+  ) async throws {
     state.withLock { state in
       guard var part = state.parts[partition] else { return }
-      part.anomalies = part.anomalies.filter { $0.value.position < position }
+      part.anomalies = part.anomalies.filter { id, anomaly in
+        let isYetToCome =
+          waiting.events.contains(anomaly.position) && waiting.detectors.contains { id.hasSuffix(".\($0)") }
+        return anomaly.position < position && !isYetToCome
+      }
       part.deadLetters = part.deadLetters.filter { $0.key < position }
       state.parts[partition] = part
     }

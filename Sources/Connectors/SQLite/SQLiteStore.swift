@@ -103,9 +103,23 @@ public final class SQLiteStore: Store {
     }
   }
 
-  public func discardResults(useCase: String, partition: PartitionID, from position: Position) async throws {
+  public func discardResults(
+    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
+  ) async throws {
     try await write(durably: false) { database in
       try Self.removeResults(useCase, partition, from: position, in: database)
+      for event in waiting.events {
+        for detector in waiting.detectors {
+          try database.execute(
+            """
+            DELETE FROM anomalies WHERE use_case = ? AND source = ? AND partition = ? AND segment = ? AND offset = ?
+              AND row = ? AND detector = ?
+            """,
+            binding: [
+              useCase, partition.source, partition.number, event.segment, event.offset, event.row, detector,
+            ])
+        }
+      }
     }
   }
 

@@ -361,8 +361,9 @@ struct EventClock: Sendable, Hashable {
 
   // MARK: The end of an input
 
-  /// Decides whatever is open, because nothing more will come: a clock with few events opens with them, and a run of at
-  /// least three that little contradicts is believed.
+  /// Decides whatever is open, because nothing more will come: a clock with few events opens with them, and a run with the
+  /// support of at least three that little contradicts is settled. One or two that nothing contradicts are believed, but
+  /// the front does not move to them: the next input may show that their clock was wrong.
   mutating func close(_ settings: EventClockSettings, into decisions: inout [Decision]) {
     if !isOpen {
       if opening.isEmpty { return }
@@ -372,7 +373,10 @@ struct EventClock: Sendable, Hashable {
       if !run.isHeard { decisions.append(.believed(run: run.id)) }
       settle(run, settings, into: &decisions)
     }
+    for run in runs where run.contradictions == 0 && !run.isHeard { decisions.append(.believed(run: run.id)) }
+    runs.removeAll { $0.contradictions == 0 }
     while !runs.isEmpty { end(0, into: &decisions) }
+    updateBelieved()
   }
 
   // MARK: State

@@ -40,6 +40,9 @@ public final class WaitingEvents: Stateful {
     self.maxBytes = maxBytes
   }
 
+  /// Where the events that wait came from.
+  public var positions: [Position] { events.map(\.position) }
+
   /// How many events wait.
   public var count: Int { events.count }
 
@@ -116,7 +119,8 @@ public struct ReleasedEvents: Sendable {
   public var marksOfDismissed: EventTimeMarks {
     let all = Bitmap(repeating: true, count: batch.count)
     var marks = EventTimeMarks(
-      watermarks: [Int64](repeating: .min, count: batch.count), doubtful: all, outsideWindows: all, watermarkAfter: .min)
+      watermarks: [Int64](repeating: .min, count: batch.count), doubtful: all, outsideWindows: all,
+      watermarkAfter: .min)
     marks.dismissed = all
     marks.areReleased = true
     return marks
@@ -161,7 +165,8 @@ extension WaitingEvents {
 
   /// With the fields: what waits has no others.
   public var stateFingerprint: String {
-    "waiting \(Self.version): " + schema.fields.map { "\($0.name) \($0.type.valueType.rawValue)" }.joined(separator: ", ")
+    let fields = schema.fields.map { "\($0.name) \($0.type.valueType.rawValue)" }
+    return "waiting \(Self.version): " + fields.joined(separator: ", ")
   }
 
   /// The number, big-endian, so that keys ascend with it.

@@ -107,19 +107,21 @@ public final class Watermark: Stateful {
     clocks.append(clock)
   }
 
-  /// The end of the input: what can be decided is, and the watermark moves to the given time, if it is not beyond.
+  /// The end of the input: whatever is in doubt is decided.
   /// - Returns: the decisions, as of the end.
-  public func close(upTo time: Int64) -> [EventTimeMarks.Decision.Kind] {
+  public func close() -> [EventTimeMarks.Decision.Kind] {
     var decisions: [EventClock.Decision] = []
     for index in clocks.indices {
       clocks[index].close(settings, into: &decisions)
       if clocks[index].isOpen { current = max(current, Self.watermark(of: clocks[index].front, settings)) }
       if clockIdle != nil { places[index].isChanged = true }
     }
-    current = max(current, time, .min + 1)
     lead = latestBelieved()
     return decisions.map(EventTimeMarks.Decision.Kind.init)
   }
+
+  /// Moves the watermark to a time behind the end of the input, unless it is beyond.
+  public func advance(to time: Int64) { current = max(current, time, .min + 1) }
 
   @inline(__always)
   private static func watermark(of front: Int64, _ settings: EventClockSettings) -> Int64 {

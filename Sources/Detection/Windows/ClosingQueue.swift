@@ -7,8 +7,8 @@ struct ClosingQueue {
   /// The earliest start; nil when no window is open.
   var earliest: Int64? { heap.first?.start }
 
-  /// The latest start; nil when no window is open. Looks at all of them.
-  var latest: Int64? { heap.map(\.start).max() }
+  /// The latest start up to a time; nil when there is no such window. Looks at all of them.
+  func latest(upTo time: Int64) -> Int64? { heap.lazy.map(\.start).filter { $0 <= time }.max() }
 
   /// Removes the windows that start after a time and returns their slots. Looks at all of them.
   mutating func removeAll(startingAfter bound: Int64) -> [Int] {

@@ -269,8 +269,8 @@ extension OpenWindows {
     return !slots.isEmpty
   }
 
-  /// The time at which the last of the open windows closes; nil when none is open.
-  var lastClosing: Int64? { queue.latest.map { grid.closing($0) } }
+  /// The time at which the last of the open windows that start up to `time` closes; nil when none is open.
+  func lastClosing(startingUpTo time: Int64) -> Int64? { queue.latest(upTo: time).map { grid.closing($0) } }
 
   private mutating func drop(_ slot: Int) {
     table.remove(slot)

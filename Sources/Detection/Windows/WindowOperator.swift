@@ -74,8 +74,8 @@ public final class WindowOperator {
     failures += open.overflows - overflows
   }
 
-  /// The watermark at which all open windows are closed; nil when none is open.
-  public var lastClosing: Int64? { open.lastClosing }
+  /// The watermark at which all open windows that start up to a time are closed; nil when none is open.
+  public func lastClosing(startingUpTo time: Int64) -> Int64? { open.lastClosing(startingUpTo: time) }
 
   /// The parts that changed since the last call or restore with their values, each once, by start and then in a fixed
   /// order of keys.

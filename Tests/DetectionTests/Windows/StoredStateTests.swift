@@ -57,12 +57,13 @@ struct StoredStateTests {
       #expect(written.allSatisfy { $0.value[0] == 3 })
     }
     // A version 2 that waited for its hundredth event: fewer open a clock now.
-    let unopened = try Self.example("02 00 00 00 03 02 04 06 00")
+    let unopened = try Self.example(
+      "02 00 FF FF FF FF FF FF FF FF FF 01 FF FF FF FF FF FF FF FF FF 01 03 02 04 06 00")
     try old.restore(from: [(Array("watermark".utf8), unopened)])
     #expect(old.current == .min && old.reached == 2)
-    #expect(throws: CodingError.self) {
-      try watermark.restore(from: [(Array("watermark".utf8), try Self.example("04 80 9B EE 02 00 00 00 00 00"))])
-    }
+    var newer = try Self.example("03 80 9B EE 02 00 00 00 00 00")
+    newer[0] = 4
+    #expect(throws: CodingError.self) { try watermark.restore(from: [(Array("watermark".utf8), newer)]) }
   }
 
   @Test("a segment of a rule, and a version that is not known")

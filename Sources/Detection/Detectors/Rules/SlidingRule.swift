@@ -48,11 +48,14 @@ public final class SlidingRule: StatefulDetector {
     self.plan = plan
     self.limit = limit
     entities = SlidingEntities(
-      within: plan.within, horizon: max(plan.within, plan.coolDown), plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
+      within: plan.within, horizon: max(plan.within, plan.coolDown), plans: plan.argumentPlans,
+      holdsEntries: !plan.aggregates.isEmpty)
   }
 
   public var name: String { plan.rule.name }
-  public var stateName: String { "rule/\(plan.rule.name)" }
+  public var stateName: String { Self.statePrefix + plan.rule.name }
+  /// What the names of the state spaces of rules begin with; the name of the rule follows.
+  public static let statePrefix = "rule/"
   public var stateFingerprint: String { plan.fingerprint }
 
   /// Events and entities held: for metrics.

@@ -1,0 +1,78 @@
+// Where batches are cut before they are handed out: where a model takes over, and where the input of a partition was
+// declared to be at its end (`--close`). Both are on record in the activation log, so that a run that comes past such a
+// place again does there what the first one did.
+
+import Detection
+import Logging
+
+/// The cuts of all partitions. Used by the reader's task alone, once for each batch.
+final class BatchCuts {
+  private let store: any Store
+  private let useCase: String
+  /// Nil where the use case has no learned detectors.
+  private let schedule: ModelSchedule?
+  private var ends: [PartitionID: [Position]] = [:]
+
+  /// - Parameters: those of `ModelSchedule`.
+  init(
+    _ plan: Plan, _ models: (any ModelProvider)?, _ store: any Store, resumed: [PartitionID: Position],
+    _ progress: RunProgress, _ logger: Logger
+  ) {
+    self.store = store
+    useCase = plan.useCase.name
+    schedule = plan.detectors.isEmpty ? nil : ModelSchedule(plan, models, store, resumed: resumed, progress, logger)
+  }
+
+  /// The batch in pieces, each with the models that score it.
+  /// - Throws: where an activation cannot be read or recorded.
+  func pieces(of raw: RawBatch) async throws -> [ScoredPiece] {
+    var pieces: [ScoredPiece] = []
+    for part in try await parts(of: raw) {
+      pieces += try await schedule?.pieces(of: part) ?? [ScoredPiece(raw: part, models: .none)]
+    }
+    return pieces
+  }
+
+  /// No more batches will come.
+  func close() { schedule?.close() }
+
+  /// The batch, cut at the ends of the input within it.
+  private func parts(of raw: RawBatch) async throws -> [RawBatch] {
+    guard let first = raw.first else { return [raw] }
+    if ends[raw.partition] == nil {
+      ends[raw.partition] = Self.ends(try await store.activations(useCase: useCase, partition: raw.partition))
+    }
+    var parts: [RawBatch] = []
+    var rest = raw
+    for position in ends[raw.partition] ?? [] where position > first {
+      guard let (before, behind) = rest.split(at: position) else { continue }
+      parts.append(before)
+      rest = behind
+    }
+    return parts + [rest]
+  }
+
+  /// The ends on record, ascending, each once.
+  static func ends(_ log: [Activation]) -> [Position] {
+    Set(log.filter { $0.kind == .close }.map(\.from)).sorted()
+  }
+}
+
+/// The ends of the input that a lane has not come to yet.
+struct ComingEnds {
+  private var positions: ArraySlice<Position> = []
+
+  init() {}
+
+  /// - Parameter position: where the partition continues.
+  init(_ log: [Activation], from position: Position) {
+    positions = BatchCuts.ends(log).filter { $0 >= position }[...]
+  }
+
+  /// Whether an end lies at or before `position`; then it is past.
+  mutating func pass(_ position: Position) -> Bool {
+    let isPassed = positions.first.map { $0 <= position } ?? false
+    positions = positions.drop { $0 <= position }
+    return isPassed
+  }
+}

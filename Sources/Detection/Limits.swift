@@ -89,8 +89,12 @@ public enum Limits {
   /// a broken producer believes sooner again.
   public static let clockPatience = 1_000
 
-  /// Events one after the other, behind the others and agreeing, that are a clock that was set back.
-  public static let clockStepBack = 16
+  /// Events one after the other, behind the others and agreeing, that are a clock that was set back: more than what an
+  /// offline device hands in at once, mostly, because entities start afresh then.
+  public static let clockStepBack = 100
+
+  /// Times from which a run of events in doubt learns the distance between them.
+  public static let learnedSupport = 16
 
   /// How many times `max_ahead` beyond the watermark is absurd.
   public static let absurdlyAhead: Int64 = 32

@@ -121,6 +121,8 @@ final class CommitSchedule {
   }
 
   private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
+    // Tails whose rows are in a shard by now are dropped with it on record.
+    try await startShards(of: &processor)
     try await checkpoint?.value
     let tails = processor.takeTailJobs()
     let (partition, position) = (processor.partition, processor.position)

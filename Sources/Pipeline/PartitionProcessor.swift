@@ -104,7 +104,10 @@ struct PartitionProcessor {
       discarded.append("window/\(parts[0].part.window)")
     }
     watermarkTime = watermark.current
-    discardAbsurdWindows(believed: watermark.believed)
+    // Earlier versions kept windows of absurd times.
+    if watermark.isConverted { discardAbsurdWindows(believed: max(watermark.believed, watermark.reached)) }
+    // Where the use case has changed whose clocks are told apart, nobody will decide about what waits.
+    totals.aheadEvents += waiting.giveUp(exceptRuns: watermark.runs)
     totals.waitingEvents = waiting.count
     try history.restore(
       try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, watermark: watermarkTime, now: now
@@ -171,12 +174,11 @@ struct PartitionProcessor {
       if case .dismissed(let run, wasHeard: false) = decision {
         for events in waiting.take(run: run) { try giveUp(events, &outcome) }
       } else {
-        try apply(decision, watermark: watermarkTime, believed: watermark.reached, &outcome)
+        try apply(decision, watermark: watermarkTime, believed: watermark.believed, &outcome)
       }
     }
-    let front = watermark.reached
-    watermark.advance(to: windows.compactMap { $0.lastClosing(startingUpTo: front) }.max() ?? .min)
-    for window in windows { window.close(upTo: watermark.current, failures: &outcome.failures) }
+    let end = watermark.closingTime
+    for window in windows { window.closeAll(startingUpTo: end, failures: &outcome.failures) }
     watermarkTime = watermark.current
     totals.expressionFailures += outcome.failures
     totals.waitingEvents = waiting.count
@@ -237,7 +239,7 @@ struct PartitionProcessor {
         plan.extend(&events.batch, failures: &failed)
         _ = try advance(events.batch, events.marks(watermark: watermark, believed: believed), &outcome)
       }
-    case .dismissed, .opened: discardAbsurdWindows(believed: believed)
+    case .dismissed, .opened: discardAbsurdWindows(believed: max(believed, watermark))
     }
   }
 

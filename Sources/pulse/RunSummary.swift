@@ -125,7 +125,7 @@ struct RunSummary {
     if all.waitingEvents > 0 {
       text += "\nIf the input is complete, run again with --close: what waits is decided and every window closes."
     }
-    if all.aheadEvents * 20 > all.events {
+    if all.aheadEvents * 20 > all.events && plan.useCase.event.clockOf == nil {
       text +=
         "\nMany times are ahead of the others: where producers have clocks of their own, `event: {clock_of: …}` "
         + "names the field that says whose clock an event carries."

@@ -49,9 +49,10 @@ extension SQLiteStore {
     let interrupter = Interrupter(queue, after: time)
     return try queue.read { database in
       defer { interrupter.stop() }
-      for table in quickCheckOrder where try database.tableExists(table) {
+      for table in quickCheckOrder {
         guard ContinuousClock.now < deadline else { return nil }
         do {
+          guard try database.tableExists(table) else { continue }
           let said = try String.fetchOne(database, sql: "PRAGMA quick_check('\(table)')")
           if let said, said != "ok" { return said }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_INTERRUPT { return nil }

@@ -20,9 +20,10 @@
 //   a run, as do a thousand events without an answer. When the front arrives at a run by itself, it is believed too.
 // - Where several events had agreed on a time and were contradicted, a broken producer is among the others: the next run
 //   needs twice the support to be heard, up to a hundred, and half of it again after every thousand calm events.
-// - Sixteen events one after the other that are behind the front by more than the reach, and agree with each other, are a
-//   clock that was set back. The front stays, because what was closed is closed; but what is *believed* is now the
-//   earlier time, so that rules do not wait for hours until the front is reached again.
+// - Eight events one after the other that are behind the front by more than the reach, and agree with each other, do not
+//   follow it: its next step is in doubt, so a clock that runs fast does not take the front along. A hundred are a clock
+//   that was set back. The front stays, because what was closed is closed; but what is *believed* is now the earlier time,
+//   so that rules do not wait for hours until the front is reached again.
 //
 // Invariant: everything is a function of the times in their order; no time, however absurd, overflows anything.
 
@@ -56,9 +57,21 @@ struct DoubtfulRun: Sendable, Hashable {
   /// Its own events and later ones in doubt.
   var support = 1
   var contradictions = 0
+  /// The first times that supported the run, at most `Limits.learnedSupport`: what the usual step is learned from.
+  var times: [Int64]
   /// The clock's count of events when the run began.
   var began: UInt64
   var isHeard = false
+
+  /// Learns the usual step from the times that support the run, as a clock does that opens, and moves the run's end to the
+  /// end of the first group of these times.
+  mutating func learn(_ settings: EventClockSettings) {
+    let sorted = times.sorted()
+    let distances = zip(sorted.dropFirst(), sorted).map { $0.subtractingSaturated($1) }.sorted()
+    if !distances.isEmpty { steps.value = max(steps.value, distances[(distances.count - 1) / 2]) }
+    let reach = steps.reach(settings)
+    for time in sorted where time > high && time <= high.addingSaturated(reach) { high = time }
+  }
 
   /// Takes in a time within the reach.
   mutating func add(_ time: Int64) {
@@ -150,7 +163,7 @@ struct EventClock: Sendable, Hashable {
     if time > front, time <= horizon, isOpen {
       steps.note(time.subtractingSaturated(front))
       advance(to: time, settings)
-      if !runs.isEmpty { contradictRuns(into: &decisions) }
+      if !runs.isEmpty { contradictRuns(by: time, into: &decisions) }
       if hearing > Limits.clockHearing { grow(calm: 1) }
       return .taken
     }
@@ -166,13 +179,13 @@ struct EventClock: Sendable, Hashable {
     let reach = steps.reach(settings)
     let distance = front.subtractingSaturated(time)
     if distance <= reach {
-      if behind > 0 { endStepBack() }
+      if behind > 0 { endStepBack(reach) }
     } else {
       noteBehind(time, reach)
     }
     if !runs.isEmpty {
       if distance <= max(settings.maxAhead, reach) {
-        contradictRuns(into: &decisions)
+        contradictRuns(by: time, into: &decisions)
       } else {
         endOldRuns(into: &decisions)
       }
@@ -242,6 +255,7 @@ struct EventClock: Sendable, Hashable {
         if contradict(index, into: &decisions) { continue }
       } else {
         runs[index].support += 1
+        if runs[index].times.count < Limits.learnedSupport { runs[index].times.append(time) }
         if joined == nil, time <= runs[index].high.addingSaturated(room) {
           joined = runs[index].id
           runs[index].add(time)
@@ -258,25 +272,53 @@ struct EventClock: Sendable, Hashable {
   private mutating func begin(
     with time: Int64, nextRun: inout UInt64, into decisions: inout [Decision]
   ) -> UInt64 {
-    if runs.count == Limits.clockRuns, let least = runs.indices.min(by: { runs[$0].support < runs[$1].support }) {
-      end(least, into: &decisions)
+    if runs.count == Limits.clockRuns {
+      // Behind a run that waits it waits with that run: which of the times in between are right is not known yet.
+      let before = runs.indices.filter { runs[$0].low <= time }.max { runs[$0].low < runs[$1].low }
+      if let before { return runs[before].id }
+      if let least = runs.indices.min(by: { runs[$0].support < runs[$1].support }) { end(least, into: &decisions) }
     }
-    runs.append(DoubtfulRun(id: nextRun, low: time, high: time, steps: UsualStep(value: 0), began: seen))
+    runs.append(
+      DoubtfulRun(id: nextRun, low: time, high: time, steps: UsualStep(value: 0), times: [time], began: seen))
     nextRun += 1
     return nextRun - 1
   }
 
   /// Believes the runs that have enough support.
   private mutating func hear(_ settings: EventClockSettings, into decisions: inout [Decision]) {
-    for index in runs.indices where !runs[index].isHeard && runs[index].isClear {
-      guard runs[index].support >= min(hearing, settings.settling) else { continue }
+    let needed = min(hearing, settings.settling)
+    while let index = runs.firstIndex(where: { !$0.isHeard && $0.isClear && $0.support >= needed }) {
       runs[index].isHeard = true
       decisions.append(.believed(run: runs[index].id))
+      runs[index].learn(settings)
+      joinNeighbours(of: runs[index].id, settings, into: &decisions)
     }
-    while let run = runs.first(where: { $0.isHeard && $0.isClear && $0.support >= settings.settling }) {
+    // What is within the reach of the front was in doubt only because others were behind.
+    let reach = steps.reach(settings)
+    while let run = runs.first(where: {
+      $0.isHeard && $0.isClear && ($0.support >= settings.settling || $0.low <= front.addingSaturated(reach))
+    }) {
       settle(run, settings, into: &decisions)
     }
     updateBelieved()
+  }
+
+  /// Takes the runs into a heard one that lie within its reach: those of a source that has become sparse.
+  private mutating func joinNeighbours(
+    of id: UInt64, _ settings: EventClockSettings, into decisions: inout [Decision]
+  ) {
+    while let own = runs.firstIndex(where: { $0.id == id }),
+      let other = runs.firstIndex(where: {
+        $0.id != id && $0.low >= runs[own].low
+          && $0.low <= runs[own].high.addingSaturated(runs[own].steps.reach(settings))
+      })
+    {
+      let joined = runs[other]
+      runs[own].high = max(runs[own].high, joined.high)
+      runs[own].contradictions = max(runs[own].contradictions, joined.contradictions)
+      if !joined.isHeard { decisions.append(.believed(run: joined.id)) }
+      runs.remove(at: other)
+    }
   }
 
   /// The run is the new front.
@@ -289,11 +331,14 @@ struct EventClock: Sendable, Hashable {
     believeReached(into: &decisions)
   }
 
-  /// An event tells a time before all runs.
-  private mutating func contradictRuns(into decisions: inout [Decision]) {
+  /// An event that is not in doubt tells a time; runs of later times are contradicted.
+  private mutating func contradictRuns(by time: Int64, into decisions: inout [Decision]) {
     believeReached(into: &decisions)
     var index = 0
-    while index < runs.count { if !contradict(index, into: &decisions) { index += 1 } }
+    while index < runs.count {
+      if runs[index].low > time, contradict(index, into: &decisions) { continue }
+      index += 1
+    }
     endOldRuns(into: &decisions)
   }
 
@@ -308,8 +353,12 @@ struct EventClock: Sendable, Hashable {
   /// Believes the runs whose time the front has reached by itself.
   private mutating func believeReached(into decisions: inout [Decision]) {
     guard runs.contains(where: { $0.low <= front }) else { return }
-    for run in runs where run.low <= front && !run.isHeard { decisions.append(.believed(run: run.id)) }
-    runs.removeAll { $0.low <= front }
+    for index in runs.indices where runs[index].low <= front && !runs[index].isHeard {
+      runs[index].isHeard = true
+      decisions.append(.believed(run: runs[index].id))
+    }
+    // One whose end is still ahead stays heard until the front has come there.
+    runs.removeAll { $0.high <= front }
     updateBelieved()
   }
 
@@ -345,11 +394,14 @@ struct EventClock: Sendable, Hashable {
     behind = agrees ? min(behind + 1, Limits.clockStepBack) : 1
     highestBehind = agrees ? max(highestBehind, time) : time
     lastBehind = time
+    // The others do not follow the front: its next step is in doubt.
+    if behind >= Limits.clockContradictions { horizon = front }
     updateBelieved()
   }
 
-  private mutating func endStepBack() {
+  private mutating func endStepBack(_ reach: Int64) {
     behind = 0
+    horizon = front.addingSaturated(reach)
     updateBelieved()
   }
 
@@ -361,22 +413,27 @@ struct EventClock: Sendable, Hashable {
 
   // MARK: The end of an input
 
-  /// Decides whatever is open, because nothing more will come: a clock with few events opens with them, and a run with the
-  /// support of at least three that little contradicts is settled. One or two that nothing contradicts are believed, but
-  /// the front does not move to them: the next input may show that their clock was wrong.
+  /// Decides whatever is open, because nothing more will come: a clock with few events opens with them, and a run that
+  /// little contradicts is heard. The front does not move: the next input may show that the clock of a run was wrong.
   mutating func close(_ settings: EventClockSettings, into decisions: inout [Decision]) {
     if !isOpen {
       if opening.isEmpty { return }
       open(settings)
+      decisions.append(.opened)
+      believeReached(into: &decisions)
     }
-    while let run = runs.first(where: { ($0.isHeard || $0.support > 2) && $0.isClear }) {
-      if !run.isHeard { decisions.append(.believed(run: run.id)) }
-      settle(run, settings, into: &decisions)
+    while let doubtful = runs.firstIndex(where: { !$0.isClear }) { end(doubtful, into: &decisions) }
+    for index in runs.indices where !runs[index].isHeard {
+      runs[index].isHeard = true
+      decisions.append(.believed(run: runs[index].id))
     }
-    for run in runs where run.contradictions == 0 && !run.isHeard { decisions.append(.believed(run: run.id)) }
-    runs.removeAll { $0.contradictions == 0 }
-    while !runs.isEmpty { end(0, into: &decisions) }
     updateBelieved()
+  }
+
+  /// The latest time up to which windows close at the end of an input: that of the front, or of a run that a handful
+  /// supports.
+  var closingTime: Int64 {
+    runs.reduce(front) { $1.isHeard && $1.support >= Limits.clockHearing ? max($0, $1.high) : $0 }
   }
 
   // MARK: State
@@ -384,7 +441,7 @@ struct EventClock: Sendable, Hashable {
   /// Computes what is derived from restored properties.
   mutating func restoreDerived(_ settings: EventClockSettings) {
     guard isOpen else { return }
-    horizon = front.addingSaturated(steps.reach(settings))
+    horizon = behind >= Limits.clockContradictions ? front : front.addingSaturated(steps.reach(settings))
     updateBelieved()
   }
 }

@@ -73,6 +73,12 @@ public final class WaitingEvents: Stateful {
   /// Takes out the events of a run, in their order.
   public func take(run: UInt64) -> [ReleasedEvents] { take { $0.run == run } }
 
+  /// Drops the events of runs that are not among the given ones.
+  /// - Returns: how many.
+  public func giveUp(exceptRuns runs: Set<UInt64>) -> Int {
+    take { !runs.contains($0.run) }.reduce(0) { $0 + $1.batch.count }
+  }
+
   private func take(where isTaken: (Event) -> Bool) -> [ReleasedEvents] {
     guard events.contains(where: isTaken) else { return [] }
     let taken = events.filter(isTaken)

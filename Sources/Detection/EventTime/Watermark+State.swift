@@ -34,6 +34,8 @@ extension Watermark {
       }
     }
     if !changes.isEmpty || current != .min { put(Self.stateKey, encodedPartition()) }
+    changes.deletes = staleKeys.filter { key in !changes.puts.contains { $0.key == key } }
+    staleKeys = []
     changes.puts.sort { $0.key.lexicographicallyPrecedes($1.key) }
     return changes
   }
@@ -45,7 +47,9 @@ extension Watermark {
     commonStep = 0
     seen = 0
     lastTaken = [:]
-    var isPerClock = clockIdle != nil
+    staleKeys = []
+    isConverted = false
+    var storedClockOf = clockOf
     var restored: [(clock: EventClock, place: Place, key: [UInt8])] = []
     for entry in entries {
       var reader = ByteReader(entry.value)
@@ -54,13 +58,14 @@ extension Watermark {
         let clock = try earlierClock(&reader, version)
         if clockIdle == nil { restored.append((clock, Place(progress: 0, spokeAt: 0), [])) }
         if clock.isOpen { current = max(current, clock.front.subtractingSaturated(settings.outOfOrder), .min + 1) }
-        isPerClock = false
+        storedClockOf = nil
+        isConverted = true
       } else if version != Self.version {
         throw CodingError("the watermark has version \(version), expected 1 to \(Self.version)")
       } else if entry.key == Self.stateKey {
         current = try reader.readSigned()
         nextRun = try reader.readUnsigned()
-        isPerClock = try reader.readBool()
+        storedClockOf = try reader.readBool() ? try reader.readString() : nil
         progress = try reader.readSigned()
         commonStep = try reader.readSigned()
         guard commonStep >= 0 else { throw CodingError("the watermark's common step is negative") }
@@ -77,7 +82,10 @@ extension Watermark {
     }
     guard restored.count <= Limits.maxClocks else { throw CodingError("the watermark has \(restored.count) clocks") }
     // Whose clocks they are has changed: they start anew, and the watermark stays where it is.
-    if isPerClock != (clockIdle != nil) { restored = [] }
+    if storedClockOf != clockOf {
+      staleKeys = entries.map(\.key).filter { $0.starts(with: Self.clockPrefix) }
+      restored = []
+    }
     if clockIdle == nil && restored.count != 1 {
       guard restored.isEmpty else { throw CodingError("the watermark has \(restored.count) clocks, expected one") }
       restored = [(EventClock(), Place(progress: 0, spokeAt: 0), [])]
@@ -90,7 +98,8 @@ extension Watermark {
     writer.write(byte: Self.version)
     writer.write(signed: current)
     writer.write(unsigned: nextRun)
-    writer.write(bool: clockIdle != nil)
+    writer.write(bool: clockOf != nil)
+    if let clockOf { writer.write(string: clockOf) }
     writer.write(signed: progress)
     writer.write(signed: commonStep)
     writer.write(unsigned: UInt64(seen))
@@ -119,6 +128,8 @@ extension Watermark {
       writer.write(signed: run.steps.value)
       writer.write(unsigned: UInt64(run.support))
       writer.write(unsigned: UInt64(run.contradictions))
+      writer.write(unsigned: UInt64(run.times.count))
+      for time in run.times { writer.write(signed: time) }
       writer.write(unsigned: run.began)
       writer.write(bool: run.isHeard)
     }
@@ -146,10 +157,11 @@ extension Watermark {
     for _ in 0..<(try reader.readCount(upTo: Limits.clockRuns)) {
       var run = DoubtfulRun(
         id: try reader.readUnsigned(), low: try reader.readSigned(), high: try reader.readSigned(),
-        steps: UsualStep(value: try reader.readSigned()), began: 0)
+        steps: UsualStep(value: try reader.readSigned()), times: [], began: 0)
       guard run.steps.value >= 0 else { throw CodingError("a run's usual step is negative") }
       run.support = try reader.readCount(upTo: 1 << 40)
       run.contradictions = try reader.readCount(upTo: 1 << 40)
+      for _ in 0..<(try reader.readCount(upTo: Limits.learnedSupport)) { run.times.append(try reader.readSigned()) }
       run.began = try reader.readUnsigned()
       run.isHeard = try reader.readBool()
       clock.runs.append(run)

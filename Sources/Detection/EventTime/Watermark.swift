@@ -26,6 +26,8 @@ public final class Watermark: Stateful {
   }
 
   let settings: EventClockSettings
+  /// The field that says whose clock a time is.
+  let clockOf: String?
   /// Event time without a word from a clock after which nobody waits for it, microseconds; nil where the partition has
   /// one clock.
   let clockIdle: Int64?
@@ -49,6 +51,10 @@ public final class Watermark: Stateful {
 
   var nextRun: UInt64 = 0
   var lastTaken: [[UInt8]: [UInt8]] = [:]
+  /// Stored clocks that are to go.
+  var staleKeys: [[UInt8]] = []
+  /// Whether what was restored was written by an earlier version.
+  public internal(set) var isConverted = false
 
   /// The watermark after the last event: microseconds, `Int64.min` while it is not yet known.
   public internal(set) var current = Int64.min
@@ -58,13 +64,15 @@ public final class Watermark: Stateful {
   ///   - maxAhead: how far beyond the watermark an event in doubt counts in its windows, microseconds, not negative.
   ///   - clockIdle: where events carry the clocks of several producers, the event time without a word from one after which
   ///     the watermark does not wait for it, microseconds, positive.
-  public init(outOfOrder: Int64, maxAhead: Int64, clockIdle: Int64? = nil) {
+  ///   - clockOf: the name of the field that tells the producers apart, part of the stored state.
+  public init(outOfOrder: Int64, maxAhead: Int64, clockIdle: Int64? = nil, clockOf: String? = nil) {
     precondition(outOfOrder >= 0 && maxAhead >= 0, "the watermark cannot lead its events or refuse all of them")
     precondition(clockIdle ?? 1 > 0, "a clock cannot be silent at its own event")
     settings = EventClockSettings(
       outOfOrder: outOfOrder, maxAhead: maxAhead,
       settling: clockIdle == nil ? Limits.watermarkAgreement : Limits.clockAgreement)
     self.clockIdle = clockIdle
+    self.clockOf = clockIdle == nil ? nil : clockOf ?? ""
     if clockIdle == nil { clocks = [EventClock()] }
   }
 
@@ -72,7 +80,8 @@ public final class Watermark: Stateful {
   public convenience init(_ event: EventDefinition) {
     self.init(
       outOfOrder: event.outOfOrder, maxAhead: event.maxAhead,
-      clockIdle: event.clockOf == nil ? nil : event.clockIdle)
+      clockIdle: event.clockOf == nil ? nil : event.clockIdle,
+      clockOf: event.clockOf.map { event.schema.fields[$0].name })
   }
 
   /// Takes the next events of the partition, in their order.
@@ -113,15 +122,27 @@ public final class Watermark: Stateful {
     var decisions: [EventClock.Decision] = []
     for index in clocks.indices {
       clocks[index].close(settings, into: &decisions)
-      if clocks[index].isOpen { current = max(current, Self.watermark(of: clocks[index].front, settings)) }
-      if clockIdle != nil { places[index].isChanged = true }
+      guard clockIdle != nil else { continue }
+      places[index].isChanged = true
+      enter(index)
     }
+    let front = clockIdle == nil ? clocks[0].isOpen ? clocks[0].front : nil : slowestFront()
+    if let front { current = max(current, Self.watermark(of: front, settings)) }
     lead = latestBelieved()
-    return decisions.map(EventTimeMarks.Decision.Kind.init)
+    // In the order in which the runs began, whatever the order of clocks is.
+    let kinds = decisions.map(EventTimeMarks.Decision.Kind.init)
+    return kinds.enumerated().sorted { ($0.element.run, $0.offset) < ($1.element.run, $1.offset) }.map(\.element)
   }
 
-  /// Moves the watermark to a time behind the end of the input, unless it is beyond.
-  public func advance(to time: Int64) { current = max(current, time, .min + 1) }
+  /// The time up to which windows close at the end of an input; `Int64.min` without events. Clocks that are absurdly far
+  /// ahead of the watermark do not count.
+  public var closingTime: Int64 {
+    clocks.reduce(.min) { $1.isOpen && !isAbsurd($1.front) ? max($0, $1.closingTime) : $0 }
+  }
+
+  private func isAbsurd(_ time: Int64) -> Bool {
+    clockIdle != nil && current != .min && time > current.addingSaturated(settings.absurd)
+  }
 
   @inline(__always)
   private static func watermark(of front: Int64, _ settings: EventClockSettings) -> Int64 {
@@ -151,12 +172,14 @@ public final class Watermark: Stateful {
       if clock.front < before.front || places[index].heapEntry == nil { enter(index) }
       if seen < Limits.watermarkAgreement { seen += 1 }
       if seen == Limits.watermarkAgreement, let front = slowestFront() {
+        let isFirst = current == .min
         current = max(current, Self.watermark(of: front, settings))
+        if isFirst { lead = latestBelieved() }
       }
       if clock.isOpen {
         if before.isOpen && believed == lead && clock.believed < believed {
           lead = latestBelieved()
-        } else {
+        } else if !isAbsurd(clock.believed) {
           lead = max(lead, clock.believed)
         }
       }
@@ -233,7 +256,7 @@ public final class Watermark: Stateful {
   }
 
   private func latestBelieved() -> Int64 {
-    clocks.reduce(.min) { $1.isOpen ? max($0, $1.believed) : $0 }
+    clocks.reduce(.min) { $1.isOpen && !isAbsurd($1.believed) ? max($0, $1.believed) : $0 }
   }
 
   /// Takes up restored clocks.
@@ -312,6 +335,14 @@ private struct Marking {
 }
 
 extension EventTimeMarks.Decision.Kind {
+  /// The run it is about; the greatest number where it is about a clock.
+  fileprivate var run: UInt64 {
+    switch self {
+    case .believed(let run), .dismissed(let run, _): run
+    case .opened: .max
+    }
+  }
+
   init(_ decision: EventClock.Decision) {
     switch decision {
     case .believed(let run): self = .believed(run: run)
@@ -333,6 +364,9 @@ extension Watermark {
   /// The latest start of a window that may stand, microseconds: beyond lies only what was taken in error.
   /// - Parameter believed: the latest time that is believed.
   public func latestStart(believed: Int64) -> Int64 { believed.addingSaturated(settings.absurd) }
+
+  /// The runs of events in doubt.
+  public var runs: Set<UInt64> { Set(clocks.flatMap { $0.runs.map(\.id) }) }
 
   /// The latest time that is believed after the last event; `Int64.max` while it is not yet known.
   public var believed: Int64 {

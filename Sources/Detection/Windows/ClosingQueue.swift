@@ -3,24 +3,26 @@
 /// A priority queue of slots by the start of their window.
 struct ClosingQueue {
   private var heap: [(start: Int64, slot: Int32)] = []
+  /// No window starts later.
+  private var latest = Int64.min
 
   /// The earliest start; nil when no window is open.
   var earliest: Int64? { heap.first?.start }
 
-  /// The latest start up to a time; nil when there is no such window. Looks at all of them.
-  func latest(upTo time: Int64) -> Int64? { heap.lazy.map(\.start).filter { $0 <= time }.max() }
-
   /// Removes the windows that start after a time and returns their slots. Looks at all of them.
   mutating func removeAll(startingAfter bound: Int64) -> [Int] {
+    if latest <= bound { return [] }
     let removed = heap.filter { $0.start > bound }
     guard !removed.isEmpty else { return [] }
     let kept = heap.filter { $0.start <= bound }
     heap.removeAll(keepingCapacity: true)
+    latest = .min
     for window in kept { insert(window.start, slot: Int(window.slot)) }
     return removed.map { Int($0.slot) }
   }
 
   mutating func insert(_ start: Int64, slot: Int) {
+    latest = max(latest, start)
     var at = heap.count
     heap.append((start, Int32(slot)))
     while at > 0 {

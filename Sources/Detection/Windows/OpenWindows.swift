@@ -33,7 +33,8 @@ struct OpenWindows {
   private(set) var missed: Int64 = 0
   /// Sums that were NULL when their window closed because they do not fit into their type.
   private(set) var overflows = 0
-  /// Windows that start here or earlier were closed under an earlier, shorter lateness and take no more events.
+  /// Windows that start here or earlier were closed under an earlier, shorter lateness, or at the end of an input, and take
+  /// no more events.
   private var closedThrough = Int64.min
 
   /// A changed part with its place in the order of changes.
@@ -269,8 +270,16 @@ extension OpenWindows {
     return !slots.isEmpty
   }
 
-  /// The time at which the last of the open windows that start up to `time` closes; nil when none is open.
-  func lastClosing(startingUpTo time: Int64) -> Int64? { queue.latest(upTo: time).map { grid.closing($0) } }
+  /// Emits and drops the windows that start up to a time, and takes no more events for those that do.
+  mutating func closeAll(startingUpTo time: Int64) {
+    while let start = queue.earliest, start <= time {
+      let slot = queue.removeEarliest()
+      overflows += aggregates.overflows(slot)
+      closed.append(changedPart(slot, closed: true))
+      drop(slot)
+      closedThrough = max(closedThrough, start)
+    }
+  }
 
   private mutating func drop(_ slot: Int) {
     table.remove(slot)

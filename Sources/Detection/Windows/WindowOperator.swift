@@ -66,16 +66,13 @@ public final class WindowOperator {
     return discardedAfter
   }
 
-  /// Closes the windows that take no more events at a watermark.
+  /// Closes the windows that start up to a time, wherever the watermark is: no more events are taken for them.
   /// - Parameter failures: as of `add`.
-  public func close(upTo watermark: Int64, failures: inout Int) {
+  public func closeAll(startingUpTo time: Int64, failures: inout Int) {
     let overflows = open.overflows
-    open.close(upTo: watermark)
+    open.closeAll(startingUpTo: time)
     failures += open.overflows - overflows
   }
-
-  /// The watermark at which all open windows that start up to a time are closed; nil when none is open.
-  public func lastClosing(startingUpTo time: Int64) -> Int64? { open.lastClosing(startingUpTo: time) }
 
   /// The parts that changed since the last call or restore with their values, each once, by start and then in a fixed
   /// order of keys.

@@ -139,7 +139,10 @@ struct SlidingEntities: Sendable {
   ) -> UInt32? {
     let slot: UInt32
     var found = slots.find(key, keyOf: { entities[Int($0)].key })
+    var lastFinding: Int64?
     if let known = found, entities[Int(known)].clock > believed {
+      // Unless the finding was of a wrong time too, its cool-down goes on.
+      lastFinding = entities[Int(known)].lastFinding.flatMap { $0 <= believed ? $0 : nil }
       retire(known)
       mustRewrite = true
       found = nil
@@ -152,7 +155,9 @@ struct SlidingEntities: Sendable {
       if holdsEntries { hold(slot, time, inOrder: time >= clock, staged, ordinal) }
       if time > clock { expire(slot) }
     } else {
-      slot = create(Entity(key: key, id: nextID, clock: time, stamp: time, lastFinding: nil, segment: Entry.noSegment))
+      slot = create(
+        Entity(
+          key: key, id: nextID, clock: time, stamp: time, lastFinding: lastFinding, segment: Entry.noSegment))
       waiting.insert(stamp: time, slot: slot, id: nextID)
       nextID += 1
       if holdsEntries { hold(slot, time, inOrder: true, staged, ordinal) }

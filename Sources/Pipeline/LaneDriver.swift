@@ -41,6 +41,7 @@ struct LaneDriver: Sendable {
       case .tick: try await commits.checkpointIfDue(&processor)
       case .end:
         if let results = try await activator.end(&processor, closing: lane.isClosing) {
+          progress.update(processor, bytes: 0, waiting: work.depth)
           try await commits.write(results, of: &processor)
         }
         return try await commits.finish(&processor)

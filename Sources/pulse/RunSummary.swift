@@ -123,7 +123,7 @@ struct RunSummary {
     if table.isEmpty { return nil }
     var text = "Left out of rules and windows\n" + table.text(width: width)
     if all.waitingEvents > 0 {
-      text += "\nIf the input is complete, run again with --close: what waits is decided and every window closes."
+      text += "\nIf the input is complete, run again with --close: it decides about what waits, and closes windows."
     }
     if all.aheadEvents * 20 > all.events && plan.useCase.event.clockOf == nil {
       text +=

@@ -60,7 +60,7 @@ struct Run: AsyncParsableCommand {
 
   @Flag(
     help: ArgumentHelp(
-      "When the input ends, close it: decide about events that wait, and close every window.",
+      "When the input ends, close it: decide about events that wait, and close windows.",
       discussion: "Put on record: events that come later are late for those windows."))
   var close = false
 

@@ -92,17 +92,30 @@ struct FileReconciler {
     places[segment] = file.path
     let isElsewhere = file.path != entry.path && file.identity.inode != entry.opened?.identity.inode
     if segment < current {
-      if let final = entry.finalSize, file.compression == nil, entry.opened?.packed == nil,
-        entry.opened?.format.isColumnar == false, entry.standing == .listed
-      {
-        let size = try file.status().size
+      if let final = entry.finalSize, entry.opened?.format.isColumnar == false, entry.standing == .listed {
+        let size = try isUnchanged(file, entry) ? final : wholeSize(of: file) ?? final
         if size > final, index.isLatest(segment, manifest) { try accept(grown: segment, file, from: final, to: size) }
       }
       if isElsewhere { passOver(file, copyOf: segment) }
     } else if segment == current, manifest.isComplete(segment, at: position.offset), file.compression != nil {
+      // Another member may have been appended.
+      if try !isUnchanged(file, entry), try wholeSize(of: file) != entry.finalSize { return }
       isCurrentDone = true
       if isElsewhere { passOver(file, copyOf: segment) }
     }
+  }
+
+  /// Whether a compressed file is, as it is packed, the one that was read.
+  private func isUnchanged(_ file: OpenFile, _ entry: FileManifest.Entry) throws(OperatingError) -> Bool {
+    guard let packed = entry.opened?.packed, file.compression == packed.compression else { return false }
+    return try file.packedEnding() == packed.ending
+  }
+
+  /// How many bytes of contents a file has; nil where it is being compressed while it is followed.
+  private func wholeSize(of file: OpenFile) throws(OperatingError) -> Int64? {
+    if let size = try file.contentSize() { return size }
+    if let problem = file.problem, !(follows && file.isIncomplete) { throw problem }
+    return nil
   }
 
   private mutating func passOver(_ file: OpenFile, copyOf segment: Int) {
@@ -307,9 +320,11 @@ struct FileIndex {
 
   mutating func insert(_ segment: Int, _ entry: FileManifest.Entry) {
     guard let opened = entry.opened else { return }
+    // What was left out may be listed again, and is known by nothing.
+    guard entry.standing != .leftOut else { return }
     if let packed = opened.packed { byPacked[packed.ending] = segment }
-    // What was left out may be listed again, and what a copy holds is in the entry that it is a copy of.
-    guard entry.standing == .listed || entry.standing == .gap else { return }
+    // What a copy holds is in the entry that it is a copy of.
+    guard entry.standing != .copy else { return }
     byPath[entry.path, default: []].append(segment)
     byInode[opened.identity.inode, default: []].append(segment)
     guard opened.beginning.length > 0 else { return }

@@ -36,7 +36,24 @@ struct WatchedFiles {
     if left.count > Self.maxLeft { left.removeFirst() }
   }
 
-  mutating func forget(_ segment: Int) { left.removeAll { $0.segment == segment } }
+  /// Compressed files that were left last, of which a look at the size tells whether a member was appended.
+  struct Packed {
+    var segment: Int
+    var path: String
+    var identity: FileIdentity
+    var size: Int64
+  }
+  private(set) var leftPacked: [Packed] = []
+
+  mutating func leavePacked(_ segment: Int, path: String, _ identity: FileIdentity, size: Int64) {
+    leftPacked.append(Packed(segment: segment, path: path, identity: identity, size: size))
+    if leftPacked.count > Self.maxLeft { leftPacked.removeFirst() }
+  }
+
+  mutating func forget(_ segment: Int) {
+    left.removeAll { $0.segment == segment }
+    leftPacked.removeAll { $0.segment == segment }
+  }
 
   mutating func isFirst(_ path: String) -> Bool { said.insert(path).inserted }
 
@@ -216,7 +233,25 @@ extension FileWorker {
         FileManifest.Entry(
           path: entry.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0)))
     }
+    for left in watched.leftPacked {
+      if let entry = try grownPacked(left) { entries.append(entry) }
+    }
     return entries
+  }
+
+  /// The entry of what is new in a compressed file to which another member was appended.
+  private func grownPacked(_ left: WatchedFiles.Packed) throws(OperatingError) -> FileManifest.Entry? {
+    let entry = manifest.entries[left.segment]
+    guard let status = try FileStatus.of(left.path), status.identity == left.identity, status.size > left.size,
+      watched.isQuiet(left.path, status.size), let final = entry.finalSize, let ending = entry.ending,
+      var opened = entry.opened, let file = try? OpenFile(left.path), try file.ending(at: final) == ending,
+      let size = try file.contentSize(), size > final
+    else { return nil }
+    notice("\(left.path) has got another part after it was read to its end: what is new of it is read now")
+    watched.forget(left.segment)
+    opened.packed = FileManifest.Packed(compression: file.compression ?? .gzip, ending: try file.packedEndingAsRead())
+    return FileManifest.Entry(
+      path: left.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0))
   }
 
   private func newFiles() throws(OperatingError) -> [FileManifest.Entry] {

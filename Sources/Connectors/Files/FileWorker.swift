@@ -141,7 +141,8 @@ actor FileWorker {
         if stop.isSet || segment < manifest.entries.count && isWaitingInVain { return .end }
         continue
       }
-      if let batch = try reader.next(isFinal: !mayGrow, stop: stop) {
+      let isFinal = !isTail
+      if let batch = try reader.next(isFinal: isFinal, stop: stop) {
         lastData = .now
         if isTail, let trouble = try truncation(reader) {
           // What was read may be of two files.
@@ -154,7 +155,10 @@ actor FileWorker {
         return .batch(batch)
       }
       if stop.isSet { break }
-      if !mayGrow {
+      // Asked of what was read just now: a compressed file may have become whole since.
+      let problem = file?.problem
+      if let problem, !(follows && file?.isIncomplete == true) { throw problem }
+      if isFinal && problem == nil {
         try finishSegment(reader)
       } else if try !waitForMore(reader, stop) {
         break
@@ -167,9 +171,6 @@ actor FileWorker {
 
   /// Whether the file that is read is the one that is followed.
   var isTail: Bool { follows && segment == manifest.entries.count - 1 && file?.compression == nil }
-
-  /// Whether the file may have more than it has now: one that is followed, or one that is still being compressed.
-  private var mayGrow: Bool { isTail || follows && file?.isIncomplete == true }
 
   func publish() { shared.publish(manifest) }
 
@@ -285,9 +286,24 @@ actor FileWorker {
       manifest.entries[segment].ending = try file?.ending(at: reader.readOffset)
       manifest.entries[segment].endRow = reader.end.row
     }
-    if let file, follows { watched.leave(file, segment) }
+    if let file, file.compression != nil {
+      try notePacked(file)
+    } else if let file, follows {
+      watched.leave(file, segment)
+    }
     publish()
     advance()
+  }
+
+  /// Notes what a compressed file that was read to its end is known by: it may have been incomplete when it was opened.
+  private func notePacked(_ file: OpenFile) throws(OperatingError) {
+    guard let compression = file.compression, var opened = manifest.entries[segment].opened else { return }
+    let ending = try file.packedEndingAsRead()
+    opened.packed = FileManifest.Packed(compression: compression, ending: ending)
+    // Last, for the contents begin again with it.
+    if opened.beginning.length < FileBeginning.maxLength { opened.beginning = try file.beginning() }
+    manifest.entries[segment].opened = opened
+    if follows { watched.leavePacked(segment, path: file.path, file.identity, size: ending.end) }
   }
 
   private func advance() {

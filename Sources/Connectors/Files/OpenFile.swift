@@ -233,8 +233,15 @@ final class OpenFile {
   }
 
   /// What a compressed file is known by without decompressing it: size, and hash of its last packed bytes.
-  func packedEnding() throws(OperatingError) -> FileEnding {
-    let size = try status().size
+  func packedEnding() throws(OperatingError) -> FileEnding { try packedEnding(at: status().size) }
+
+  /// The same, of what has been decompressed so far: the file may have grown since.
+  func packedEndingAsRead() throws(OperatingError) -> FileEnding {
+    guard let stream else { return try packedEnding() }
+    return try packedEnding(at: stream.packedOffset)
+  }
+
+  private func packedEnding(at size: Int64) throws(OperatingError) -> FileEnding {
     let length = Int(min(size, Int64(FileEnding.maxLength)))
     // SAFETY: owned by this call and freed when it ends; only the bytes that were read are hashed.
     let space = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, length), alignment: 1)

@@ -169,6 +169,9 @@ final class OpenFile {
   /// Whether the packed bytes end within the contents, as those of a file do that is still being written.
   var isIncomplete: Bool { if case .incomplete = stream?.end { true } else { false } }
 
+  /// How many bytes of contents of a compressed file were decompressed so far.
+  var contentOffset: Int64 { stream?.offset ?? 0 }
+
   /// How many bytes of contents there are; nil where a compressed file is not whole. Decompresses all of it.
   func contentSize() throws(OperatingError) -> Int64? {
     guard compression != nil else { return try status().size }

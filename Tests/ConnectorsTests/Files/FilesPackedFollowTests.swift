@@ -48,7 +48,7 @@ struct FilesPackedFollowTests {
     let data = try Self.packed(text, tool.0, tool.1, folder)
     let length = cut > 0 ? cut : data.count + cut
     let path = try folder.write("log.\(tool.1)", data.prefix(length))
-    let source = FileSource(paths: [path], follow: true)
+    let source = FileSource(paths: [path], follow: true, idleTimeout: .seconds(5))
     async let reading = read(source, items: 2001)
     try await Task.sleep(for: .milliseconds(300))
     try Self.append(data.suffix(from: length), to: path)
@@ -76,7 +76,8 @@ struct FilesPackedFollowTests {
     let other = try folder.write("other", "x\n")
     let end = try await read(FileSource(paths: [path])).points.last?.0
     let later = try await read(FileSource(paths: [path, other])).points.last?.0
-    let source = FileSource(paths: [path], follow: true, rotationGrace: .milliseconds(20))
+    let source = FileSource(
+      paths: [path], follow: true, idleTimeout: .seconds(5), rotationGrace: .milliseconds(20))
     let live = try await read(source, items: 2)
     async let reading = readOn(source, stored: live.points[0].0.stateEntries, items: 1)
     try await Task.sleep(for: .milliseconds(100))

@@ -78,8 +78,11 @@ final class DecompressedStream {
   /// SAFETY: see above; of its bytes only those in `pending`, which were read, are looked at.
   private let input: UnsafeMutableRawBufferPointer
   private var pending = 0..<0
-  private var packedOffset: Int64 = 0
+  /// Offset in the file of the packed bytes that are read next.
+  private(set) var packedOffset: Int64 = 0
   private var isWithinMember = false
+  /// Whether the last step had more contents to give than there was room for.
+  private var isFull = false
   /// The last contents, at most `FileEnding.maxLength` bytes of them.
   private(set) var tail: [UInt8] = []
 
@@ -139,12 +142,14 @@ final class DecompressedStream {
 
   private func step(_ space: UnsafeMutableRawBufferPointer) -> Int {
     var (consumed, produced) = (0, 0)
-    if pending.isEmpty && !isWithinMember { return 0 }
+    // Without packed bytes only what had no room is left to give; Zstandard counts further calls as damage.
+    if pending.isEmpty && !(isWithinMember && isFull) { return 0 }
     // SAFETY: `pending` lies within `input`; the function reads and writes no more than the lengths it is given.
     let code = decompression_step(
       stream, input.baseAddress?.assumingMemoryBound(to: UInt8.self).advanced(by: pending.lowerBound), pending.count,
       &consumed, space.baseAddress?.assumingMemoryBound(to: UInt8.self), space.count, &produced)
     pending = pending.lowerBound + consumed..<pending.upperBound
+    isFull = produced == space.count
     switch Int(code) {
     case Int(DECOMPRESSION_FAILED): end = .damaged(String(cString: decompression_problem(stream)))
     case Int(DECOMPRESSION_MEMBER_ENDED):

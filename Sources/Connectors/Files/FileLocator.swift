@@ -86,25 +86,41 @@ struct FileLocator {
       let isSame = sibling.status.identity.inode == opened.identity.inode
       let kind = rotatedKind(sibling.path, of: entry.path)
       guard isSame || kind != nil || sibling.path == entry.path else { continue }
-      // Where nothing was read of it, contents say little: two files may begin alike.
-      guard isSame || (entry.ending?.end ?? 0) > 0 else { continue }
+      // Where nothing is known to have been read of it, contents say less: two files may begin alike.
+      let isRead = (entry.ending?.end ?? 0) > 0
+      guard isSame || isRead || kind != nil && opened.beginning.length > 0 else { continue }
       candidates.append(((isSame ? 0 : 2) + (kind == .compressed ? 1 : 0), sibling.path))
     }
+    var alike: [OpenFile] = []
     for candidate in candidates.sorted(by: { ($0.rank, $0.path) < ($1.rank, $1.path) }) {
-      guard let file = try? OpenFile(candidate.path) else { continue }
-      if try holds(file, entry) { return file }
+      guard let file = try? OpenFile(candidate.path), try holds(file, entry) else { continue }
+      if file.identity.inode == opened.identity.inode || (entry.ending?.end ?? 0) > 0 { return file }
+      // Of a beginning of full length one is enough; of a shorter one, which may be a header, it must be the only one.
+      if opened.beginning.length == FileBeginning.maxLength { return file }
+      alike.append(file)
     }
-    return nil
+    return alike.count == 1 ? alike[0] : nil
+  }
+
+  /// Files that took the path of another one after each other.
+  struct Rotations {
+    /// The oldest first.
+    var files: [OpenFile] = []
+    /// Whether one is being copied or compressed, or was renamed meanwhile: it is too early to tell which there are.
+    var isUnsettled = false
+    /// Files that cannot be read, with why not.
+    var odd: [(path: String, why: String)] = []
   }
 
   /// Files that were rotated after `current` and before the one that is at the path now: the path has changed hands
   /// more than once. They are known by a rotated name (`log.1`, `log-20250131`, also compressed), a time of change that
-  /// is not earlier, and by not being in the manifest; the oldest comes first.
+  /// is not earlier, and by not being in the manifest.
+  /// - Parameter manifest: with the ending of `current` as it is now.
   static func between(
-    _ current: OpenFile, _ newest: FileIdentity, path: String, _ manifest: FileManifest
-  ) throws(OperatingError) -> [OpenFile] {
+    _ current: OpenFile, _ newest: FileIdentity?, path: String, _ manifest: FileManifest, format: FileFormat?
+  ) throws(OperatingError) -> Rotations {
     let start = try current.status()
-    var found: [OpenFile] = []
+    var found = Rotations()
     for candidate in siblings(of: path) {
       let identity = candidate.status.identity
       // Some tools that compress keep the time by whole seconds.
@@ -114,12 +130,75 @@ struct FileLocator {
         candidate.status.size > 0,
         rotatedKind(candidate.path, of: path) != nil
       else { continue }
-      let file = try OpenFile(candidate.path)
-      if try !isKnown(file, manifest) { found.append(file) }
+      do throws(OperatingError) {
+        guard try FileStatus.of(candidate.path)?.identity == identity else {
+          found.isUnsettled = true
+          continue
+        }
+        let file = try OpenFile(candidate.path)
+        if try isKnown(file, manifest) { continue }
+        switch try readiness(of: file, manifest) {
+        case .ready:
+          _ = try Self.format(of: file, expected: format)
+          found.files.append(file)
+        case .part, .abandoned: continue
+        case .growing: found.isUnsettled = true
+        }
+      } catch { found.odd.append((candidate.path, "\(error)")) }
     }
     // With the path among them it is clear that numbers count rotations.
-    let order = NaturalKey.sorted(found.map(\.path) + [path])
-    return order.compactMap { path in found.first { $0.path == path } }
+    let order = NaturalKey.sorted(found.files.map(\.path) + [path])
+    found.files = order.compactMap { path in found.files.first { $0.path == path } }
+    return found
+  }
+
+  /// Whether a file can be read as a new one.
+  enum Readiness {
+    case ready
+    /// It is not whole, and holds so far what was read as another file: it is being copied or compressed from that.
+    case part
+    /// It is being copied or compressed; of what cannot be told yet.
+    case growing
+    /// It is compressed and not whole, and nobody has written to it for long.
+    case abandoned
+  }
+
+  /// For how long a file was not written to that is not being compressed or copied, and one of which the rest will not
+  /// come, in nanoseconds.
+  private static let quiet: (compressed: Int64, copied: Int64, abandoned: Int64) =
+    (250_000_000, 1_000_000_000, 60_000_000_000)
+
+  /// - Throws: `OperatingError` where it is compressed and damaged.
+  /// - Parameter waits: whether it can be asked again: a compressed file is left alone then while it is written to.
+  static func readiness(
+    of file: OpenFile, _ manifest: FileManifest, waits: Bool = true, now: Date = .now
+  ) throws(OperatingError) -> Readiness {
+    let age = Int64(now.timeIntervalSince1970 * 1e9) - (try file.status().modified)
+    guard file.compression != nil else {
+      guard (0..<quiet.copied).contains(age) else { return .ready }
+      guard try isPart(file, size: file.status().size, manifest) else { return .ready }
+      return .growing
+    }
+    // All of it would be decompressed at every look.
+    if waits, (0..<quiet.compressed).contains(age) { return .growing }
+    if try file.contentSize() != nil { return .ready }
+    if let problem = file.problem, !file.isIncomplete { throw problem }
+    if try isPart(file, size: file.contentOffset, manifest) { return .part }
+    return age < quiet.abandoned ? .growing : .abandoned
+  }
+
+  /// Whether a file holds so far the beginning of what was read as an entry, and is long enough to tell. A shorter one is
+  /// copied in one piece.
+  private static func isPart(
+    _ file: OpenFile, size: Int64, _ manifest: FileManifest
+  ) throws(OperatingError) -> Bool {
+    guard size >= Int64(FileBeginning.maxLength) else { return false }
+    let beginning = try file.beginning()
+    return manifest.entries.contains { entry in
+      guard let opened = entry.opened, !opened.format.isColumnar, opened.beginning == beginning else { return false }
+      // A compressed one is not whole, however much it has.
+      return file.compression != nil || size < entry.ending?.end ?? 0
+    }
   }
 
   private static func isKnown(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Bool {

@@ -23,12 +23,15 @@ struct FileReconciler {
   private let position: Position
   private let follows: Bool
   private let acceptsGaps: Bool
+  /// Whether files that are not ready yet are looked for again.
+  private let looksAgain: Bool
   private var index: FileIndex
   private var claimed: Set<Int> = []
   private var fresh: [(path: String, start: FileManifest.Place)] = []
   private var current: Int { Int(position.segment) }
 
-  init(_ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool) {
+  init(_ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool, looksAgain: Bool = false) {
+    self.looksAgain = looksAgain
     self.manifest = manifest
     self.position = position
     self.follows = follows
@@ -65,7 +68,7 @@ struct FileReconciler {
         } else {
           conflicts.append((segment, path))
         }
-      } else {
+      } else if try !isInTheMaking(file) {
         fresh.append((path, FileManifest.Place()))
       }
     }
@@ -73,6 +76,7 @@ struct FileReconciler {
     try settleCurrent(named: Set(paths))
     for path in missing { try settle(missing: path) }
     try settleUnread(missing: Set(missing))
+    try findGrown()
     let order = Dictionary(paths.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
     for file in fresh.sorted(by: { order[$0.path] ?? .max < order[$1.path] ?? .max }) {
       places[manifest.entries.count] = file.path
@@ -92,17 +96,62 @@ struct FileReconciler {
     places[segment] = file.path
     let isElsewhere = file.path != entry.path && file.identity.inode != entry.opened?.identity.inode
     if segment < current {
-      if let final = entry.finalSize, file.compression == nil, entry.opened?.packed == nil,
-        entry.opened?.format.isColumnar == false, entry.standing == .listed
-      {
-        let size = try file.status().size
+      if let final = entry.finalSize, entry.opened?.format.isColumnar == false, entry.standing == .listed {
+        let size = try isUnchanged(file, entry) ? final : wholeSize(of: file) ?? final
         if size > final, index.isLatest(segment, manifest) { try accept(grown: segment, file, from: final, to: size) }
       }
       if isElsewhere { passOver(file, copyOf: segment) }
     } else if segment == current, manifest.isComplete(segment, at: position.offset), file.compression != nil {
+      // Another member may have been appended.
+      if try !isUnchanged(file, entry), try wholeSize(of: file) != entry.finalSize { return }
       isCurrentDone = true
       if isElsewhere { passOver(file, copyOf: segment) }
     }
+  }
+
+  /// Whether a file is being copied or compressed, and will be found once it is whole.
+  private func isInTheMaking(_ file: OpenFile) throws(OperatingError) -> Bool {
+    guard follows && looksAgain else { return false }
+    var known = manifest
+    if let place = places[current], let read = try? OpenFile(place), let size = try read.contentSize() {
+      known.entries[current].ending = try read.ending(at: size)
+    }
+    switch try FileLocator.readiness(of: file, known) {
+    case .ready, .abandoned: return false
+    case .part, .growing: return true
+    }
+  }
+
+  /// Files that were followed and rotated away, and got more since they were left: as while following, what is new of
+  /// them is read.
+  private mutating func findGrown() throws(OperatingError) {
+    guard follows else { return }
+    for segment in manifest.entries.indices.prefix(current).suffix(WatchedFiles.maxLeft) {
+      let entry = manifest.entries[segment]
+      guard !claimed.contains(segment), manifest.isRotatedAway(segment), entry.standing == .listed,
+        let final = entry.finalSize, entry.ending != nil, let opened = entry.opened, opened.packed == nil,
+        !opened.format.isColumnar,
+        !manifest.entries[(segment + 1)...].contains(where: {
+          $0.start.offset > 0 && $0.opened?.identity.inode == opened.identity.inode
+        }), let file = try FileLocator.find(entry), file.compression == nil,
+        file.identity.inode == opened.identity.inode
+      else { continue }
+      let size = try file.status().size
+      if size > final { try accept(grown: segment, file, from: final, to: size) }
+    }
+  }
+
+  /// Whether a compressed file is, as it is packed, the one that was read.
+  private func isUnchanged(_ file: OpenFile, _ entry: FileManifest.Entry) throws(OperatingError) -> Bool {
+    guard let packed = entry.opened?.packed, file.compression == packed.compression else { return false }
+    return try file.packedEnding() == packed.ending
+  }
+
+  /// How many bytes of contents a file has; nil where it is being compressed while it is followed.
+  private func wholeSize(of file: OpenFile) throws(OperatingError) -> Int64? {
+    if let size = try file.contentSize() { return size }
+    if let problem = file.problem, !(follows && file.isIncomplete) { throw problem }
+    return nil
   }
 
   private mutating func passOver(_ file: OpenFile, copyOf segment: Int) {
@@ -126,12 +175,12 @@ struct FileReconciler {
   private mutating func accept(
     grown segment: Int, _ file: OpenFile, from final: Int64, to size: Int64
   ) throws(OperatingError) {
-    guard acceptsGaps else { throw FileLocator.grown(file.path, from: final, to: size) }
+    guard acceptsGaps || follows else { throw FileLocator.grown(file.path, from: final, to: size) }
     var row = manifest.entries[segment].endRow
     if row == nil { row = try Self.lines(of: file, before: final) }
     fresh.append((file.path, FileManifest.Place(offset: final, row: row ?? 0)))
-    gaps.append(
-      "\(file.path) has grown from \(final) to \(size) bytes after it was read: the rest is read out of order")
+    let what = "\(file.path) has grown from \(final) to \(size) bytes after it was read: the rest is read out of order"
+    if follows { notes.append(what) } else { gaps.append(what) }
   }
 
   /// A path where another file was read.
@@ -307,9 +356,11 @@ struct FileIndex {
 
   mutating func insert(_ segment: Int, _ entry: FileManifest.Entry) {
     guard let opened = entry.opened else { return }
+    // What was left out may be listed again, and is known by nothing.
+    guard entry.standing != .leftOut else { return }
     if let packed = opened.packed { byPacked[packed.ending] = segment }
-    // What was left out may be listed again, and what a copy holds is in the entry that it is a copy of.
-    guard entry.standing == .listed || entry.standing == .gap else { return }
+    // What a copy holds is in the entry that it is a copy of.
+    guard entry.standing != .copy else { return }
     byPath[entry.path, default: []].append(segment)
     byInode[opened.identity.inode, default: []].append(segment)
     guard opened.beginning.length > 0 else { return }

@@ -11,7 +11,7 @@ struct WatchedFiles {
   /// Time between two looks at the patterns of a list.
   static let interval = Duration.milliseconds(250)
   /// Files that were left last, and may still get a line from a writer that has them open.
-  private static let maxLeft = 16
+  static let maxLeft = 16
 
   private var known: [String: FileIdentity] = [:]
   /// Sizes of files that were not yet quiet.
@@ -36,7 +36,24 @@ struct WatchedFiles {
     if left.count > Self.maxLeft { left.removeFirst() }
   }
 
-  mutating func forget(_ segment: Int) { left.removeAll { $0.segment == segment } }
+  /// Compressed files that were left last, of which a look at the size tells whether a member was appended.
+  struct Packed {
+    var segment: Int
+    var path: String
+    var identity: FileIdentity
+    var size: Int64
+  }
+  private(set) var leftPacked: [Packed] = []
+
+  mutating func leavePacked(_ segment: Int, path: String, _ identity: FileIdentity, size: Int64) {
+    leftPacked.append(Packed(segment: segment, path: path, identity: identity, size: size))
+    if leftPacked.count > Self.maxLeft { leftPacked.removeFirst() }
+  }
+
+  mutating func forget(_ segment: Int) {
+    left.removeAll { $0.segment == segment }
+    leftPacked.removeAll { $0.segment == segment }
+  }
 
   mutating func isFirst(_ path: String) -> Bool { said.insert(path).inserted }
 
@@ -154,16 +171,53 @@ extension FileWorker {
       return false
     case .other: break
     }
+    let ending = try old.ending(at: reader.readOffset)
+    guard let entries = try successors(of: old, ending, newest, path) else { return false }
+    append(entries)
+    return true
+  }
+
+  /// The entries of what took the path of a file that was rotated; nil where it is too early to tell.
+  private func successors(
+    of old: OpenFile, _ ending: FileEnding?, _ newest: OpenFile?, _ path: String
+  ) throws(OperatingError) -> [FileManifest.Entry]? {
+    var known = manifest
+    known.entries[segment].ending = ending
+    let rotations = try FileLocator.between(old, newest?.identity, path: path, known, format: list.format)
+    for odd in rotations.odd { passOver(odd.path, odd.why) }
+    if rotations.isUnsettled { return nil }
     var entries: [FileManifest.Entry] = []
-    for file in try FileLocator.between(old, newest.identity, path: path, manifest) + [newest] {
+    for file in rotations.files + (newest.map { [$0] } ?? []) {
       var opened = try FileLocator.describe(file, format: list.format)
       // A file may be too short yet to tell.
       opened.format = manifest.entries[segment].opened?.format ?? opened.format
       entries.append(FileManifest.Entry(path: path, isRotation: true, opened: opened))
       watched.note(file.path, file.identity)
     }
-    append(entries)
-    return true
+    return entries
+  }
+
+  /// Appends what took the path of a file that is compressed by now: it does not grow any more, so its end is not where
+  /// that is looked for. False where it was waited for in vain.
+  func appendSuccessors(of old: OpenFile, _ stop: StopSignal) throws(OperatingError) -> Bool {
+    let entry = manifest.entries[segment]
+    guard follows, segment == manifest.entries.count - 1, old.compression != nil, old.path != entry.path else {
+      return true
+    }
+    while true {
+      let newest = try? OpenFile(entry.path)
+      if newest?.identity == old.identity { return true }
+      if let entries = try successors(of: old, entry.ending, newest, entry.path) {
+        if !entries.isEmpty { append(entries) }
+        return true
+      }
+      if try !pause(stop, isFollowing: true) { return false }
+    }
+  }
+
+  /// A file beside the followed one that cannot be read must not end what can.
+  private func passOver(_ path: String, _ why: String) {
+    if watched.isFirst(path) { notice("\(path) is passed over: \(why)") }
   }
 
   private enum Likeness { case grownCopy, shorterCopy, other }
@@ -216,7 +270,25 @@ extension FileWorker {
         FileManifest.Entry(
           path: entry.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0)))
     }
+    for left in watched.leftPacked {
+      if let entry = try grownPacked(left) { entries.append(entry) }
+    }
     return entries
+  }
+
+  /// The entry of what is new in a compressed file to which another member was appended.
+  private func grownPacked(_ left: WatchedFiles.Packed) throws(OperatingError) -> FileManifest.Entry? {
+    let entry = manifest.entries[left.segment]
+    guard let status = try FileStatus.of(left.path), status.identity == left.identity, status.size > left.size,
+      watched.isQuiet(left.path, status.size), let final = entry.finalSize, let ending = entry.ending,
+      var opened = entry.opened, let file = try? OpenFile(left.path), try file.ending(at: final) == ending,
+      let size = try file.contentSize(), size > final
+    else { return nil }
+    notice("\(left.path) has got another part after it was read to its end: what is new of it is read now")
+    watched.forget(left.segment)
+    opened.packed = FileManifest.Packed(compression: file.compression ?? .gzip, ending: try file.packedEndingAsRead())
+    return FileManifest.Entry(
+      path: left.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0))
   }
 
   private func newFiles() throws(OperatingError) -> [FileManifest.Entry] {
@@ -232,7 +304,12 @@ extension FileWorker {
       else { continue }
       // The path that is read is looked at where rotations are.
       if let file, path == manifest.entries[segment].path || status.identity == file.identity { continue }
-      guard let file = try? OpenFile(path) else { continue }
+      let file: OpenFile
+      do throws(OperatingError) { file = try OpenFile(path) } catch {
+        // One that is gone is looked for again.
+        if try FileStatus.of(path) != nil { passOver(path, "\(error)") }
+        continue
+      }
       // A plain file is read as it grows; a compressed one once it is whole.
       if file.compression != nil, !watched.isQuiet(path, status.size) { continue }
       var match = try index.same(file, known)
@@ -251,11 +328,13 @@ extension FileWorker {
         continue
       }
       if try isBecomingACopy(file) { continue }
-      if file.compression != nil, try file.contentSize() == nil, file.isIncomplete { continue }
+      do throws(OperatingError) {
+        guard case .ready = try FileLocator.readiness(of: file, known) else { continue }
+        let opened = try FileLocator.describe(file, format: list.format)
+        try FileLocator.check(file, opened, path: path, isFollowed: true, options, list.format)
+        entries.append(FileManifest.Entry(path: path, opened: opened))
+      } catch { passOver(path, "\(error)") }
       watched.note(path, status.identity)
-      let opened = try FileLocator.describe(file, format: list.format)
-      try FileLocator.check(file, opened, path: path, isFollowed: true, options, list.format)
-      entries.append(FileManifest.Entry(path: path, opened: opened))
     }
     return entries
   }

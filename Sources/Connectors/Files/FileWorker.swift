@@ -86,7 +86,8 @@ actor FileWorker {
           .input,
           "the stored position is in file \(segment + 1) of \(stored.entries.count). \(FileLocator.remedy)")
       }
-      var reconciler = FileReconciler(stored, at: position, follows: follows, acceptsGaps: list.acceptsGaps)
+      var reconciler = FileReconciler(
+        stored, at: position, follows: follows, acceptsGaps: list.acceptsGaps, looksAgain: list.hasPatterns)
       try reconciler.run(paths)
       (manifest, places, gaps) = (reconciler.manifest, reconciler.places, reconciler.gaps)
       isResumedDone = reconciler.isCurrentDone
@@ -141,7 +142,8 @@ actor FileWorker {
         if stop.isSet || segment < manifest.entries.count && isWaitingInVain { return .end }
         continue
       }
-      if let batch = try reader.next(isFinal: !mayGrow, stop: stop) {
+      let isFinal = !isTail
+      if let batch = try reader.next(isFinal: isFinal, stop: stop) {
         lastData = .now
         if isTail, let trouble = try truncation(reader) {
           // What was read may be of two files.
@@ -154,7 +156,10 @@ actor FileWorker {
         return .batch(batch)
       }
       if stop.isSet { break }
-      if !mayGrow {
+      // Asked of what was read just now: a compressed file may have become whole since.
+      let problem = file?.problem
+      if let problem, !(follows && file?.isIncomplete == true) { throw problem }
+      if isFinal && problem == nil {
         try finishSegment(reader)
       } else if try !waitForMore(reader, stop) {
         break
@@ -167,9 +172,6 @@ actor FileWorker {
 
   /// Whether the file that is read is the one that is followed.
   var isTail: Bool { follows && segment == manifest.entries.count - 1 && file?.compression == nil }
-
-  /// Whether the file may have more than it has now: one that is followed, or one that is still being compressed.
-  private var mayGrow: Bool { isTail || follows && file?.isIncomplete == true }
 
   func publish() { shared.publish(manifest) }
 
@@ -210,7 +212,9 @@ actor FileWorker {
       }
       if entry.start.offset > 0 {
         position = Position(segment: position.segment, offset: entry.start.offset, row: entry.start.row)
-      } else if file.compression != nil, let original = try copied(file) {
+      } else if segment > 0, try !isReady(file, stop) {
+        return nil
+      } else if file.compression != nil || waitedFor == segment, let original = try copied(file) {
         notice("\(file.path) holds what was read as \(original), and is passed over")
         manifest.entries[segment].standing = .copy
         advance()
@@ -220,13 +224,17 @@ actor FileWorker {
     if manifest.entries[segment].opened?.format.isColumnar == true, entry.ending == nil {
       manifest.entries[segment].ending = try file.ending(at: file.status().size)
     }
+    if try !appendSuccessors(of: file, stop) {
+      isWaitingInVain = true
+      return nil
+    }
     // It is read on: how it ends is not known until it does.
     manifest.entries[segment].finalSize = nil
     manifest.entries[segment].lastRecordEnd = nil
     manifest.entries[segment].endRow = nil
     publish()
     self.file = file
-    watched.note(path, file.identity)
+    watched.note(file.path, file.identity)
     (lastEnd, lastEnding) = (position, nil)
     // What is resumed may be checkpointed again before anything is read.
     if position.offset > 0 { try noteEnding(at: position) }
@@ -238,18 +246,45 @@ actor FileWorker {
     }
   }
 
+  /// Whether a file that is to be read from its beginning is no copy in the making of one that was read before: such a
+  /// one would be read twice. Where it is followed it is opened again in a moment.
+  private func isReady(_ file: OpenFile, _ stop: StopSignal) throws(OperatingError) -> Bool {
+    guard follows || file.compression != nil else { return true }
+    var before = FileManifest()
+    before.entries = Array(manifest.entries[..<segment])
+    let beginning = try file.beginning()
+    let isShort = file.isIncomplete && beginning.length < FileBeginning.maxLength
+    guard isShort || before.entries.contains(where: { $0.opened?.beginning == beginning }) else { return true }
+    switch try FileLocator.readiness(of: file, before, waits: follows) {
+    case .ready, .abandoned: return true
+    case .growing where !follows: return true
+    case .part, .growing: break
+    }
+    if !follows {
+      // It was begun again to look at its beginning.
+      _ = try file.contentSize()
+      throw file.problem ?? FileLocator.replaced(file.path)
+    }
+    waitedFor = segment
+    if try !pause(stop, isFollowing: true) { isWaitingInVain = true }
+    return false
+  }
+
+  /// The segment that was waited for last because it was being copied.
+  private var waitedFor: Int?
   /// Whether the last file was waited for until the time for that was over.
   private var isWaitingInVain = false
 
   /// The file of an entry, wherever it is now.
   private func locate(_ path: String, _ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile {
     let mustBeSame = position.offset > 0 || entry.isRotation || entry.start.offset > 0 && entry.opened != nil
-    if try FileStatus.of(path) != nil {
+    let isThere = try FileStatus.of(path) != nil
+    if isThere {
       let file = try OpenFile(path)
-      if !mustBeSame { return file }
+      if !mustBeSame { return try moved(entry, from: file) ?? file }
       if try FileLocator.holds(file, entry) { return file }
     }
-    if mustBeSame, follows || entry.isRotation || manifest.isRotatedAway(segment),
+    if mustBeSame || !isThere, follows || entry.isRotation || manifest.isRotatedAway(segment),
       let file = try FileLocator.find(entry)
     {
       return file
@@ -257,6 +292,15 @@ actor FileWorker {
     let file = try OpenFile(path)
     if !mustBeSame { return file }
     throw try FileLocator.refusal(file, entry, readTo: position.offset)
+  }
+
+  /// The file that was at a followed path when the list was opened, and was rotated before its turn came.
+  private func moved(_ entry: FileManifest.Entry, from there: OpenFile) throws(OperatingError) -> OpenFile? {
+    guard follows, let opened = entry.opened, opened.beginning.length > 0 else { return nil }
+    if there.identity.inode == opened.identity.inode, try there.begins(with: opened.beginning) { return nil }
+    guard let old = try FileLocator.find(entry), old.identity != there.identity else { return nil }
+    places[segment] = old.path
+    return old
   }
 
   /// The path of the file that was read before and that a compressed file is a copy of.
@@ -285,9 +329,24 @@ actor FileWorker {
       manifest.entries[segment].ending = try file?.ending(at: reader.readOffset)
       manifest.entries[segment].endRow = reader.end.row
     }
-    if let file, follows { watched.leave(file, segment) }
+    if let file, file.compression != nil {
+      try notePacked(file)
+    } else if let file, follows {
+      watched.leave(file, segment)
+    }
     publish()
     advance()
+  }
+
+  /// Notes what a compressed file that was read to its end is known by: it may have been incomplete when it was opened.
+  private func notePacked(_ file: OpenFile) throws(OperatingError) {
+    guard let compression = file.compression, var opened = manifest.entries[segment].opened else { return }
+    let ending = try file.packedEndingAsRead()
+    opened.packed = FileManifest.Packed(compression: compression, ending: ending)
+    // Last, for the contents begin again with it.
+    if opened.beginning.length < FileBeginning.maxLength { opened.beginning = try file.beginning() }
+    manifest.entries[segment].opened = opened
+    if follows { watched.leavePacked(segment, path: file.path, file.identity, size: ending.end) }
   }
 
   private func advance() {

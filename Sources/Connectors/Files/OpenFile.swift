@@ -169,6 +169,9 @@ final class OpenFile {
   /// Whether the packed bytes end within the contents, as those of a file do that is still being written.
   var isIncomplete: Bool { if case .incomplete = stream?.end { true } else { false } }
 
+  /// How many bytes of contents of a compressed file were decompressed so far.
+  var contentOffset: Int64 { stream?.offset ?? 0 }
+
   /// How many bytes of contents there are; nil where a compressed file is not whole. Decompresses all of it.
   func contentSize() throws(OperatingError) -> Int64? {
     guard compression != nil else { return try status().size }
@@ -233,8 +236,15 @@ final class OpenFile {
   }
 
   /// What a compressed file is known by without decompressing it: size, and hash of its last packed bytes.
-  func packedEnding() throws(OperatingError) -> FileEnding {
-    let size = try status().size
+  func packedEnding() throws(OperatingError) -> FileEnding { try packedEnding(at: status().size) }
+
+  /// The same, of what has been decompressed so far: the file may have grown since.
+  func packedEndingAsRead() throws(OperatingError) -> FileEnding {
+    guard let stream else { return try packedEnding() }
+    return try packedEnding(at: stream.packedOffset)
+  }
+
+  private func packedEnding(at size: Int64) throws(OperatingError) -> FileEnding {
     let length = Int(min(size, Int64(FileEnding.maxLength)))
     // SAFETY: owned by this call and freed when it ends; only the bytes that were read are hashed.
     let space = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, length), alignment: 1)

@@ -42,7 +42,8 @@ protocol SegmentReader: AnyObject {
   /// Where to resume when everything that was handed over is done, blank lines behind it passed.
   var end: Position { get }
 
-  /// The next batch; nil at the (present) end of the file, or when `stop` is set.
+  /// The next batch; nil at the (present) end of the file, also where a compressed one breaks off (the file says so), or
+  /// when `stop` is set.
   /// - Parameter isFinal: whether the file ends where its bytes do, so that an unfinished line is a record.
   func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch?
 }
@@ -119,12 +120,9 @@ final class TextSegmentReader: SegmentReader {
   func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch? {
     var isAtEnd = false
     while !stop.isSet {
-      // A compressed file that breaks off does not end there: what is complete before is handed over first.
-      let problem = isAtEnd ? file.problem : nil
-      if try cutter.cut(isFinal: isFinal && isAtEnd && problem == nil) || isAtEnd {
-        let batch = cutter.takeBatch()
-        if batch == nil, isFinal, let problem { throw problem }
-        return batch
+      // A compressed file that breaks off does not end there: its last line is not finished.
+      if try cutter.cut(isFinal: isFinal && isAtEnd && file.problem == nil) || isAtEnd {
+        return cutter.takeBatch()
       }
       let offset = cutter.readOffset
       isAtEnd = try cutter.fill { space throws(OperatingError) in try file.read(into: space, at: offset) } == 0

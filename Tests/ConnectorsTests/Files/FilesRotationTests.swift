@@ -29,7 +29,7 @@ struct FilesRotationTests {
 
   private static func source(_ path: String, _ notices: Notices = Notices()) -> FileSource {
     FileSource(
-      paths: [path], follow: true, idleTimeout: .seconds(2), rotationGrace: .milliseconds(100),
+      paths: [path], follow: true, idleTimeout: .seconds(8), rotationGrace: .milliseconds(100),
       notice: { notices.add($0) })
   }
 

@@ -2,7 +2,6 @@
 // loading can be held up.
 
 public import Detection
-import Foundation
 public import Pipeline
 import Synchronization
 
@@ -29,10 +28,6 @@ public final class MemoryModels: ModelProvider {
     var held: [String: Int] = [:]
     /// Loads that are still to fail.
     var failing: [String: Int] = [:]
-    /// Champions of a change that were not loaded yet, and those that were: how far a run has come when a model is there
-    /// is not to depend on how busy the machine is.
-    var pending: Set<String> = []
-    var loaded: Set<String> = []
     var waiting: [(calls: Int, continuation: CheckedContinuation<Void, Never>)] = []
   }
 
@@ -68,13 +63,9 @@ public final class MemoryModels: ModelProvider {
   }
 
   public func champions() -> [String: String] {
-    // Tests that run a command hold threads of the pool for seconds: loads may come late.
-    for _ in 0..<600_000 where state.withLock({ !$0.pending.isEmpty }) { usleep(200) }
     let (champions, released) = state.withLock { state in
       for change in state.changes where change.call == state.calls {
         state.champions.merge(change.champions) { $1 }
-        let names = change.champions.map { "\($0.key) \($0.value)" }
-        state.pending.formUnion(names.filter { !state.loaded.contains($0) && state.held[$0] == nil })
       }
       state.calls += 1
       let calls = state.calls
@@ -102,15 +93,15 @@ public final class MemoryModels: ModelProvider {
       state.failing[name] = failures - 1
       return nil
     }
-    defer {
-      state.withLock { state in
-        state.pending.remove(name)
-        if model != nil { state.loaded.insert(name) }
-      }
-    }
     guard let model else {
       throw OperatingError(.input, "there is no model \(version) of \(detector)")
     }
     return model
+  }
+
+  /// Everything that is not held up any more: how far a run has come when a model is there is not to depend on how busy
+  /// the machine is.
+  public func isAtHand(_ version: String, of detector: String) -> Bool {
+    state.withLock { state in state.held["\(detector) \(version)"].map { $0 <= state.calls } ?? true }
   }
 }

@@ -12,4 +12,12 @@ public protocol ModelProvider: Sendable {
   /// Reads a version. Called off the reader's way wherever possible.
   /// - Throws: why it cannot be used: it is gone, damaged, or from a newer program.
   func load(_ version: String, of detector: String) async throws -> FittedModel
+
+  /// Whether reading a version takes no time that a stream would notice: then the reader waits for a new champion rather
+  /// than going on without it. No by default.
+  func isAtHand(_ version: String, of detector: String) -> Bool
+}
+
+extension ModelProvider {
+  public func isAtHand(_ version: String, of detector: String) -> Bool { false }
 }

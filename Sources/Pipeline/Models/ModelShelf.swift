@@ -68,14 +68,18 @@ final class ModelShelf {
     return self[name] != nil
   }
 
-  /// Whether a version is loaded and can be used; begins to load it where that has not been tried.
+  /// Whether a version is loaded and can be used; begins to load it where that has not been tried. Waits only for what is
+  /// at hand.
   func isReady(_ name: Name) async throws -> Bool {
     switch places[name] {
     case nil: start(name)
-    case .loading(let load):
-      if load.isDone { try await settle(name, load) }
-    case .refused(let time): if clock() - time >= Self.patience { start(name) }
-    case .ready: break
+    case .refused(let time) where clock() - time >= Self.patience: start(name)
+    case .loading, .refused, .ready: break
+    }
+    if case .loading(let load) = places[name],
+      load.isDone || provider?.isAtHand(name.version, of: name.detector) == true
+    {
+      try await settle(name, load)
     }
     return self[name] != nil
   }

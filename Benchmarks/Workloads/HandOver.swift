@@ -69,6 +69,9 @@ private final class CountingStore: Store {
   func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] { [:] }
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
   func activate(_ activation: Activation, useCase: String, text: String?) async throws {}
+  func discardResults(
+    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
+  ) async throws {}
   func commit(_ results: [Results]) async throws {}
   func commit(_ checkpoint: Checkpoint) async throws -> [String] {
     last.withLock { $0 = checkpoint.position.offset }

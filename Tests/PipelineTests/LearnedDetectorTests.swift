@@ -258,19 +258,25 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     }
   }
 
+  /// The use case with an external model over `joins` as its only detector, scored by `scorer`.
+  private func external(_ scorer: any ExternalScorer) throws -> (plan: Plan, models: ModelSet) {
+    var useCase = plan.useCase
+    useCase.detectors = [
+      DetectorDefinition(
+        name: "mine", kind: .onnx(ONNXDefinition(model: LocatedText("model.onnx"), threshold: 3)),
+        features: [LocatedText("joins")])
+    ]
+    let own = try Plan(useCase)
+    let model = FittedModel(
+      detector: "mine", version: "file", plan: own.detectors[0].fingerprint, scorer: .external(scorer))
+    return (own, try ModelSet([model], for: own))
+  }
+
   @Test func `external models score what they can`() throws {
     struct Scorer: ExternalScorer {
       func scores(of matrix: FeatureMatrix) -> [Double] { matrix.column(0).map { $0 < 0 ? .nan : Double($0) } }
     }
-    let definition = DetectorDefinition(
-      name: "mine", kind: .onnx(ONNXDefinition(model: LocatedText("model.onnx"), threshold: 3)),
-      features: [LocatedText("joins")])
-    var useCase = plan.useCase
-    useCase.detectors = [definition]
-    let own = try Plan(useCase)
-    let model = FittedModel(
-      detector: "mine", version: "file", plan: own.detectors[0].fingerprint, scorer: .external(Scorer()))
-    let models = try ModelSet([model], for: own)
+    let (own, models) = try external(Scorer())
     let staged = derived(own, [Event(joins: 2), Event(joins: 3), Event(joins: -1), Event(joins: 6)], models: models)
     #expect(staged.findings.map(\.row) == [1, 3] && staged.findings.map(\.score) == [1, 2] && staged.failures == 1)
     #expect(staged.findings[0].reason == "score 3, threshold 3")
@@ -282,15 +288,8 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
         throw LimitError(subject: "mine", message: "it was ended after 60 s")
       }
     }
-    let definition = DetectorDefinition(
-      name: "mine", kind: .onnx(ONNXDefinition(model: LocatedText("model.onnx"), threshold: 3)),
-      features: [LocatedText("joins")])
-    var useCase = plan.useCase
-    useCase.detectors = [definition]
-    let own = try Plan(useCase)
-    let model = FittedModel(
-      detector: "mine", version: "file", plan: own.detectors[0].fingerprint, scorer: .external(Endless()))
-    let staged = derived(own, [Event(joins: 2)], models: try ModelSet([model], for: own))
+    let (own, models) = try external(Endless())
+    let staged = derived(own, [Event(joins: 2)], models: models)
     #expect(staged.findings.isEmpty && staged.failures == 0)
     let trouble = try #require(staged.trouble)
     #expect((OperatingError.explaining(trouble) as? OperatingError)?.kind == .limit)

@@ -53,7 +53,11 @@ public final class Pipeline: Sendable {
   /// - Throws: `OperatingError`.
   public func run() async throws {
     let stored = Snapshots(try await store.restore(useCase: plan.useCase.name, source: source.name))
-    try await source.open(resumingAt: stored.map { ResumePoint($0) })
+    do { try await source.open(resumingAt: stored.map { ResumePoint($0) }) } catch {
+      // Nothing was read: the last checkpoint stands, and what was wrong is found again.
+      if isStopped.load(ordering: .acquiring) { return }
+      throw error
+    }
     let positions = stored.map(\.position)
     try await activator.record(await source.acceptedGaps, from: positions)
     let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)

@@ -26,7 +26,11 @@ public final class ProcessLock: Sendable {
         let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if descriptor >= 0 {
           descriptors.append(descriptor)
-          try Self.lock(descriptor, holderIn: path, isRequired: false)
+          try Self.lock(descriptor, path, isRequired: false)
+        } else if errno != EACCES {
+          // A folder may be written and not listed; whatever else is wrong would be wrong with the file as well.
+          throw OperatingError(
+            .store, "the folder \(folder) cannot be opened to lock it: \(String(cString: strerror(errno)))")
         }
       }
       let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
@@ -34,7 +38,7 @@ public final class ProcessLock: Sendable {
         throw OperatingError(.store, "the lock \(path) cannot be opened: \(String(cString: strerror(errno)))")
       }
       descriptors.append(descriptor)
-      try Self.lock(descriptor, holderIn: path, isRequired: true)
+      try Self.lock(descriptor, path, isRequired: true)
       let text = Array(String(getpid()).utf8)
       ftruncate(descriptor, 0)
       _ = pwrite(descriptor, text, text.count, 0)
@@ -47,10 +51,42 @@ public final class ProcessLock: Sendable {
 
   deinit { for descriptor in descriptors { close(descriptor) } }
 
-  private static func lock(_ descriptor: Int32, holderIn path: String, isRequired: Bool) throws {
-    if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
-    guard isRequired || errno == EWOULDBLOCK else { return }
-    throw Taken(holder: systemHolder(of: descriptor) ?? writtenHolder(in: path) ?? "?")
+  private static func lock(_ descriptor: Int32, _ path: String, isRequired: Bool) throws {
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+      let code = errno
+      switch Refusal(code) {
+      case .interrupted: continue
+      case .taken: throw Taken(holder: systemHolder(of: descriptor) ?? writtenHolder(in: path) ?? "?")
+      case .impossible where !isRequired: return
+      case .impossible: throw Refusal.error(code, path)
+      }
+    }
+  }
+
+  /// Why there is no lock. Only one answer of the system says that somebody else has it.
+  enum Refusal: Equatable {
+    case taken, interrupted
+    /// The file system has no locks, its server does not answer for them (`ENOLCK`), or there is no memory for one.
+    case impossible
+
+    init(_ code: Int32) {
+      switch code {
+      case EWOULDBLOCK: self = .taken
+      case EINTR: self = .interrupted
+      default: self = .impossible
+      }
+    }
+
+    static func error(_ code: Int32, _ path: String) -> OperatingError {
+      let reason = String(cString: strerror(code))
+      return OperatingError(
+        .store,
+        code == ENOMEM
+          ? "the lock \(path) cannot be taken: \(reason)"
+          : "the lock \(path) cannot be taken: \(reason). No other process was found to have it; its file system does not "
+            + "lock files, as some network file systems do not, or not without their lock service. Choose a folder on a local "
+            + "disk, or mount it with locks")
+    }
   }
 
   /// The process that says in the file that it has the lock.

@@ -146,6 +146,19 @@ struct ListingTests {
     #expect(!outcome.errors.contains("zcat standard input"), "\(outcome)")
   }
 
+  @Test("a draft of a use case is inferred from a compressed file, by the name inside")
+  func compressedSample() throws {
+    let folder = try TestFolder()
+    try folder.write("packed.ndjson", Trail.events(0..<50))
+    let plain = try PulseCommand.shell("$PULSE infer packed.ndjson && gzip packed.ndjson", in: folder)
+    let packed = try PulseCommand.shell("$PULSE infer packed.ndjson.gz", in: folder)
+    let piped = try PulseCommand.shell("zcat packed.ndjson.gz | $PULSE infer --name packed /dev/stdin", in: folder)
+    for outcome in [plain, packed, piped] { outcome.expect(0) }
+    #expect(plain.output.contains("name: packed\n"), "\(plain)")
+    #expect(packed.output == plain.output.replacing("packed.ndjson", with: "packed.ndjson.gz"))
+    #expect(piped.output == plain.output.replacing("packed.ndjson", with: "stdin"))
+  }
+
   @Test("a data directory that cannot be made says why in the words of the system")
   func reasons() throws {
     let folder = try Trail.folder()

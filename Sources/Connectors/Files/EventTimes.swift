@@ -93,17 +93,19 @@ public struct EventTimes: Sendable {
   // MARK: - Orders
 
   /// Files by the time of their first event; those without one come last, in the order given.
+  /// - Parameter trouble: is told of a file that cannot be read, and may throw; else it comes last.
   func sorted(
-    _ paths: [String], _ options: ReadOptions, _ format: FileFormat?
+    _ paths: [String], _ options: ReadOptions, _ format: FileFormat?,
+    trouble: (String, OperatingError) throws(OperatingError) -> Void
   ) throws(OperatingError) -> [String] {
     var dated: [(first: Int64, index: Int)] = []
     for (index, path) in paths.enumerated() {
-      // A file that is not there is refused later, where it is known whether it was read before.
-      guard try FileStatus.of(path)?.isRegular == true else {
-        dated.append((.max, index))
-        continue
-      }
-      dated.append((try span(of: path, options, format)?.first ?? .max, index))
+      var first: Int64?
+      do throws(OperatingError) {
+        // A file that is not there is refused later, where it is known whether it was read before.
+        if try FileStatus.of(path)?.isRegular == true { first = try span(of: path, options, format)?.first }
+      } catch { try trouble(path, error) }
+      dated.append((first ?? .max, index))
     }
     return dated.sorted { ($0.first, $0.index) < ($1.first, $1.index) }.map { paths[$0.index] }
   }

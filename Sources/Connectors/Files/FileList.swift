@@ -26,6 +26,19 @@ enum FileList {
     return paths
   }
 
+  /// The files that are there now, in no order, without those that a pattern may match later.
+  static func matches(_ patterns: [String]) throws(OperatingError) -> [String] {
+    var paths: [String] = []
+    for pattern in patterns {
+      if isPattern(pattern) {
+        paths += try expanded(pattern).map(absolute)
+      } else {
+        paths.append(absolute(pattern))
+      }
+    }
+    return paths
+  }
+
   /// Whether a path names files by a pattern: also such as are not there yet.
   static func isPattern(_ path: String) -> Bool {
     path.contains { "*?[".contains($0) } && access(path, F_OK) != 0
@@ -33,12 +46,20 @@ enum FileList {
 
   private static func matches(of pattern: String, in order: FileOrder) throws(OperatingError) -> [String] {
     guard isPattern(pattern) else { return [pattern] }
+    let paths = try expanded(pattern)
+    if paths.isEmpty {
+      throw OperatingError(.input, "no file matches \(pattern). Check --source (the directory: \(workingDirectory))")
+    }
+    return order == .name
+      ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } : NaturalKey.sorted(paths)
+  }
+
+  /// What a pattern matches, in no order.
+  private static func expanded(_ pattern: String) throws(OperatingError) -> [String] {
     var found = glob_t()
     defer { globfree(&found) }
     let code = glob(pattern, GLOB_NOSORT | GLOB_ERR, nil, &found)
-    if code == GLOB_NOMATCH {
-      throw OperatingError(.input, "no file matches \(pattern). Check --source (the directory: \(workingDirectory))")
-    }
+    if code == GLOB_NOMATCH { return [] }
     guard code == 0 else {
       throw OperatingError(.input, "\(pattern) cannot be expanded: a directory in it cannot be read")
     }
@@ -46,8 +67,7 @@ enum FileList {
     for index in 0..<Int(found.gl_pathc) {
       if let path = found.gl_pathv[index] { paths.append(String(cString: path)) }
     }
-    return order == .name
-      ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } : NaturalKey.sorted(paths)
+    return paths
   }
 
   private static var workingDirectory: String { FileManager.default.currentDirectoryPath }

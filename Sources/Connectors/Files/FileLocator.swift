@@ -110,6 +110,8 @@ struct FileLocator {
     var isUnsettled = false
     /// Files that cannot be read, with why not.
     var odd: [(path: String, why: String)] = []
+    /// What is to be said of files that begin as others did.
+    var alike: [String] = []
   }
 
   /// Files that were rotated after `current` and before the one that is at the path now: the path has changed hands
@@ -117,7 +119,8 @@ struct FileLocator {
   /// is not earlier, and by not being in the manifest.
   /// - Parameter manifest: with the ending of `current` as it is now.
   static func between(
-    _ current: OpenFile, _ newest: FileIdentity?, path: String, _ manifest: FileManifest, format: FileFormat?
+    _ current: OpenFile, _ newest: FileIdentity?, path: String, _ manifest: FileManifest, _ index: FileIndex,
+    format: FileFormat?
   ) throws(OperatingError) -> Rotations {
     let start = try current.status()
     var found = Rotations()
@@ -136,11 +139,16 @@ struct FileLocator {
           continue
         }
         let file = try OpenFile(candidate.path)
-        if try isKnown(file, manifest) { continue }
-        switch try readiness(of: file, manifest) {
-        case .ready:
+        if try index.isKnown(file, manifest) { continue }
+        let readiness = try readiness(of: file, manifest, index)
+        switch readiness {
+        case .ready, .grownCopy, .alike:
           _ = try Self.format(of: file, expected: format)
           found.files.append(file)
+          if case .alike(let why) = readiness { found.alike.append("\(file.path) \(why)") }
+          if case .grownCopy(let original) = readiness {
+            found.alike.append("\(file.path) \(alike(to: manifest.entries[original]))")
+          }
         case .part, .abandoned: continue
         case .growing: found.isUnsettled = true
         }
@@ -155,61 +163,95 @@ struct FileLocator {
   /// Whether a file can be read as a new one.
   enum Readiness {
     case ready
+    /// It holds all that was read as an entry, and more: what is behind that is new.
+    case grownCopy(of: Int)
+    /// It can, and may be a copy: why that cannot be told.
+    case alike(String)
     /// It is not whole, and holds so far what was read as another file: it is being copied or compressed from that.
     case part
     /// It is being copied or compressed; of what cannot be told yet.
     case growing
-    /// It is compressed and not whole, and nobody has written to it for long.
+    /// It is compressed and not whole, and nobody has written to it for long: not waited for before a rotation.
     case abandoned
   }
 
-  /// For how long a file was not written to that is not being compressed or copied, and one of which the rest will not
-  /// come, in nanoseconds.
-  private static let quiet: (compressed: Int64, copied: Int64, abandoned: Int64) =
-    (250_000_000, 1_000_000_000, 60_000_000_000)
+  /// For how long a file was not written to that is not being compressed, and one of which the rest will not come, in
+  /// nanoseconds.
+  private static let quiet: (compressed: Int64, abandoned: Int64) = (250_000_000, 60_000_000_000)
 
+  /// - Parameters:
+  ///   - manifest: with the endings of its entries.
+  ///   - index: of what was read.
+  ///   - waits: whether it can be asked again: a compressed file is left alone then while it is written to.
   /// - Throws: `OperatingError` where it is compressed and damaged.
-  /// - Parameter waits: whether it can be asked again: a compressed file is left alone then while it is written to.
   static func readiness(
-    of file: OpenFile, _ manifest: FileManifest, waits: Bool = true, now: Date = .now
+    of file: OpenFile, _ manifest: FileManifest, _ index: FileIndex, places: [Int: String] = [:], waits: Bool = true,
+    now: Date = .now
   ) throws(OperatingError) -> Readiness {
     let age = Int64(now.timeIntervalSince1970 * 1e9) - (try file.status().modified)
-    guard file.compression != nil else {
-      guard (0..<quiet.copied).contains(age) else { return .ready }
-      guard try isPart(file, size: file.status().size, manifest) else { return .ready }
-      return .growing
+    if file.compression != nil {
+      // All of it would be decompressed at every look.
+      if waits, (0..<quiet.compressed).contains(age) { return .growing }
+      if try file.contentSize() == nil {
+        if let problem = file.problem, !file.isIncomplete { throw problem }
+        if file.contentOffset >= Int64(FileBeginning.maxLength), index.hasBeginning(try file.beginning()) {
+          return .part
+        }
+        return age < quiet.abandoned ? .growing : .abandoned
+      }
     }
-    // All of it would be decompressed at every look.
-    if waits, (0..<quiet.compressed).contains(age) { return .growing }
-    if try file.contentSize() != nil { return .ready }
-    if let problem = file.problem, !file.isIncomplete { throw problem }
-    if try isPart(file, size: file.contentOffset, manifest) { return .part }
-    return age < quiet.abandoned ? .growing : .abandoned
-  }
-
-  /// Whether a file holds so far the beginning of what was read as an entry, and is long enough to tell. A shorter one is
-  /// copied in one piece.
-  private static func isPart(
-    _ file: OpenFile, size: Int64, _ manifest: FileManifest
-  ) throws(OperatingError) -> Bool {
-    guard size >= Int64(FileBeginning.maxLength) else { return false }
-    let beginning = try file.beginning()
-    return manifest.entries.contains { entry in
-      guard let opened = entry.opened, !opened.format.isColumnar, opened.beginning == beginning else { return false }
-      // A compressed one is not whole, however much it has.
-      return file.compression != nil || size < entry.ending?.end ?? 0
+    switch try index.likeness(of: file, manifest, places: places) {
+    case .none: return .ready
+    case .part: return .part
+    case .grown(let original): return .grownCopy(of: original)
+    case .perhapsGrown(let original): return .alike(alike(to: manifest.entries[original]))
+    case .perhapsPart(let original):
+      if age < quiet.abandoned { return .growing }
+      return .alike(
+        "begins as what was read as \(manifest.entries[original].path), which is not there to compare, and nobody has "
+          + "written to it for a minute: it is read as a new file. If it is a part of that, its events count twice")
     }
   }
 
-  private static func isKnown(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Bool {
-    for entry in manifest.entries {
-      guard let opened = entry.opened, opened.beginning.length > 0 else { continue }
-      let isSame = opened.identity.inode == file.identity.inode
-      guard isSame || (entry.ending?.end ?? 0) > 0 else { continue }
-      if try holds(file, entry) { return true }
-    }
-    return false
+  /// Where what was read as an entry ends in a file that holds more.
+  static func end(of entry: FileManifest.Entry, in file: OpenFile) throws(OperatingError) -> FileManifest.Place {
+    let end = entry.finalSize ?? 0
+    if let row = entry.endRow { return FileManifest.Place(offset: end, row: row) }
+    return FileManifest.Place(offset: end, row: try lines(of: file, before: end))
   }
+
+  /// Line ends before an offset: how many lines there are.
+  private static func lines(of file: OpenFile, before end: Int64) throws(OperatingError) -> Int64 {
+    var count: Int64 = 0
+    var offset: Int64 = 0
+    while offset < end {
+      try StopSignal.check()
+      let bytes = try file.bytes(Int(min(1 << 20, end - offset)), at: offset)
+      if bytes.isEmpty { break }
+      count += Int64(bytes.count { $0 == 0x0A })
+      offset += Int64(bytes.count)
+    }
+    return count
+  }
+
+  // MARK: - Likeness, said
+
+  /// - Parameter end: to which the entry was read; by default its final size.
+  static func grownCopy(of entry: FileManifest.Entry, _ end: Int64? = nil) -> String {
+    "holds what was read as \(entry.path), and more: what is behind byte \(end ?? entry.finalSize ?? 0) is read"
+  }
+
+  static func alike(to entry: FileManifest.Entry, _ end: Int64? = nil) -> String {
+    "holds the \(end ?? entry.finalSize ?? 0) bytes that were read as \(entry.path), and more: it is read as a new file, from its "
+      + "beginning. If it is a grown copy of that, these events count twice"
+  }
+
+  static func alike(_ path: String, _ length: Int64) -> String {
+    "\(path) begins with the \(length) bytes that were read of the file that was there before, and that has another name "
+      + "now: it is read as a new file, from its beginning. If it is a grown copy of that, these events count twice"
+  }
+
+  // MARK: - Names
 
   static func isRotated(_ candidate: String, of path: String) -> Bool { rotatedKind(candidate, of: path) != nil }
 
@@ -227,6 +269,13 @@ struct FileLocator {
       suffix.allSatisfy({ $0.isASCII && ($0.isNumber || ".-_:TZ".contains($0)) })
     else { return nil }
     return name == candidate ? .plain : .compressed
+  }
+
+  /// The files in the folder of a path, by inode.
+  static func paths(besides path: String) -> [UInt64: String] {
+    var paths: [UInt64: String] = [:]
+    for sibling in siblings(of: path) { paths[sibling.status.identity.inode] = sibling.path }
+    return paths
   }
 
   private static func siblings(of path: String) -> [(path: String, status: FileStatus)] {

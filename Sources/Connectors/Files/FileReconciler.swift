@@ -25,7 +25,11 @@ struct FileReconciler {
   private let acceptsGaps: Bool
   /// Whether files that are not ready yet are looked for again.
   private let looksAgain: Bool
-  private var index: FileIndex
+  private let index: FileIndex
+  /// The last entries by their paths, of those that are read.
+  private var listed: [String: Int] = [:]
+  /// The last entries by their paths, of all; made when it is needed.
+  private var lastByPath: [String: Int] = [:]
   private var claimed: Set<Int> = []
   private var fresh: [(path: String, start: FileManifest.Place)] = []
   private var current: Int { Int(position.segment) }
@@ -36,13 +40,17 @@ struct FileReconciler {
     self.position = position
     self.follows = follows
     self.acceptsGaps = acceptsGaps
-    index = FileIndex(manifest)
+    index = FileIndex(manifest, current: Int(position.segment))
+    for (segment, entry) in manifest.entries.enumerated() where entry.standing == .listed {
+      listed[entry.path] = segment
+    }
   }
 
   /// - Parameter paths: the files that are named now, in order.
   mutating func run(_ paths: [String]) throws(OperatingError) {
     var missing: [String] = []
     var others: [String] = []
+    var conflicts: [(segment: Int, path: String)] = []
     // What is where it was, or has another name, goes before what is a copy.
     for path in paths {
       guard try FileStatus.of(path) != nil else {
@@ -50,17 +58,24 @@ struct FileReconciler {
         continue
       }
       let file = try OpenFile(path)
-      if let segment = try index.same(file, manifest) { try claim(segment, file) } else { others.append(path) }
+      guard let segment = try index.same(file, manifest) else {
+        others.append(path)
+        continue
+      }
+      if try isSuccessor(file, of: segment) {
+        notes.append(FileLocator.alike(path, manifest.entries[segment].ending?.end ?? 0))
+        conflicts.append((segment, path))
+      } else {
+        try claim(segment, file)
+      }
     }
-    var conflicts: [(segment: Int, path: String)] = []
     for path in others {
       let file = try OpenFile(path)
       let match = try index.copy(file, manifest, at: position, places: places)
-      let isListed = manifest.entries.contains { $0.path == path && $0.standing == .listed }
       // A file that holds what another one does that is there too, where a third one was read, took the place of that.
-      if let match, !(isListed && claimed.contains(match)) {
+      if let match, !(listed[path] != nil && claimed.contains(match)) {
         try claim(match, file)
-      } else if let segment = manifest.entries.lastIndex(where: { $0.path == path && $0.standing == .listed }) {
+      } else if let segment = listed[path] {
         if segment > current && !manifest.entries[segment].isRotation {
           // It was not read yet, so it may hold anything.
           claimed.insert(segment)
@@ -68,8 +83,8 @@ struct FileReconciler {
         } else {
           conflicts.append((segment, path))
         }
-      } else if try !isInTheMaking(file) {
-        fresh.append((path, FileManifest.Place()))
+      } else {
+        try settle(new: file)
       }
     }
     for conflict in conflicts { try settle(conflict.segment, conflict.path) }
@@ -98,7 +113,12 @@ struct FileReconciler {
     if segment < current {
       if let final = entry.finalSize, entry.opened?.format.isColumnar == false, entry.standing == .listed {
         let size = try isUnchanged(file, entry) ? final : wholeSize(of: file) ?? final
-        if size > final, index.isLatest(segment, manifest) { try accept(grown: segment, file, from: final, to: size) }
+        // What is new may have been read in a copy of it.
+        if size > final, index.isLatest(segment, manifest),
+          try index.copy(file, manifest, at: position, places: places) == nil
+        {
+          try accept(grown: segment, file, from: final, to: size)
+        }
       }
       if isElsewhere { passOver(file, copyOf: segment) }
     } else if segment == current, manifest.isComplete(segment, at: position.offset), file.compression != nil {
@@ -109,32 +129,68 @@ struct FileReconciler {
     }
   }
 
-  /// Whether a file is being copied or compressed, and will be found once it is whole.
-  private func isInTheMaking(_ file: OpenFile) throws(OperatingError) -> Bool {
-    guard follows && looksAgain else { return false }
+  /// Whether another file took the path of an entry, and that one is beside it: with less than a full beginning it may
+  /// begin alike.
+  private func isSuccessor(_ file: OpenFile, of segment: Int) throws(OperatingError) -> Bool {
+    let entry = manifest.entries[segment]
+    guard entry.standing == .listed, entry.path == file.path, file.compression == nil, let opened = entry.opened,
+      opened.packed == nil, !opened.format.isColumnar, opened.identity.inode != file.identity.inode,
+      let end = entry.ending?.end, (1..<Int64(FileBeginning.maxLength)).contains(end),
+      let old = try FileLocator.find(entry), old.identity.inode == opened.identity.inode
+    else { return false }
+    return follows || FileLocator.isRotated(old.path, of: file.path)
+  }
+
+  /// A file that is new, unless it is a copy in the making or a grown one.
+  private mutating func settle(new file: OpenFile) throws(OperatingError) {
     var known = manifest
-    if let place = places[current], let read = try? OpenFile(place), let size = try read.contentSize() {
+    if follows && looksAgain, let place = places[current], let read = try? OpenFile(place),
+      let size = try read.contentSize()
+    {
       known.entries[current].ending = try read.ending(at: size)
     }
-    switch try FileLocator.readiness(of: file, known) {
-    case .ready, .abandoned: return false
-    case .part, .growing: return true
+    var place = FileManifest.Place()
+    let waits = follows && looksAgain
+    // All of a compressed one is gone through for it.
+    let isLikely = index.hasBeginning(try file.beginning())
+    if file.compression == nil || waits || isLikely {
+      switch try FileLocator.readiness(of: file, known, index, places: places, waits: waits) {
+      case .ready, .abandoned: break
+      case .grownCopy(let original):
+        place = try FileLocator.end(of: known.entries[original], in: file)
+        notes.append("\(file.path) \(FileLocator.grownCopy(of: known.entries[original]))")
+      case .alike(let why): notes.append("\(file.path) \(why)")
+      // It is refused before anything of it is read.
+      case .part where file.compression != nil && !waits, .growing where file.compression != nil && !waits: break
+      case .part, .growing:
+        // It is looked at again while the list is followed.
+        if !waits {
+          notes.append(
+            "\(file.path) holds a part of what was read as another file, and nothing else: it is being copied, or was not "
+              + "copied to its end, and is passed over until it holds more")
+        }
+        return
+      }
     }
+    fresh.append((file.path, place))
   }
 
   /// Files that were followed and rotated away, and got more since they were left: as while following, what is new of
   /// them is read.
   private mutating func findGrown() throws(OperatingError) {
     guard follows else { return }
-    for segment in manifest.entries.indices.prefix(current).suffix(WatchedFiles.maxLeft) {
+    var beside: [String: [UInt64: String]] = [:]
+    for segment in manifest.entries.indices.prefix(current) {
       let entry = manifest.entries[segment]
       guard !claimed.contains(segment), manifest.isRotatedAway(segment), entry.standing == .listed,
         let final = entry.finalSize, entry.ending != nil, let opened = entry.opened, opened.packed == nil,
         !opened.format.isColumnar,
-        !manifest.entries[(segment + 1)...].contains(where: {
-          $0.start.offset > 0 && $0.opened?.identity.inode == opened.identity.inode
-        }), let file = try FileLocator.find(entry), file.compression == nil,
-        file.identity.inode == opened.identity.inode
+        index.isLatest(segment, manifest)
+      else { continue }
+      let folder = FileList.directory(of: entry.path)
+      if beside[folder] == nil { beside[folder] = FileLocator.paths(besides: entry.path) }
+      guard let path = beside[folder]?[opened.identity.inode], let file = try? OpenFile(path), file.compression == nil,
+        try FileLocator.holds(file, entry)
       else { continue }
       let size = try file.status().size
       if size > final { try accept(grown: segment, file, from: final, to: size) }
@@ -176,9 +232,7 @@ struct FileReconciler {
     grown segment: Int, _ file: OpenFile, from final: Int64, to size: Int64
   ) throws(OperatingError) {
     guard acceptsGaps || follows else { throw FileLocator.grown(file.path, from: final, to: size) }
-    var row = manifest.entries[segment].endRow
-    if row == nil { row = try Self.lines(of: file, before: final) }
-    fresh.append((file.path, FileManifest.Place(offset: final, row: row ?? 0)))
+    fresh.append((file.path, try FileLocator.end(of: manifest.entries[segment], in: file)))
     let what = "\(file.path) has grown from \(final) to \(size) bytes after it was read: the rest is read out of order"
     if follows { notes.append(what) } else { gaps.append(what) }
   }
@@ -200,10 +254,15 @@ struct FileReconciler {
         if segment < manifest.entries.count - 1 { fresh.append((path, FileManifest.Place())) }
         return
       }
-      let isRead = segment < current || manifest.isComplete(segment, at: position.offset)
+      var isRead = segment < current || manifest.isComplete(segment, at: position.offset)
       let size = try old.status().size
       let hasMore = old.compression == nil && size > entry.finalSize ?? .max
-      if isRead && entry.finalSize != nil && !hasMore && FileLocator.isRotated(old.path, of: path) {
+      isRead = isRead && entry.finalSize != nil && !hasMore
+      // A file that was followed has no end on record.
+      if segment == current, old.compression == nil, entry.opened?.format.isColumnar == false, size == position.offset {
+        isRead = true
+      }
+      if isRead && FileLocator.isRotated(old.path, of: path) {
         claimed.insert(segment)
         if segment == current { isCurrentDone = true }
         fresh.append((path, FileManifest.Place()))
@@ -216,6 +275,10 @@ struct FileReconciler {
       // Another file at the path of the one that was followed: that one was moved away.
       if follows, segment >= current, let opened = entry.opened, opened.identity != file.identity {
         throw FileLocator.missing(path, readTo: readTo, wasRotated: true, inode: opened.identity.inode)
+      }
+      // Another file, that begins alike.
+      if try FileLocator.holds(file, entry), let old = try FileLocator.find(entry) {
+        throw FileLocator.unnamed(old.path, readTo: readTo)
       }
       throw try FileLocator.refusal(file, entry, readTo: readTo)
     }
@@ -290,8 +353,10 @@ struct FileReconciler {
 
   /// A path that is named and where no file is.
   private mutating func settle(missing path: String) throws(OperatingError) {
-    let segments = manifest.entries.indices.filter { manifest.entries[$0].path == path }
-    guard let last = segments.last else { throw OperatingError(.input, "there is no file \(path). Check --source") }
+    if lastByPath.isEmpty {
+      for (segment, entry) in manifest.entries.enumerated() { lastByPath[entry.path] = segment }
+    }
+    guard let last = lastByPath[path] else { throw OperatingError(.input, "there is no file \(path). Check --source") }
     if claimed.contains(last) || last == current && (places[last] != nil || manifest.entries[last].standing == .gap) {
       return
     }
@@ -303,6 +368,7 @@ struct FileReconciler {
 
   /// Files that were listed and are not read yet.
   private mutating func settleUnread(missing: Set<String>) throws(OperatingError) {
+    let taken = Set(places.values)
     for segment in manifest.entries.indices where segment > current && !claimed.contains(segment) {
       let entry = manifest.entries[segment]
       guard entry.standing == .listed else { continue }
@@ -317,7 +383,7 @@ struct FileReconciler {
         giveUp(segment, "\(entry.path) was rotated before it was read, and is not there any more")
       } else if missing.contains(entry.path) {
         throw OperatingError(.input, "there is no file \(entry.path). Check --source")
-      } else if places.values.contains(entry.path) {
+      } else if taken.contains(entry.path) {
         // What is at its path now goes on with an earlier file.
         manifest.entries[segment].standing = .copy
       } else if !entry.isRotation {
@@ -325,105 +391,5 @@ struct FileReconciler {
         manifest.entries[segment].standing = .leftOut
       }
     }
-  }
-
-  /// Line ends before an offset: how many lines there are.
-  private static func lines(of file: OpenFile, before end: Int64) throws(OperatingError) -> Int64 {
-    var count: Int64 = 0
-    var offset: Int64 = 0
-    while offset < end {
-      let bytes = try file.bytes(Int(min(1 << 20, end - offset)), at: offset)
-      if bytes.isEmpty { break }
-      count += Int64(bytes.count { $0 == 0x0A })
-      offset += Int64(bytes.count)
-    }
-    return count
-  }
-}
-
-/// The entries of a manifest by what a file is known by.
-struct FileIndex {
-  private var byPath: [String: [Int]] = [:]
-  private var byInode: [UInt64: [Int]] = [:]
-  private var byBeginning: [[UInt8]: [Int]] = [:]
-  private var byPacked: [FileEnding: Int] = [:]
-  /// Of beginnings, the longest first.
-  private var lengths: [Int] = []
-
-  init(_ manifest: FileManifest) {
-    for segment in manifest.entries.indices { insert(segment, manifest.entries[segment]) }
-  }
-
-  mutating func insert(_ segment: Int, _ entry: FileManifest.Entry) {
-    guard let opened = entry.opened else { return }
-    // What was left out may be listed again, and is known by nothing.
-    guard entry.standing != .leftOut else { return }
-    if let packed = opened.packed { byPacked[packed.ending] = segment }
-    // What a copy holds is in the entry that it is a copy of.
-    guard entry.standing != .copy else { return }
-    byPath[entry.path, default: []].append(segment)
-    byInode[opened.identity.inode, default: []].append(segment)
-    guard opened.beginning.length > 0 else { return }
-    byBeginning[opened.beginning.sha256, default: []].append(segment)
-    if !lengths.contains(opened.beginning.length) {
-      lengths.append(opened.beginning.length)
-      lengths.sort(by: >)
-    }
-  }
-
-  /// Whether no later entry goes on in the same file.
-  func isLatest(_ segment: Int, _ manifest: FileManifest) -> Bool {
-    let path = manifest.entries[segment].path
-    return !manifest.entries[(segment + 1)...].contains { $0.path == path && $0.start.offset > 0 }
-  }
-
-  /// The entry that a file is of which the path or the file itself is the same, and that holds what was read of it.
-  func same(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Int? {
-    let candidates = (byPath[file.path] ?? []).reversed() + (byInode[file.identity.inode] ?? []).reversed()
-    for segment in candidates {
-      if try FileLocator.holds(file, manifest.entries[segment]) { return segment }
-    }
-    return nil
-  }
-
-  /// The entry that a file is a copy of, compressed or not: of all that was read of it.
-  /// - Parameter places: where the files of entries are, of those that are known to be there.
-  func copy(
-    _ file: OpenFile, _ manifest: FileManifest, at position: Position, places: [Int: String]
-  ) throws(OperatingError) -> Int? {
-    if file.compression != nil, let segment = byPacked[try file.packedEnding()] { return segment }
-    guard !lengths.isEmpty else { return nil }
-    let bytes = try file.bytes(FileBeginning.maxLength)
-    for length in lengths where length <= bytes.count {
-      for segment in (byBeginning[FileBeginning(of: Array(bytes.prefix(length))).sha256] ?? []).reversed() {
-        if try isCopy(file, of: segment, manifest, at: position, place: places[segment]) { return segment }
-      }
-    }
-    return nil
-  }
-
-  /// Whether a file under another name holds what was read of an entry: exactly that of one that was read to its end, at
-  /// least that of the one that is being read, and all of what that one has where it is there as well.
-  private func isCopy(
-    _ file: OpenFile, of segment: Int, _ manifest: FileManifest, at position: Position, place: String?
-  ) throws(OperatingError) -> Bool {
-    let entry = manifest.entries[segment]
-    guard let opened = entry.opened, !opened.format.isColumnar else { return false }
-    let isPartial = segment == Int(position.segment) && !manifest.isComplete(segment, at: position.offset)
-    guard let ending = entry.ending, ending.end > 0 else {
-      // Of a compressed file that is being read only its beginning is known.
-      return isPartial && opened.packed != nil && position.offset > 0 && place == nil
-    }
-    guard try file.ending(at: ending.end) == ending else { return false }
-    if isPartial {
-      guard let place else { return true }
-      let other = try OpenFile(place)
-      guard let size = try other.contentSize(), size > 0 else { return false }
-      let end = try other.ending(at: size)
-      guard try file.contentSize() == size else { return false }
-      return try file.ending(at: size) == end
-    }
-    guard let final = entry.finalSize, ending.end == final else { return false }
-    return try file.contentSize() == final
   }
 }

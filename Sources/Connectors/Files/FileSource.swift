@@ -108,7 +108,16 @@ final class SharedManifest: Sendable {
 
   private let state = Mutex(State())
 
-  func publish(_ manifest: FileManifest) { state.withLock { $0.manifest = manifest } }
+  func replace(_ manifest: FileManifest) { state.withLock { $0.manifest = manifest } }
+
+  /// Takes over one entry, and what was appended. Never the whole: a list of many thousands would be copied for each.
+  func publish(_ manifest: FileManifest, changed segment: Int) {
+    state.withLock { state in
+      let count = state.manifest.entries.count
+      if segment < count { state.manifest.entries[segment] = manifest.entries[segment] }
+      if manifest.entries.count > count { state.manifest.entries += manifest.entries[count...] }
+    }
+  }
 
   func append(_ ending: FileEnding, at position: Position) {
     state.withLock {

@@ -1,71 +1,10 @@
 // Following: what happens at the end of what there is to read. Files grow, are rotated by renaming or by copying and
-// truncating, are replaced by grown copies of themselves, and new ones appear under a pattern; all of them are known by
-// what they hold.
+// truncating, and are replaced by grown copies of themselves; all of them are known by what they hold. New files and those
+// that were left are in FileWorker+Changes.swift.
 
 import Detection
 import Foundation
 import Pipeline
-
-/// What a followed list has shown so far.
-struct WatchedFiles {
-  /// Time between two looks at the patterns of a list.
-  static let interval = Duration.milliseconds(250)
-  /// Files that were left last, and may still get a line from a writer that has them open.
-  static let maxLeft = 16
-
-  private var known: [String: FileIdentity] = [:]
-  /// Sizes of files that were not yet quiet.
-  private var sizes: [String: Int64] = [:]
-  private(set) var left: [(segment: Int, file: OpenFile)] = []
-  private var nextLook = ContinuousClock.now
-  /// Paths about which something was said that is not to be said again.
-  private var said: Set<String> = []
-
-  mutating func note(_ path: String, _ identity: FileIdentity) { known[path] = identity }
-
-  func isKnown(_ path: String, _ identity: FileIdentity) -> Bool { known[path] == identity }
-
-  /// Whether a file has been of the same size at two looks.
-  mutating func isQuiet(_ path: String, _ size: Int64) -> Bool {
-    defer { sizes[path] = size }
-    return sizes[path] == size
-  }
-
-  mutating func leave(_ file: OpenFile, _ segment: Int) {
-    left.append((segment, file))
-    if left.count > Self.maxLeft { left.removeFirst() }
-  }
-
-  /// Compressed files that were left last, of which a look at the size tells whether a member was appended.
-  struct Packed {
-    var segment: Int
-    var path: String
-    var identity: FileIdentity
-    var size: Int64
-  }
-  private(set) var leftPacked: [Packed] = []
-
-  mutating func leavePacked(_ segment: Int, path: String, _ identity: FileIdentity, size: Int64) {
-    leftPacked.append(Packed(segment: segment, path: path, identity: identity, size: size))
-    if leftPacked.count > Self.maxLeft { leftPacked.removeFirst() }
-  }
-
-  mutating func forget(_ segment: Int) {
-    left.removeAll { $0.segment == segment }
-    leftPacked.removeAll { $0.segment == segment }
-  }
-
-  mutating func isFirst(_ path: String) -> Bool { said.insert(path).inserted }
-
-  /// Whether it is time to look again.
-  var isDue: Bool { ContinuousClock.now >= nextLook }
-
-  /// Looking must not become all the work there is, however many files match.
-  mutating func looked(since start: ContinuousClock.Instant) {
-    let now = ContinuousClock.now
-    nextLook = now + max(Self.interval, (now - start) * 10)
-  }
-}
 
 extension FileWorker {
   /// Waits at the end of the followed file until there is more to read, here or in the file that took its place; false
@@ -76,7 +15,12 @@ extension FileWorker {
     var rotationSeen: ContinuousClock.Instant?
     while true {
       if file.isIncomplete {
-        // It is still being compressed.
+        // It is still being compressed. Whoever replaces it by a whole one, or takes it away, is answered.
+        if try FileStatus.of(file.path)?.identity != file.identity {
+          reopen()
+          return true
+        }
+        sayWaiting(for: file.path, "is compressed and not whole: it and the files behind it are waited for")
         if try !pause(stop, isFollowing: true) {
           if !stop.isSet, let problem = file.problem { throw problem }
           return false
@@ -169,6 +113,8 @@ extension FileWorker {
         notice("\(path) was replaced by a copy of itself that is shorter: what was read is waited for")
       }
       return false
+    case .perhapsGrownCopy:
+      if watched.isFirst("alike \(newest.identity)") { notice(FileLocator.alike(path, reader.readOffset)) }
     case .other: break
     }
     let ending = try old.ending(at: reader.readOffset)
@@ -183,9 +129,15 @@ extension FileWorker {
   ) throws(OperatingError) -> [FileManifest.Entry]? {
     var known = manifest
     known.entries[segment].ending = ending
-    let rotations = try FileLocator.between(old, newest?.identity, path: path, known, format: list.format)
+    var index = index
+    index.insert(segment, known.entries[segment])
+    let rotations = try FileLocator.between(old, newest?.identity, path: path, known, index, format: list.format)
     for odd in rotations.odd { passOver(odd.path, odd.why) }
-    if rotations.isUnsettled { return nil }
+    for alike in rotations.alike where watched.isFirst(alike) { notice(alike) }
+    if rotations.isUnsettled {
+      sayWaiting(for: path, "was rotated, and a file beside it is being copied or compressed: that is waited for")
+      return nil
+    }
     var entries: [FileManifest.Entry] = []
     for file in rotations.files + (newest.map { [$0] } ?? []) {
       var opened = try FileLocator.describe(file, format: list.format)
@@ -215,12 +167,7 @@ extension FileWorker {
     }
   }
 
-  /// A file beside the followed one that cannot be read must not end what can.
-  private func passOver(_ path: String, _ why: String) {
-    if watched.isFirst(path) { notice("\(path) is passed over: \(why)") }
-  }
-
-  private enum Likeness { case grownCopy, shorterCopy, other }
+  private enum Likeness { case grownCopy, perhapsGrownCopy, shorterCopy, other }
 
   /// Whether a file that took the path of another holds what was read of that.
   private func likeness(
@@ -229,127 +176,21 @@ extension FileWorker {
     guard lastEnd.offset > 0, new.compression == nil, old.compression == nil,
       let beginning = manifest.entries[segment].opened?.beginning
     else { return .other }
-    // The old file still has a name: it was moved, and a new one may begin as it did, with a header for example.
-    if try old.status().links > 0, readTo < Int64(FileBeginning.maxLength) { return .other }
     let size = try new.status().size
     let common = min(size, readTo)
     guard common > 0, try new.begins(with: beginning) || size < beginning.length,
       try new.ending(at: common) == old.ending(at: common)
     else { return .other }
+    // The old file still has a name: it was moved, and a new one may begin as it did.
+    if try old.status().links > 0, readTo < Int64(FileBeginning.maxLength) {
+      return size >= readTo ? .perhapsGrownCopy : .other
+    }
     return size >= readTo ? .grownCopy : .shorterCopy
   }
 
-  // MARK: - New files
-
-  /// Appends the files that have come to the list since the last look; whether there are any.
-  /// - Parameter quietSince: when the file that is read had something last; nil where none is.
-  private func appendNew(quietSince: ContinuousClock.Instant?) throws(OperatingError) -> Bool {
-    if let quietSince, ContinuousClock.now - quietSince < rotationGrace { return false }
-    guard watched.isDue else { return false }
-    let start = ContinuousClock.now
-    defer { watched.looked(since: start) }
-    var entries = try grownSinceLeft()
-    if quietSince == nil || list.hasPatterns { entries += try newFiles() }
-    if !entries.isEmpty { append(entries) }
-    return !entries.isEmpty
-  }
-
-  /// Files that were left and have got more since: what is new of them is read.
-  private func grownSinceLeft() throws(OperatingError) -> [FileManifest.Entry] {
-    var entries: [FileManifest.Entry] = []
-    for (segment, file) in watched.left {
-      let entry = manifest.entries[segment]
-      guard file.compression == nil, let opened = entry.opened, !opened.format.isColumnar, let final = entry.finalSize,
-        let ending = entry.ending, try file.status().size > final, try file.ending(at: final) == ending
-      else { continue }
-      if watched.isFirst(entry.path) {
-        notice("\(entry.path) has grown after it was left for a newer file: what is new of it is read behind that")
-      }
-      watched.forget(segment)
-      entries.append(
-        FileManifest.Entry(
-          path: entry.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0)))
-    }
-    for left in watched.leftPacked {
-      if let entry = try grownPacked(left) { entries.append(entry) }
-    }
-    return entries
-  }
-
-  /// The entry of what is new in a compressed file to which another member was appended.
-  private func grownPacked(_ left: WatchedFiles.Packed) throws(OperatingError) -> FileManifest.Entry? {
-    let entry = manifest.entries[left.segment]
-    guard let status = try FileStatus.of(left.path), status.identity == left.identity, status.size > left.size,
-      watched.isQuiet(left.path, status.size), let final = entry.finalSize, let ending = entry.ending,
-      var opened = entry.opened, let file = try? OpenFile(left.path), try file.ending(at: final) == ending,
-      let size = try file.contentSize(), size > final
-    else { return nil }
-    notice("\(left.path) has got another part after it was read to its end: what is new of it is read now")
-    watched.forget(left.segment)
-    opened.packed = FileManifest.Packed(compression: file.compression ?? .gzip, ending: try file.packedEndingAsRead())
-    return FileManifest.Entry(
-      path: left.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0))
-  }
-
-  private func newFiles() throws(OperatingError) -> [FileManifest.Entry] {
-    // A pattern that matches nothing for a moment, during a rotation, is no error.
-    guard let paths = try? list.paths(options) else { return [] }
-    var known = manifest
-    if segment < known.entries.count { known.entries[segment].ending = lastEnding }
-    let index = FileIndex(known)
-    var entries: [FileManifest.Entry] = []
-    for path in paths {
-      guard let status = try FileStatus.of(path), status.isRegular, status.size > 0,
-        !watched.isKnown(path, status.identity)
-      else { continue }
-      // The path that is read is looked at where rotations are.
-      if let file, path == manifest.entries[segment].path || status.identity == file.identity { continue }
-      let file: OpenFile
-      do throws(OperatingError) { file = try OpenFile(path) } catch {
-        // One that is gone is looked for again.
-        if try FileStatus.of(path) != nil { passOver(path, "\(error)") }
-        continue
-      }
-      // A plain file is read as it grows; a compressed one once it is whole.
-      if file.compression != nil, !watched.isQuiet(path, status.size) { continue }
-      var match = try index.same(file, known)
-      if match == nil { match = try index.copy(file, known, at: position, places: tailPlace) }
-      if let match {
-        let original = known.entries[match]
-        if match == segment && self.file != nil { continue }
-        watched.note(path, status.identity)
-        guard original.path != path, original.opened?.identity != file.identity, original.standing != .copy else {
-          continue
-        }
-        notice("\(path) holds what was read as \(original.path), and is passed over")
-        var opened = try FileLocator.describe(file, format: original.opened?.format)
-        opened.format = original.opened?.format ?? opened.format
-        entries.append(FileManifest.Entry(path: path, opened: opened, standing: .copy))
-        continue
-      }
-      if try isBecomingACopy(file) { continue }
-      do throws(OperatingError) {
-        guard case .ready = try FileLocator.readiness(of: file, known) else { continue }
-        let opened = try FileLocator.describe(file, format: list.format)
-        try FileLocator.check(file, opened, path: path, isFollowed: true, options, list.format)
-        entries.append(FileManifest.Entry(path: path, opened: opened))
-      } catch { passOver(path, "\(error)") }
-      watched.note(path, status.identity)
-    }
-    return entries
-  }
-
-  /// Nothing: a copy of the file that is followed may lack what has come to it since.
-  private var tailPlace: [Int: String] { [:] }
-
-  /// Whether a file holds a part of what was read of the file that is followed: it is being copied.
-  private func isBecomingACopy(_ other: OpenFile) throws(OperatingError) -> Bool {
-    guard let file, other.compression == nil, lastEnd.offset > 0 else { return false }
-    let size = try other.status().size
-    guard size < lastEnd.offset else { return false }
-    guard try other.ending(at: size) == file.ending(at: size) else { return false }
-    let length = Int(min(size, Int64(FileBeginning.maxLength)))
-    return try other.beginning(upTo: length) == file.beginning(upTo: length)
+  /// Says once what is waited for, where that takes longer than it usually does.
+  func sayWaiting(for path: String, _ why: String) {
+    if watched.isLate("waiting \(path)", after: rotationGrace * 8) { notice("\(path) \(why)") }
   }
 
   /// Lets a little time pass: less of it while data is coming. False when the source ends.

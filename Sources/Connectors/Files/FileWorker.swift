@@ -21,7 +21,21 @@ actor FileWorker {
     func paths(_ options: ReadOptions) throws(OperatingError) -> [String] {
       let paths = try FileList.expand(patterns, in: order)
       guard order == .time, let eventTimes else { return paths }
-      return try eventTimes.sorted(paths, options, format)
+      return try eventTimes.sorted(paths, options, format) { _, error throws(OperatingError) in throw error }
+    }
+
+    /// The files that are there now, in no order. That a pattern matches nothing, during a rotation, is no error.
+    func matches() throws(OperatingError) -> [String] { try FileList.matches(patterns) }
+
+    /// Those of `some` that are there, in order.
+    /// - Parameter trouble: is told where an event time cannot be read.
+    func inOrder(
+      _ some: Set<String>, _ options: ReadOptions, trouble: (String, OperatingError) -> Void
+    ) throws(OperatingError) -> [String] {
+      let paths = try FileList.expand(patterns, in: order).filter { some.contains($0) }
+      guard order == .time, let eventTimes else { return paths }
+      return try eventTimes.sorted(paths, options, format) { path, error throws(OperatingError) in trouble(path, error)
+      }
     }
   }
 
@@ -37,6 +51,8 @@ actor FileWorker {
   var manifest = FileManifest()
   /// What was given up when the list was opened.
   private(set) var gaps: [String] = []
+  /// What was read before the entry that is read now.
+  private(set) var index = FileIndex()
   private var stop: StopSignal?
   /// Where the segment that is read next begins.
   var position = Position.start
@@ -47,7 +63,7 @@ actor FileWorker {
   var file: OpenFile?
   private var reader: (any SegmentReader)?
   /// Where files are that are not at their paths any more, by segment.
-  private var places: [Int: String] = [:]
+  private(set) var places: [Int: String] = [:]
   /// Whether what the run resumed in has nothing left.
   private var isResumedDone = false
   var lastData = ContinuousClock.now
@@ -74,8 +90,12 @@ actor FileWorker {
     try prepare(&manifest, [:])
   }
 
-  func open(resumingAt point: ResumePoint?, stop: StopSignal) throws(OperatingError) {
+  func open(resumingAt point: ResumePoint?, stop: StopSignal) throws {
     self.stop = stop
+    try StopSignal.$current.withValue(stop) { try open(resumingAt: point) }
+  }
+
+  private func open(resumingAt point: ResumePoint?) throws(OperatingError) {
     let paths = try list.paths(options)
     if let point {
       let stored = try FileManifest(decoding: point.sourceState, point.stateEntries)
@@ -96,7 +116,8 @@ actor FileWorker {
       manifest.entries = paths.map { FileManifest.Entry(path: $0) }
     }
     try prepare(&manifest, places)
-    publish()
+    for segment in 0..<segment { index.insert(segment, manifest.entries[segment]) }
+    shared.replace(manifest)
     if let warning = try list.eventTimes?.warning(unreadPaths, options, list.format) { notice(warning) }
     lastData = .now
   }
@@ -130,8 +151,16 @@ actor FileWorker {
     }
   }
 
-  func next() throws(OperatingError) -> SourceOutput {
+  func next() throws -> SourceOutput {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
+    do {
+      return try StopSignal.$current.withValue(stop) { try readNext(stop) }
+    } catch let error as OperatingError where error == StopSignal.interruption {
+      return .end
+    }
+  }
+
+  private func readNext(_ stop: StopSignal) throws(OperatingError) -> SourceOutput {
     while !stop.isSet {
       guard segment < manifest.entries.count else {
         if follows, try waitForFiles(stop) { continue }
@@ -173,7 +202,8 @@ actor FileWorker {
   /// Whether the file that is read is the one that is followed.
   var isTail: Bool { follows && segment == manifest.entries.count - 1 && file?.compression == nil }
 
-  func publish() { shared.publish(manifest) }
+  /// Makes known what has changed of the entry that is read, and what was appended.
+  func publish() { shared.publish(manifest, changed: segment) }
 
   /// Notes where a batch of a text file ends, so that a checkpoint there can tell this file from another. A compressed
   /// file is known by its end.
@@ -217,8 +247,11 @@ actor FileWorker {
       } else if file.compression != nil || waitedFor == segment, let original = try copied(file) {
         notice("\(file.path) holds what was read as \(original), and is passed over")
         manifest.entries[segment].standing = .copy
+        publish()
         advance()
         return nil
+      } else if segment > 0, file.compression == nil, waitedFor != segment {
+        try sayLikeness(file)
       }
     }
     if manifest.entries[segment].opened?.format.isColumnar == true, entry.ending == nil {
@@ -250,13 +283,11 @@ actor FileWorker {
   /// one would be read twice. Where it is followed it is opened again in a moment.
   private func isReady(_ file: OpenFile, _ stop: StopSignal) throws(OperatingError) -> Bool {
     guard follows || file.compression != nil else { return true }
-    var before = FileManifest()
-    before.entries = Array(manifest.entries[..<segment])
     let beginning = try file.beginning()
     let isShort = file.isIncomplete && beginning.length < FileBeginning.maxLength
-    guard isShort || before.entries.contains(where: { $0.opened?.beginning == beginning }) else { return true }
-    switch try FileLocator.readiness(of: file, before, waits: follows) {
-    case .ready, .abandoned: return true
+    guard isShort || index.hasBeginning(beginning) else { return true }
+    switch try FileLocator.readiness(of: file, manifest, index, places: places, waits: follows) {
+    case .ready, .abandoned, .grownCopy, .alike: return true
     case .growing where !follows: return true
     case .part, .growing: break
     }
@@ -266,6 +297,7 @@ actor FileWorker {
       throw file.problem ?? FileLocator.replaced(file.path)
     }
     waitedFor = segment
+    sayWaiting(for: file.path, "is not whole, or holds a part of what was read as another file: it is waited for")
     if try !pause(stop, isFollowing: true) { isWaitingInVain = true }
     return false
   }
@@ -305,10 +337,24 @@ actor FileWorker {
 
   /// The path of the file that was read before and that a compressed file is a copy of.
   private func copied(_ file: OpenFile) throws(OperatingError) -> String? {
-    var before = FileManifest()
-    before.entries = Array(manifest.entries[..<segment])
-    guard let original = try FileIndex(before).copy(file, before, at: position, places: [:]) else { return nil }
-    return before.entries[original].path
+    guard let original = try index.copy(file, manifest, at: position, places: [:]) else { return nil }
+    return manifest.entries[original].path
+  }
+
+  /// Says where a plain file of a list begins with all that another one of it was: both are named, so both are read.
+  private func sayLikeness(_ file: OpenFile) throws(OperatingError) {
+    guard index.hasBeginning(try file.beginning()), try file.status().size >= Int64(FileBeginning.maxLength) else {
+      return
+    }
+    let again = "both are in the list, so both are read, and these events count twice"
+    if let original = try copied(file) { return notice("\(file.path) holds what was read as \(original): \(again)") }
+    switch try index.likeness(of: file, manifest, places: places) {
+    case .part(let original):
+      notice("\(file.path) holds a part of what was read as \(manifest.entries[original].path): \(again)")
+    case .grown(let original):
+      notice("\(file.path) holds what was read as \(manifest.entries[original].path), and more: \(again)")
+    case .perhapsPart, .perhapsGrown, .none: break
+    }
   }
 
   /// A file that was short when it was opened becomes known by more of its beginning.
@@ -331,8 +377,9 @@ actor FileWorker {
     }
     if let file, file.compression != nil {
       try notePacked(file)
-    } else if let file, follows {
-      watched.leave(file, segment)
+    } else if let file, follows, !isColumnar {
+      watched.leave(
+        segment, path: file.path, file.identity, size: reader.readOffset, file: file, isPacked: false)
     }
     publish()
     advance()
@@ -346,12 +393,26 @@ actor FileWorker {
     // Last, for the contents begin again with it.
     if opened.beginning.length < FileBeginning.maxLength { opened.beginning = try file.beginning() }
     manifest.entries[segment].opened = opened
-    if follows { watched.leavePacked(segment, path: file.path, file.identity, size: ending.end) }
+    if follows {
+      watched.leave(segment, path: file.path, file.identity, size: ending.end, file: nil, isPacked: true)
+    }
+  }
+
+  /// Watches a file that was read to its end in an earlier run.
+  func leave(_ segment: Int, as file: OpenFile, size: Int64) {
+    let entry = manifest.entries[segment]
+    guard entry.standing == .listed, let opened = entry.opened, !opened.format.isColumnar, let final = entry.finalSize
+    else { return }
+    let isPacked = file.compression != nil
+    watched.leave(
+      segment, path: file.path, file.identity, size: isPacked ? opened.packed?.ending.end ?? size : final, file: nil,
+      isPacked: isPacked)
   }
 
   private func advance() {
     file = nil
     reader = nil
+    index.insert(segment, manifest.entries[segment])
     position = Position(segment: position.segment + 1, offset: 0, row: 0)
   }
 

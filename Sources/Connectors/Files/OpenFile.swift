@@ -131,6 +131,7 @@ final class OpenFile {
   /// whole (`problem` says so).
   func read(into space: UnsafeMutableRawBufferPointer, at offset: Int64) throws(OperatingError) -> Int {
     guard let compression else { return try readPacked(into: space, at: offset) }
+    try StopSignal.check()
     if stream == nil || stream?.offset ?? 0 > offset { stream = try DecompressedStream(compression) }
     guard let stream else { preconditionFailure("the stream was just made") }
     if stream.offset < offset {
@@ -138,6 +139,7 @@ final class OpenFile {
       let passed = UnsafeMutableRawBufferPointer.allocate(byteCount: ByteWindow.readBytes, alignment: 64)
       defer { passed.deallocate() }
       while stream.offset < offset {
+        try StopSignal.check()
         // SAFETY: the range ends within the buffer.
         let room = UnsafeMutableRawBufferPointer(
           rebasing: passed[..<Int(min(Int64(passed.count), offset - stream.offset))])

@@ -26,6 +26,16 @@ final class StopSignal: Sendable {
     close(writeEnd)
   }
 
+  /// The one that ends what is done now. Decompressing asks it, which may go on for long before anything is handed over.
+  @TaskLocal static var current: StopSignal?
+  /// What a read ends with when the signal is set.
+  static let interruption = OperatingError(.input, "reading was stopped")
+
+  /// - Throws: `interruption` where the signal of what is done now is set.
+  static func check() throws(OperatingError) {
+    if let current, current.isSet { throw interruption }
+  }
+
   var isSet: Bool { flag.load(ordering: .acquiring) }
 
   func set() {

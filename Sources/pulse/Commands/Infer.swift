@@ -10,7 +10,7 @@ struct Infer: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a first pipeline.yaml from a sample of events.",
     discussion: """
-      Reads the first events of an NDJSON, CSV, Parquet or Arrow file and prints a use case: types, likely event time \
+      Reads the first events of an NDJSON or CSV file (also .gz, .zst, .bz2), or a Parquet or Arrow one, and prints a use case: types, likely event time \
       and key, each with what was seen. Constraints that the sample suggests are proposed in comments. Records that \
       cannot be read are skipped and counted. Read it before you rely on it.
 
@@ -32,31 +32,19 @@ struct Infer: ParsableCommand {
 
   func run() throws {
     let sample = try loadSample()
-    let stem = ((file as NSString).lastPathComponent as NSString).deletingPathExtension
     do {
       Terminal.print(
         try UseCaseInference.pipeline(
-          for: sample, name: name ?? Self.identifier(stem), source: (file as NSString).lastPathComponent))
+          for: sample, name: name ?? Self.identifier(FileSample.stem(of: file)),
+          source: (file as NSString).lastPathComponent))
     } catch { throw OperatingError(.input, "\(file): \(error)") }
   }
 
   private func loadSample() throws -> EventSample {
-    guard let handle = FileHandle(forReadingAtPath: file) else {
-      throw OperatingError(.input, "\(file) cannot be read: \(String(cString: strerror(errno)))")
-    }
-    let beginning: Data
-    do { beginning = try handle.read(upToCount: 16) ?? Data() } catch {
-      throw OperatingError(.input, "\(file) cannot be read: is it a directory?")
-    }
-    let format = try FileFormat.detect(Array(beginning), name: file)
-    if format == .parquet || format == .arrow { return try loadColumns() }
-    // One event that the bound cuts is none.
-    var bytes = beginning + (try handle.read(upToCount: Self.sampleBytes) ?? Data())
-    if bytes.count >= Self.sampleBytes {
-      bytes = bytes.prefix(through: bytes.lastIndex(of: 0x0A) ?? bytes.endIndex - 1)
-    }
-    let text = String(decoding: bytes, as: UTF8.self)
-    return format == .csv ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
+    let found = try FileSample(of: file, upTo: Self.sampleBytes)
+    if found.format == .parquet || found.format == .arrow { return try loadColumns() }
+    let text = String(decoding: found.bytes, as: UTF8.self)
+    return found.format == .csv ? EventSample(csv: text, limit: limit) : EventSample(ndjson: text, limit: limit)
   }
 
   /// Enough text for a sample: events beyond this many bytes are not looked at.

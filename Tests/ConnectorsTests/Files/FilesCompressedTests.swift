@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Compressed files")
+@Suite("Compressed files", .timeLimit(.minutes(3)))
 struct FilesCompressedTests {
   static let tools = [("gzip", "gz"), ("zstd", "zst"), ("bzip2", "bz2")]
 
@@ -127,6 +127,25 @@ struct FilesCompressedTests {
     try folder.write("day-4", "4\n")
     let point = found.points.last?.0
     #expect(try await read(FileSource(paths: [folder / "day-*"]), from: point).texts == ["4"])
+  }
+
+  @Test("a sample for a first look is decompressed, and is of whole lines", arguments: tools)
+  func sample(tool: String, ending: String) async throws {
+    let folder = try TestFolder()
+    let text = "at,n\n" + Self.lines.joined()
+    try folder.write("day.csv", text)
+    try pack(folder, "day.csv", with: tool)
+    let path = folder / "day.csv.\(ending)"
+    let whole = try FileSample(of: path, upTo: 1 << 20)
+    #expect(whole.format == .csv && whole.bytes == Array(text.utf8) && FileSample.stem(of: path) == "day")
+    let part = try FileSample(of: path, upTo: 1000).bytes
+    #expect(part.last == 0x0A && text.utf8.starts(with: part) && (960...1000).contains(part.count))
+    // What a file holds that is not whole is a sample as well; a file without a line is none.
+    let data = try #require(FileManager.default.contents(atPath: path))
+    #expect(!(try FileSample(of: folder.write("cut.csv.\(ending)", data.dropLast()), upTo: 1 << 20).bytes.isEmpty))
+    let cut = try folder.write("none.csv.\(ending)", data.prefix(8))
+    let error = #expect(throws: OperatingError.self) { try FileSample(of: cut, upTo: 1000) }
+    #expect(error?.description.contains("not whole") == true)
   }
 
   @Test("a bomb goes past in bounded pieces")

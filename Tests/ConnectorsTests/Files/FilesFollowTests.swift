@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Following files")
+@Suite("Following files", .timeLimit(.minutes(3)))
 struct FilesFollowTests {
   static let idle = Duration.milliseconds(200)
 
@@ -256,27 +256,32 @@ struct FilesFollowTests {
     let notices = Notices()
     let source = FileSource(
       paths: [folder / "app-*"], follow: true, rotationGrace: .milliseconds(20), notice: { notices.add($0) })
-    let first = try await read(source, items: 1)
-    async let reading = readOn(source, items: 5)
-    try folder.append("app-1.log", "2\n")
-    try await Task.sleep(for: .milliseconds(50))
-    try folder.write("app-2.log", "3\n")
-    try await Task.sleep(for: .milliseconds(700))
+    var found = try await read(source, items: 1)
+    var texts = found.texts
+    func expect(_ change: () throws -> Void) async throws {
+      try change()
+      found = try await readOn(source, stored: found.points.last?.0.stateEntries ?? [:], items: 1)
+      texts += found.texts
+    }
+    try await expect { try folder.append("app-1.log", "2\n") }
+    try await expect { try folder.write("app-2.log", "3\n") }
     try pack(folder, "app-1.log", with: "gzip", keep: false)
+    let stored = found.points.last?.0.stateEntries ?? [:]
+    async let reading = readOn(source, stored: stored, items: 1)
+    try await notices.wait(for: "app-1.log.gz holds")
     try folder.append("app-2.log", "4\n")
-    try await Task.sleep(for: .milliseconds(700))
+    found = try await reading
+    texts += found.texts
     // Compressed, and never seen before.
     try folder.write("other", "5\n")
     try pack(folder, "other", with: "zstd", keep: false)
-    try folder.rename("other.zst", to: "app-3.log.zst")
-    try await Task.sleep(for: .milliseconds(700))
-    try folder.write("app-4.log", "6\n")
-    let rest = try await reading
+    try await expect { try folder.rename("other.zst", to: "app-3.log.zst") }
+    try await expect { try folder.write("app-4.log", "6\n") }
     source.stop()
-    #expect(first.texts + rest.texts == ["1", "2", "3", "4", "5", "6"])
+    #expect(texts == ["1", "2", "3", "4", "5", "6"])
     #expect(notices.all.count { $0.contains("app-1.log.gz holds what was read as \(folder / "app-1.log")") } == 1)
     let again = try await read(
-      FileSource(paths: [folder / "app-*"], follow: true, idleTimeout: Self.idle), from: rest.points.last?.0)
+      FileSource(paths: [folder / "app-*"], follow: true, idleTimeout: Self.idle), from: found.points.last?.0)
     #expect(again.items.isEmpty)
   }
 
@@ -311,17 +316,15 @@ struct FilesFollowTests {
     let source = FileSource(
       paths: [folder / "log-*"], follow: true, rotationGrace: .milliseconds(20), notice: { notices.add($0) })
     _ = try await read(source, items: 1)
-    async let reading = readOn(source, items: 3)
-    try folder.write("log-2", "2\n")
-    try await Task.sleep(for: .milliseconds(800))
-    try folder.append("log-1", "late\n")
-    try await Task.sleep(for: .milliseconds(800))
-    try folder.append("log-2", "3\n")
-    let rest = try await reading
+    var items: [Item] = []
+    for (name, line) in [("log-2", "2"), ("log-1", "late"), ("log-2", "3")] {
+      if line == "2" { try folder.write(name, line + "\n") } else { try folder.append(name, line + "\n") }
+      items += try await readOn(source, items: 1).items
+    }
     source.stop()
-    #expect(rest.texts == ["2", "late", "3"])
+    #expect(items.map(\.text) == ["2", "late", "3"])
     #expect(
-      rest.items.map(\.position) == [
+      items.map(\.position) == [
         Position(segment: 1, offset: 0, row: 0), Position(segment: 2, offset: 2, row: 1),
         Position(segment: 3, offset: 2, row: 1),
       ])

@@ -67,7 +67,13 @@ func readOn(
   var stored = stored
   var reading = Reading()
   while reading.points.count < batches, reading.items.count < items {
-    guard case .batch(let batch) = try await source.next() else {
+    // A time limit cancels a test; a source that waits for ever is stopped then.
+    let output = try await withTaskCancellationHandler {
+      try await source.next()
+    } onCancel: {
+      source.stop()
+    }
+    guard case .batch(let batch) = output else {
       // The checkpoint at the end of a run.
       if let last = reading.points.last {
         for (key, value) in source.takeStateChanges(of: partition, at: last.0.position).puts { stored[key] = value }
@@ -101,6 +107,11 @@ final class Notices: Sendable {
   private let sentences = Mutex<[String]>([])
   func add(_ sentence: String) { sentences.withLock { $0.append(sentence) } }
   var all: [String] { sentences.withLock { $0 } }
+
+  /// Waits until something was said: as long as the test may take.
+  func wait(for text: String) async throws {
+    while !all.contains(where: { $0.contains(text) }) { try await Task.sleep(for: .milliseconds(10)) }
+  }
 }
 
 /// Packs a file of a folder with a tool of the system, beside it or in place of it.

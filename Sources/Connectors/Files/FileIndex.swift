@@ -1,0 +1,207 @@
+// The entries of a manifest by what files are known by, so that a file is looked up and not compared with all of them: a
+// list may have many thousands.
+
+import Detection
+import Pipeline
+
+/// Finds the entry that a file is about.
+struct FileIndex {
+  private var byPath: [String: [Int]] = [:]
+  private var byInode: [UInt64: [Int]] = [:]
+  /// Files that were read to their ends, by the hash of all that a beginning can have of them.
+  private var byBeginning: [[UInt8]: [Int]] = [:]
+  /// Others by what is known of their beginnings: those that are being read or are still to be, and those that an early
+  /// version stored. Of few lengths.
+  private var unfinished: [FileBeginning: [Int]] = [:]
+  private var unfinishedLengths: Set<Int> = []
+  private var byPacked: [FileEnding: Int] = [:]
+  /// Sizes of files that were read to their ends, had records, and are shorter than a beginning.
+  private var shortSizes: Set<Int> = []
+  /// Where entries begin that go on in an earlier one's file, by that file and by its path.
+  private var continued: Set<Continuation> = []
+
+  private enum Continuation: Hashable {
+    case ofFile(UInt64, at: Int64)
+    case ofPath(String, at: Int64)
+  }
+
+  /// More sizes of short files are not looked for in a new one.
+  private static let maxShortSizes = 64
+
+  init() {}
+
+  /// - Parameter current: the entry that is being read, behind which nothing is known of contents.
+  init(_ manifest: FileManifest, current: Int) {
+    for segment in manifest.entries.indices {
+      insert(segment, manifest.entries[segment], isBegun: segment <= current)
+    }
+  }
+
+  /// - Parameter isBegun: whether something of it may have been read.
+  mutating func insert(_ segment: Int, _ entry: FileManifest.Entry, isBegun: Bool = true) {
+    guard let opened = entry.opened else { return }
+    // What was left out may be listed again, and is known by nothing.
+    guard entry.standing != .leftOut else { return }
+    if let packed = opened.packed { byPacked[packed.ending] = segment }
+    // What a copy holds is in the entry that it is a copy of.
+    guard entry.standing != .copy else { return }
+    byPath[entry.path, default: []].append(segment)
+    byInode[opened.identity.inode, default: []].append(segment)
+    if entry.start.offset > 0 {
+      continued.insert(.ofFile(opened.identity.inode, at: entry.start.offset))
+      continued.insert(.ofPath(entry.path, at: entry.start.offset))
+    }
+    let length = opened.beginning.length
+    guard length > 0 else { return }
+    if let final = entry.finalSize, Int64(length) == min(final, Int64(FileBeginning.maxLength)) {
+      byBeginning[opened.beginning.sha256, default: []].append(segment)
+      if length < FileBeginning.maxLength, entry.lastRecordEnd ?? 0 > 0 { shortSizes.insert(length) }
+    } else if isBegun {
+      unfinished[opened.beginning, default: []].append(segment)
+      unfinishedLengths.insert(length)
+    }
+  }
+
+  /// Whether no later entry goes on in the same file.
+  func isLatest(_ segment: Int, _ manifest: FileManifest) -> Bool {
+    let entry = manifest.entries[segment]
+    guard let end = entry.finalSize, let opened = entry.opened else { return true }
+    if continued.contains(.ofFile(opened.identity.inode, at: end)) { return false }
+    // Many rotated files have had one path.
+    return manifest.isRotatedAway(segment) || !continued.contains(.ofPath(entry.path, at: end))
+  }
+
+  /// The entry that a file is of which the path or the file itself is the same, and that holds what was read of it.
+  func same(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Int? {
+    let candidates = (byPath[file.path] ?? []).reversed() + (byInode[file.identity.inode] ?? []).reversed()
+    for segment in candidates {
+      if try FileLocator.holds(file, manifest.entries[segment]) { return segment }
+    }
+    return nil
+  }
+
+  /// Whether a file holds what was read of an entry, which had more than nothing.
+  func isKnown(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Bool {
+    var candidates = byInode[file.identity.inode] ?? []
+    if file.compression != nil, let segment = byPacked[try file.packedEnding()] { candidates.append(segment) }
+    candidates += alike(try file.bytes(FileBeginning.maxLength))
+    for segment in candidates {
+      let entry = manifest.entries[segment]
+      guard let opened = entry.opened, opened.beginning.length > 0 else { continue }
+      guard opened.identity.inode == file.identity.inode || (entry.ending?.end ?? 0) > 0 else { continue }
+      if try FileLocator.holds(file, entry) { return true }
+    }
+    return false
+  }
+
+  /// Whether an entry is known by this beginning.
+  func hasBeginning(_ beginning: FileBeginning) -> Bool {
+    byBeginning[beginning.sha256] != nil || unfinished[beginning] != nil
+  }
+
+  /// The entries that begin as a file does, as far as is known of them, whatever it has beyond that; the last first.
+  private func alike(_ bytes: [UInt8]) -> [Int] {
+    var found = byBeginning[FileBeginning(of: bytes).sha256] ?? []
+    for length in unfinishedLengths where length <= bytes.count {
+      found += unfinished[FileBeginning(of: Array(bytes.prefix(length)))] ?? []
+    }
+    return found.sorted(by: >)
+  }
+
+  /// The entry that a file is a copy of, compressed or not: of all that was read of it.
+  /// - Parameter places: where the files of entries are, of those that are known to be there.
+  func copy(
+    _ file: OpenFile, _ manifest: FileManifest, at position: Position, places: [Int: String]
+  ) throws(OperatingError) -> Int? {
+    if file.compression != nil, let segment = byPacked[try file.packedEnding()] { return segment }
+    for segment in alike(try file.bytes(FileBeginning.maxLength)) {
+      if try isCopy(file, of: segment, manifest, at: position, place: places[segment]) { return segment }
+    }
+    return nil
+  }
+
+  /// Whether a file under another name holds what was read of an entry: exactly that of one that was read to its end, at
+  /// least that of the one that is being read, and all of what that one has where it is there as well.
+  private func isCopy(
+    _ file: OpenFile, of segment: Int, _ manifest: FileManifest, at position: Position, place: String?
+  ) throws(OperatingError) -> Bool {
+    let entry = manifest.entries[segment]
+    guard let opened = entry.opened, !opened.format.isColumnar else { return false }
+    let isPartial = segment == Int(position.segment) && !manifest.isComplete(segment, at: position.offset)
+    guard let ending = entry.ending, ending.end > 0 else {
+      // Of a compressed file that is being read only its beginning is known.
+      return isPartial && opened.packed != nil && position.offset > 0 && place == nil
+    }
+    guard try file.ending(at: ending.end) == ending else { return false }
+    if isPartial {
+      guard let place else { return true }
+      let other = try OpenFile(place)
+      guard let size = try other.contentSize(), size > 0 else { return false }
+      let end = try other.ending(at: size)
+      guard try file.contentSize() == size else { return false }
+      return try file.ending(at: size) == end
+    }
+    guard let final = entry.finalSize, ending.end == final else { return false }
+    return try file.contentSize() == final
+  }
+
+  // MARK: - Parts and grown copies
+
+  /// What a file that is no copy has in common with one that was read.
+  enum Likeness: Equatable {
+    /// It holds the beginning of what an entry's file holds, and nothing else so far.
+    case part(of: Int)
+    /// It begins as an entry did and is shorter; the file of that is not there to compare.
+    case perhapsPart(of: Int)
+    /// It holds all that was read of an entry, to its end and not less than a beginning of full length, and more.
+    case grown(from: Int)
+    /// The same of an entry of which less was read: it may be a grown copy, or only begin alike.
+    case perhapsGrown(from: Int)
+    case none
+  }
+
+  /// What a file that is no copy has in common with one that was read under another name.
+  /// - Parameter places: where files of entries are now, by segment; by default at their paths.
+  func likeness(
+    of file: OpenFile, _ manifest: FileManifest, places: [Int: String]
+  ) throws(OperatingError) -> Likeness {
+    let bytes = try file.bytes(FileBeginning.maxLength)
+    if bytes.count < FileBeginning.maxLength { return shortLikeness(of: file, bytes, manifest) }
+    for segment in alike(bytes) {
+      let entry = manifest.entries[segment]
+      guard let opened = entry.opened, !opened.format.isColumnar,
+        opened.beginning.length == FileBeginning.maxLength, let ending = entry.ending, ending.end > 0
+      else { continue }
+      var isGrown = entry.finalSize == ending.end && isLatest(segment, manifest)
+      if isGrown { isGrown = try file.ending(at: ending.end) == ending }
+      guard file.compression == nil else {
+        if isGrown { return .grown(from: segment) }
+        continue
+      }
+      let size = try file.status().size
+      if let original = try Self.original(of: entry, at: places[segment] ?? entry.path) {
+        if try file.ending(at: size) == original.ending(at: size) { return .part(of: segment) }
+      } else if size < ending.end {
+        return .perhapsPart(of: segment)
+      }
+      if isGrown { return .grown(from: segment) }
+    }
+    return .none
+  }
+
+  /// The file of an entry, where it is or beside that.
+  private static func original(of entry: FileManifest.Entry, at path: String) throws(OperatingError) -> OpenFile? {
+    if let there = try? OpenFile(path), try FileLocator.holds(there, entry) { return there }
+    return try FileLocator.find(entry)
+  }
+
+  /// The same of a file shorter than a full beginning. It was copied in one piece, if it was copied: programs copy pages.
+  private func shortLikeness(of file: OpenFile, _ bytes: [UInt8], _ manifest: FileManifest) -> Likeness {
+    guard shortSizes.count <= Self.maxShortSizes else { return .none }
+    for length in shortSizes.sorted(by: >) where length < bytes.count {
+      let found = byBeginning[FileBeginning(of: Array(bytes.prefix(length))).sha256] ?? []
+      if let segment = found.last { return .perhapsGrown(from: segment) }
+    }
+    return .none
+  }
+}

@@ -1,0 +1,120 @@
+// What a followed list has shown so far, so that a look at it costs no more than the status of its files.
+
+import Foundation
+
+/// Files of a followed list that were looked at, and those that were read to their ends and may get more.
+struct WatchedFiles {
+  /// Time between two looks at the patterns of a list.
+  static let interval = Duration.milliseconds(250)
+  /// Files that were left last are kept open: they are found again whatever they are called by then. Others are looked
+  /// for where they were.
+  static let maxOpen = 16
+
+  /// A file that was read to its end.
+  struct Left {
+    var segment: Int
+    var path: String
+    var identity: FileIdentity
+    /// Bytes of the file when it was left.
+    var size: Int64
+    /// Plain, and one of those that were left last.
+    var file: OpenFile?
+    var isPacked: Bool
+  }
+
+  /// What was at a path. Without a size it is being read, or is to be.
+  private struct Seen {
+    var identity: FileIdentity
+    var size: Int64?
+  }
+
+  private var seen: [String: Seen] = [:]
+  /// Sizes of files that were not yet quiet.
+  private var sizes: [String: Int64] = [:]
+  private var leftBySegment: [Int: Left] = [:]
+  private var segmentOfLeft: [FileIdentity: Int] = [:]
+  /// Segments whose files are open, the one that was left first before the others.
+  private var open: [Int] = []
+  private var nextLook = ContinuousClock.now
+  private var nextSearch = ContinuousClock.now
+  /// What was said and is not to be said again.
+  private var said: Set<String> = []
+  /// Since when something is waited for.
+  private var waits: [String: ContinuousClock.Instant] = [:]
+
+  /// - Parameter size: of a file that will not be looked at again until it has another one; nil for one that is read.
+  mutating func note(_ path: String, _ identity: FileIdentity, size: Int64? = nil) {
+    seen[path] = Seen(identity: identity, size: size)
+  }
+
+  /// Whether nothing is at a path that was not looked at.
+  func isKnown(_ path: String, _ status: FileStatus) -> Bool {
+    guard let known = seen[path], known.identity == status.identity else { return false }
+    return known.size.map { $0 == status.size } ?? true
+  }
+
+  /// Whether a file has been of the same size at two looks.
+  mutating func isQuiet(_ path: String, _ size: Int64) -> Bool {
+    defer { sizes[path] = size }
+    return sizes[path] == size
+  }
+
+  // MARK: - Files that were left
+
+  /// The files that were left, in the order in which they were read.
+  var left: [Left] { leftBySegment.values.sorted { $0.segment < $1.segment } }
+
+  /// - Parameter file: where it is plain and may be kept open.
+  mutating func leave(
+    _ segment: Int, path: String, _ identity: FileIdentity, size: Int64, file: OpenFile?, isPacked: Bool
+  ) {
+    if let before = segmentOfLeft.updateValue(segment, forKey: identity) { forget(before) }
+    leftBySegment[segment] = Left(
+      segment: segment, path: path, identity: identity, size: size, file: file, isPacked: isPacked)
+    segmentOfLeft[identity] = segment
+    guard file != nil else { return }
+    open.append(segment)
+    if open.count > Self.maxOpen { leftBySegment[open.removeFirst()]?.file = nil }
+  }
+
+  mutating func forget(_ segment: Int) {
+    if let left = leftBySegment.removeValue(forKey: segment), segmentOfLeft[left.identity] == segment {
+      segmentOfLeft[left.identity] = nil
+    }
+    open.removeAll { $0 == segment }
+  }
+
+  /// A file that was left has another name.
+  mutating func move(_ identity: FileIdentity, to path: String) {
+    if let segment = segmentOfLeft[identity] { leftBySegment[segment]?.path = path }
+  }
+
+  func isLeft(_ identity: FileIdentity) -> Bool { segmentOfLeft[identity] != nil }
+
+  // MARK: - Looks
+
+  mutating func isFirst(_ saying: String) -> Bool { said.insert(saying).inserted }
+
+  /// Whether something has been waited for so long, the first time that it has.
+  mutating func isLate(_ what: String, after patience: Duration) -> Bool {
+    let since = waits[what] ?? .now
+    waits[what] = since
+    return ContinuousClock.now - since >= patience && isFirst(what)
+  }
+
+  /// Whether it is time to look again.
+  var isDue: Bool { ContinuousClock.now >= nextLook }
+
+  /// Whether it is time to search folders for files that have other names by now; the next time is some seconds later.
+  mutating func isSearchDue() -> Bool {
+    guard ContinuousClock.now >= nextSearch else { return false }
+    nextSearch = .now + .seconds(5)
+    return true
+  }
+
+  /// Looking must not become all the work there is, however many files match.
+  mutating func looked(since start: ContinuousClock.Instant) {
+    let now = ContinuousClock.now
+    nextLook = now + max(Self.interval, (now - start) * 10)
+  }
+}

@@ -16,8 +16,10 @@
 //   supports its run and those of earlier times, because time that has come further has come that far. Events that tell
 //   an earlier time (not more than `maxAhead` behind the front) contradict a run. A run with the support of eight, and at
 //   most one contradiction for ten, is *heard*: its events count from then on in everything but the watermark. With the
-//   support of a hundred it is *settled*: it is the new front. Eight contradictions that are too many for the support end
-//   a run, as do a thousand events without an answer. When the front arrives at a run by itself, it is believed too.
+//   support of a hundred (of sixteen, where others have clocks of their own) it is *settled*: it is the new front. Eight
+//   contradictions that are too many for the support end a run, as do a thousand events of the clock without an answer. When
+//   the front arrives at a run by itself, it is believed too. Who knows of other clocks may ask for a decision before
+//   (`decideRuns`), and the end of the input does.
 // - Where several events had agreed on a time and were contradicted, a broken producer is among the others: the next run
 //   needs twice the support to be heard, up to a hundred, and half of it again after every thousand calm events.
 // - Eight events one after the other that are behind the front by more than the reach, and agree with each other, do not

@@ -99,8 +99,16 @@ public enum Limits {
   /// How many times `max_ahead` beyond the watermark is absurd.
   public static let absurdlyAhead: Int64 = 32
 
-  /// Clocks of a partition (`clock_of`), about 300 bytes each. Those beyond share one.
+  /// Clocks of a partition (`clock_of`), about 400 bytes each. For another one that goes which spoke longest ago, once it is
+  /// silent; those for which there is no room share one.
   public static let maxClocks = 1 << 14
+
+  /// Bytes of the value that a clock is kept under; of longer ones the hash is.
+  public static let clockKeyBytes = 64
+
+  /// Events of a partition with several clocks within which a run of events in doubt is decided, though its own clock has
+  /// said nothing more: as many as let each of the most clocks speak as often as a run needs to be heard.
+  public static let waitingPatience = maxClocks * clockHearing
 
   /// Bytes of the events that wait because their time is in doubt. Beyond, those that wait longest are given up.
   public static let maxWaitingEventBytes = 16 << 20

@@ -98,11 +98,15 @@ public struct Totals: Sendable, Hashable, Codable {
   public var lateEvents: [String: Int] = [:]
   /// Events whose time turned out to be wrong: far ahead of what the others told.
   public var aheadEvents = 0
+  /// Events that waited and were given up before it was decided whether their time is right: too many bytes waited, or the
+  /// use case has changed.
+  public var undecidedEvents = 0
   /// Events that wait because it is not decided yet whether their time is right.
   public var waitingEvents = 0
   /// Values that became NULL because an expression overflowed or a cast failed.
   public var expressionFailures = 0
-  /// Events that stateful rules left out, by rule and why: `burst/late`, `burst/ahead`, `burst/without_entity`.
+  /// Events that stateful rules left out, by rule and why: `burst/late`, `burst/ahead`, `burst/undecided`,
+  /// `burst/without_entity`.
   public var ruleSkips: [String: Int] = [:]
   public var classes: [String: Int] = [:]
   public var anomalies: [String: Int] = [:]
@@ -118,6 +122,7 @@ public struct Totals: Sendable, Hashable, Codable {
     records = try values.decode(Int.self, forKey: .records)
     lateEvents = try values.decode([String: Int].self, forKey: .lateEvents)
     aheadEvents = try values.decode(Int.self, forKey: .aheadEvents)
+    undecidedEvents = try values.decodeIfPresent(Int.self, forKey: .undecidedEvents) ?? 0
     waitingEvents = try values.decodeIfPresent(Int.self, forKey: .waitingEvents) ?? 0
     expressionFailures = try values.decode(Int.self, forKey: .expressionFailures)
     ruleSkips = try values.decode([String: Int].self, forKey: .ruleSkips)
@@ -132,6 +137,7 @@ public struct Totals: Sendable, Hashable, Codable {
     sum.events += b.events
     sum.records += b.records
     sum.aheadEvents += b.aheadEvents
+    sum.undecidedEvents += b.undecidedEvents
     sum.waitingEvents += b.waitingEvents
     sum.expressionFailures += b.expressionFailures
     sum.lateEvents.merge(b.lateEvents, uniquingKeysWith: +)
@@ -149,6 +155,7 @@ public struct Totals: Sendable, Hashable, Codable {
     minus.events = -b.events
     minus.records = -b.records
     minus.aheadEvents = -b.aheadEvents
+    minus.undecidedEvents = -b.undecidedEvents
     minus.waitingEvents = -b.waitingEvents
     minus.expressionFailures = -b.expressionFailures
     minus.lateEvents = negated(b.lateEvents)

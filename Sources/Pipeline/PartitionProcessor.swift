@@ -83,6 +83,8 @@ struct PartitionProcessor {
         try part.restore(from: stored.entries)
       } else {
         discarded.append(part.stateName)
+        // Their fields are not those of the events to come: no rule and window can take them in.
+        if part === waiting { totals.undecidedEvents += stored.entries.count }
       }
     }
     let names = Set(stateful.map(\.stateName) + [Checkpoint.sourceSpace])
@@ -105,9 +107,14 @@ struct PartitionProcessor {
     }
     watermarkTime = watermark.current
     // Earlier versions kept windows of absurd times.
-    if watermark.isConverted { discardAbsurdWindows(believed: max(watermark.believed, watermark.reached)) }
+    if watermark.isConverted {
+      let believed = max(watermark.believed, watermark.reached)
+      discard(
+        beyond: watermark.latestOpening(believed: believed, watermark: watermarkTime), believed: believed,
+        at: watermarkTime)
+    }
     // Where the use case has changed whose clocks are told apart, nobody will decide about what waits.
-    totals.aheadEvents += waiting.giveUp(exceptRuns: watermark.runs)
+    for events in waiting.take(exceptRuns: watermark.runs) { try leaveOut(events, areUndecided: true) }
     totals.waitingEvents = waiting.count
     try history.restore(
       try snapshot.tails.map { ($0, try decode($0)) }, nextShard: snapshot.nextShard, watermark: watermarkTime, now: now
@@ -134,21 +141,24 @@ struct PartitionProcessor {
     // Before anything of the batch counts.
     if let trouble = work.staged.trouble { throw trouble }
     let batch = work.staged.events
-    let marks = watermark.mark(batch.eventTimes, clockOf: plan.useCase.event.clockOf.map { batch.columns[$0] })
+    var marks = watermark.mark(batch.eventTimes, clockOf: plan.useCase.event.clockOf.map { batch.columns[$0] })
     var outcome = StatefulOutcome(failures: work.staged.failures)
     note(work.staged.findings, in: batch, &outcome)
-    for events in waiting.add(batch, marks) { try giveUp(events, &outcome) }
+    let waited = waiting.follow(batch, &marks)
+    for events in waited.dismissed { try leaveOut(events, areUndecided: false) }
+    for events in waited.undecided { try leaveOut(events, areUndecided: true) }
     var first = 0
-    for decision in marks.decisions {
-      if case .dismissed(let run, wasHeard: false) = decision.kind {
-        // Those of this batch are marked as such.
-        for events in waiting.take(run: run) { try giveUp(events, &outcome) }
-        continue
+    for (index, decision) in marks.decisions.enumerated() {
+      let believed = waited.believed[index] ?? []
+      switch decision.kind {
+      case .believed where believed.isEmpty, .dismissed(_, wasHeard: false): continue
+      default: break
       }
       try advance(batch, marks, first..<decision.row, &outcome)
       first = decision.row
       try apply(
-        decision.kind, watermark: marks.watermarks[decision.row], believed: marks.believed[decision.row], &outcome)
+        decision.kind, believed, watermark: marks.watermarks[decision.row], believed: marks.believed[decision.row],
+        &outcome)
     }
     try advance(batch, marks, first..<batch.count, &outcome)
     if batch.count > 0 {
@@ -170,11 +180,18 @@ struct PartitionProcessor {
   /// - Returns: what is to be committed at once.
   mutating func close() throws -> Results {
     var outcome = StatefulOutcome(failures: 0)
-    for decision in watermark.close() {
-      if case .dismissed(let run, wasHeard: false) = decision {
-        for events in waiting.take(run: run) { try giveUp(events, &outcome) }
-      } else {
-        try apply(decision, watermark: watermarkTime, believed: watermark.believed, &outcome)
+    let decisions = watermark.close()
+    let latest = watermark.latestTaken
+    for decision in decisions {
+      switch decision {
+      case .believed(let run):
+        let (believed, absurd) = waiting.take(run: run, until: latest)
+        for events in absurd { try leaveOut(events, areUndecided: false) }
+        try apply(decision, believed, watermark: watermarkTime, believed: watermark.believed, &outcome)
+      case .dismissed(let run, wasHeard: false):
+        for events in waiting.take(run: run).believed { try leaveOut(events, areUndecided: false) }
+      case .dismissed, .opened:
+        try apply(decision, [], watermark: watermarkTime, believed: watermark.believed, &outcome)
       }
     }
     let end = watermark.closingTime
@@ -230,36 +247,49 @@ struct PartitionProcessor {
 
   /// Does what a decision about event time asks for, as of the watermark before an event and the latest time believed.
   private mutating func apply(
-    _ decision: EventTimeMarks.Decision.Kind, watermark: Int64, believed: Int64, _ outcome: inout StatefulOutcome
+    _ decision: EventTimeMarks.Decision.Kind, _ released: [ReleasedEvents], watermark: Int64, believed: Int64,
+    _ outcome: inout StatefulOutcome
   ) throws {
     switch decision {
-    case .believed(let run):
-      for var events in waiting.take(run: run) {
+    case .believed:
+      for var events in released {
         var failed = 0
         plan.extend(&events.batch, failures: &failed)
         _ = try advance(events.batch, events.marks(watermark: watermark, believed: believed), &outcome)
       }
-    case .dismissed, .opened: discardAbsurdWindows(believed: max(believed, watermark))
+    case .dismissed:
+      discard(
+        beyond: self.watermark.latestHeard(believed: believed, watermark: watermark), believed: believed, at: watermark)
+    case .opened:
+      discard(
+        beyond: self.watermark.latestOpening(believed: believed, watermark: watermark), believed: believed,
+        at: watermark)
     }
   }
 
   /// Counts events that waited in vain.
-  private mutating func giveUp(_ events: ReleasedEvents, _ outcome: inout StatefulOutcome) throws {
+  private mutating func leaveOut(_ events: ReleasedEvents, areUndecided: Bool) throws {
     var events = events
     var failed = 0
     plan.extend(&events.batch, failures: &failed)
-    totals.aheadEvents += events.batch.count
+    if areUndecided {
+      totals.undecidedEvents += events.batch.count
+    } else {
+      totals.aheadEvents += events.batch.count
+    }
     var none: [Finding] = []
     for detector in detectors {
       var counts = DetectorCounts()
-      try detector.detect(in: events.batch, marks: events.marksOfDismissed, into: &none, counts: &counts)
+      try detector.detect(
+        in: events.batch, marks: events.marksOfLeftOut(areUndecided: areUndecided), into: &none, counts: &counts)
       count(counts, of: detector.name)
     }
   }
 
-  /// Drops what events with an absurd time have left in windows before it was known that the time is absurd.
-  private func discardAbsurdWindows(believed: Int64) {
-    for window in windows { window.discard(startingAfter: watermark.latestStart(believed: believed)) }
+  /// Drops what events with a wrong time have left in rules and windows before it was known that it is wrong.
+  private func discard(beyond bound: Int64, believed: Int64, at watermark: Int64) {
+    for window in windows { window.discard(startingAfter: bound) }
+    for detector in detectors { detector.discard(beyond: bound, believed: believed, watermark: watermark) }
   }
 
   private mutating func note(_ findings: [Finding], in batch: EventBatch, _ outcome: inout StatefulOutcome) {
@@ -350,7 +380,8 @@ struct PartitionProcessor {
 
   private mutating func count(_ counts: DetectorCounts, of detector: String) {
     for (reason, count) in [
-      ("late", counts.late), ("ahead", counts.ahead), ("without_entity", counts.withoutEntity),
+      ("late", counts.late), ("ahead", counts.ahead), ("undecided", counts.undecided),
+      ("without_entity", counts.withoutEntity),
     ] where count > 0 {
       totals.ruleSkips["\(detector)/\(reason)", default: 0] += count
     }

@@ -32,7 +32,9 @@ final class RunMetrics: Sendable {
     self.factory = factory ?? MetricsSystem.factory
     self.unixTime = unixTime
     // What usually stays at zero is there from the beginning, so that an alert on it can be written.
-    for name in ["events", "records", "read_bytes", "ahead_events", "expression_failures"] { count(name, 0) }
+    for name in ["events", "records", "read_bytes", "ahead_events", "undecided_events", "expression_failures"] {
+      count(name, 0)
+    }
   }
 
   /// A batch has gone through its lane.
@@ -44,6 +46,7 @@ final class RunMetrics: Sendable {
     count("events", change.events)
     count("read_bytes", bytes)
     count("ahead_events", change.aheadEvents)
+    count("undecided_events", change.undecidedEvents)
     count("expression_failures", change.expressionFailures)
     for (window, number) in change.lateEvents { count("late_events", number, [("window", window)]) }
     for (name, number) in change.anomalies { count("anomalies", number, [("detector", name)]) }

@@ -114,6 +114,9 @@ struct RunSummary {
     if all.aheadEvents > 0 {
       table.add(["rules, far windows", all.aheadEvents.grouped, "their time is ahead of what the others told"])
     }
+    if all.undecidedEvents > 0 {
+      table.add(["rules, far windows", all.undecidedEvents.grouped, Self.undecided])
+    }
     if all.waitingEvents > 0 {
       table.add(["for now", all.waitingEvents.grouped, "waiting: the next events tell whether their time is right"])
     }
@@ -133,8 +136,11 @@ struct RunSummary {
     return text
   }
 
+  private static let undecided = "given up undecided: too much waited, or the use case changed"
+
   private static let skipReasons = [
     "late": "late: behind the window of their entity", "ahead": "their time is ahead of what the others told",
+    "undecided": undecided,
     "without_entity": "a field that makes the entity is null",
   ]
 
@@ -160,6 +166,7 @@ struct RunSummary {
         "records": progress.all.records, "events": progress.all.events, "classes": progress.all.classes,
         "anomalies": progress.all.anomalies, "dead_letters": progress.all.deadLetters,
         "late_events": progress.all.lateEvents, "ahead_events": progress.all.aheadEvents,
+        "undecided_events": progress.all.undecidedEvents,
         "waiting_events": progress.all.waitingEvents, "rule_skips": progress.all.ruleSkips,
         "expression_failures": progress.all.expressionFailures,
       ] as [String: Any],

@@ -25,6 +25,7 @@ struct EventTimeTests {
         user: {type: string, required: true}
         host: {type: string}
         failed: {type: bool, default: false}
+        note: {type: string}
     classify:
       into: kind
       cases: [{failure: failed}]
@@ -37,8 +38,12 @@ struct EventTimeTests {
     """
   }
 
-  private static func record(_ time: Int, user: String = "u1", failed: Bool = false, host: String = "h") -> [UInt8] {
-    Array(#"{"at": \#(time), "user": "\#(user)", "failed": \#(failed), "host": "\#(host)"}"#.utf8)
+  private static func record(
+    _ time: Int, user: String = "u1", failed: Bool = false, host: String = "h", note: String = ""
+  ) -> [UInt8] {
+    let note = note.isEmpty ? "null" : "\"\(note)\""
+    return Array(
+      #"{"at": \#(time), "user": "\#(user)", "failed": \#(failed), "host": "\#(host)", "note": \#(note)}"#.utf8)
   }
 
   /// Runs until it succeeds.
@@ -220,6 +225,78 @@ struct EventTimeTests {
 
   // MARK: Bounds
 
+  @Test("whether too many bytes wait does not depend on batches")
+  func waitingBytes() async throws {
+    // Each host in turn has been away for two hours and sends eight large events: seven wait until the eighth.
+    var records = (0..<400).map { Self.record(Self.friday + $0, host: "h\($0 % 20)") }
+    let note = String(repeating: "x", count: Limits.maxWaitingEventBytes / 120)
+    for host in 0..<20 {
+      for index in 0..<8 {
+        records.append(
+          Self.record(Self.friday + 7600 + index, user: "u\(host)", failed: true, host: "h\(host)", note: note))
+      }
+    }
+    let whole = try await Self.run(records, event: "clock_of: host")
+    #expect(whole.totals.undecidedEvents == 0 && whole.totals.aheadEvents == 0 && whole.totals.waitingEvents == 0)
+    for sizes in [[1], [50]] { #expect(try await Self.run(records, event: "clock_of: host", sizes: sizes) == whole) }
+  }
+
+  @Test("what is given up because too many bytes wait is told as such", arguments: [[1], [4096]])
+  func surplus(sizes: [Int]) async throws {
+    var records = (0..<400).map { Self.record(Self.friday + $0, host: "h\($0 % 20)") }
+    let note = String(repeating: "x", count: Limits.maxWaitingEventBytes / 60)
+    for host in 0..<20 {
+      for index in 0..<5 {
+        records.append(Self.record(Self.friday + 7600 + index, failed: true, host: "h\(host)", note: note))
+      }
+    }
+    let contents = try await Self.run(records, event: "clock_of: host", sizes: sizes)
+    #expect(contents.totals.waitingEvents == 59 && contents.totals.undecidedEvents == 41)
+    #expect(contents.totals.ruleSkips == ["burst/undecided": 41] && contents.totals.aheadEvents == 0)
+  }
+
+  @Test("what waits when the use case changes its fields or clocks is counted")
+  func changedUseCase() async throws {
+    var records = (0..<200).map { Self.record(Self.friday + $0) }
+    records += (0..<5).map { Self.record(Self.friday + 3 * Self.day + $0, failed: true) }
+    for edit in [
+      { $0.replacing("failed: {type: bool", with: "extra: {type: int}\n    failed: {type: bool") },
+      { $0.replacing("key: user", with: "key: user\n  clock_of: host") },
+    ] as [(String) -> String] {
+      let store = MemoryStore(MemoryHistory())
+      #expect(try await Self.run(records, into: store).totals.waitingEvents == 5)
+      let contents = try await Self.run(records + [Self.record(Self.friday + 200)], into: store, changing: edit)
+      #expect(contents.totals.undecidedEvents == 5)
+      #expect(contents.totals.waitingEvents == 0 && contents.totals.aheadEvents == 0)
+    }
+  }
+
+  @Test("bursts of a broken clock leave no windows and end no run", arguments: [[7], [4096]])
+  func bursts(sizes: [Int]) async throws {
+    let records = (0..<20_000).map { row in
+      let isWrong = row % 2000 >= 1900 && row % 2000 < 1960
+      return Self.record(
+        Self.friday + row + (isWrong ? 20 * Self.day : 0), user: isWrong ? "wrong\(row)" : "u\(row % 5)")
+    }
+    let contents = try await Self.run(records, sizes: sizes)
+    #expect(contents.windows.keys.filter { $0.contains("wrong") }.isEmpty)
+    #expect(contents.totals.lateEvents.isEmpty)
+  }
+
+  @Test("events of a clock absurdly far ahead are left out when they are released too", arguments: [[1], [4096]])
+  func absurdClock(sizes: [Int]) async throws {
+    var records = (0..<400).map { Self.record(Self.friday + $0, host: "h\($0 % 4)") }
+    for index in 0..<60 {
+      records.append(Self.record(Self.friday + 400 + 3 * index, host: "h\(index % 3)"))
+      records.append(
+        Self.record(
+          Self.friday + 3000 * Self.day + index, user: "wrong\(index)", failed: true, host: "h3"))
+    }
+    let contents = try await Self.run(records, event: "clock_of: host", sizes: sizes)
+    #expect(contents.windows.keys.filter { $0.contains("wrong") }.isEmpty)
+    #expect(contents.totals.aheadEvents == 60 && contents.totals.waitingEvents == 0)
+  }
+
   @Test("a run that a bound of windows has ended goes on after a change of the key that the message names")
   func windowBound() async throws {
     let count = Limits.maxOpenWindows + 1000
@@ -236,6 +313,14 @@ struct EventTimeTests {
 
   // MARK: Crashes
 
+  /// What tells two outcomes apart.
+  private static func differences(_ a: MemoryStore.Contents, _ b: MemoryStore.Contents) -> String {
+    let names = Set(a.anomalies.keys).symmetricDifference(b.anomalies.keys).sorted()
+    let windows = Set(a.windows.keys).union(b.windows.keys).filter { a.windows[$0] != b.windows[$0] }.sorted()
+    let counts = a.totals == b.totals ? "" : "\(a.totals)\n\(b.totals)"
+    return "\(names) \(windows.map { "\($0): \(a.windows[$0] ?? "") \(b.windows[$0] ?? "")" }) \(counts)"
+  }
+
   /// Gaps, broken clocks, stragglers, a clock that is set back.
   private static func stream(_ random: inout SeededRandom) -> [[UInt8]] {
     var now = friday
@@ -247,6 +332,13 @@ struct EventTimeTests {
       default: break
       }
       let wrong = [0, 5, 30].randomElement(using: &random)!
+      if Int.random(in: 0..<3, using: &random) == 0 {
+        // A broken producer whose events agree.
+        let offset = Int.random(in: 7200...60 * day, using: &random)
+        for index in 0..<Int.random(in: 5...60, using: &random) {
+          records.append(record(now + offset + index, user: "u\(index % 4)", failed: true, host: "h\(index % 2)"))
+        }
+      }
       for _ in 0..<Int.random(in: 1...120, using: &random) {
         now += Int.random(in: 0...2, using: &random)
         let isWrong = Int.random(in: 0..<100, using: &random) < wrong
@@ -270,7 +362,7 @@ struct EventTimeTests {
       let failing = Set((0..<6).map { _ in Int.random(in: 1..<(sizes == [4096] ? 6 : 60), using: &random) })
       let contents = try await Self.run(
         records, event: event, sizes: sizes, workers: 1 + Int(seed % 3), closing: true, failing: failing)
-      #expect(contents == whole, "batches of \(sizes)")
+      #expect(contents == whole, "batches of \(sizes): \(Self.differences(contents, whole))")
     }
   }
 }

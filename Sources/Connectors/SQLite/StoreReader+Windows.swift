@@ -307,7 +307,7 @@ public struct PartitionStatus: Sendable {
       ("stored_anomalies", counts(storedAnomalies)), ("dead_letters", counts(totals.deadLetters)),
       ("stored_dead_letters", String(storedDeadLetters)), ("late_events", counts(totals.lateEvents)),
       ("rule_skips", counts(totals.ruleSkips)), ("ahead_events", String(totals.aheadEvents)),
-      ("waiting_events", String(totals.waitingEvents)),
+      ("undecided_events", String(totals.undecidedEvents)), ("waiting_events", String(totals.waitingEvents)),
       ("expression_failures", String(totals.expressionFailures)),
       ("windows", String(windows)), ("open_windows", String(openWindows)), ("history_shards", String(shards)),
       ("history_rows", String(shardRows + waitingRows)), ("history_bytes", String(shardBytes)),

@@ -20,6 +20,12 @@ public protocol StatefulDetector: Stateful {
   func detect(
     in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding], counts: inout DetectorCounts
   ) throws
+  /// Drops what events with a wrong time have left behind: entities whose clock lies beyond a time start afresh.
+  /// - Parameters:
+  ///   - bound: beyond it, times were taken in error; at least `max_ahead` beyond the watermark.
+  ///   - believed: the latest time that is believed.
+  ///   - watermark: the partition's.
+  func discard(beyond bound: Int64, believed: Int64, watermark: Int64)
 }
 
 extension StatelessDetector {
@@ -45,8 +51,10 @@ public struct DetectorCounts: Sendable, Hashable {
   public var failures = 0
   /// Events behind the window of their entity.
   public var late = 0
-  /// Events whose time is implausibly far ahead of the watermark.
+  /// Events whose time turned out to be wrong.
   public var ahead = 0
+  /// Events that were given up before it was decided whether their time is right.
+  public var undecided = 0
   /// Events without an entity: a field that makes it is null.
   public var withoutEntity = 0
 

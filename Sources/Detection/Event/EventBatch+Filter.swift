@@ -13,6 +13,44 @@ extension EventBatch {
   }
 }
 
+extension EventBatch {
+  /// A range of rows, at the cost of these alone.
+  public func rows(_ range: Range<Int>) -> EventBatch {
+    var positions = RecordPositions(segment: positions.segment)
+    positions.offsets = Array(self.positions.offsets[range])
+    positions.rows = Array(self.positions.rows[range])
+    return EventBatch(
+      partition: partition, positions: positions, eventTimes: Array(eventTimes[range]),
+      columns: columns.map { $0.rows(range) })
+  }
+}
+
+extension Column {
+  /// A range of rows. A dictionary of strings stays as it is.
+  func rows(_ range: Range<Int>) -> Column {
+    let values: Values =
+      switch self.values {
+      case .int(let values): .int(Array(values[range]))
+      case .double(let values): .double(Array(values[range]))
+      case .timestamp(let values): .timestamp(Array(values[range]))
+      case .bool(let values): .bool(values.rows(range))
+      case .string(let values): .string(values.rows(range))
+      }
+    return Column(values, validity: validity?.rows(range))
+  }
+}
+
+extension StringColumn {
+  /// A range of rows.
+  func rows(_ range: Range<Int>) -> StringColumn {
+    if let codes { return StringColumn(offsets: offsets, bytes: bytes, codes: Array(codes[range])) }
+    let first = offsets[range.lowerBound]
+    return StringColumn(
+      offsets: offsets[range.lowerBound...range.upperBound].map { $0 - first },
+      bytes: Array(bytes[Int(first)..<Int(offsets[range.upperBound])]))
+  }
+}
+
 extension RecordPositions {
   /// The positions of the set rows.
   func filtered(_ keep: Bitmap) -> RecordPositions {

@@ -16,8 +16,10 @@
 //   supports its run and those of earlier times, because time that has come further has come that far. Events that tell
 //   an earlier time (not more than `maxAhead` behind the front) contradict a run. A run with the support of eight, and at
 //   most one contradiction for ten, is *heard*: its events count from then on in everything but the watermark. With the
-//   support of a hundred it is *settled*: it is the new front. Eight contradictions that are too many for the support end
-//   a run, as do a thousand events without an answer. When the front arrives at a run by itself, it is believed too.
+//   support of a hundred (of sixteen, where others have clocks of their own) it is *settled*: it is the new front. Eight
+//   contradictions that are too many for the support end a run, as do a thousand events of the clock without an answer. When
+//   the front arrives at a run by itself, it is believed too. Who knows of other clocks may ask for a decision before
+//   (`decideRuns`), and the end of the input does.
 // - Where several events had agreed on a time and were contradicted, a broken producer is among the others: the next run
 //   needs twice the support to be heard, up to a hundred, and half of it again after every thousand calm events.
 // - Eight events one after the other that are behind the front by more than the reach, and agree with each other, do not
@@ -61,6 +63,8 @@ struct DoubtfulRun: Sendable, Hashable {
   var times: [Int64]
   /// The clock's count of events when the run began.
   var began: UInt64
+  /// The partition's count of events when the run began; 0 where the partition has one clock.
+  var beganAt: UInt64 = 0
   var isHeard = false
 
   /// Learns the usual step from the times that support the run, as a clock does that opens, and moves the run's end to the
@@ -123,7 +127,7 @@ struct EventClock: Sendable, Hashable {
     case believed(run: UInt64)
     /// Its events stay out of what they were kept from.
     case dismissed(run: UInt64, wasHeard: Bool)
-    /// The clock has opened: what came before and is absurdly far ahead was taken in error.
+    /// The clock has opened, and something that came before and is absurdly far ahead was taken in error.
     case opened
   }
 
@@ -208,8 +212,7 @@ struct EventClock: Sendable, Hashable {
   ) -> Judgement {
     opening.append(time)
     if opening.count == Limits.clockOpening {
-      open(settings)
-      decisions.append(.opened)
+      open(settings, into: &decisions)
       believeReached(into: &decisions)
       return time > horizon ? doubt(time, settings, nextRun: &nextRun, into: &decisions) : .taken
     }
@@ -221,7 +224,7 @@ struct EventClock: Sendable, Hashable {
 
   /// Opens with what there is.
   /// - Precondition: there is a time.
-  private mutating func open(_ settings: EventClockSettings) {
+  private mutating func open(_ settings: EventClockSettings, into decisions: inout [Decision]) {
     let times = opening.sorted()
     let distances = zip(times.dropFirst(), times).map { $0.subtractingSaturated($1) }.sorted()
     steps.value = distances.isEmpty ? 0 : distances[(distances.count - 1) / 2]
@@ -238,6 +241,7 @@ struct EventClock: Sendable, Hashable {
     opening = []
     isOpen = true
     advance(to: times[chosen.upperBound - 1], settings)
+    if times[times.count - 1] > front.addingSaturated(settings.absurd) { decisions.append(.opened) }
   }
 
   // MARK: Doubt
@@ -411,23 +415,39 @@ struct EventClock: Sendable, Hashable {
     believed = runs.reduce(now) { $1.isHeard ? max($0, $1.high) : $0 }
   }
 
-  // MARK: The end of an input
+  // MARK: Decisions without more events
 
   /// Decides whatever is open, because nothing more will come: a clock with few events opens with them, and a run that
   /// little contradicts is heard. The front does not move: the next input may show that the clock of a run was wrong.
   mutating func close(_ settings: EventClockSettings, into decisions: inout [Decision]) {
     if !isOpen {
       if opening.isEmpty { return }
-      open(settings)
-      decisions.append(.opened)
+      open(settings, into: &decisions)
       believeReached(into: &decisions)
     }
-    while let doubtful = runs.firstIndex(where: { !$0.isClear }) { end(doubtful, into: &decisions) }
-    for index in runs.indices where !runs[index].isHeard {
+    decideRuns(upTo: .max, into: &decisions)
+  }
+
+  /// Decides about runs without waiting for more events: one that little contradicts and that lies within what the other
+  /// clocks tell is heard, any other ends.
+  /// - Parameters:
+  ///   - limit: the latest time that the others tell.
+  ///   - id: the only run that is looked at; nil for all.
+  /// - Returns: whether something changed.
+  @discardableResult
+  mutating func decideRuns(upTo limit: Int64, only id: UInt64? = nil, into decisions: inout [Decision]) -> Bool {
+    let before = decisions.count
+    while let doubtful = runs.firstIndex(where: {
+      (id == nil || $0.id == id) && (!$0.isHeard || limit == .max) && !($0.isClear && $0.high <= limit)
+    }) {
+      end(doubtful, into: &decisions)
+    }
+    for index in runs.indices where !runs[index].isHeard && (id == nil || runs[index].id == id) {
       runs[index].isHeard = true
       decisions.append(.believed(run: runs[index].id))
     }
     updateBelieved()
+    return decisions.count > before
   }
 
   /// The latest time up to which windows close at the end of an input: that of the front, or of a run that a handful

@@ -13,10 +13,10 @@ public struct EventTimeMarks: Sendable, Hashable {
     public enum Kind: Sendable, Hashable {
       /// The events of the run count from here on; those that wait are taken now, in their order.
       case believed(run: UInt64)
-      /// The events of the run that wait are given up. If the run had been heard, what it left in windows that are
-      /// absurdly far ahead goes.
+      /// The events of the run that wait are given up. If the run had been heard, what it left in rules and windows goes
+      /// as far as it is more than `max_ahead` beyond the watermark and beyond what is believed.
       case dismissed(run: UInt64, wasHeard: Bool)
-      /// A clock has opened: what it took before and is absurdly far ahead goes.
+      /// A clock has opened, or the watermark is known: what was taken before and is absurdly far ahead goes.
       case opened
     }
 
@@ -29,6 +29,12 @@ public struct EventTimeMarks: Sendable, Hashable {
   /// The latest time that is believed as of each event, the event included; `Int64.max` while it is not yet known. An
   /// entity whose clock lies beyond owes that to an event that was not to be believed.
   public var believed: [Int64]
+  /// The same as the event's own clock has it, for entities that carry no other clock's events; nil where the partition
+  /// has one clock.
+  public var ownBelieved: [Int64]?
+  /// How far beyond the watermark an event is left out whatever its own clock says, microseconds; nil where the partition
+  /// has one clock.
+  public var absurdlyAhead: Int64?
   /// Events whose time is in doubt. They do not move the watermark and take no part in stateful rules.
   public var doubtful: Bitmap
   /// Events that are not added to windows: the doubtful ones more than `event.max_ahead` beyond the watermark.
@@ -37,6 +43,8 @@ public struct EventTimeMarks: Sendable, Hashable {
   public var dismissed: Bitmap
   /// Whether these are events that have waited: their expressions have been evaluated before, and failures counted.
   public var areReleased = false
+  /// Whether these are events that were given up before it was decided whether their time is right.
+  public var areUndecided = false
   /// The doubtful events by run, ascending by row.
   public var waiting: [Waiting] = []
   /// Ascending by row.
@@ -61,21 +69,22 @@ public struct EventTimeMarks: Sendable, Hashable {
         && self.outsideWindows.count == watermarks.count, "marks differ in length")
   }
 
+  /// The latest time that is taken at a watermark.
+  public func latestTaken(at watermark: Int64) -> Int64 {
+    guard let absurdlyAhead, watermark != .min else { return .max }
+    return watermark.addingSaturated(absurdlyAhead)
+  }
+
   /// The marks of some rows, without what waits and what was decided.
   public func rows(_ range: Range<Int>) -> EventTimeMarks {
     var marks = EventTimeMarks(
       watermarks: Array(watermarks[range]), believed: Array(believed[range]), doubtful: doubtful.rows(range),
       outsideWindows: outsideWindows.rows(range),
       watermarkAfter: range.upperBound < watermarks.count ? watermarks[range.upperBound] : watermarkAfter)
+    marks.ownBelieved = ownBelieved.map { Array($0[range]) }
+    marks.absurdlyAhead = absurdlyAhead
     marks.dismissed = dismissed.rows(range)
     return marks
-  }
-}
-
-extension EventBatch {
-  /// Some rows of the batch.
-  public func rows(_ range: Range<Int>) -> EventBatch {
-    filtered(Bitmap(count: count) { range.contains($0) })
   }
 }
 

@@ -1,6 +1,7 @@
 // Events of one partition that wait because their time is in doubt: what rules and windows will need of them when it is
-// believed. They are few (`EventClock` decides within a thousand events) and kept row by row; derived columns are computed
-// again when an event is released, because they are functions of its fields.
+// believed. They are kept row by row; derived columns are computed again when an event is released, because they are
+// functions of its fields. What waits is bounded in bytes, counted event by event in the order of the partition, so which
+// events are given up at the bound does not depend on batches.
 
 /// The waiting events of one partition, in its order.
 public final class WaitingEvents: Stateful {
@@ -13,25 +14,45 @@ public final class WaitingEvents: Stateful {
     var isInWindows: Bool
     var position: Position
     var time: Int64
-    /// The fields, in the order of the schema.
-    var values: [Scalar]
+    /// What it counts for the bound.
+    var bytes: Int
+    /// Its row in the batch at hand, which has its fields; nil for one that waits beyond its batch.
+    var row: Int?
+    /// The fields, in the order of the schema; none while the batch at hand has them.
+    var values: [Scalar] = []
+  }
 
-    var bytes: Int {
-      values.reduce(64) { sum, value in
-        if case .string(let text) = value { return sum + text.utf8.count + 16 }
-        return sum + 16
-      }
+  /// The events of one run, ascending by number.
+  private struct Queue {
+    var events: [Event] = []
+    /// Those before it were given up.
+    var first = 0
+
+    var waiting: ArraySlice<Event> { events[first...] }
+
+    mutating func dropFirst() {
+      first += 1
+      guard first > events.count / 2 + 64 else { return }
+      events.removeFirst(first)
+      first = 0
     }
   }
 
   private let partition: PartitionID
   private let schema: Schema
   private let maxBytes: Int
-  private var events: [Event] = []
+  private var queues: [UInt64: Queue] = [:]
+  /// Numbers and runs of all events, ascending by number; and of some that wait no more.
+  private var order: [(number: UInt64, run: UInt64)] = []
+  /// Entries of `order` before it are done with.
+  private var oldest = 0
   private var bytes = 0
   private var nextNumber: UInt64 = 0
   private var firstUnstored: UInt64 = 0
   private var deletes: [[UInt8]] = []
+
+  /// How many events wait.
+  public private(set) var count = 0
 
   /// - Parameter maxBytes: of the events that wait; beyond, those that wait longest are given up.
   public init(partition: PartitionID, schema: Schema, maxBytes: Int = Limits.maxWaitingEventBytes) {
@@ -41,65 +62,183 @@ public final class WaitingEvents: Stateful {
   }
 
   /// Where the events that wait came from.
-  public var positions: [Position] { events.map(\.position) }
+  public var positions: [Position] { order[oldest...].compactMap { event($0)?.position } }
 
-  /// How many events wait.
-  public var count: Int { events.count }
-
-  /// Takes in the events of a batch that wait beyond its end, or until a decision within it.
-  /// - Returns: events that were given up because too many bytes wait.
-  public func add(_ batch: EventBatch, _ marks: EventTimeMarks) -> [ReleasedEvents] {
-    for waiting in marks.waiting where !marks.dismissed[waiting.row] {
-      let row = waiting.row
-      let event = Event(
-        number: nextNumber, run: waiting.run, isInWindows: !marks.outsideWindows[row],
-        position: batch.positions[row], time: batch.eventTimes[row],
-        values: schema.fields.indices.map { batch.columns[$0][row] })
-      nextNumber += 1
-      bytes += event.bytes
-      events.append(event)
+  /// Takes in the events of a batch that wait, and follows the decisions within it, in their order.
+  /// - Parameter marks: those of the batch; events of it that are dismissed with a later one are marked as such.
+  public func follow(_ batch: EventBatch, _ marks: inout EventTimeMarks) -> WaitingOutcome {
+    var outcome = WaitingOutcome()
+    if marks.waiting.isEmpty && marks.decisions.isEmpty { return outcome }
+    var touched: Set<UInt64> = []
+    var next = 0
+    func add(before row: Int) {
+      while next < marks.waiting.count, marks.waiting[next].row < row {
+        let waiting = marks.waiting[next]
+        next += 1
+        touched.insert(waiting.run)
+        append(waiting, batch, isInWindows: !marks.outsideWindows[waiting.row])
+        outcome.undecided += giveUpSurplus(batch)
+      }
     }
-    var surplus = 0
-    var excess = bytes
-    while excess > maxBytes, surplus < events.count {
-      excess -= events[surplus].bytes
-      surplus += 1
+    for (index, decision) in marks.decisions.enumerated() {
+      // A decision holds before the event of its row is counted.
+      add(before: decision.row)
+      switch decision.kind {
+      case .believed(let run):
+        let latest = marks.latestTaken(at: marks.watermarks[decision.row])
+        let (believed, absurd) = take(run: run, until: latest, batch)
+        if !believed.isEmpty { outcome.believed[index] = believed }
+        outcome.dismissed += absurd
+      case .dismissed(let run, wasHeard: false):
+        let events = remove(run)
+        for event in events { if let row = event.row { marks.dismissed[row] = true } }
+        outcome.dismissed += released(events.filter { $0.row == nil }, batch)
+      case .dismissed, .opened: break
+      }
     }
-    guard surplus > 0 else { return [] }
-    let bound = events[surplus - 1].number
-    return take { $0.number <= bound }
+    add(before: batch.count)
+    keep(touched, of: batch)
+    compact()
+    return outcome
   }
 
-  /// Takes out the events of a run, in their order.
-  public func take(run: UInt64) -> [ReleasedEvents] { take { $0.run == run } }
-
-  /// Drops the events of runs that are not among the given ones.
-  /// - Returns: how many.
-  public func giveUp(exceptRuns runs: Set<UInt64>) -> Int {
-    take { !runs.contains($0.run) }.reduce(0) { $0 + $1.batch.count }
+  /// Takes out the events of a run, in their order, when the input is at its end.
+  /// - Parameter latest: later ones are not to be believed.
+  public func take(run: UInt64, until latest: Int64 = .max) -> (believed: [ReleasedEvents], absurd: [ReleasedEvents]) {
+    take(run: run, until: latest, nil)
   }
 
-  private func take(where isTaken: (Event) -> Bool) -> [ReleasedEvents] {
-    guard events.contains(where: isTaken) else { return [] }
-    let taken = events.filter(isTaken)
-    events.removeAll(where: isTaken)
-    for event in taken {
-      bytes -= event.bytes
-      if event.number < firstUnstored { deletes.append(Self.key(event.number)) }
+  /// Takes out the events of runs that are not among the given ones.
+  public func take(exceptRuns runs: Set<UInt64>) -> [ReleasedEvents] {
+    let gone = queues.keys.filter { !runs.contains($0) }.sorted()
+    let events = gone.flatMap { remove($0) }
+    return released(events.sorted { $0.number < $1.number }, nil)
+  }
+
+  // MARK: The queues
+
+  private func append(_ waiting: EventTimeMarks.Waiting, _ batch: EventBatch, isInWindows: Bool) {
+    let row = waiting.row
+    let event = Event(
+      number: nextNumber, run: waiting.run, isInWindows: isInWindows, position: batch.positions[row],
+      time: batch.eventTimes[row],
+      bytes: schema.fields.indices.reduce(64) { $0 + batch.columns[$1].waitingBytes(row) }, row: row)
+    nextNumber += 1
+    order.append((event.number, event.run))
+    queues[event.run, default: Queue()].events.append(event)
+    bytes += event.bytes
+    count += 1
+  }
+
+  /// Takes out the events of a run.
+  private func remove(_ run: UInt64) -> ArraySlice<Event> {
+    guard let queue = queues.removeValue(forKey: run) else { return [] }
+    for event in queue.waiting { forget(event) }
+    return queue.waiting
+  }
+
+  private func forget(_ event: Event) {
+    bytes -= event.bytes
+    count -= 1
+    if event.number < firstUnstored { deletes.append(Self.key(event.number)) }
+  }
+
+  /// Takes out those that wait longest while there are too many bytes.
+  private func giveUpSurplus(_ batch: EventBatch) -> [ReleasedEvents] {
+    var surplus: [Event] = []
+    while bytes > maxBytes, oldest < order.count {
+      let entry = order[oldest]
+      oldest += 1
+      guard let event = event(entry) else { continue }
+      queues[entry.run]?.dropFirst()
+      if queues[entry.run]?.waiting.isEmpty == true { queues[entry.run] = nil }
+      forget(event)
+      surplus.append(event)
     }
+    return released(surplus[...], batch)
+  }
+
+  /// The event of an entry of `order`; nil where it waits no more.
+  private func event(_ entry: (number: UInt64, run: UInt64)) -> Event? {
+    guard let queue = queues[entry.run] else { return nil }
+    var (low, high) = (queue.first, queue.events.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if queue.events[middle].number < entry.number { low = middle + 1 } else { high = middle }
+    }
+    return low < queue.events.count && queue.events[low].number == entry.number ? queue.events[low] : nil
+  }
+
+  /// Copies the fields of what waits beyond its batch.
+  private func keep(_ runs: Set<UInt64>, of batch: EventBatch) {
+    for run in runs {
+      guard var queue = queues.removeValue(forKey: run) else { continue }
+      var index = queue.events.count
+      while index > queue.first, let row = queue.events[index - 1].row {
+        index -= 1
+        queue.events[index].values = values(of: batch, row)
+        queue.events[index].row = nil
+      }
+      queues[run] = queue
+    }
+  }
+
+  /// Drops what is done with, once it is most of what there is.
+  private func compact() {
+    if order.count - oldest > 2 * count + 64 {
+      order = order[oldest...].filter { event($0) != nil }
+      oldest = 0
+    } else if oldest > order.count / 2 + 64 {
+      order.removeFirst(oldest)
+      oldest = 0
+    }
+  }
+
+  // MARK: Release
+
+  private func take(run: UInt64, until latest: Int64, _ batch: EventBatch?)
+    -> (believed: [ReleasedEvents], absurd: [ReleasedEvents])
+  {
+    let events = remove(run)
+    guard events.contains(where: { $0.time > latest }) else { return (released(events, batch), []) }
+    return (
+      released(events.filter { $0.time <= latest }, batch), released(events.filter { $0.time > latest }, batch)
+    )
+  }
+
+  private func values(of batch: EventBatch, _ row: Int) -> [Scalar] {
+    schema.fields.indices.map { batch.columns[$0][row] }
+  }
+
+  private func released(_ events: [Event], _ batch: EventBatch?) -> [ReleasedEvents] { released(events[...], batch) }
+
+  private func released(_ events: ArraySlice<Event>, _ batch: EventBatch?) -> [ReleasedEvents] {
     // A batch has the positions of one segment.
-    return taken.chunked { $0.position.segment == $1.position.segment }.map { chunk in
+    events.chunked { $0.position.segment == $1.position.segment }.map { chunk in
       var positions = RecordPositions(segment: chunk[0].position.segment)
       positions.offsets = chunk.map(\.position.offset)
       positions.rows = chunk.map(\.position.row)
+      let rows = chunk.map { event in
+        if let row = event.row, let batch { values(of: batch, row) } else { event.values }
+      }
       let columns = schema.fields.enumerated().map { index, field in
-        Column(field.type.valueType, chunk.map { $0.values[index] })
+        Column(field.type.valueType, rows.map { $0[index] })
       }
       return ReleasedEvents(
         batch: EventBatch(partition: partition, positions: positions, eventTimes: chunk.map(\.time), columns: columns),
         areInWindows: Bitmap(count: chunk.count) { chunk[$0].isInWindows })
     }
   }
+}
+
+/// What became of events that waited, in a batch.
+public struct WaitingOutcome: Sendable {
+  /// The events that count from a decision on, by its index among those of the batch.
+  public var believed: [Int: [ReleasedEvents]] = [:]
+  /// Events whose time turned out to be wrong, without those that the batch's marks name.
+  public var dismissed: [ReleasedEvents] = []
+  /// Events that were given up undecided, because too many bytes waited.
+  public var undecided: [ReleasedEvents] = []
 }
 
 /// Events that wait no more: a batch without derived columns.
@@ -122,13 +261,15 @@ public struct ReleasedEvents: Sendable {
   }
 
   /// Marks under which rules count them as left out.
-  public var marksOfDismissed: EventTimeMarks {
+  /// - Parameter areUndecided: whether nothing was decided about their time.
+  public func marksOfLeftOut(areUndecided: Bool) -> EventTimeMarks {
     let all = Bitmap(repeating: true, count: batch.count)
     var marks = EventTimeMarks(
       watermarks: [Int64](repeating: .min, count: batch.count), doubtful: all, outsideWindows: all,
       watermarkAfter: .min)
     marks.dismissed = all
     marks.areReleased = true
+    marks.areUndecided = areUndecided
     return marks
   }
 }
@@ -147,7 +288,24 @@ extension Scalar {
   }
 }
 
-extension Array {
+extension Column {
+  /// What a row counts for the bound of waiting events: its place, and the text of a string.
+  @inline(__always)
+  fileprivate func waitingBytes(_ row: Int) -> Int {
+    guard case .string(let strings) = values, !isNull(row) else { return 16 }
+    return 16 + strings.range(of: row).count
+  }
+}
+
+extension Scalar {
+  /// The same of a value.
+  fileprivate var waitingBytes: Int {
+    if case .string(let text) = self { return 16 + text.utf8.count }
+    return 16
+  }
+}
+
+extension ArraySlice {
   /// Runs of neighbours that belong together.
   fileprivate func chunked(by belong: (Element, Element) -> Bool) -> [[Element]] {
     var chunks: [[Element]] = []
@@ -183,7 +341,8 @@ extension WaitingEvents {
   public func takeChanges() -> StateChanges {
     var changes = StateChanges(deletes: deletes)
     deletes = []
-    for event in events where event.number >= firstUnstored {
+    let unstored = order[(order.lastIndex { $0.number < firstUnstored }.map { $0 + 1 } ?? 0)...]
+    for event in unstored.compactMap({ event($0) }) {
       var writer = ByteWriter()
       writer.write(byte: Self.version)
       writer.write(unsigned: event.run)
@@ -200,7 +359,9 @@ extension WaitingEvents {
   }
 
   public func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws {
-    var restored: [Event] = []
+    queues = [:]
+    order = []
+    (oldest, bytes, count) = (0, 0, 0)
     for (key, value) in entries {
       guard key.count == 8 else { throw CodingError("the key of a waiting event has \(key.count) bytes, expected 8") }
       var reader = ByteReader(value)
@@ -214,20 +375,22 @@ extension WaitingEvents {
         position: Position(
           segment: UInt32(try reader.readCount(upTo: Int(UInt32.max))), offset: try reader.readSigned(),
           row: try reader.readSigned()),
-        time: try reader.readSigned(), values: [])
+        time: try reader.readSigned(), bytes: 64)
       for field in schema.fields {
         let value = try reader.readScalar()
         guard value.fits(field.type.valueType) else {
           throw CodingError("a waiting event has another type than the field \(field.name)")
         }
         event.values.append(value)
+        event.bytes += value.waitingBytes
       }
       guard reader.isAtEnd else { throw CodingError("a waiting event has \(reader.remaining) bytes too many") }
-      restored.append(event)
+      order.append((event.number, event.run))
+      queues[event.run, default: Queue()].events.append(event)
+      bytes += event.bytes
+      count += 1
     }
-    events = restored
-    bytes = restored.reduce(0) { $0 + $1.bytes }
-    nextNumber = restored.last.map { $0.number + 1 } ?? 0
+    nextNumber = order.last.map { $0.number + 1 } ?? 0
     firstUnstored = nextNumber
     deletes = []
   }

@@ -2,7 +2,7 @@
 // docs/state.md.
 
 extension Watermark {
-  private static let version: UInt8 = 3
+  private static let version: UInt8 = 4
   private static let stateKey = Array("watermark".utf8)
   private static let clockPrefix = Array("clock".utf8)
 
@@ -15,7 +15,7 @@ extension Watermark {
   public func continues(_ fingerprint: String) -> Bool {
     let first =
       "watermark 1: out of order \(settings.outOfOrder), ahead \(settings.maxAhead), agreement 100"
-    return [stateFingerprint, "watermark 2", first].contains(fingerprint)
+    return [stateFingerprint, "watermark 3", "watermark 2", first].contains(fingerprint)
   }
 
   public func takeChanges() -> StateChanges {
@@ -28,14 +28,17 @@ extension Watermark {
     if clockIdle == nil {
       if let clock = clocks.first, clock != EventClock() { put(Self.clockPrefix, Self.encoded(clock)) }
     } else {
-      for index in clocks.indices where places[index].isChanged {
-        places[index].isChanged = false
-        changes.puts.append((key: Self.clockPrefix + keys[index], value: Self.encoded(clocks[index], places[index])))
+      for index in several.takeChanged() {
+        let key = Self.clockPrefix + several.keys[index]
+        changes.puts.append((key: key, value: Self.encoded(clocks[index], several.places[index])))
       }
     }
     if !changes.isEmpty || current != .min { put(Self.stateKey, encodedPartition()) }
-    changes.deletes = staleKeys.filter { key in !changes.puts.contains { $0.key == key } }
-    staleKeys = []
+    if !staleKeys.isEmpty {
+      let deletes = Set(staleKeys.map { Self.clockPrefix + $0 }).subtracting(changes.puts.map(\.key))
+      changes.deletes = deletes.sorted { $0.lexicographicallyPrecedes($1) }
+      staleKeys = []
+    }
     changes.puts.sort { $0.key.lexicographicallyPrecedes($1.key) }
     return changes
   }
@@ -43,52 +46,62 @@ extension Watermark {
   public func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws {
     current = .min
     nextRun = 0
-    progress = 0
-    commonStep = 0
-    seen = 0
+    events = 0
+    newcomers = EventClock()
+    several = ClockDirectory()
     lastTaken = [:]
     staleKeys = []
     isConverted = false
     var storedClockOf = clockOf
-    var restored: [(clock: EventClock, place: Place, key: [UInt8])] = []
+    var restored: [(clock: EventClock, place: ClockDirectory.Place, key: [UInt8])] = []
     for entry in entries {
       var reader = ByteReader(entry.value)
       let version = try reader.readByte()
       if entry.key == Self.stateKey, version == 1 || version == 2 {
         let clock = try earlierClock(&reader, version)
-        if clockIdle == nil { restored.append((clock, Place(progress: 0, spokeAt: 0), [])) }
+        if clockIdle == nil { restored.append((clock, ClockDirectory.Place(progress: 0, spokeAt: 0), [])) }
         if clock.isOpen { current = max(current, clock.front.subtractingSaturated(settings.outOfOrder), .min + 1) }
         storedClockOf = nil
         isConverted = true
-      } else if version != Self.version {
+      } else if version != Self.version && version != 3 {
         throw CodingError("the watermark has version \(version), expected 1 to \(Self.version)")
       } else if entry.key == Self.stateKey {
         current = try reader.readSigned()
         nextRun = try reader.readUnsigned()
         storedClockOf = try reader.readBool() ? try reader.readString() : nil
-        progress = try reader.readSigned()
-        commonStep = try reader.readSigned()
-        guard commonStep >= 0 else { throw CodingError("the watermark's common step is negative") }
-        seen = try reader.readCount(upTo: Limits.watermarkAgreement)
-        lastTaken[entry.key] = entry.value
+        several.progress = try reader.readSigned()
+        several.commonStep = try reader.readSigned()
+        guard several.commonStep >= 0 else { throw CodingError("the watermark's common step is negative") }
+        events = try reader.readUnsigned()
+        if version == Self.version, try reader.readBool() {
+          guard try reader.readByte() == version else { throw CodingError("the watermark has clocks of two versions") }
+          (newcomers, several.newcomers) = try clock(&reader, version)
+        }
+        if version == Self.version { lastTaken[entry.key] = entry.value }
       } else if entry.key.starts(with: Self.clockPrefix) {
-        let (clock, place) = try clock(&reader)
-        restored.append((clock, place, Array(entry.key.dropFirst(Self.clockPrefix.count))))
-        if clockIdle == nil { lastTaken[entry.key] = entry.value }
+        var (clock, place) = try clock(&reader, version)
+        let stored = Array(entry.key.dropFirst(Self.clockPrefix.count))
+        let key = ClockDirectory.bounded(stored)
+        if key != stored { staleKeys.insert(stored) }
+        place.isChanged = version != Self.version
+        place.isStored = key == stored
+        restored.append((clock, place, key))
+        if clockIdle == nil, version == Self.version { lastTaken[entry.key] = entry.value }
       } else {
         throw CodingError("the watermark's entry has an unknown key")
       }
       guard reader.isAtEnd else { throw CodingError("the watermark has \(reader.remaining) bytes too many") }
     }
-    guard restored.count <= Limits.maxClocks else { throw CodingError("the watermark has \(restored.count) clocks") }
+    guard restored.count <= maxClocks else { throw CodingError("the watermark has \(restored.count) clocks") }
     // Whose clocks they are has changed: they start anew, and the watermark stays where it is.
     if storedClockOf != clockOf {
-      staleKeys = entries.map(\.key).filter { $0.starts(with: Self.clockPrefix) }
+      let stored = entries.map(\.key).filter { $0.starts(with: Self.clockPrefix) }
+      staleKeys = Set(stored.map { Array($0.dropFirst(Self.clockPrefix.count)) })
       restored = []
     }
     if clockIdle == nil && restored.count != 1 {
       guard restored.isEmpty else { throw CodingError("the watermark has \(restored.count) clocks, expected one") }
-      restored = [(EventClock(), Place(progress: 0, spokeAt: 0), [])]
+      restored = [(EventClock(), ClockDirectory.Place(progress: 0, spokeAt: 0), [])]
     }
     restoreClocks(restored)
   }
@@ -100,13 +113,14 @@ extension Watermark {
     writer.write(unsigned: nextRun)
     writer.write(bool: clockOf != nil)
     if let clockOf { writer.write(string: clockOf) }
-    writer.write(signed: progress)
-    writer.write(signed: commonStep)
-    writer.write(unsigned: UInt64(seen))
-    return writer.bytes
+    writer.write(signed: several.progress)
+    writer.write(signed: several.commonStep)
+    writer.write(unsigned: events)
+    writer.write(bool: clockIdle != nil)
+    return writer.bytes + (clockIdle == nil ? [] : Self.encoded(newcomers, several.newcomers))
   }
 
-  private static func encoded(_ clock: EventClock, _ place: Place? = nil) -> [UInt8] {
+  private static func encoded(_ clock: EventClock, _ place: ClockDirectory.Place? = nil) -> [UInt8] {
     var writer = ByteWriter()
     writer.write(byte: version)
     writer.write(bool: clock.isOpen)
@@ -131,17 +145,19 @@ extension Watermark {
       writer.write(unsigned: UInt64(run.times.count))
       for time in run.times { writer.write(signed: time) }
       writer.write(unsigned: run.began)
+      writer.write(unsigned: run.beganAt)
       writer.write(bool: run.isHeard)
     }
     writer.write(bool: place != nil)
     if let place {
       writer.write(signed: place.progress)
       writer.write(signed: place.spokeAt)
+      writer.write(unsigned: place.lastEvent)
     }
     return writer.bytes
   }
 
-  private func clock(_ reader: inout ByteReader) throws -> (EventClock, Place) {
+  private func clock(_ reader: inout ByteReader, _ version: UInt8) throws -> (EventClock, ClockDirectory.Place) {
     var clock = EventClock()
     clock.isOpen = try reader.readBool()
     for _ in 0..<(try reader.readCount(upTo: Limits.clockOpening - 1)) { clock.opening.append(try reader.readSigned()) }
@@ -163,14 +179,15 @@ extension Watermark {
       run.contradictions = try reader.readCount(upTo: 1 << 40)
       for _ in 0..<(try reader.readCount(upTo: Limits.learnedSupport)) { run.times.append(try reader.readSigned()) }
       run.began = try reader.readUnsigned()
+      if version > 3 { run.beganAt = try reader.readUnsigned() }
       run.isHeard = try reader.readBool()
       clock.runs.append(run)
     }
-    var place = Place(progress: 0, spokeAt: 0)
+    var place = ClockDirectory.Place(progress: 0, spokeAt: 0)
     if try reader.readBool() {
       place.progress = try reader.readSigned()
       place.spokeAt = try reader.readSigned()
-      place.isChanged = false
+      if version > 3 { place.lastEvent = try reader.readUnsigned() }
     }
     clock.restoreDerived(settings)
     return (clock, place)

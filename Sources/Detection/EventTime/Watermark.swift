@@ -5,54 +5,32 @@
 // - It is unknown (`Int64.min`) until the clock of the partition has opened (see `EventClock`): nothing is late, no window
 //   closes. From then on it is the front of the clock less `outOfOrder`.
 // - Where a field says whose clock an event carries, each value of it has a clock of its own, and the watermark follows the
-//   slowest of those that still speak. It is unknown for the first `Limits.watermarkAgreement` events of the partition,
-//   so that a slow clock is among those that have spoken. A clock falls silent when the others have come `clockIdle`
-//   further since its last event. How far they have come is the most that any of them has advanced step by step. Jumps, and
-//   steps far above the common one (a running median), do not count: a host whose clock is set forward or runs wild would
-//   make all others silent.
+//   slowest of those that still speak (see `Watermark+Clocks.swift`).
 // - A changed definition applies from where the watermark stands on: until the new rule has caught up, it stays there.
 
 /// Assigns the watermark before each event of a partition.
 public final class Watermark: Stateful {
-  /// What is known of a clock among others.
-  struct Place: Sendable, Hashable {
-    /// How far it has advanced step by step, on the scale of `progress`.
-    var progress: Int64
-    /// `progress` of the partition at its last event.
-    var spokeAt: Int64
-    /// Its entry in the heap is the one with this number; nil while it has none.
-    var heapEntry: UInt64?
-    var isChanged = true
-  }
-
   let settings: EventClockSettings
   /// The field that says whose clock a time is.
   let clockOf: String?
   /// Event time without a word from a clock after which nobody waits for it, microseconds; nil where the partition has
   /// one clock.
   let clockIdle: Int64?
+  /// How many clocks there is room for.
+  let maxClocks: Int
 
   var clocks: [EventClock] = []
-  // Of several clocks, by index; the key is the encoded value of the field.
-  var places: [Place] = []
-  var keys: [[UInt8]] = []
-  private var indices: [[UInt8]: Int] = [:]
-  /// Clocks that speak, by their fronts.
-  private var slowest = StampHeap()
-  private var nextHeapEntry: UInt64 = 0
-  /// How far the partition has come.
-  var progress: Int64 = 0
-  /// The running median of the steps of all clocks.
-  var commonStep: Int64 = 0
-  /// Events of the partition, counted up to `Limits.watermarkAgreement`.
-  var seen = 0
-  /// The latest time that any open clock believes.
-  private var lead = Int64.min
+  /// What several clocks have beside.
+  var several = ClockDirectory()
+  /// The events of clocks that have not opened.
+  var newcomers = EventClock()
+  /// Events of the partition; counted where it has several clocks.
+  var events: UInt64 = 0
 
   var nextRun: UInt64 = 0
   var lastTaken: [[UInt8]: [UInt8]] = [:]
   /// Stored clocks that are to go.
-  var staleKeys: [[UInt8]] = []
+  var staleKeys: Set<[UInt8]> = []
   /// Whether what was restored was written by an earlier version.
   public internal(set) var isConverted = false
 
@@ -65,13 +43,19 @@ public final class Watermark: Stateful {
   ///   - clockIdle: where events carry the clocks of several producers, the event time without a word from one after which
   ///     the watermark does not wait for it, microseconds, positive.
   ///   - clockOf: the name of the field that tells the producers apart, part of the stored state.
-  public init(outOfOrder: Int64, maxAhead: Int64, clockIdle: Int64? = nil, clockOf: String? = nil) {
+  ///   - maxClocks: how many clocks are told apart, the one that is shared included; at least two.
+  public init(
+    outOfOrder: Int64, maxAhead: Int64, clockIdle: Int64? = nil, clockOf: String? = nil,
+    maxClocks: Int = Limits.maxClocks
+  ) {
     precondition(outOfOrder >= 0 && maxAhead >= 0, "the watermark cannot lead its events or refuse all of them")
     precondition(clockIdle ?? 1 > 0, "a clock cannot be silent at its own event")
     settings = EventClockSettings(
       outOfOrder: outOfOrder, maxAhead: maxAhead,
       settling: clockIdle == nil ? Limits.watermarkAgreement : Limits.clockAgreement)
+    precondition(maxClocks > 1, "one clock is shared, and one at least is not")
     self.clockIdle = clockIdle
+    self.maxClocks = maxClocks
     self.clockOf = clockIdle == nil ? nil : clockOf ?? ""
     if clockIdle == nil { clocks = [EventClock()] }
   }
@@ -95,7 +79,16 @@ public final class Watermark: Stateful {
     } else if let clockOf, !eventTimes.isEmpty {
       markSeveral(eventTimes, clockOf, &marking)
     }
-    return marking.finish(watermarkAfter: current)
+    return marking.finish(watermarkAfter: current, absurdlyAhead: absurdlyAhead)
+  }
+
+  /// How far beyond the watermark an event is left out whatever its own clock says, microseconds; nil where the partition
+  /// has one clock.
+  public var absurdlyAhead: Int64? { clockIdle == nil ? nil : settings.absurd }
+
+  /// The latest time that is taken at the watermark, microseconds.
+  public var latestTaken: Int64 {
+    clockIdle == nil || current == .min ? .max : current.addingSaturated(settings.absurd)
   }
 
   private func markOne(_ eventTimes: [Int64], _ marking: inout Marking) {
@@ -120,15 +113,12 @@ public final class Watermark: Stateful {
   /// - Returns: the decisions, as of the end.
   public func close() -> [EventTimeMarks.Decision.Kind] {
     var decisions: [EventClock.Decision] = []
-    for index in clocks.indices {
-      clocks[index].close(settings, into: &decisions)
-      guard clockIdle != nil else { continue }
-      places[index].isChanged = true
-      enter(index)
+    if clockIdle == nil {
+      clocks[0].close(settings, into: &decisions)
+      if clocks[0].isOpen { current = max(current, Self.watermark(of: clocks[0].front, settings)) }
+    } else {
+      closeSeveral(into: &decisions)
     }
-    let front = clockIdle == nil ? clocks[0].isOpen ? clocks[0].front : nil : slowestFront()
-    if let front { current = max(current, Self.watermark(of: front, settings)) }
-    lead = latestBelieved()
     // In the order in which the runs began, whatever the order of clocks is.
     let kinds = decisions.map(EventTimeMarks.Decision.Kind.init)
     return kinds.enumerated().sorted { ($0.element.run, $0.offset) < ($1.element.run, $1.offset) }.map(\.element)
@@ -140,144 +130,23 @@ public final class Watermark: Stateful {
     clocks.reduce(.min) { $1.isOpen && !isAbsurd($1.front) ? max($0, $1.closingTime) : $0 }
   }
 
-  private func isAbsurd(_ time: Int64) -> Bool {
-    clockIdle != nil && current != .min && time > current.addingSaturated(settings.absurd)
+  func isAbsurd(_ time: Int64) -> Bool {
+    time > latestTaken
   }
 
   @inline(__always)
-  private static func watermark(of front: Int64, _ settings: EventClockSettings) -> Int64 {
+  static func watermark(of front: Int64, _ settings: EventClockSettings) -> Int64 {
     // `Int64.min` stays reserved for "unknown".
     max(front.subtractingSaturated(settings.outOfOrder), .min + 1)
-  }
-
-  // MARK: Several clocks
-
-  private func markSeveral(_ eventTimes: [Int64], _ clockOf: Column, _ marking: inout Marking) {
-    let groups = WindowGroups([clockOf])
-    var known = [Int](repeating: -1, count: groups.count)
-    var key: [UInt8] = []
-    for (row, time) in eventTimes.enumerated() {
-      let group = Int(groups.codes[row])
-      if known[group] < 0 {
-        WindowKeys.write([clockOf], row, into: &key)
-        known[group] = index(of: key)
-      }
-      let index = known[group]
-      marking.watermarks.append(current)
-      let before = (isOpen: clocks[index].isOpen, front: clocks[index].front, horizon: clocks[index].horizon)
-      let believed = clocks[index].believed
-      let judgement = clocks[index].take(time, settings, nextRun: &nextRun, into: &marking.pending)
-      let clock = clocks[index]
-      speak(index, steppingBy: before.isOpen && time <= before.horizon ? clock.front - before.front : 0)
-      if clock.front < before.front || places[index].heapEntry == nil { enter(index) }
-      if seen < Limits.watermarkAgreement { seen += 1 }
-      if seen == Limits.watermarkAgreement, let front = slowestFront() {
-        let isFirst = current == .min
-        current = max(current, Self.watermark(of: front, settings))
-        if isFirst { lead = latestBelieved() }
-      }
-      if clock.isOpen {
-        if before.isOpen && believed == lead && clock.believed < believed {
-          lead = latestBelieved()
-        } else if !isAbsurd(clock.believed) {
-          lead = max(lead, clock.believed)
-        }
-      }
-      // A clock that is absurdly far ahead of the others would open windows that they never close.
-      if judgement == .taken, current != .min, time > current.addingSaturated(settings.absurd) { marking.dismiss(row) }
-      marking.note(judgement, row, time, beyond: current == .min ? clock.front : current, settings)
-      marking.believed.append(lead == .min ? .max : lead)
-    }
-  }
-
-  /// The clock of a value, a new one for a new value.
-  private func index(of key: [UInt8]) -> Int {
-    if let known = indices[key] { return known }
-    // The last one is for whoever comes when there are too many.
-    let key = clocks.count < Limits.maxClocks - 1 ? key : []
-    if let shared = indices[key] { return shared }
-    append(EventClock(), Place(progress: progress, spokeAt: progress), key: key)
-    return clocks.count - 1
-  }
-
-  private func append(_ clock: EventClock, _ place: Place, key: [UInt8]) {
-    indices[key] = clocks.count
-    clocks.append(clock)
-    places.append(place)
-    keys.append(key)
-  }
-
-  /// Notes that a clock has spoken and by how much it has advanced.
-  private func speak(_ index: Int, steppingBy step: Int64) {
-    places[index].isChanged = true
-    // One that comes back starts where the others are.
-    if isSilent(index) { places[index].progress = progress }
-    if step > 0 {
-      let usual = commonStep.multipliedReportingOverflow(by: Limits.commonStepReach)
-      if usual.overflow || step <= max(usual.partialValue, Limits.leastClockReach) {
-        places[index].progress = places[index].progress.addingSaturated(step)
-        progress = max(progress, places[index].progress)
-      }
-      if step > commonStep {
-        commonStep = commonStep == 0 ? step : min(step, commonStep.addingSaturated(commonStep >> 2).addingSaturated(1))
-      } else {
-        commonStep -= commonStep >> 2
-      }
-    }
-    places[index].spokeAt = progress
-  }
-
-  private func isSilent(_ index: Int) -> Bool {
-    progress.subtractingSaturated(places[index].spokeAt) >= clockIdle ?? .max
-  }
-
-  private func enter(_ index: Int) {
-    slowest.insert(stamp: clocks[index].front, slot: UInt32(index), id: nextHeapEntry)
-    places[index].heapEntry = nextHeapEntry
-    nextHeapEntry += 1
-  }
-
-  /// The front of the slowest clock that speaks.
-  private func slowestFront() -> Int64? {
-    while let top = slowest.top {
-      let index = Int(top.slot)
-      if places[index].heapEntry != top.id {
-        slowest.removeTop()
-      } else if isSilent(index) {
-        slowest.removeTop()
-        places[index].heapEntry = nil
-      } else if clocks[index].front > top.stamp {
-        slowest.replaceTop(stamp: clocks[index].front)
-      } else {
-        return top.stamp
-      }
-    }
-    return nil
-  }
-
-  private func latestBelieved() -> Int64 {
-    clocks.reduce(.min) { $1.isOpen && !isAbsurd($1.believed) ? max($0, $1.believed) : $0 }
-  }
-
-  /// Takes up restored clocks.
-  func restoreClocks(_ restored: [(clock: EventClock, place: Place, key: [UInt8])]) {
-    clocks = []
-    places = []
-    keys = []
-    indices = [:]
-    slowest = StampHeap()
-    for entry in restored {
-      append(entry.clock, entry.place, key: entry.key)
-      if clockIdle != nil { enter(clocks.count - 1) }
-    }
-    lead = latestBelieved()
   }
 }
 
 /// Marks as they are made.
-private struct Marking {
+struct Marking {
   var watermarks: [Int64] = []
   var believed: [Int64] = []
+  /// Of several clocks.
+  var ownBelieved: [Int64] = []
   /// Decisions of the event at hand.
   var pending: [EventClock.Decision] = []
   private var doubtful: Bitmap
@@ -316,20 +185,17 @@ private struct Marking {
     dismissed[row] = true
   }
 
-  func finish(watermarkAfter: Int64) -> EventTimeMarks {
+  func finish(watermarkAfter: Int64, absurdlyAhead: Int64?) -> EventTimeMarks {
     var marks = EventTimeMarks(
       watermarks: watermarks, believed: believed, doubtful: doubtful, outsideWindows: outsideWindows,
       watermarkAfter: watermarkAfter)
+    if let absurdlyAhead {
+      marks.ownBelieved = ownBelieved
+      marks.absurdlyAhead = absurdlyAhead
+    }
     marks.waiting = waiting
     marks.decisions = decisions
     marks.dismissed = dismissed
-    if !decisions.isEmpty {
-      var ended: Set<UInt64> = []
-      for decision in decisions {
-        if case .dismissed(let run, wasHeard: false) = decision.kind { ended.insert(run) }
-      }
-      for event in waiting where ended.contains(event.run) { marks.dismissed[event.row] = true }
-    }
     return marks
   }
 }
@@ -357,21 +223,30 @@ extension EventTimeMarks.Decision.Kind {
 extension Watermark {
   /// How far event time has come: the highest event time that is believed, microseconds; `Int64.min` without events.
   public var reached: Int64 {
-    let open = clocks.filter(\.isOpen)
-    return (open.isEmpty ? clocks : open).reduce(.min) { max($0, $1.front) }
+    if clockIdle == nil { return clocks[0].front }
+    return several.lead == .min ? several.latestFront : several.lead
   }
 
-  /// The latest start of a window that may stand, microseconds: beyond lies only what was taken in error.
-  /// - Parameter believed: the latest time that is believed.
-  public func latestStart(believed: Int64) -> Int64 { believed.addingSaturated(settings.absurd) }
+  /// The time beyond which nothing may stand in rules and windows that was taken before a clock opened, microseconds.
+  /// - Parameters:
+  ///   - believed: the latest time that is believed.
+  ///   - watermark: the watermark then.
+  public func latestOpening(believed: Int64, watermark: Int64) -> Int64 {
+    max(believed, watermark).addingSaturated(settings.absurd)
+  }
+
+  /// The time beyond which nothing may stand in rules and windows when something that was heard is dismissed, microseconds.
+  public func latestHeard(believed: Int64, watermark: Int64) -> Int64 {
+    max(believed, watermark.addingSaturated(settings.maxAhead))
+  }
 
   /// The runs of events in doubt.
   public var runs: Set<UInt64> { Set(clocks.flatMap { $0.runs.map(\.id) }) }
 
   /// The latest time that is believed after the last event; `Int64.max` while it is not yet known.
   public var believed: Int64 {
-    let believed = latestBelieved()
-    return believed == .min ? .max : believed
+    if clockIdle == nil { return clocks[0].believed }
+    return several.lead == .min ? .max : several.lead
   }
 }
 

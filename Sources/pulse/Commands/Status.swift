@@ -60,6 +60,7 @@ struct Status: ParsableCommand {
     if !totals.lateEvents.isEmpty { lines.append("  late events   \(list(totals.lateEvents))") }
     if !totals.ruleSkips.isEmpty { lines.append("  left out      \(list(totals.ruleSkips))") }
     if totals.aheadEvents > 0 { lines.append("  wrong times   \(totals.aheadEvents.grouped)") }
+    if totals.undecidedEvents > 0 { lines.append("  undecided     \(totals.undecidedEvents.grouped)") }
     if totals.waitingEvents > 0 { lines.append("  waiting       \(totals.waitingEvents.grouped)") }
     if totals.expressionFailures > 0 {
       lines.append("  failed casts and overflows  \(totals.expressionFailures.grouped)")

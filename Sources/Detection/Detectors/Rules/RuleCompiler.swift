@@ -83,6 +83,7 @@ private struct RuleCompiler {
     return .stateful(
       SlidingRulePlan(
         rule: head, when: when, per: per, within: definition.within ?? coolDown, coolDown: coolDown,
+        maxAhead: event.maxAhead, hasOwnClock: event.clockOf.map(per.contains) ?? false,
         having: having?.expression, aggregates: aggregates.plans,
         conditionAggregates: conditionAggregates, arguments: aggregates.arguments,
         argumentPlans: aggregates.argumentPlans,

@@ -13,8 +13,8 @@
 // entity's times only ascend; of several ids of one key the highest is the latest, the others were forgotten. An entry
 // counts if its entity's latest id is its own and its time lies in the window of that entity's clock. What this restores is
 // what was held when the last segment was written, and possibly entities that had been forgotten when their time came,
-// which are forgotten again before the next event is looked at. Nothing would forget again those whose clocks were not
-// believed: when there were any, all segments are written anew.
+// which are forgotten again before the next event is looked at. Nothing would forget again those that ended before their
+// time (`EndedEntities`): their ids are stored under the key 0, as long as a segment from before their end is there.
 
 extension SlidingEntities {
   private static let version: UInt8 = 1
@@ -25,8 +25,7 @@ extension SlidingEntities {
   mutating func takeChanges() -> StateChanges {
     var changes = StateChanges()
     let dead = ledger.dead
-    let merged = mustRewrite ? ledger.live : ledger.worthMerging
-    noteRewritten()
+    let merged = ended.areMany(for: entryCount + entityCount) ? ledger.live : ledger.worthMerging
     for segment in dead + merged { changes.deletes.append(Self.key(ledger.segments[Int(segment)].number)) }
 
     let sources = [SegmentLedger.open] + merged
@@ -45,6 +44,7 @@ extension SlidingEntities {
       changes.puts.append((key: Self.key(number), value: encode(nodes: nodes, slots: slots)))
     }
     for segment in sources + dead { ledger.clear(segment) }
+    ended.takeChanges(oldestSegment: ledger.oldestNumber, nextID: nextID, key: Self.key(0), into: &changes)
     return changes
   }
 
@@ -95,17 +95,23 @@ extension SlidingEntities {
   /// Replaces everything by what the segments describe.
   mutating func restore(from stored: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
     self = SlidingEntities(
-      within: within, horizon: horizon, plans: plans, holdsEntries: holdsEntries)
+      within: within, horizon: horizon, maxAhead: maxAhead, plans: plans, holdsEntries: holdsEntries)
     var contents = SegmentContents()
     for (key, value) in stored {
       guard key.count == 8 else { throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8") }
       let number = key.reduce(0) { $0 << 8 | UInt64($1) }
+      if number == 0 {
+        nextID = max(nextID, try ended.restore(from: value))
+        continue
+      }
       guard number > ledger.lastNumber else {
         throw CodingError("segment \(number) of a rule follows segment \(ledger.lastNumber)")
       }
       try decode(value, as: ledger.place(number: number), into: &contents)
     }
+    contents.records = contents.records.filter { !ended.contains($0.key) }
     rebuild(contents)
+    ended.noteRestored(nextID: nextID)
   }
 
   /// What was read from all segments.

@@ -52,6 +52,9 @@ struct SegmentLedger: Sendable {
   /// Closed segments in which something is live.
   var live: [UInt32] { closed.filter { segments[Int($0)].live > 0 } }
 
+  /// The lowest key of a closed segment; nil where there is none.
+  var oldestNumber: UInt64? { closed.lazy.map { segments[Int($0)].number }.min() }
+
   /// Closed segments that are worth writing again together.
   var worthMerging: [UInt32] {
     var tiers: [Int: [UInt32]] = [:]

@@ -16,7 +16,9 @@
 // Structure. Entries are nodes of one pool. Those that came in order form a list per entity, the others a heap by time
 // (rare), so that the oldest is found and a new one placed in O(1), or O(log n) out of order. Entities wait for being
 // forgotten in one heap by stamp, each once, with the stamp it had when it was put there; its true stamp is looked at
-// when it surfaces (what surfaces of one that is gone, or whose slot has another tenant, is dropped). Nothing is ever proportional to a window.
+// when it surfaces (what surfaces of one that is gone, or whose slot has another tenant, is dropped; so are all of these
+// once they are most of the heap). Entities whose clock was far ahead of the watermark when it was set are in a list, so
+// that those of wrong times are found without a look at all. Nothing is ever proportional to a window.
 
 /// An event held in a window.
 struct Entry: Sendable {
@@ -43,6 +45,8 @@ struct Entity: Sendable {
   var stamp: Int64
   /// `clock` at its last finding; nil when there was none.
   var lastFinding: Int64?
+  /// Whether it is in the list of those far ahead.
+  var isFar = false
   /// The segment in which this record is stored last; `Entry.noSegment` for a free slot.
   var segment: UInt32
   /// Entries that came in order, ascending.
@@ -57,6 +61,8 @@ struct Entity: Sendable {
 struct SlidingEntities: Sendable {
   let within: Int64
   let horizon: Int64
+  /// A clock this far beyond the watermark is out of the ordinary.
+  let maxAhead: Int64
   /// Whether events are held; a rule without aggregates needs only the entities.
   let holdsEntries: Bool
   let plans: [ArgumentPlan]
@@ -77,9 +83,17 @@ struct SlidingEntities: Sendable {
   private var waiting = StampHeap()
   /// Slots of entities forgotten since `recycle`; their records stay readable until then.
   private var retired: [UInt32] = []
-  /// Whether segments may hold records of entities that were forgotten although their time had not come: they would be
-  /// back after a restart, so all that is live must be written again.
-  private(set) var mustRewrite = false
+  /// Entities that have started afresh since `recycle`, by slot: that of the life before, and what was believed.
+  private var restarts: [UInt32: (from: UInt32, believed: Int64)] = [:]
+  /// Items of `waiting` whose entity ended before its time.
+  private var staleStamps = 0
+  /// Entities whose clock was more than `maxAhead` beyond the watermark when it was set, each once; some have gone or been
+  /// reached since.
+  private var far: [(slot: UInt32, id: UInt64)] = []
+  /// `far` is looked through when it has come to this many.
+  private var farLimit = 64
+  /// Stored entities that ended before their time, and what is stored of them.
+  var ended = EndedEntities()
   /// Identity of the next new entity; above every one that a stored segment mentions.
   var nextID: UInt64 = 0
   /// What is stored where.
@@ -89,9 +103,10 @@ struct SlidingEntities: Sendable {
   private(set) var entryCount = 0
   var entityCount: Int { slots.count }
 
-  init(within: Int64, horizon: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
+  init(within: Int64, horizon: Int64, maxAhead: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
     self.within = within
     self.horizon = horizon
+    self.maxAhead = maxAhead
     self.holdsEntries = holdsEntries
     self.plans = plans
     width = plans.reduce(0) { $0 + $1.words }
@@ -123,6 +138,7 @@ struct SlidingEntities: Sendable {
       let stamp = entities[Int(top.slot)].stamp
       if entities[Int(top.slot)].id != top.id || entities[Int(top.slot)].segment == Entry.noSegment {
         waiting.removeTop()
+        staleStamps -= 1
       } else if stamp > top.stamp {
         waiting.replaceTop(stamp: stamp)
       } else {
@@ -139,27 +155,30 @@ struct SlidingEntities: Sendable {
   ) -> UInt32? {
     let slot: UInt32
     var found = slots.find(key, keyOf: { entities[Int($0)].key })
-    var lastFinding: Int64?
+    var ended: UInt32?
     if let known = found, entities[Int(known)].clock > believed {
-      // Unless the finding was of a wrong time too, its cool-down goes on.
-      lastFinding = entities[Int(known)].lastFinding.flatMap { $0 <= believed ? $0 : nil }
-      retire(known)
-      mustRewrite = true
+      end(known)
+      ended = known
       found = nil
     }
     if let known = found {
       slot = known
       let clock = entities[Int(slot)].clock
       if time <= clock.subtractingSaturated(within) { return nil }
-      if time > clock { entities[Int(slot)].clock = time }
+      if time > clock {
+        entities[Int(slot)].clock = time
+        noteClock(slot, watermark)
+      }
       if holdsEntries { hold(slot, time, inOrder: time >= clock, staged, ordinal) }
       if time > clock { expire(slot) }
     } else {
       slot = create(
         Entity(
-          key: key, id: nextID, clock: time, stamp: time, lastFinding: lastFinding, segment: Entry.noSegment))
+          key: key, id: nextID, clock: time, stamp: time, lastFinding: nil, segment: Entry.noSegment))
+      if let ended { restarts[slot] = (ended, believed) }
       waiting.insert(stamp: time, slot: slot, id: nextID)
       nextID += 1
+      noteClock(slot, watermark)
       if holdsEntries { hold(slot, time, inOrder: true, staged, ordinal) }
     }
     let stamp = max(entities[Int(slot)].clock, watermark)
@@ -171,8 +190,27 @@ struct SlidingEntities: Sendable {
   /// Notes a finding of an entity at the given clock. The entity may have been forgotten since, but not recycled.
   mutating func noteFinding(_ slot: UInt32, at clock: Int64) { entities[Int(slot)].lastFinding = clock }
 
+  /// `clock` at the last finding of an entity. Of one that has started afresh it is that of its life before, so that its
+  /// cool-down goes on; findings are noted when all events of a batch are in, so it is asked for then.
+  mutating func lastFinding(_ slot: UInt32) -> Int64? {
+    if !restarts.isEmpty { takeOver(slot) }
+    return entities[Int(slot)].lastFinding
+  }
+
+  private mutating func takeOver(_ slot: UInt32) {
+    guard let restart = restarts.removeValue(forKey: slot) else { return }
+    takeOver(restart.from)
+    entities[Int(slot)].lastFinding = believedFinding(restart.from, restart.believed)
+  }
+
+  /// The time of an entity's last finding, unless that is not to be believed either.
+  private func believedFinding(_ slot: UInt32, _ believed: Int64) -> Int64? {
+    entities[Int(slot)].lastFinding.flatMap { $0 <= believed ? $0 : nil }
+  }
+
   /// Lets the slots of forgotten entities be used again.
   mutating func recycle() {
+    if !restarts.isEmpty { for slot in restarts.keys.sorted() { takeOver(slot) } }
     freeSlots.append(contentsOf: retired)
     retired.removeAll(keepingCapacity: true)
   }
@@ -182,6 +220,9 @@ struct SlidingEntities: Sendable {
   /// Adds an entity as it was stored in a segment.
   mutating func restore(_ entity: Entity) -> UInt32 {
     let slot = create(entity)
+    // How far ahead it is shows when the list is looked through.
+    entities[Int(slot)].isFar = true
+    far.append((slot, entity.id))
     waiting.insert(stamp: entity.stamp, slot: slot, id: entity.id)
     return slot
   }
@@ -193,9 +234,6 @@ struct SlidingEntities: Sendable {
     attach(node, entry.slot, inOrder: true)
     return node
   }
-
-  /// Everything live has been written again.
-  mutating func noteRewritten() { mustRewrite = false }
 
   /// Moves a node or an entity's record from one segment to another; false when it is not in that one any more.
   mutating func move(node: UInt32, from segment: UInt32, to other: UInt32) -> Bool {
@@ -234,6 +272,69 @@ struct SlidingEntities: Sendable {
     if segment != Entry.noSegment { ledger.lose(segment) }
     entities[Int(slot)].segment = SegmentLedger.open
     ledger.gain(slot: slot)
+  }
+
+  /// Drops the entities whose clock lies beyond a time, as of a watermark. Those that have found something start afresh
+  /// at once, so that their cool-down goes on.
+  mutating func discard(beyond bound: Int64, believed: Int64, watermark: Int64) {
+    guard !far.isEmpty else { return }
+    lookThroughFar(watermark)
+    for (slot, id) in far where isLive(slot, id) && entities[Int(slot)].clock > bound {
+      let key = entities[Int(slot)].key
+      end(slot)
+      guard let finding = believedFinding(slot, believed) else { continue }
+      let stamp = max(finding, watermark)
+      let fresh = create(
+        Entity(
+          key: key, id: nextID, clock: finding, stamp: stamp, lastFinding: finding, segment: Entry.noSegment))
+      waiting.insert(stamp: stamp, slot: fresh, id: nextID)
+      nextID += 1
+      touch(fresh)
+    }
+    recycle()
+  }
+
+  /// Notes an entity whose clock is far ahead.
+  @inline(__always)
+  private mutating func noteClock(_ slot: UInt32, _ watermark: Int64) {
+    guard entities[Int(slot)].clock > watermark.addingSaturated(maxAhead), !entities[Int(slot)].isFar else { return }
+    noteFar(slot, watermark)
+  }
+
+  private mutating func noteFar(_ slot: UInt32, _ watermark: Int64) {
+    if far.count >= farLimit { lookThroughFar(watermark) }
+    entities[Int(slot)].isFar = true
+    far.append((slot, entities[Int(slot)].id))
+  }
+
+  /// Takes those off the list that have gone or are far ahead no more.
+  private mutating func lookThroughFar(_ watermark: Int64) {
+    let bound = watermark.addingSaturated(maxAhead)
+    var kept: [(slot: UInt32, id: UInt64)] = []
+    for (slot, id) in far where isLive(slot, id) {
+      entities[Int(slot)].isFar = entities[Int(slot)].clock > bound
+      if entities[Int(slot)].isFar { kept.append((slot, id)) }
+    }
+    far = kept
+    farLimit = max(64, 2 * far.count)
+  }
+
+  private func isLive(_ slot: UInt32, _ id: UInt64) -> Bool {
+    entities[Int(slot)].id == id && entities[Int(slot)].segment != Entry.noSegment
+  }
+
+  /// Ends an entity before its time, because its clock is not to be believed.
+  private mutating func end(_ slot: UInt32) {
+    retire(slot)
+    ended.note(entities[Int(slot)].id, ledger.lastNumber)
+    staleStamps += 1
+    if staleStamps > slots.count + 64 {
+      var live = StampHeap()
+      swap(&live, &waiting)
+      live.removeAll { !isLive($0.slot, $0.id) }
+      swap(&live, &waiting)
+      staleStamps = 0
+    }
   }
 
   private mutating func retire(_ slot: UInt32) {

@@ -14,6 +14,10 @@ public struct SlidingRulePlan: Sendable {
   let per: [Int]
   let within: Int64
   let coolDown: Int64
+  /// How far beyond the watermark the clock of an entity is out of the ordinary, microseconds.
+  let maxAhead: Int64
+  /// Whether all events of an entity carry the same clock (`clock_of` is in `per`).
+  let hasOwnClock: Bool
   /// Condition over the aggregates in `aggregates`, in the order of its own; nil finds every event.
   let having: Expression?
   /// The aggregates of the condition, then those that only the reason names.
@@ -48,8 +52,8 @@ public final class SlidingRule: StatefulDetector {
     self.plan = plan
     self.limit = limit
     entities = SlidingEntities(
-      within: plan.within, horizon: max(plan.within, plan.coolDown), plans: plan.argumentPlans,
-      holdsEntries: !plan.aggregates.isEmpty)
+      within: plan.within, horizon: max(plan.within, plan.coolDown), maxAhead: plan.maxAhead,
+      plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
   }
 
   public var name: String { plan.rule.name }
@@ -60,6 +64,10 @@ public final class SlidingRule: StatefulDetector {
 
   /// Events and entities held: for metrics.
   public var held: (events: Int, entities: Int) { (entities.entryCount, entities.entityCount) }
+
+  public func discard(beyond bound: Int64, believed: Int64, watermark: Int64) {
+    entities.discard(beyond: bound, believed: believed, watermark: watermark)
+  }
 
   public func takeChanges() -> StateChanges { entities.takeChanges() }
 
@@ -95,7 +103,7 @@ public final class SlidingRule: StatefulDetector {
       ?? Bitmap(repeating: true, count: count)
     matches.forEachSet { ordinal in
       let event = outcome.events[ordinal]
-      if let last = entities.entities[Int(event.slot)].lastFinding {
+      if let last = entities.lastFinding(event.slot) {
         guard event.clock.subtractingSaturated(plan.coolDown) >= last else { return }
       }
       entities.noteFinding(event.slot, at: event.clock)
@@ -134,7 +142,10 @@ struct RuleInput: Sendable {
     // Those of events that have waited were counted when they came.
     if !marks.areReleased { counts.failures += failures }
     let certain = matches.subtracting(marks.doubtful)
-    if !marks.dismissed.isEmpty { counts.ahead += (matches & marks.dismissed).setCount }
+    if !marks.dismissed.isEmpty {
+      let left = (matches & marks.dismissed).setCount
+      if marks.areUndecided { counts.undecided += left } else { counts.ahead += left }
+    }
     var rows: [Int] = []
     rows.reserveCapacity(certain.setCount)
     certain.forEachSet { rows.append($0) }
@@ -149,7 +160,7 @@ struct RuleInput: Sendable {
     arguments = StagedArguments(columns, plans: plan.argumentPlans, rows: rows)
     times = batch.eventTimes
     watermarks = marks.watermarks
-    believed = marks.believed
+    believed = plan.hasOwnClock ? marks.ownBelieved ?? marks.believed : marks.believed
   }
 }
 

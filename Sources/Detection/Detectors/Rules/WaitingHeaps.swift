@@ -25,6 +25,15 @@ struct StampHeap: Sendable {
     }
   }
 
+  var count: Int { items.count }
+
+  /// Removes items. Looks at all of them.
+  mutating func removeAll(where isRemoved: (Item) -> Bool) {
+    let kept = items.filter { !isRemoved($0) }
+    items = []
+    for item in kept { insert(stamp: item.stamp, slot: item.slot, id: item.id) }
+  }
+
   /// Raises the stamp of the item on top.
   mutating func replaceTop(stamp: Int64) {
     items[0].stamp = stamp

@@ -87,7 +87,11 @@ final class CommitSchedule {
     stopWaking()
     processor.sealHistory(all: false, now: now)
     try await startShards(of: &processor)
-    guard processor.position != lastPosition || !shards.isEmpty else { return }
+    guard processor.position != lastPosition || !shards.isEmpty else {
+      // The last one has had its time. That it failed is not to wait for the next event.
+      try await checkpoint?.value
+      return
+    }
     try await takeCheckpoint(of: &processor)
   }
 

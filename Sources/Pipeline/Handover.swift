@@ -12,6 +12,7 @@ final class WorkQueue<Element: Sendable>: Sendable {
     var elements: Deque<Element> = []
     var inFlight = 0
     var isFinished = false
+    var isDiscarding = false
     var producer: CheckedContinuation<Void, Never>?
     var consumers: Deque<CheckedContinuation<Element?, Never>> = []
   }
@@ -29,6 +30,7 @@ final class WorkQueue<Element: Sendable>: Sendable {
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let (consumer, proceed) = state.withLock { state -> (CheckedContinuation<Element?, Never>?, Bool) in
         state.inFlight += 1
+        if state.isDiscarding { return (nil, true) }
         let consumer = state.consumers.popFirst()
         if consumer == nil { state.elements.append(element) }
         if state.inFlight <= capacity || state.isFinished { return (consumer, true) }
@@ -73,7 +75,10 @@ final class WorkQueue<Element: Sendable>: Sendable {
   func finish(discarding: Bool = false) {
     let (consumers, producer) = state.withLock { state in
       state.isFinished = true
-      if discarding { state.elements = [] }
+      if discarding {
+        state.isDiscarding = true
+        state.elements = []
+      }
       defer {
         state.consumers = []
         state.producer = nil

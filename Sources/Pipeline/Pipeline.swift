@@ -100,6 +100,8 @@ public final class Pipeline: Sendable {
         StagedWork(plan.derive(decoder.decode(piece.raw), from: piece.raw, models: piece.models), of: piece)
       }
       item.lane.queue.submit(staged, ticket: item.ticket)
+      // The run ends when its lane comes to this batch. Another one could take as long as this one did.
+      if staged.contains(where: { $0.staged.trouble != nil }) { work.finish(discarding: true) }
     }
   }
 

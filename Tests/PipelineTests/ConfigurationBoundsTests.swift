@@ -47,6 +47,15 @@ struct ConfigurationBoundsTests {
     #expect(error?.description.contains("scenarios/s.yaml") == true)
   }
 
+  @Test("a large file full of one mistake is answered soon, and with what a person reads", .timeLimit(.minutes(1)))
+  func oneMistake() {
+    let duplicates = UseCaseChecker.check(text: String(repeating: "k: 1\n", count: 150_000))
+    #expect((1...10).contains(duplicates.diagnostics.count) && duplicates.rendered.contains("there more than once"))
+    let unknown = UseCaseChecker.check(text: (0..<90_000).map { "k\($0): 1\n" }.joined())
+    #expect(unknown.diagnostics.count > 90_000 && unknown.rendered.hasSuffix("of which the first 200 are shown"))
+    #expect(unknown.rendered.utf8.count < 100_000)
+  }
+
   @Test("brackets that are text are not nesting, and 32 levels are read")
   func textIsNotNesting() throws {
     let brackets = String(repeating: "[", count: 500)

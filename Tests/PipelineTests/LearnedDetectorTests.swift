@@ -3,6 +3,8 @@
 
 import Detection
 import Foundation
+import Logging
+import Synchronization
 import TestKit
 import Testing
 
@@ -280,6 +282,31 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     let staged = derived(own, [Event(joins: 2), Event(joins: 3), Event(joins: -1), Event(joins: 6)], models: models)
     #expect(staged.findings.map(\.row) == [1, 3] && staged.findings.map(\.score) == [1, 2] && staged.failures == 1)
     #expect(staged.findings[0].reason == "score 3, threshold 3")
+  }
+
+  @Test func `no worker begins another batch once a model did not end`() async throws {
+    final class Endless: ExternalScorer {
+      let calls = Atomic(0)
+      func scores(of matrix: FeatureMatrix) throws(LimitError) -> [Double] {
+        calls.add(1, ordering: .relaxed)
+        throw LimitError(subject: "mine", message: "it was ended after 60 s")
+      }
+    }
+    let scorer = Endless()
+    let (own, _) = try external(scorer)
+    let model = FittedModel(
+      detector: "mine", version: "v", plan: own.detectors[0].fingerprint, scorer: .external(scorer))
+    let history = MemoryHistory()
+    let pipeline = Pipeline(
+      plan: own, version: ConfigurationVersion(identifier: "v", text: ""),
+      source: MemorySource(
+        (0..<200).map { Array(#"{"t":"2024-03-01T00:00:00Z","k":"x","joins":\#($0)}"#.utf8) }, batchSizes: [1]),
+      store: MemoryStore(history), encoder: history, models: MemoryModels([model], champions: ["mine": "v"]),
+      options: Pipeline.Options(workers: 2), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let error = await #expect(throws: OperatingError.self) { try await pipeline.run() }
+    #expect(error?.kind == .limit)
+    // Each worker may be at one when the first one is found.
+    #expect((1...2).contains(scorer.calls.load(ordering: .relaxed)))
   }
 
   @Test func `an external model that does not end ends the run before its batch counts`() async throws {

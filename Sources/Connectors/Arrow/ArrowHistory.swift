@@ -15,11 +15,14 @@ public struct ArrowHistory: HistoryEncoder {
   private let directory: DataDirectory
   private let useCase: String
   private let codec: ShardEncoder.Codec
+  /// What the path of the directory led to at the beginning; nil where there was nothing.
+  private let identity: DataDirectory.Identity?
 
   public init(in directory: DataDirectory, useCase: String, codec: ShardEncoder.Codec = .lz4) {
     self.directory = directory
     self.useCase = useCase
     self.codec = codec
+    identity = try? directory.identity()
   }
 
   private func encoder(for layout: HistoryLayout) -> ShardEncoder {
@@ -29,6 +32,7 @@ public struct ArrowHistory: HistoryEncoder {
   }
 
   public func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 {
+    try directory.expect(identity)
     let path = directory.path + "/" + path
     let folder = (path as NSString).deletingLastPathComponent
     do {
@@ -63,6 +67,7 @@ public struct ArrowHistory: HistoryEncoder {
   }
 
   public func publish(_ shards: [HistoryShard]) throws {
+    try directory.expect(identity)
     try directory.publish(shards.map { ($0.temporaryPath, $0.path) })
   }
 

@@ -10,6 +10,13 @@ public struct DataDirectory: Sendable, Hashable {
 
   public init(path: String) { self.path = path }
 
+  /// The directory and the database in it, as the file system knows them.
+  struct Identity: Sendable, Equatable {
+    var folder: FileIdentity
+    /// Nil before there is one.
+    var database: FileIdentity?
+  }
+
   public var databasePath: String { path + "/pulse.sqlite" }
   /// The write-ahead log of the store, which a run that ended in order leaves empty or takes away.
   var logPath: String { databasePath + "-wal" }
@@ -39,6 +46,40 @@ public struct DataDirectory: Sendable, Hashable {
       throw OperatingError(
         .store,
         "the data directory \(path) is in use by process \(taken.holder). Stop it, or choose another --data")
+    }
+  }
+
+  /// What the path leads to now; nil where there is nothing.
+  func identity() throws -> Identity? {
+    guard let folder = try FileStatus.of(path) else { return nil }
+    return Identity(folder: folder.identity, database: try FileStatus.of(databasePath)?.identity)
+  }
+
+  /// Refuses to go on where the path leads to something else than it did: the directory was moved, removed or replaced
+  /// while it was in use, and what is written to the path would not belong to what is held open.
+  /// - Parameter known: what it led to at the beginning.
+  func expect(_ known: Identity?) throws {
+    guard let known else { return }
+    let now = try identity()
+    if now?.folder == known.folder, known.database == nil || now?.database == known.database { return }
+    let what = now?.folder == known.folder ? "its database" : "it"
+    throw OperatingError(
+      .store,
+      "the data directory \(path) is not what this run began with: \(what) was moved, removed or replaced meanwhile. "
+        + "Nothing more is written. What was committed is where it was moved to; run again with that as --data")
+  }
+
+  /// Files of another name, or of several, are none that the lock on the directory covers.
+  func checkDatabaseFile() throws {
+    var status = stat()
+    guard lstat(databasePath, &status) == 0 else { return }
+    let file = FileStatus(status)
+    guard file.isRegular, file.links == 1 else {
+      throw OperatingError(
+        .store,
+        "the store \(databasePath) is \(file.isRegular ? "a file with \(file.links) names" : "no regular file"): "
+          + "expected a file of its own, or another run could write to it under another name. Give --data the directory "
+          + "that the file lies in, or copy it")
     }
   }
 

@@ -12,6 +12,8 @@ public final class SQLiteStore: Store {
   public let directory: DataDirectory
   private let queue: DatabaseQueue
   private let lock: ProcessLock
+  /// What the path of the directory led to when the store was opened.
+  private let identity: DataDirectory.Identity?
 
   /// Opens or creates the store.
   /// - Throws: `OperatingError` when the directory cannot be written or another process has it.
@@ -19,6 +21,7 @@ public final class SQLiteStore: Store {
     self.directory = directory
     try directory.create()
     lock = try directory.lock()
+    try directory.checkDatabaseFile()
     queue = try Self.reportingTrouble(in: directory) {
       var configuration = Configuration()
       configuration.journalMode = .wal
@@ -37,6 +40,7 @@ public final class SQLiteStore: Store {
       try SQLiteSchema.migrator.migrate(queue)
       return queue
     }
+    identity = try directory.identity()
   }
 
   public func commit(_ results: [Results]) async throws {
@@ -168,7 +172,9 @@ public final class SQLiteStore: Store {
     afterwards: @escaping @Sendable (Value) throws -> Void = { _ in }
   ) async throws -> Value {
     do {
+      let (directory, identity) = (directory, identity)
       return try await queue.writeWithoutTransaction { database in
+        try directory.expect(identity)
         try database.execute(sql: "PRAGMA synchronous = \(durably ? "FULL" : "NORMAL")")
         var value: Value?
         try database.inTransaction(.immediate) {

@@ -10,13 +10,17 @@ public enum DiagnosticRenderer {
     render(diagnostic, path: path, lines: lines(of: source))
   }
 
-  /// All diagnostics, each followed by a blank line, and how many they are.
+  /// The first diagnostics, each followed by a blank line, and how many there are in all.
   public static func render(_ diagnostics: [Diagnostic], path: String, source: String) -> String {
     let lines = lines(of: source)
     var text = ""
-    for diagnostic in diagnostics { text += render(diagnostic, path: path, lines: lines) + "\n\n" }
-    return text + (diagnostics.count == 1 ? "1 error" : "\(diagnostics.count) errors")
+    for diagnostic in diagnostics.prefix(most) { text += render(diagnostic, path: path, lines: lines) + "\n\n" }
+    text += diagnostics.count == 1 ? "1 error" : "\(diagnostics.count) errors"
+    return diagnostics.count > most ? text + ", of which the first \(most) are shown" : text
   }
+
+  /// More errors than this are not what a person reads: they have one cause.
+  private static let most = 200
 
   /// All diagnostics without their places, one below the other: for what is not wrong in a file.
   public static func renderWithoutPlaces(_ diagnostics: [Diagnostic]) -> String {

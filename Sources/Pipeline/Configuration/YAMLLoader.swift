@@ -6,8 +6,10 @@ internal import Yams
 
 /// Loads one YAML document.
 struct YAMLLoader {
-  /// Duplicate keys reported before giving up.
+  /// Duplicate keys reported before giving up. Each takes another pass over the text: of a large one fewer are reported.
   static let maxDuplicates = 50
+  /// Bytes that are read for them in all.
+  private static let maxDuplicateBytes = 4 << 20
 
   private(set) var diagnostics: [Diagnostic] = []
   private let source: SourceText
@@ -30,12 +32,13 @@ struct YAMLLoader {
       return nil
     }
     var lines = source
-    for attempt in 0...Self.maxDuplicates {
+    let most = min(Self.maxDuplicates, Self.maxDuplicateBytes / max(1, source.text.utf8.count))
+    for attempt in 0...most {
       do {
         guard let root = try Parser(yaml: lines.text, encoding: .utf8).singleRoot() else { return emptyDocument() }
         return convert(root)
       } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
-        guard attempt < Self.maxDuplicates, let key = keys.first, mangle(key, at: context.mark, in: &lines) else {
+        guard attempt < most, let key = keys.first, mangle(key, at: context.mark, in: &lines) else {
           report(location(context.mark), "the key \(excerpt(keys.first ?? "")) is there more than once")
           return nil
         }
@@ -91,6 +94,7 @@ struct YAMLLoader {
   private mutating func entries(of mapping: Node.Mapping) -> [YAMLEntry] {
     var entries: [YAMLEntry] = []
     var places: [String: SourceLocation] = [:]
+    var taken: Set<String> = []
     let pairs = Array(mapping)
     let start = location(mapping.mark)
     // The parser does not say reliably how a mapping is written.
@@ -118,7 +122,7 @@ struct YAMLLoader {
       }
       if let first = places[scalar.string] { reportDuplicate(scalar.string, at: place, first: first) }
       places[scalar.string] = places[scalar.string] ?? place
-      guard !entries.contains(where: { $0.key.text == scalar.string }) else { continue }
+      guard taken.insert(scalar.string).inserted else { continue }
       let text = source.locate(scalar.string, style: scalar.style, at: place)
       entries.append(YAMLEntry(key: text, value: cut ?? convert(value)))
     }

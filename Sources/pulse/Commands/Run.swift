@@ -228,8 +228,10 @@ struct Run: AsyncParsableCommand {
       logger.error("the model of the detector \(detector) was not imported: \(error)")
     }
     let models = RegistryModels(registry, plan: plan) { logger.error("\($0.description)") }
+    // The look that the run goes on from: what is gone afterwards is missed.
+    let champions = models.champions()
     let missing = plan.detectors.filter { detector in
-      guard detector.definition.isTrained else { return false }
+      guard detector.definition.isTrained, champions[detector.name] == nil else { return false }
       // One whose file is damaged is not without a model: that was said.
       do { return try registry.champion(of: detector.name) == nil } catch { return false }
     }.map(\.name)

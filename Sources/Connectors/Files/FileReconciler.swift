@@ -31,6 +31,7 @@ struct FileReconciler {
   /// The last entries by their paths, of all; made when it is needed.
   private var lastByPath: [String: Int] = [:]
   private var claimed: Set<Int> = []
+  private var named: Set<String> = []
   private var fresh: [(path: String, start: FileManifest.Place)] = []
   private var current: Int { Int(position.segment) }
 
@@ -48,6 +49,7 @@ struct FileReconciler {
 
   /// - Parameter paths: the files that are named now, in order.
   mutating func run(_ paths: [String]) throws(OperatingError) {
+    named = Set(paths)
     var missing: [String] = []
     var others: [String] = []
     var conflicts: [(segment: Int, path: String)] = []
@@ -88,7 +90,7 @@ struct FileReconciler {
       }
     }
     for conflict in conflicts { try settle(conflict.segment, conflict.path) }
-    try settleCurrent(named: Set(paths))
+    try settleCurrent()
     for path in missing { try settle(missing: path) }
     try settleUnread(missing: Set(missing))
     try findGrown()
@@ -109,6 +111,8 @@ struct FileReconciler {
     }
     guard claimed.insert(segment).inserted else { return passOver(file, copyOf: segment) }
     places[segment] = file.path
+    // What is followed is what is named, also where the file is still there under the name that it was read by.
+    if follows, segment == current, !named.contains(entry.path) { manifest.entries[segment].path = file.path }
     let isElsewhere = file.path != entry.path && file.identity.inode != entry.opened?.identity.inode
     if segment < current {
       if let final = entry.finalSize, entry.opened?.format.isColumnar == false, entry.standing == .listed {
@@ -297,7 +301,7 @@ struct FileReconciler {
   }
 
   /// The file that the position lies in, where no file that is named holds it.
-  private mutating func settleCurrent(named: Set<String>) throws(OperatingError) {
+  private mutating func settleCurrent() throws(OperatingError) {
     guard manifest.entries.indices.contains(current), !claimed.contains(current) else { return }
     let entry = manifest.entries[current]
     guard let opened = entry.opened, entry.standing == .listed else {

@@ -65,6 +65,22 @@ struct FilesCopiesTests {
     #expect(later.all.count == 1 && later.all[0].contains("its events count twice"))
   }
 
+  @Test("what is followed is the file that is named, although the one it was read as is still there")
+  func namedCopy() async throws {
+    let folder = try TestFolder()
+    let text = Self.lines.joined()
+    let path = try folder.write("a", text)
+    let end = try await read(FileSource(paths: [path])).points.last?.0
+    try folder.write("b", text)
+    let following = FileSource(paths: [folder / "b"], follow: true, rotationGrace: .milliseconds(5))
+    async let found = read(following, from: end, items: 1)
+    // Time to look at both while there is nothing new.
+    try await Task.sleep(for: .milliseconds(300))
+    try folder.append("b", "new\n")
+    #expect(try await found.texts == ["new"])
+    following.stop()
+  }
+
   @Test("of a grown copy what is new is read, at a restart and live, compressed or not", arguments: ["", "gzip"])
   func grownCopy(tool: String) async throws {
     let folder = try TestFolder()

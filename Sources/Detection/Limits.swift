@@ -24,6 +24,11 @@ public enum Limits {
   /// Bytes of records a batch holds before it is closed whatever its row count: sixteen of the largest events.
   public static let maxBatchBytes = 16 << 20
 
+  /// Bytes of the batches that are read and not yet done with, as `RawBatch.heldBytes` counts them: room for four of the
+  /// largest, or half a one for each worker. Batches of ordinary events are far smaller, so that their number bounds them;
+  /// of large ones each has its records, its columns and what history copies in memory.
+  public static func bytesInFlight(workers: Int) -> Int { max(4, workers / 2) * maxBatchBytes }
+
   // MARK: Columnar files
 
   /// Bytes that reading a columnar file may take at once for each of its own. Deflate, and what columns of repeated values

@@ -5,12 +5,13 @@
 import DequeModule
 import Synchronization
 
-/// Work on its way from the reader to the workers. Bounds what is in flight: an element counts from `send` until
-/// `release`, which the last stage calls when it has done with it. That is the pipeline's back-pressure.
+/// Work on its way from the reader to the workers. Bounds what is in flight, in elements and in bytes: an element counts
+/// from `send` until `release`, which the last stage calls when it has done with it. That is the pipeline's back-pressure.
 final class WorkQueue<Element: Sendable>: Sendable {
   private struct State: Sendable {
     var elements: Deque<Element> = []
     var inFlight = 0
+    var bytesInFlight = 0
     var isFinished = false
     var isDiscarding = false
     var producer: CheckedContinuation<Void, Never>?
@@ -18,22 +19,27 @@ final class WorkQueue<Element: Sendable>: Sendable {
   }
 
   private let capacity: Int
+  private let byteCapacity: Int
   private let state = Mutex(State())
 
-  init(capacity: Int) {
+  init(capacity: Int, bytes byteCapacity: Int) {
     precondition(capacity > 0, "a queue needs room for one element")
+    precondition(byteCapacity >= 0, "a queue cannot hold less than nothing")
     self.capacity = capacity
+    self.byteCapacity = byteCapacity
   }
 
-  /// Appends an element, then waits while more than `capacity` are in flight. One producer at a time.
-  func send(_ element: Element) async {
+  /// Appends an element, then waits while more than `capacity` are in flight, or elements of more bytes than there is room
+  /// for. One producer at a time.
+  func send(_ element: Element, bytes: Int) async {
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let (consumer, proceed) = state.withLock { state -> (CheckedContinuation<Element?, Never>?, Bool) in
         state.inFlight += 1
+        state.bytesInFlight += bytes
         if state.isDiscarding { return (nil, true) }
         let consumer = state.consumers.popFirst()
         if consumer == nil { state.elements.append(element) }
-        if state.inFlight <= capacity || state.isFinished { return (consumer, true) }
+        if hasRoom(state) || state.isFinished { return (consumer, true) }
         precondition(state.producer == nil, "a work queue has one producer")
         state.producer = continuation
         return (consumer, false)
@@ -59,11 +65,17 @@ final class WorkQueue<Element: Sendable>: Sendable {
   /// Elements that were sent and not released.
   var depth: Int { state.withLock { $0.inFlight } }
 
+  private func hasRoom(_ state: State) -> Bool {
+    state.inFlight <= capacity && state.bytesInFlight <= byteCapacity
+  }
+
   /// One element has left the pipeline.
-  func release() {
+  /// - Parameter bytes: as it was sent with.
+  func release(bytes: Int) {
     let producer = state.withLock { state -> CheckedContinuation<Void, Never>? in
       state.inFlight -= 1
-      guard state.inFlight <= capacity else { return nil }
+      state.bytesInFlight -= bytes
+      guard hasRoom(state) else { return nil }
       defer { state.producer = nil }
       return state.producer
     }

@@ -35,7 +35,7 @@ struct LaneDriver: Sendable {
       case .element(let pieces):
         try await commits.admit(pieces[0].next.segment, to: &processor)
         let results = try processor.process(pieces, now: .now)
-        work.release()
+        work.release(bytes: pieces.reduce(0) { $0 + $1.heldBytes })
         progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: work.depth)
         try await commits.write(results, of: &processor)
       case .tick: try await commits.checkpointIfDue(&processor)

@@ -13,6 +13,8 @@ struct StagedWork: Sendable {
   var records: Int
   /// Bytes of those records; 0 where they are not known.
   var bytes = 0
+  /// What they counted for among the bytes in flight.
+  var heldBytes = 0
   /// The first of those records; nil where there is none.
   var first: Position?
   /// Where to read on.
@@ -25,7 +27,7 @@ extension StagedWork {
     let raw = piece.raw
     self.init(
       staged: staged, models: piece.models, records: raw.count + raw.oversized.count, bytes: raw.byteCount,
-      first: raw.first, next: raw.next)
+      heldBytes: raw.heldBytes, first: raw.first, next: raw.next)
   }
 }
 

@@ -60,7 +60,7 @@ public final class Pipeline: Sendable {
     }
     let positions = stored.map(\.position)
     try await activator.record(await source.acceptedGaps, from: positions)
-    let work = WorkQueue<Work>(capacity: options.workers * 2 + 2)
+    let work = WorkQueue<Work>(capacity: options.workers * 2 + 2, bytes: Limits.bytesInFlight(workers: options.workers))
     let lanes = Lanes()
     let failure: (any Error)? = await withTaskGroup(of: Void.self) { group in
       for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
@@ -72,7 +72,8 @@ public final class Pipeline: Sendable {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
           let pieces = try await cuts.pieces(of: raw)
           let lane = lanes[raw.partition] ?? start(raw.partition, stored, lanes, work, &group)
-          await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane))
+          let bytes = pieces.reduce(0) { $0 + $1.raw.heldBytes }
+          await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane), bytes: bytes)
         }
       } catch { failure = error }
       cuts.close()

@@ -31,6 +31,7 @@ struct Pulse: AsyncParsableCommand {
     ])
 
   static func main() async {
+    Allocator.keepLargeBlocksApart()
     // A reader that goes away (`pulse anomalies | head`) ends the command quietly instead of killing it.
     signal(SIGPIPE, SIG_IGN)
     Terminal.holdStandardStreams()

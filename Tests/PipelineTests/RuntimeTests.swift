@@ -241,11 +241,11 @@ struct RuntimeTests {
 
   @Test("the reader waits while too much is in flight")
   func backPressure() async throws {
-    let queue = WorkQueue<Int>(capacity: 3)
+    let queue = WorkQueue<Int>(capacity: 3, bytes: .max)
     let sent = Counter()
     let sender = Task {
       for element in 0..<10 {
-        await queue.send(element)
+        await queue.send(element, bytes: 1)
         sent.increment()
       }
       queue.finish()
@@ -254,10 +254,48 @@ struct RuntimeTests {
     while let element = await queue.receive() {
       received.append(element)
       #expect(sent.value <= received.count + 3)
-      queue.release()
+      queue.release(bytes: 1)
     }
     await sender.value
     #expect(received == Array(0..<10))
+  }
+
+  @Test("the reader waits while what is in flight is too large, however few batches it is")
+  func backPressureByBytes() async throws {
+    // 40 is more than there is room for, and goes through alone.
+    let sizes = [10, 10, 40, 1, 1, 1, 30, 30, 5, 0, 0, 0]
+    let queue = WorkQueue<Int>(capacity: 100, bytes: 30)
+    let sent = Counter()
+    let sender = Task {
+      for (element, size) in sizes.enumerated() {
+        await queue.send(element, bytes: size)
+        sent.increment()
+      }
+      queue.finish()
+    }
+    var received: [Int] = []
+    while let element = await queue.receive() {
+      received.append(element)
+      // Whoever's `send` has returned left room behind it; the next one is in flight, and no further.
+      let inFlight = sizes[received.count - 1..<max(sent.value, received.count - 1)].reduce(0, +)
+      #expect(inFlight <= 30)
+      queue.release(bytes: sizes[element])
+    }
+    await sender.value
+    #expect(received == Array(sizes.indices))
+    #expect(queue.depth == 0)
+  }
+
+  @Test("columns count as large as their text is when it is written out")
+  func heldBytes() {
+    let strings = StringColumn(
+      offsets: [0, 0, 1_000], bytes: [UInt8](repeating: 0x61, count: 1_000), codes: [1, 0, 1, 1])
+    let batch = RawBatch(
+      partition: PartitionID(source: "s", number: 0),
+      positions: RecordPositions(segment: 0, offsets: [0, 1, 2, 3], rows: [0, 1, 2, 3]),
+      payload: .columns([("t", Column(.string(strings))), ("n", Column(.int([1, 2, 3, 4])))]),
+      next: Position(segment: 0, offset: 4, row: 4))
+    #expect(batch.heldBytes == 3_000 + 4 * 8 * 2)
   }
 
   private final class Counter: Sendable {

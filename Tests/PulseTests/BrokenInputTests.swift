@@ -152,6 +152,29 @@ struct BrokenInputTests {
     #expect(try Stored(folder / "data") == stored)
   }
 
+  @Test("events of nearly a megabyte are read in memory that does not grow with them")
+  func largeEvents() throws {
+    let folder = try Trail.folder()
+    var random = SeededRandom(seed: 1)
+    let text = (0..<2_000_000).map { _ in UInt8.random(in: 0x61...0x7A, using: &random) }
+    let count = 700
+    let path = folder / "events.ndjson"
+    #expect(FileManager.default.createFile(atPath: path, contents: nil))
+    let file = try #require(FileHandle(forWritingAtPath: path))
+    for index in 0..<count {
+      // Lengths differ, as those of events do: then freed blocks do not fit the next ones.
+      let start = Int.random(in: 0..<1_000_000, using: &random)
+      let note = text[start..<start + Int.random(in: 700_000...1_000_000, using: &random)]
+      let beginning = Trail.events(index..<index + 1).dropLast(2) + #","note":""#
+      try file.write(contentsOf: Data(beginning.utf8) + Data(note) + Data("\"}\n".utf8))
+    }
+    try file.close()
+    let outcome = try Trail.run(folder, "events.ndjson", timeout: 240)
+    outcome.expect(0)
+    #expect(try outcome.object()["events"] as? Int == count)
+    #expect(outcome.peakMegabytes > 50 && outcome.peakMegabytes < 480, "\(outcome.peakMegabytes) MB")
+  }
+
   @Test("a truncated or damaged Parquet file", .enabled(if: Need.python != nil, "needs pyarrow: run make setup"))
   func truncatedParquet() throws {
     let folder = try Trail.folder()

@@ -46,6 +46,20 @@ public struct RawBatch: Sendable {
     case .columns: return letters
     }
   }
+
+  /// What the batch takes in memory, about: the bytes of its records, or of its columns with the text written out.
+  public var heldBytes: Int {
+    let letters = oversized.reduce(0) { $0 + min($1.length, Limits.oversizedExcerptBytes) }
+    switch payload {
+    case .json(let records), .csv(let records, header: _, delimiter: _):
+      return letters + Int(records.ends.last ?? 0) - Int(records.starts.first ?? 0)
+    case .columns(let columns):
+      return columns.reduce(letters) { bytes, item in
+        let text = if case .string(let strings) = item.column.values { strings.writtenOutBytes } else { 0 }
+        return bytes + item.column.count * MemoryLayout<Int64>.stride + text
+      }
+    }
+  }
 }
 
 /// A value of a columnar file that no column can hold. Its row is null in the column.

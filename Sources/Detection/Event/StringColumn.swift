@@ -58,8 +58,7 @@ public struct StringColumn: Sendable {
   /// Bytes of all rows together, those of a shared entry as often as it is named.
   public var writtenOutBytes: Int {
     guard let codes else { return bytes.count }
-    let lengths = (0..<entryCount).map { range(ofEntry: $0).count }
-    return codes.reduce(0) { $0 + lengths[Int($1)] }
+    return codes.reduce(0) { $0 + range(ofEntry: Int($1)).count }
   }
 
   /// The value of a row as a Swift string. For output and tests: it allocates.

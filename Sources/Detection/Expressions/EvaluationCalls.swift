@@ -107,7 +107,7 @@ extension Evaluation {
     case .upper:
       return computed(
         StringKernels.transform(strings, rows, count) { CaseMapping.upper($0, into: &$1) }, validity, selection)
-    case .contains: return predicate(operands, validity) { TextOrder.find($1, in: $0) != nil }
+    case .contains: return predicate(operands, validity) { TextSearch.find($1, in: $0) != nil }
     case .startsWith: return predicate(operands, validity) { $0.starts(with: $1) }
     case .endsWith:
       return predicate(operands, validity) {
@@ -136,7 +136,7 @@ extension Evaluation {
 
   private func strpos(_ operands: [Value], _ validity: Bitmap?) -> Value {
     func place(_ text: Text, _ needle: Text) -> Int64 {
-      guard let at = TextOrder.find(needle, in: text) else { return 0 }
+      guard let at = TextSearch.find(needle, in: text) else { return 0 }
       return Int64(CodePoints.count(Text(rebasing: text[..<at]))) + 1
     }
     if case .constant(let scalar) = operands[1] {
@@ -244,6 +244,15 @@ extension Evaluation {
   private mutating func replace(_ operands: [Value], _ validity: Bitmap?, _ selection: Bitmap?) -> Value {
     let rows = intersection(validity, selection)
     let count = count
+    if case .constant(let from) = operands[1], case .constant(let to) = operands[2] {
+      // SAFETY: both are lent for as long as the strings are written.
+      let result = Array(from.text.utf8).withUnsafeBufferPointer { from in
+        Array(to.text.utf8).withUnsafeBufferPointer { to in
+          StringKernels.transform(operands[0].strings(count), rows, count) { Self.replace($0, from, to, into: &$1) }
+        }
+      }
+      return computed(result, validity, selection)
+    }
     let columns = operands.map { $0.strings(count) }
     let result = StringKernels.withBytes(columns[0]) { text in
       StringKernels.withBytes(columns[1]) { from in
@@ -264,7 +273,7 @@ extension Evaluation {
   private static func replace(_ text: Text, _ from: Text, _ to: Text, into output: inout [UInt8]) {
     var at = 0
     let end = output.count + Limits.maxComputedStringBytes
-    while !from.isEmpty, output.count <= end, let found = TextOrder.find(from, in: text, from: at) {
+    while !from.isEmpty, output.count <= end, let found = TextSearch.find(from, in: text, from: at) {
       output.append(contentsOf: text[at..<found])
       output.append(contentsOf: to)
       at = found + from.count

@@ -1,13 +1,10 @@
-// LIKE and ILIKE. A pattern is cut at its `%` once; the frequent shapes (equal, prefix, suffix, contains) need no
-// backtracking, and the general one backtracks to the last `%` only, so the cost is bounded by text times pattern.
+// LIKE and ILIKE. A pattern is cut at its `%` once. Each piece is taken where it first occurs behind the one before, and
+// the last one at the end, so nothing is tried twice: without `_` the cost is proportional to the text, with it at worst to
+// the text times a sixty-fourth of the pattern.
 
 /// A compiled LIKE pattern.
 struct LikePattern: Sendable {
-  private enum Element: Sendable {
-    case byte(UInt8)
-    /// `_`: one code point.
-    case any
-  }
+  private typealias Element = LikePiece.Element
 
   private enum Shape: Sendable {
     case equal([UInt8])
@@ -15,7 +12,7 @@ struct LikePattern: Sendable {
     case suffix([UInt8])
     case contains([UInt8])
     /// The pieces between `%`; the first is tied to the beginning, the last to the end.
-    case general([[Element]])
+    case general([LikePiece])
   }
 
   /// As written, for printing.
@@ -69,23 +66,16 @@ struct LikePattern: Sendable {
     return result
   }
 
-  private static func shape(of pieces: [[Element]]) -> Shape {
-    func literal(_ piece: [Element]) -> [UInt8]? {
-      var bytes: [UInt8] = []
-      for element in piece {
-        guard case .byte(let byte) = element else { return nil }
-        bytes.append(byte)
-      }
-      return bytes
-    }
+  private static func shape(of elements: [[Element]]) -> Shape {
+    let pieces = elements.map { LikePiece($0) }
     // Pieces that `%%` leaves empty in the middle say nothing.
     let inner = pieces.dropFirst().dropLast().filter { !$0.isEmpty }
     let first = pieces[0]
     let last = pieces[pieces.count - 1]
-    if pieces.count == 1 { return literal(first).map { .equal($0) } ?? .general(pieces) }
-    if inner.isEmpty, last.isEmpty, let bytes = literal(first) { return .prefix(bytes) }
-    if inner.isEmpty, first.isEmpty, let bytes = literal(last) { return .suffix(bytes) }
-    if inner.count == 1, first.isEmpty, last.isEmpty, let bytes = literal(inner[0]) { return .contains(bytes) }
+    if pieces.count == 1 { return first.literal.map { .equal($0) } ?? .general(pieces) }
+    if inner.isEmpty, last.isEmpty, let bytes = first.literal { return .prefix(bytes) }
+    if inner.isEmpty, first.isEmpty, let bytes = last.literal { return .suffix(bytes) }
+    if inner.count == 1, first.isEmpty, last.isEmpty, let bytes = inner[0].literal { return .contains(bytes) }
     return .general([first] + inner + [last])
   }
 
@@ -105,54 +95,18 @@ struct LikePattern: Sendable {
     case .prefix(let bytes): return text.starts(with: bytes)
     case .suffix(let bytes):
       return text.count >= bytes.count && text[(text.count - bytes.count)...].elementsEqual(bytes)
-    case .contains(let bytes): return bytes.withUnsafeBufferPointer { TextOrder.find($0, in: text) != nil }
+    case .contains(let bytes): return bytes.withUnsafeBufferPointer { TextSearch.find($0, in: text) != nil }
     case .general(let pieces): return Self.matches(text, pieces)
     }
   }
 
-  private static func matches(_ text: Text, _ pieces: [[Element]]) -> Bool {
-    guard var at = end(of: pieces[0], in: text, from: 0) else { return false }
+  private static func matches(_ text: Text, _ pieces: [LikePiece]) -> Bool {
+    guard var at = pieces[0].end(in: text, at: 0) else { return false }
     if pieces.count == 1 { return at == text.count }
     for piece in pieces.dropFirst().dropLast() {
-      var start = at
-      while true {
-        if let end = end(of: piece, in: text, from: start) {
-          at = end
-          break
-        }
-        guard start < text.count else { return false }
-        start = next(text, start)
-      }
+      guard let end = piece.firstEnd(in: text, from: at) else { return false }
+      at = end
     }
-    // The last piece must end where the text ends; its length in bytes varies with `_`.
-    let last = pieces[pieces.count - 1]
-    var start = at
-    while true {
-      if end(of: last, in: text, from: start) == text.count { return true }
-      guard start < text.count else { return false }
-      start = next(text, start)
-    }
-  }
-
-  /// Where the piece ends if it stands at `start`.
-  private static func end(of piece: [Element], in text: Text, from start: Int) -> Int? {
-    var at = start
-    for element in piece {
-      guard at < text.count else { return nil }
-      switch element {
-      case .byte(let byte):
-        guard text[at] == byte else { return nil }
-        at += 1
-      case .any: at = next(text, at)
-      }
-    }
-    return at
-  }
-
-  /// The beginning of the code point behind the one at `at`.
-  private static func next(_ text: Text, _ at: Int) -> Int {
-    var at = at + 1
-    while at < text.count, text[at] & 0xC0 == 0x80 { at += 1 }
-    return at
+    return pieces[pieces.count - 1].isSuffix(of: text, from: at)
   }
 }

@@ -170,20 +170,6 @@ enum TextOrder {
     while at < limit, a[at] == b[at] { at += 1 }
     return at
   }
-
-  /// Where `needle` first occurs at or behind `start`, in bytes.
-  static func find(_ needle: Text, in text: Text, from start: Int = 0) -> Int? {
-    guard let first = needle.first else { return start <= text.count ? start : nil }
-    guard needle.count <= text.count else { return nil }
-    var at = start
-    while at <= text.count - needle.count {
-      if text[at] == first, commonPrefix(Text(rebasing: text[at...]), needle, needle.count) == needle.count {
-        return at
-      }
-      at += 1
-    }
-    return nil
-  }
 }
 
 /// Membership in a list of constants.

@@ -16,11 +16,13 @@ final class BatchCuts {
   /// - Parameters: those of `ModelSchedule`.
   init(
     _ plan: Plan, _ models: (any ModelProvider)?, _ store: any Store, resumed: [PartitionID: Position],
-    _ progress: RunProgress, _ logger: Logger
+    patience: Duration, _ progress: RunProgress, _ logger: Logger
   ) {
     self.store = store
     useCase = plan.useCase.name
-    schedule = plan.detectors.isEmpty ? nil : ModelSchedule(plan, models, store, resumed: resumed, progress, logger)
+    schedule =
+      plan.detectors.isEmpty
+      ? nil : ModelSchedule(plan, models, store, resumed: resumed, patience: patience, progress, logger)
   }
 
   /// The batch in pieces, each with the models that score it.

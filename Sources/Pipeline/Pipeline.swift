@@ -67,7 +67,8 @@ public final class Pipeline: Sendable {
       group.addTask { await self.tick(lanes) }
       var failure: (any Error)?
       for partition in positions.keys { _ = start(partition, stored, lanes, work, &group) }
-      let cuts = BatchCuts(plan, models, store, resumed: positions, progress, logger)
+      let cuts = BatchCuts(
+        plan, models, store, resumed: positions, patience: options.modelPatience, progress, logger)
       do {
         while case .batch(let raw) = try await source.next(), lanes.failure == nil {
           let pieces = try await cuts.pieces(of: raw)

@@ -12,6 +12,8 @@ extension Pipeline {
     public var checkpointInterval: Duration
     /// Whether the end of the source is the end of the input, put on record: what waits is decided, every window closes.
     public var closesInput: Bool
+    /// A model that cannot be used is tried again after this time.
+    public var modelPatience: Duration
     /// Where metrics go; nil: to what the program has installed.
     public var metrics: (any MetricsFactory)?
     /// Seconds since 1970-01-01 00:00 UTC, for metrics only: how far behind the present events are. The system's clock
@@ -20,13 +22,14 @@ extension Pipeline {
 
     public init(
       workers: Int, checkpointInterval: Duration = .seconds(1), closesInput: Bool = false,
-      metrics: (any MetricsFactory)? = nil,
+      modelPatience: Duration = .seconds(60), metrics: (any MetricsFactory)? = nil,
       unixTime: (@Sendable () -> Double)? = nil
     ) {
       precondition(workers > 0, "a pipeline needs a worker")
       self.workers = workers
       self.checkpointInterval = checkpointInterval
       self.closesInput = closesInput
+      self.modelPatience = modelPatience
       self.metrics = metrics
       self.unixTime = unixTime ?? { Date.now.timeIntervalSince1970 }
     }

@@ -171,7 +171,7 @@ struct BrokenInputTests {
     try file.close()
     let outcome = try Trail.run(folder, "events.ndjson", timeout: 240)
     outcome.expect(0)
-    #expect(try outcome.object()["events"] as? Int == count)
+    #expect(try outcome.object()["records"] as? Int == count)
     #expect(outcome.peakMegabytes > 50 && outcome.peakMegabytes < 480, "\(outcome.peakMegabytes) MB")
   }
 

@@ -25,17 +25,18 @@ final class ModelSchedule {
   /// - Parameters:
   ///   - provider: where models come from; nil: from nowhere.
   ///   - resumed: the positions of the last checkpoints.
+  ///   - patience: a model that cannot be used is tried again after this time.
   ///   - progress: is told of each activation that was recorded.
   init(
     _ plan: Plan, _ provider: (any ModelProvider)?, _ store: any Store, resumed: [PartitionID: Position],
-    _ progress: RunProgress, _ logger: Logger
+    patience: Duration, _ progress: RunProgress, _ logger: Logger
   ) {
     self.plan = plan
     self.store = store
     self.resumed = resumed
     self.logger = logger
     self.progress = progress
-    shelf = ModelShelf(plan.detectors, provider: provider, logger: logger)
+    shelf = ModelShelf(plan.detectors, provider: provider, patience: patience, logger: logger)
     for detector in plan.detectors { progress.noteActivations(0, of: detector.name) }
   }
 

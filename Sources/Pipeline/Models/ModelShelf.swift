@@ -19,12 +19,11 @@ final class ModelShelf {
     case refused(at: ContinuousClock.Instant)
   }
 
-  /// A version that cannot be used is tried again after this time.
-  static let patience = Duration.seconds(60)
-
   private let plans: [String: DetectorPlan]
   private let provider: (any ModelProvider)?
   private let logger: Logger
+  /// A version that cannot be used is tried again after this time.
+  private let patience: Duration
   private let clock: () -> ContinuousClock.Instant
   private var places: [Name: Place] = [:]
   /// What was last said of a version.
@@ -32,12 +31,13 @@ final class ModelShelf {
   private var knownChampions: [String: String] = [:]
 
   init(
-    _ detectors: [DetectorPlan], provider: (any ModelProvider)?, logger: Logger,
+    _ detectors: [DetectorPlan], provider: (any ModelProvider)?, patience: Duration, logger: Logger,
     clock: @escaping () -> ContinuousClock.Instant = { .now }
   ) {
     plans = Dictionary(uniqueKeysWithValues: detectors.map { ($0.name, $0) })
     self.provider = provider
     self.logger = logger
+    self.patience = patience
     self.clock = clock
   }
 
@@ -73,7 +73,7 @@ final class ModelShelf {
   func isReady(_ name: Name) async throws -> Bool {
     switch places[name] {
     case nil: start(name)
-    case .refused(let time) where clock() - time >= Self.patience: start(name)
+    case .refused(let time) where clock() - time >= patience: start(name)
     case .loading, .refused, .ready: break
     }
     if case .loading(let load) = places[name],

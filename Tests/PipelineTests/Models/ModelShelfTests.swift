@@ -14,7 +14,10 @@ import Testing
     models.fail("a", of: "slow", times: 2)
     let log = LogLines()
     var now = ContinuousClock.now
-    let shelf = ModelShelf(run.plan.detectors, provider: models, logger: Logger(label: "test") { _ in log }) { now }
+    let patience = Duration.seconds(60)
+    let shelf = ModelShelf(
+      run.plan.detectors, provider: models, patience: patience, logger: Logger(label: "test") { _ in log }
+    ) { now }
     _ = shelf.champions()
     let name = ModelShelf.Name(detector: "slow", version: "a")
     func waited() async throws -> Bool {
@@ -22,12 +25,12 @@ import Testing
       return try await shelf.load(name)
     }
     #expect(try await !waited() && models.loads.count == 1)
-    now += ModelShelf.patience - .milliseconds(1)
+    now += patience - .milliseconds(1)
     #expect(try await !waited() && models.loads.count == 1)
     now += .milliseconds(1)
     #expect(try await !waited() && models.loads.count == 2)
     #expect(log.lines.count == 1, "\(log.lines)")
-    now += ModelShelf.patience
+    now += patience
     #expect(try await waited() && models.loads.count == 3)
     #expect(try await waited() && models.loads.count == 3)
   }

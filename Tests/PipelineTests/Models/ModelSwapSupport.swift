@@ -54,7 +54,8 @@ struct ModelRun {
       source: MemorySource(partitions: partitions, batchSizes: sizes, startingAfter: startingAfter), store: store,
       encoder: history, models: models,
       options: Pipeline.Options(
-        workers: workers, checkpointInterval: interval, metrics: metrics ?? NOOPMetricsHandler.instance),
+        workers: workers, checkpointInterval: interval, modelPatience: .seconds(86_400),
+        metrics: metrics ?? NOOPMetricsHandler.instance),
       logger: Logger(label: "test") { _ in log })
   }
 

@@ -398,8 +398,9 @@ struct EventClock: Sendable, Hashable {
     behind = agrees ? min(behind + 1, Limits.clockStepBack) : 1
     highestBehind = agrees ? max(highestBehind, time) : time
     lastBehind = time
-    // The others do not follow the front: its next step is in doubt.
-    if behind >= Limits.clockContradictions { horizon = front }
+    // While the others do not follow the front, its next step is in doubt. A function of what is stored, so that a restart
+    // changes nothing.
+    horizon = behind >= Limits.clockContradictions ? front : front.addingSaturated(reach)
     updateBelieved()
   }
 

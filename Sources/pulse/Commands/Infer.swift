@@ -10,9 +10,9 @@ struct Infer: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a first pipeline.yaml from a sample of events.",
     discussion: """
-      Reads the first events of an NDJSON or CSV file (also .gz, .zst, .bz2), or a Parquet or Arrow one, and prints a use case: types, likely event time \
-      and key, each with what was seen. Constraints that the sample suggests are proposed in comments. Records that \
-      cannot be read are skipped and counted. Read it before you rely on it.
+      Reads the first events of an NDJSON or CSV file (also .gz, .zst, .bz2), or a Parquet or Arrow one, and prints a \
+      use case: types, likely event time and key, each with what was seen. Constraints that the sample suggests are \
+      proposed in comments. Records that cannot be read are skipped and counted. Read it before you rely on it.
 
         mkdir mine && pulse infer events.ndjson > mine/pipeline.yaml && pulse check mine
       """)

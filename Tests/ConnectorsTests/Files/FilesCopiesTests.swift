@@ -295,6 +295,7 @@ struct FilesCopiesTests {
     let source = FileSource(paths: [path])
     try await source.open(resumingAt: [PartitionID(source: source.name, number: 0): point])
     async let reading = readOn(source)
+    // Amid the decompression, which takes minutes.
     try await Task.sleep(for: .milliseconds(300))
     let start = ContinuousClock.now
     source.stop()

@@ -48,8 +48,9 @@ struct FilesPackedFollowTests {
     let data = try Self.packed(text, tool.0, tool.1, folder)
     let length = cut > 0 ? cut : data.count + cut
     let path = try folder.write("log.\(tool.1)", data.prefix(length))
-    let source = FileSource(paths: [path], follow: true, idleTimeout: .seconds(5))
+    let source = FileSource(paths: [path], follow: true, idleTimeout: .seconds(25))
     async let reading = read(source, items: 2001)
+    // Time to be waiting for the rest; without it the test shows less and does not fail.
     try await Task.sleep(for: .milliseconds(300))
     try Self.append(data.suffix(from: length), to: path)
     let texts = try await reading.texts
@@ -62,7 +63,7 @@ struct FilesPackedFollowTests {
     let folder = try TestFolder()
     let data = try Self.packed(Self.lines.joined(), tool, ending, folder)
     let path = try folder.write("log.\(ending)", data.prefix(100))
-    let source = FileSource(paths: [path], follow: true, idleTimeout: .seconds(5))
+    let source = FileSource(paths: [path], follow: true, idleTimeout: .seconds(25))
     async let error = failure(of: source)
     try await Task.sleep(for: .milliseconds(100))
     try Self.append(Data((0..<data.count).map { UInt8(truncatingIfNeeded: $0 &* 151) }), to: path)
@@ -77,7 +78,7 @@ struct FilesPackedFollowTests {
     let end = try await read(FileSource(paths: [path])).points.last?.0
     let later = try await read(FileSource(paths: [path, other])).points.last?.0
     let source = FileSource(
-      paths: [path], follow: true, idleTimeout: .seconds(5), rotationGrace: .milliseconds(20))
+      paths: [path], follow: true, idleTimeout: .seconds(25), rotationGrace: .milliseconds(20))
     let live = try await read(source, items: 2)
     async let reading = readOn(source, stored: live.points[0].0.stateEntries, items: 1)
     try await Task.sleep(for: .milliseconds(100))

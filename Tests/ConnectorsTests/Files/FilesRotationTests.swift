@@ -47,6 +47,7 @@ struct FilesRotationTests {
     let packed = try folder.write("app.log.1.gz", data.prefix(cut))
     try folder.write("app.log", "new 1\n")
     for piece in 1...4 {
+      // A tool that packs takes its time: the source looks in between.
       try await Task.sleep(for: .milliseconds(200))
       let end = piece == 4 ? data.count : cut + piece * 100
       try Self.append(data[(piece == 1 ? cut : cut + (piece - 1) * 100)..<end], to: packed)
@@ -69,6 +70,7 @@ struct FilesRotationTests {
     let following = Self.source(folder / "app.log*")
     async let reading = read(following, from: end)
     for piece in 0..<3 {
+      // Copied bit by bit: the source looks in between.
       try await Task.sleep(for: .milliseconds(300))
       try Self.append(data[(9000 + piece * 200)..<(piece == 2 ? data.count : 9200 + piece * 200)], to: copy)
     }
@@ -110,6 +112,7 @@ struct FilesRotationTests {
     try folder.rename("app.log", to: "app.log.2")
     try pack(folder, "app.log.2", with: "gzip", keep: false)
     try folder.write("app.log.1", "2\n")
+    // Times of change tell which one is newer.
     try await Task.sleep(for: .milliseconds(20))
     try folder.write("app.log", "3\n")
     let rest = try await read(Self.source(path), from: point)
@@ -176,6 +179,7 @@ struct FilesRotationTests {
     try folder.write("log.5.gz", Data([0x1F, 0x8B, 0x08, 0, 0, 0, 0, 0, 0, 3]) + garbage)
     try folder.rename("log", to: "log.1")
     try folder.write("log", "2\n")
+    // Several looks: each odd file is to be said once.
     try await Task.sleep(for: .milliseconds(700))
     try folder.append("log", "3\n")
     #expect(try await reading.texts == ["2", "3"])

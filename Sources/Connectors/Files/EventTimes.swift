@@ -104,7 +104,10 @@ public struct EventTimes: Sendable {
       do throws(OperatingError) {
         // A file that is not there is refused later, where it is known whether it was read before.
         if try FileStatus.of(path)?.isRegular == true { first = try span(of: path, options, format)?.first }
-      } catch { try trouble(path, error) }
+      } catch {
+        if error == StopSignal.interruption { throw error }
+        try trouble(path, error)
+      }
       dated.append((first ?? .max, index))
     }
     return dated.sorted { ($0.first, $0.index) < ($1.first, $1.index) }.map { paths[$0.index] }

@@ -14,7 +14,12 @@ struct FileIndex {
   /// version stored. Of few lengths.
   private var unfinished: [FileBeginning: [Int]] = [:]
   private var unfinishedLengths: Set<Int> = []
+  /// The same of those of which nothing was read.
+  private var unread: [FileBeginning: [Int]] = [:]
+  private var unreadLengths: Set<Int> = []
   private var byPacked: [FileEnding: Int] = [:]
+  /// Copies of what was read, by their inodes.
+  private var copies: [UInt64: [Int]] = [:]
   /// Sizes of files that were read to their ends, had records, and are shorter than a beginning.
   private var shortSizes: Set<Int> = []
   /// Where entries begin that go on in an earlier one's file, by that file and by its path.
@@ -30,10 +35,10 @@ struct FileIndex {
 
   init() {}
 
-  /// - Parameter current: the entry that is being read, behind which nothing is known of contents.
-  init(_ manifest: FileManifest, current: Int) {
+  /// - Parameter position: where reading goes on.
+  init(_ manifest: FileManifest, at position: Position) {
     for segment in manifest.entries.indices {
-      insert(segment, manifest.entries[segment], isBegun: segment <= current)
+      insert(segment, manifest.entries[segment], isBegun: !manifest.isUnread(segment, at: position))
     }
   }
 
@@ -44,7 +49,10 @@ struct FileIndex {
     guard entry.standing != .leftOut else { return }
     if let packed = opened.packed { byPacked[packed.ending] = segment }
     // What a copy holds is in the entry that it is a copy of.
-    guard entry.standing != .copy else { return }
+    guard entry.standing != .copy else {
+      copies[opened.identity.inode, default: []].append(segment)
+      return
+    }
     byPath[entry.path, default: []].append(segment)
     byInode[opened.identity.inode, default: []].append(segment)
     if entry.start.offset > 0 {
@@ -59,6 +67,9 @@ struct FileIndex {
     } else if isBegun {
       unfinished[opened.beginning, default: []].append(segment)
       unfinishedLengths.insert(length)
+    } else {
+      unread[opened.beginning, default: []].append(segment)
+      unreadLengths.insert(length)
     }
   }
 
@@ -94,6 +105,14 @@ struct FileIndex {
     return false
   }
 
+  /// Whether a file is on record as a copy of what was read.
+  func isKnownCopy(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Bool {
+    for segment in copies[file.identity.inode] ?? [] {
+      if try FileLocator.holds(file, manifest.entries[segment]) { return true }
+    }
+    return false
+  }
+
   /// Whether an entry is known by this beginning.
   func hasBeginning(_ beginning: FileBeginning) -> Bool {
     byBeginning[beginning.sha256] != nil || unfinished[beginning] != nil
@@ -106,6 +125,17 @@ struct FileIndex {
       found += unfinished[FileBeginning(of: Array(bytes.prefix(length)))] ?? []
     }
     return found.sorted(by: >)
+  }
+
+  /// The entries of which nothing was read and that begin as a file does, the first first.
+  func unread(_ file: OpenFile) throws(OperatingError) -> [Int] {
+    if unread.isEmpty { return [] }
+    let bytes = try file.bytes(FileBeginning.maxLength)
+    var found: [Int] = []
+    for length in unreadLengths where length <= bytes.count {
+      found += unread[FileBeginning(of: Array(bytes.prefix(length)))] ?? []
+    }
+    return found.sorted()
   }
 
   /// The entry that a file is a copy of, compressed or not: of all that was read of it.
@@ -135,8 +165,7 @@ struct FileIndex {
     guard try file.ending(at: ending.end) == ending else { return false }
     if isPartial {
       guard let place else { return true }
-      let other = try OpenFile(place)
-      guard let size = try other.contentSize(), size > 0 else { return false }
+      guard let other = try OpenFile.there(place), let size = try other.contentSize(), size > 0 else { return false }
       let end = try other.ending(at: size)
       guard try file.contentSize() == size else { return false }
       return try file.ending(at: size) == end

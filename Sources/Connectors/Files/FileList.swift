@@ -7,13 +7,17 @@ import Pipeline
 enum FileList {
   /// The files that paths and glob patterns name: patterns in the order given, the matches of each in natural order or in
   /// that of their bytes; absolute paths.
-  /// - Parameter order: by time the order is natural here: times are not in the names.
+  /// - Parameters:
+  ///   - order: by time the order is natural here: times are not in the names.
+  ///   - known: paths that were matched before.
   /// - Throws: `OperatingError` where a pattern matches nothing or a file is named twice.
-  static func expand(_ patterns: [String], in order: FileOrder = .natural) throws(OperatingError) -> [String] {
+  static func expand(
+    _ patterns: [String], in order: FileOrder = .natural, knowing known: Set<String> = []
+  ) throws(OperatingError) -> [String] {
     var paths: [String] = []
     var seen: Set<String> = []
     for pattern in patterns {
-      for path in try matches(of: pattern, in: order) {
+      for path in try matches(of: pattern, in: order, known) {
         let path = absolute(path)
         guard seen.insert(path).inserted else {
           throw OperatingError(
@@ -44,14 +48,17 @@ enum FileList {
     path.contains { "*?[".contains($0) } && access(path, F_OK) != 0
   }
 
-  private static func matches(of pattern: String, in order: FileOrder) throws(OperatingError) -> [String] {
+  private static func matches(
+    of pattern: String, in order: FileOrder, _ known: Set<String>
+  ) throws(OperatingError) -> [String] {
     guard isPattern(pattern) else { return [pattern] }
     let paths = try expanded(pattern)
     if paths.isEmpty {
       throw OperatingError(.input, "no file matches \(pattern). Check --source (the directory: \(workingDirectory))")
     }
     return order == .name
-      ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } : NaturalKey.sorted(paths)
+      ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+      : NaturalKey.sorted(paths.map(absolute), beside: known)
   }
 
   /// What a pattern matches, in no order.

@@ -31,13 +31,24 @@ struct FileLocator {
 
   /// Describes a file that is to be read.
   static func describe(_ file: OpenFile, format: FileFormat?) throws(OperatingError) -> FileManifest.Opened {
+    let modified = try file.status().modified
     let beginning = try file.beginning()
     var opened = FileManifest.Opened(
       identity: file.identity, beginning: beginning, format: try Self.format(of: file, expected: format))
+    if beginning.length == 0 { opened.emptySince = modified }
     if let compression = file.compression {
       opened.packed = FileManifest.Packed(compression: compression, ending: try file.packedEnding())
     }
     return opened
+  }
+
+  /// The same of one that was described before and of which nothing was read since.
+  static func describe(
+    _ file: OpenFile, again opened: FileManifest.Opened?, format: FileFormat?
+  ) throws(OperatingError) -> FileManifest.Opened {
+    var now = try describe(file, format: format ?? opened?.format)
+    if let opened, opened.identity.inode == file.identity.inode { now.emptySince = opened.emptySince ?? now.emptySince }
+    return now
   }
 
   static func format(of file: OpenFile, expected: FileFormat?) throws(OperatingError) -> FileFormat {
@@ -80,16 +91,31 @@ struct FileLocator {
   /// a plain one before a compressed one. The device is not compared: within a directory it says nothing, and it may
   /// change when the machine starts again.
   static func find(_ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile? {
+    // A rotation gives names away while they are looked at.
+    for _ in 0..<maxLooks {
+      let before = family(of: entry.path)
+      if let found = try findNow(entry) { return found }
+      if family(of: entry.path) == before { return nil }
+    }
+    return nil
+  }
+
+  private static let maxLooks = 20
+
+  private static func findNow(_ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile? {
     guard let opened = entry.opened else { return nil }
     var candidates: [(rank: Int, path: String)] = []
+    let base = RotatedName.base(of: entry.path)
     for sibling in siblings(of: entry.path) {
       let isSame = sibling.status.identity.inode == opened.identity.inode
-      let kind = rotatedKind(sibling.path, of: entry.path)
-      guard isSame || kind != nil || sibling.path == entry.path else { continue }
+      // One that was rotated before may have been rotated again.
+      let isRelated = isRotated(sibling.path, of: entry.path) || RotatedName.base(of: sibling.path) == base
+      guard isSame || isRelated || sibling.path == entry.path else { continue }
       // Where nothing is known to have been read of it, contents say less: two files may begin alike.
       let isRead = (entry.ending?.end ?? 0) > 0
-      guard isSame || isRead || kind != nil && opened.beginning.length > 0 else { continue }
-      candidates.append(((isSame ? 0 : 2) + (kind == .compressed ? 1 : 0), sibling.path))
+      guard isSame || isRead || sibling.path != entry.path && opened.beginning.length > 0 else { continue }
+      let isPacked = Compression.contentName(sibling.path) != sibling.path
+      candidates.append(((isSame ? 0 : 2) + (isPacked ? 1 : 0), sibling.path))
     }
     var alike: [OpenFile] = []
     for candidate in candidates.sorted(by: { ($0.rank, $0.path) < ($1.rank, $1.path) }) {
@@ -114,24 +140,40 @@ struct FileLocator {
     var alike: [String] = []
   }
 
-  /// Files that were rotated after `current` and before the one that is at the path now: the path has changed hands
-  /// more than once. They are known by a rotated name (`log.1`, `log-20250131`, also compressed), a time of change that
-  /// is not earlier, and by not being in the manifest.
-  /// - Parameter manifest: with the ending of `current` as it is now.
+  /// What tells files that were rotated lately from those that were before: they were changed at that time or later, and
+  /// are none of those.
+  struct Since {
+    /// In nanoseconds.
+    var time: Int64
+    var others: Set<FileIdentity>
+
+    init(time: Int64, others: Set<FileIdentity>) {
+      self.time = time
+      self.others = others
+    }
+
+    /// After a file was rotated.
+    init(_ file: OpenFile) throws(OperatingError) {
+      self.init(time: try file.status().modified, others: [file.identity])
+    }
+  }
+
+  /// Files that were rotated after `since` and before the one that is at the path now: the path has changed hands, or
+  /// was emptied, more than once. They are known by a rotated name (`log.1`, `log-20250131`, also compressed) and by not
+  /// being in the manifest.
+  /// - Parameters:
+  ///   - newest: what is at the path; a copy of what it holds is none that was there before.
+  ///   - manifest: with the endings as they are now.
   static func between(
-    _ current: OpenFile, _ newest: FileIdentity?, path: String, _ manifest: FileManifest, _ index: FileIndex,
-    format: FileFormat?
+    _ since: Since, _ newest: OpenFile?, path: String, _ manifest: FileManifest, _ index: FileIndex, format: FileFormat?
   ) throws(OperatingError) -> Rotations {
-    let start = try current.status()
     var found = Rotations()
-    for candidate in siblings(of: path) {
+    for candidate in siblings(of: path, where: { isRotated($0, of: path) }) {
       let identity = candidate.status.identity
       // Some tools that compress keep the time by whole seconds.
       let isRounded = candidate.status.modified % 1_000_000_000 == 0
-      let modified = isRounded ? start.modified - start.modified % 1_000_000_000 : start.modified
-      guard candidate.status.modified >= modified, identity != start.identity, identity != newest,
-        candidate.status.size > 0,
-        rotatedKind(candidate.path, of: path) != nil
+      guard candidate.status.modified >= (isRounded ? since.time - since.time % 1_000_000_000 : since.time),
+        !since.others.contains(identity), identity != newest?.identity, candidate.status.size > 0
       else { continue }
       do throws(OperatingError) {
         guard try FileStatus.of(candidate.path)?.identity == identity else {
@@ -140,6 +182,14 @@ struct FileLocator {
         }
         let file = try OpenFile(candidate.path)
         if try index.isKnown(file, manifest) { continue }
+        if let newest, try isPart(file, of: newest) {
+          // With less than a full beginning two files may begin alike.
+          if candidate.status.size >= Int64(FileBeginning.maxLength) { continue }
+          if (0..<quiet.written).contains(age(of: candidate.status)) {
+            found.isUnsettled = true
+            continue
+          }
+        }
         let readiness = try readiness(of: file, manifest, index)
         switch readiness {
         case .ready, .grownCopy, .alike:
@@ -152,12 +202,33 @@ struct FileLocator {
         case .part, .abandoned: continue
         case .growing: found.isUnsettled = true
         }
-      } catch { found.odd.append((candidate.path, "\(error)")) }
+      } catch {
+        if error == StopSignal.interruption { throw error }
+        found.odd.append((candidate.path, "\(error)"))
+      }
     }
     // With the path among them it is clear that numbers count rotations.
     let order = NaturalKey.sorted(found.files.map(\.path) + [path])
     found.files = order.compactMap { path in found.files.first { $0.path == path } }
     return found
+  }
+
+  /// Whether a plain file holds what another one does, or the beginning of that: it is being copied from there.
+  private static func isPart(_ copy: OpenFile, of file: OpenFile) throws(OperatingError) -> Bool {
+    guard copy.compression == nil, file.compression == nil else { return false }
+    let size = try copy.status().size
+    guard size > 0, try file.status().size >= size, try copy.ending(at: size) == file.ending(at: size) else {
+      return false
+    }
+    let length = Int(min(size, Int64(FileBeginning.maxLength)))
+    return try copy.beginning(upTo: length) == file.beginning(upTo: length)
+  }
+
+  /// The files that a path and the names which rotation makes of it name: two looks that differ lie about a rotation.
+  static func family(of path: String) -> [String: FileIdentity] {
+    let base = RotatedName.base(of: path)
+    let members = siblings(of: path) { $0 == path || isRotated($0, of: path) || RotatedName.base(of: $0) == base }
+    return Dictionary(uniqueKeysWithValues: members.map { ($0.path, $0.status.identity) })
   }
 
   /// Whether a file can be read as a new one.
@@ -175,9 +246,14 @@ struct FileLocator {
     case abandoned
   }
 
-  /// For how long a file was not written to that is not being compressed, and one of which the rest will not come, in
-  /// nanoseconds.
-  private static let quiet: (compressed: Int64, abandoned: Int64) = (250_000_000, 60_000_000_000)
+  /// For how long a file was not written to that is not being copied or compressed, and one of which the rest will not
+  /// come, in nanoseconds.
+  private static let quiet: (written: Int64, abandoned: Int64) = (250_000_000, 60_000_000_000)
+
+  /// For how long a file was not written to, in nanoseconds.
+  private static func age(of status: FileStatus, now: Date = .now) -> Int64 {
+    Int64(now.timeIntervalSince1970 * 1e9) - status.modified
+  }
 
   /// - Parameters:
   ///   - manifest: with the endings of its entries.
@@ -188,10 +264,10 @@ struct FileLocator {
     of file: OpenFile, _ manifest: FileManifest, _ index: FileIndex, places: [Int: String] = [:], waits: Bool = true,
     now: Date = .now
   ) throws(OperatingError) -> Readiness {
-    let age = Int64(now.timeIntervalSince1970 * 1e9) - (try file.status().modified)
+    let age = age(of: try file.status(), now: now)
     if file.compression != nil {
       // All of it would be decompressed at every look.
-      if waits, (0..<quiet.compressed).contains(age) { return .growing }
+      if waits, (0..<quiet.written).contains(age) { return .growing }
       if try file.contentSize() == nil {
         if let problem = file.problem, !file.isIncomplete { throw problem }
         if file.contentOffset >= Int64(FileBeginning.maxLength), index.hasBeginning(try file.beginning()) {
@@ -241,6 +317,12 @@ struct FileLocator {
     "holds what was read as \(entry.path), and more: what is behind byte \(end ?? entry.finalSize ?? 0) is read"
   }
 
+  static func rewritten(_ path: String, readTo: Int64, restIn copy: String? = nil) -> String {
+    "\(path) was truncated or written anew after it was read to byte \(readTo): what it holds now is read as a new file"
+      + (copy.map { ", behind what it had got and \($0) has" }
+        ?? ". What it may have got after it was read and before that is in no copy beside it")
+  }
+
   static func alike(to entry: FileManifest.Entry, _ end: Int64? = nil) -> String {
     "holds the \(end ?? entry.finalSize ?? 0) bytes that were read as \(entry.path), and more: it is read as a new file, from its "
       + "beginning. If it is a grown copy of that, these events count twice"
@@ -253,22 +335,11 @@ struct FileLocator {
 
   // MARK: - Names
 
-  static func isRotated(_ candidate: String, of path: String) -> Bool { rotatedKind(candidate, of: path) != nil }
-
-  private enum RotatedKind { case plain, compressed }
-
-  /// Whether a name is the one of `path` with a number or a date appended, as rotation does.
-  private static func rotatedKind(_ candidate: String, of path: String) -> RotatedKind? {
-    guard candidate.hasPrefix(path), candidate != path else { return nil }
+  /// Whether a name is one that rotation made of `path`, or that of a compressed copy.
+  static func isRotated(_ candidate: String, of path: String) -> Bool {
     let name = Compression.contentName(candidate)
-    guard name.hasPrefix(path) else { return nil }
-    let suffix = name.dropFirst(path.count)
     // A copy that is compressed in place keeps the name.
-    if suffix.isEmpty { return .compressed }
-    guard let first = suffix.first, ".-_".contains(first), suffix.count > 1,
-      suffix.allSatisfy({ $0.isASCII && ($0.isNumber || ".-_:TZ".contains($0)) })
-    else { return nil }
-    return name == candidate ? .plain : .compressed
+    return candidate != path && (name == path || RotatedName.isMade(name, of: path))
   }
 
   /// The files in the folder of a path, by inode.
@@ -278,12 +349,14 @@ struct FileLocator {
     return paths
   }
 
-  private static func siblings(of path: String) -> [(path: String, status: FileStatus)] {
+  private static func siblings(
+    of path: String, where isWanted: (String) -> Bool = { _ in true }
+  ) -> [(path: String, status: FileStatus)] {
     let directory = FileList.directory(of: path)
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     return names.sorted().compactMap { name in
       let path = (directory == "/" ? "" : directory) + "/" + name
-      guard let status = try? FileStatus.of(path), status.isRegular else { return nil }
+      guard isWanted(path), let status = try? FileStatus.of(path), status.isRegular else { return nil }
       return (path, status)
     }
   }

@@ -55,6 +55,9 @@ struct FileManifest: Sendable, Hashable {
     var format: FileFormat
     /// Of a compressed file.
     var packed: Packed?
+    /// Of a file that held nothing: the time of its last change, in nanoseconds since 1970. What is rotated from its path
+    /// after that, and before something of it is read, was in it.
+    var emptySince: Int64?
   }
 
   /// What a compressed file is known by, beside its contents.
@@ -63,8 +66,9 @@ struct FileManifest: Sendable, Hashable {
     var ending: FileEnding
   }
 
-  /// Version 3 had no places to begin at, ends of records, standings and compression. Versions 1 and 2 were one piece: version, how many files, and the files. Version 1 had no endings.
-  private static let version: UInt8 = 4
+  /// Version 4 had no times of empty files, version 3 no places to begin at, ends of records, standings and compression
+  /// either. Versions 1 and 2 were one piece: version, how many files, and the files. Version 1 had no endings.
+  private static let version: UInt8 = 5
 
   /// What a checkpoint keeps beside the entries.
   static let state = [version]
@@ -72,8 +76,13 @@ struct FileManifest: Sendable, Hashable {
   var entries: [Entry] = []
 
   /// Whether a file has left its path to the next entry.
-  func isRotatedAway(_ segment: Int) -> Bool {
-    segment + 1 < entries.count && entries[segment + 1].isRotation
+  func isRotatedAway(_ segment: Int) -> Bool { nextRead(after: segment).map { entries[$0].isRotation } ?? false }
+
+  /// Whether no file is read behind this one.
+  func isLast(_ segment: Int) -> Bool { nextRead(after: segment) == nil }
+
+  private func nextRead(after segment: Int) -> Int? {
+    entries[min(segment + 1, entries.count)...].firstIndex { $0.standing == .listed || $0.standing == .gap }
   }
 
   /// Whether everything of a file lies before `offset`; false where that is not known.
@@ -81,6 +90,13 @@ struct FileManifest: Sendable, Hashable {
     let entry = entries[segment]
     if entry.standing != .listed { return true }
     return (entry.lastRecordEnd ?? entry.finalSize).map { offset >= $0 } ?? false
+  }
+
+  /// Whether nothing of a file lies before `position`, as itself or as an earlier entry.
+  func isUnread(_ segment: Int, at position: Position) -> Bool {
+    let entry = entries[segment]
+    guard entry.standing == .listed, entry.start.offset == 0 else { return false }
+    return segment > Int(position.segment) || segment == Int(position.segment) && position.offset == 0
   }
 
   /// What has changed since the store had `stored`.
@@ -121,6 +137,8 @@ struct FileManifest: Sendable, Hashable {
     if let opened = entry.opened {
       writer.write(string: opened.packed?.compression.rawValue ?? "")
       if let packed = opened.packed { write(packed.ending, to: &writer) }
+      writer.write(bool: opened.emptySince != nil)
+      if let time = opened.emptySince { writer.write(signed: time) }
     }
     return writer.bytes
   }
@@ -162,7 +180,7 @@ struct FileManifest: Sendable, Hashable {
       case 1, 2:
         let count = try reader.readCount(upTo: state.count)
         for _ in 0..<count { entries.append(try Self.entry(&reader, version: version)) }
-      case 3, Self.version:
+      case 3...Self.version:
         for segment in 0..<stored.count {
           guard let bytes = stored[Self.key(of: segment)] else { throw CodingError("file \(segment + 1) is missing") }
           var reader = ByteReader(bytes)
@@ -206,6 +224,7 @@ struct FileManifest: Sendable, Hashable {
       guard let ending = try ending(&reader) else { throw CodingError("a compressed file without its size") }
       entry.opened?.packed = Packed(compression: compression, ending: ending)
     }
+    if version >= 5, try reader.readBool() { entry.opened?.emptySince = try reader.readSigned() }
     return entry
   }
 

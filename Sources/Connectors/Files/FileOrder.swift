@@ -31,17 +31,19 @@ struct NaturalKey: Comparable {
   private let bytes: [UInt8]
 
   /// Sorts paths naturally. All of them together say what a number at the end of a name means.
-  static func sorted(_ paths: [String]) -> [String] {
-    let plain = Set(paths.map { Compression.contentName($0) })
+  /// - Parameter others: paths that belong to them and are not there now, as one is not amid its rotation.
+  static func sorted(_ paths: [String], beside others: Set<String> = []) -> [String] {
+    let plain = Set(paths.map { Compression.contentName($0) }).union(others)
+    let rotations = Self.rotations(plain)
     let undated = Self.undated(plain)
-    return paths.map { (NaturalKey($0, among: plain, undated), $0) }.sorted { $0.0 < $1.0 }.map(\.1)
+    return paths.map { (NaturalKey($0, rotations, undated), $0) }.sorted { $0.0 < $1.0 }.map(\.1)
   }
 
-  private init(_ path: String, among names: Set<String>, _ undated: [String: [Token]]) {
+  private init(_ path: String, _ rotations: [String: Rotation], _ undated: [String: [Token]]) {
     let name = Compression.contentName(path)
-    let (base, rotations) = Self.rotation(name, among: names)
+    let base = rotations[name]?.base ?? name
     tokens = undated[base] ?? Self.tokens(base)
-    self.rotations = rotations
+    self.rotations = rotations[name]?.number ?? []
     isPacked = name != path
     bytes = Array(path.utf8)
   }
@@ -103,36 +105,64 @@ struct NaturalKey: Comparable {
 
   // MARK: - Rotation
 
-  /// Takes the number of a rotation off a name: `app.log.2` is `app.log` and 2, if that is among the names or has an
-  /// extension itself. Numbers with zeroes before them count the parts of something that was split, and go upwards.
-  private static func rotation(_ name: String, among names: Set<String>) -> (base: String, rotations: [UInt8]) {
+  /// A name that says how often what it holds was rotated, and the one that it was rotated from.
+  private struct Rotation {
+    var base: String
+    var number: [UInt8]
+    /// Whether the number is at the end of the name; else it is before the extension.
+    var isLast: Bool
+  }
+
+  /// The names that count rotations. All that were made of one name decide together: numbers with zeroes before them
+  /// count the parts of something that was split, and go upwards; so do those that are all years, or times.
+  private static func rotations(_ names: Set<String>) -> [String: Rotation] {
+    var groups: [String: [(name: String, rotation: Rotation)]] = [:]
+    for name in names {
+      guard let rotation = rotation(name) else { continue }
+      groups[(rotation.isLast ? "" : "/") + rotation.base, default: []].append((name, rotation))
+    }
+    var found: [String: Rotation] = [:]
+    for group in groups.values {
+      let base = group[0].rotation.base
+      // A number before the extension is more often a part of the name.
+      guard names.contains(base) || group[0].rotation.isLast && !RotatedName.parts(of: base).ending.isEmpty,
+        !group.contains(where: { $0.rotation.number.count > 1 && $0.rotation.number[0] == zero }),
+        group.contains(where: { $0.rotation.number.count < maxRotationDigits })
+      else { continue }
+      for (name, rotation) in group { found[name] = rotation }
+    }
+    for name in names where name.hasSuffix(RotatedName.word) {
+      let base = String(name.dropLast(RotatedName.word.count))
+      if names.contains(base) { found[name] = Rotation(base: base, number: oldest, isLast: true) }
+    }
+    return found
+  }
+
+  /// What a name says by itself: `app.log.2` may be `app.log` and 2, and so may `app.2.log`.
+  private static func rotation(_ name: String) -> Rotation? {
+    if let (base, number) = number(endOf: name) { return Rotation(base: base, number: number, isLast: true) }
+    let (stem, ending) = RotatedName.parts(of: name)
+    guard !ending.isEmpty, let (base, number) = number(endOf: stem) else { return nil }
+    return Rotation(base: base + ending, number: number, isLast: false)
+  }
+
+  private static func number(endOf name: String) -> (base: String, number: [UInt8])? {
     let bytes = Array(name.utf8)
     let digits = bytes.reversed().prefix { isDigit($0) }.count
     guard (1...maxRotationDigits).contains(digits), bytes.count > digits + 1,
       bytes[bytes.count - digits - 1] == UInt8(ascii: ".")
-    else { return (name, []) }
-    let number = Array(bytes.suffix(digits))
-    guard number[0] != zero || digits == 1 else { return (name, []) }
-    let base = String(decoding: bytes.dropLast(digits + 1), as: UTF8.self)
-    guard names.contains(base) || hasExtension(base) else { return (name, []) }
-    // `.0` is the youngest of those that were rotated, and still older than the one that was not.
-    return (base, number == [zero] ? [zero] : number)
+    else { return nil }
+    return (String(decoding: bytes.dropLast(digits + 1), as: UTF8.self), bytes.suffix(digits))
   }
 
-  /// Longer numbers are dates or times.
+  /// Longer numbers are dates or times; of those with so many digits one with fewer says that they are none.
   private static let maxRotationDigits = 4
-
-  /// Whether a name ends in an extension of letters, such as `.log`.
-  private static func hasExtension(_ path: String) -> Bool {
-    let name = FileList.name(of: path)
-    guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return false }
-    let ending = name[name.index(after: dot)...]
-    return (1...8).contains(ending.count) && ending.allSatisfy { $0.isASCII && $0.isLetter }
-  }
+  /// Of a name with a word instead of a number.
+  private static let oldest = [UInt8](repeating: UInt8(ascii: "9"), count: maxRotationDigits + 1)
 
   // MARK: - Dates
 
-  /// The names that others have with a date in them, with the key that puts them behind those.
+  /// The names that others have with a date or time in them, with the key that puts them behind those.
   private static func undated(_ names: Set<String>) -> [String: [Token]] {
     var undated: [String: [Token]] = [:]
     for name in names.sorted() {
@@ -141,18 +171,30 @@ struct NaturalKey: Comparable {
     return undated
   }
 
-  /// A name without the date in its last part, and the key of that: with or without the separator before it.
+  /// A name without the date or the seconds since 1970 in its last part, and the key of that: with or without the
+  /// separator before it and a number behind it.
   private static func withoutDate(_ path: String) -> [(stem: String, key: [Token])] {
     let name = FileList.name(of: path)
     let folder = String(path.dropLast(name.count))
-    guard
-      let match = name.firstMatch(of: /(?:19|20)\d\d[-_.]?[01]\d(?:[-_.]?[0-3]\d(?:[-_.T]?\d\d(?:[-_.:]?\d\d)*)?)?Z?/)
-    else { return [] }
-    let (before, after) = (name[..<match.range.lowerBound], name[match.range.upperBound...])
+    let date =
+      /(?:19|20)\d\d(?:[-_.]?[01]\d(?:[-_.]?[0-3]\d(?:[-_.T]?\d\d(?:[-_.:]?\d\d)*)?)?)?Z?|1\d{9}(?:\d{3})?/
+    let match = name.matches(of: date).first { match in
+      // Not amid a longer number.
+      name[..<match.range.lowerBound].last?.isNumber != true && name[match.range.upperBound...].first?.isNumber != true
+    }
+    guard let match else { return [] }
+    let before = name[..<match.range.lowerBound]
     let key = tokens(folder + before) + [.newest]
-    var stems = ["\(folder)\(before)\(after)"]
-    if let last = before.last, "-_.".contains(last) { stems.append("\(folder)\(before.dropLast())\(after)") }
-    if let first = after.first, "-_.".contains(first) { stems.append("\(folder)\(before)\(after.dropFirst())") }
+    var stems: [String] = []
+    var after = name[match.range.upperBound...]
+    while true {
+      stems.append("\(folder)\(before)\(after)")
+      if let last = before.last, "-_.".contains(last) { stems.append("\(folder)\(before.dropLast())\(after)") }
+      if let first = after.first, "-_.".contains(first) { stems.append("\(folder)\(before)\(after.dropFirst())") }
+      // The parts of a day are numbered.
+      guard let number = after.prefixMatch(of: /[-_.]\d+/) else { break }
+      after = after[number.range.upperBound...]
+    }
     return stems.map { ($0, key) }
   }
 }

@@ -25,7 +25,7 @@ struct FileReconciler {
   private let acceptsGaps: Bool
   /// Whether files that are not ready yet are looked for again.
   private let looksAgain: Bool
-  private let index: FileIndex
+  private var index: FileIndex
   /// The last entries by their paths, of those that are read.
   private var listed: [String: Int] = [:]
   /// The last entries by their paths, of all; made when it is needed.
@@ -33,6 +33,8 @@ struct FileReconciler {
   private var claimed: Set<Int> = []
   private var named: Set<String> = []
   private var fresh: [(path: String, start: FileManifest.Place)] = []
+  /// New files that are not ready yet.
+  private var held: [String] = []
   private var current: Int { Int(position.segment) }
 
   init(_ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool, looksAgain: Bool = false) {
@@ -41,7 +43,12 @@ struct FileReconciler {
     self.position = position
     self.follows = follows
     self.acceptsGaps = acceptsGaps
-    index = FileIndex(manifest, current: Int(position.segment))
+    index = FileIndex(manifest, at: position)
+    list()
+  }
+
+  private mutating func list() {
+    listed = [:]
     for (segment, entry) in manifest.entries.enumerated() where entry.standing == .listed {
       listed[entry.path] = segment
     }
@@ -50,6 +57,7 @@ struct FileReconciler {
   /// - Parameter paths: the files that are named now, in order.
   mutating func run(_ paths: [String]) throws(OperatingError) {
     named = Set(paths)
+    leaveOutEmpty()
     var missing: [String] = []
     var others: [String] = []
     var conflicts: [(segment: Int, path: String)] = []
@@ -71,22 +79,27 @@ struct FileReconciler {
         try claim(segment, file)
       }
     }
+    var unclaimed: [String] = []
     for path in others {
       let file = try OpenFile(path)
       let match = try index.copy(file, manifest, at: position, places: places)
       // A file that holds what another one does that is there too, where a third one was read, took the place of that.
       if let match, !(listed[path] != nil && claimed.contains(match)) {
         try claim(match, file)
-      } else if let segment = listed[path] {
-        if segment > current && !manifest.entries[segment].isRotation {
-          // It was not read yet, so it may hold anything.
-          claimed.insert(segment)
-          places[segment] = path
-        } else {
-          conflicts.append((segment, path))
-        }
       } else {
-        try settle(new: file)
+        unclaimed.append(path)
+      }
+    }
+    for path in try withoutUnread(unclaimed) {
+      guard let segment = listed[path] else {
+        try settle(new: try OpenFile(path))
+        continue
+      }
+      if try mayHoldAnything(segment) {
+        claimed.insert(segment)
+        places[segment] = path
+      } else {
+        conflicts.append((segment, path))
       }
     }
     for conflict in conflicts { try settle(conflict.segment, conflict.path) }
@@ -95,10 +108,60 @@ struct FileReconciler {
     try settleUnread(missing: Set(missing))
     try findGrown()
     let order = Dictionary(paths.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
-    for file in fresh.sorted(by: { order[$0.path] ?? .max < order[$1.path] ?? .max }) {
+    let taken = Set(places.filter { $0.key >= current }.values)
+    for file in fresh.sorted(by: { order[$0.path] ?? .max < order[$1.path] ?? .max })
+    where file.start.offset > 0 || !taken.contains(file.path) && !isHeld(file.path, order) {
       places[manifest.entries.count] = file.path
       manifest.entries.append(FileManifest.Entry(path: file.path, start: file.start))
     }
+  }
+
+  /// Files of a followed pattern that held nothing when they were listed, and of which nothing was read, come again as new
+  /// ones: what was written to them may be in files beside them by now, and is to be read in its order.
+  private mutating func leaveOutEmpty() {
+    guard follows, looksAgain else { return }
+    let empty = manifest.entries.indices.dropFirst(current).filter { segment in
+      manifest.isUnread(segment, at: position) && manifest.entries[segment].opened?.beginning.length == 0
+    }
+    if empty.isEmpty { return }
+    for segment in empty { manifest.entries[segment].standing = .leftOut }
+    list()
+    index = FileIndex(manifest, at: position)
+  }
+
+  /// Gives entries of which nothing was read the files that begin as they did: they may have been rotated, or copied and
+  /// truncated, before their turn came. Returns the others.
+  private mutating func withoutUnread(_ paths: [String]) throws(OperatingError) -> [String] {
+    var found: [Int: [String]] = [:]
+    for path in paths {
+      for segment in try index.unread(try OpenFile(path)) where !claimed.contains(segment) {
+        found[segment, default: []].append(path)
+      }
+    }
+    var taken: Set<String> = []
+    for (segment, paths) in found.sorted(by: { $0.key < $1.key }) {
+      let free = paths.filter { !taken.contains($0) }
+      // Of a beginning of full length one is enough; of a shorter one, which may be a header, it must be the only one.
+      let isTold = manifest.entries[segment].opened?.beginning.length == FileBeginning.maxLength
+      guard let path = free.first, isTold || free.count == 1 else { continue }
+      taken.insert(path)
+      try claim(segment, try OpenFile(path))
+    }
+    return paths.filter { !taken.contains($0) }
+  }
+
+  /// Whether a new file comes behind one that was made of the same file and is not ready: it is found again behind that.
+  private func isHeld(_ path: String, _ order: [String: Int]) -> Bool {
+    held.contains { order[$0] ?? 0 < order[path] ?? .max && RotatedName.base(of: $0) == RotatedName.base(of: path) }
+  }
+
+  /// Whether what is at the path of an entry now is that entry, whatever it holds: nothing of it was read, and what was
+  /// there before is nowhere.
+  private func mayHoldAnything(_ segment: Int) throws(OperatingError) -> Bool {
+    let entry = manifest.entries[segment]
+    guard manifest.isUnread(segment, at: position), !entry.isRotation, !claimed.contains(segment) else { return false }
+    guard follows, let old = try FileLocator.find(entry) else { return true }
+    return old.path == entry.path
   }
 
   /// A file holds what an entry is about.
@@ -167,7 +230,8 @@ struct FileReconciler {
       // It is refused before anything of it is read.
       case .part where file.compression != nil && !waits, .growing where file.compression != nil && !waits: break
       case .part, .growing:
-        // It is looked at again while the list is followed.
+        // It is looked at again while the list is followed, and those behind it with it.
+        if waits, file.compression != nil { held.append(file.path) }
         if !waits {
           notes.append(
             "\(file.path) holds a part of what was read as another file, and nothing else: it is being copied, or was not "
@@ -215,6 +279,8 @@ struct FileReconciler {
   }
 
   private mutating func passOver(_ file: OpenFile, copyOf segment: Int) {
+    // It was said when it was put on record.
+    if (try? index.isKnownCopy(file, manifest)) == true { return }
     notes.append(
       "\(file.path) holds what was read as \(manifest.entries[segment].path), and is passed over")
     guard let opened = manifest.entries[segment].opened, let entry = try? copy(file, opened) else { return }
@@ -251,11 +317,11 @@ struct FileReconciler {
     }
     if let old = try FileLocator.find(entry), old.path != path {
       // It was rotated, and is beside its place.
-      if follows && segment >= current {
+      if segment >= current, follows || entry.isRotation && manifest.isUnread(segment, at: position) {
         places[segment] = old.path
         claimed.insert(segment)
         // What followed it at the path is found when its end is reached, with those in between.
-        if segment < manifest.entries.count - 1 { fresh.append((path, FileManifest.Place())) }
+        if !follows || !manifest.isLast(segment) { fresh.append((path, FileManifest.Place())) }
         return
       }
       var isRead = segment < current || manifest.isComplete(segment, at: position.offset)
@@ -266,7 +332,8 @@ struct FileReconciler {
       if segment == current, old.compression == nil, entry.opened?.format.isColumnar == false, size == position.offset {
         isRead = true
       }
-      if isRead && FileLocator.isRotated(old.path, of: path) {
+      let isOfOneFile = RotatedName.base(of: old.path) == RotatedName.base(of: path)
+      if isRead, isOfOneFile || FileLocator.isRotated(old.path, of: path) {
         claimed.insert(segment)
         if segment == current { isCurrentDone = true }
         fresh.append((path, FileManifest.Place()))
@@ -275,6 +342,13 @@ struct FileReconciler {
     }
     let readTo = segment == current ? position.offset : entry.finalSize ?? entry.ending?.end ?? 0
     let file = try OpenFile(path)
+    if follows, segment < current {
+      // As while following: names of files that were read are given to others.
+      if try FileLocator.find(entry) == nil { notes.append(FileLocator.rewritten(path, readTo: readTo)) }
+      claimed.insert(segment)
+      fresh.append((path, FileManifest.Place()))
+      return
+    }
     if !acceptsGaps {
       // Another file at the path of the one that was followed: that one was moved away.
       if follows, segment >= current, let opened = entry.opened, opened.identity != file.identity {
@@ -309,6 +383,15 @@ struct FileReconciler {
       return
     }
     let isNamed = named.contains(entry.path)
+    if !isNamed, !entry.isRotation, manifest.isUnread(current, at: position) {
+      if follows, let file = try FileLocator.find(entry) {
+        places[current] = file.path
+      } else {
+        leaveOut(current)
+        isCurrentDone = true
+      }
+      return
+    }
     let isComplete = manifest.isComplete(current, at: position.offset)
     let mayBeRenamed = follows && isNamed || entry.isRotation || manifest.isRotatedAway(current)
     var file: OpenFile?
@@ -365,7 +448,7 @@ struct FileReconciler {
       return
     }
     // It is about to be created by whoever rotated it.
-    if follows, last <= current, last == manifest.entries.count - 1 { return }
+    if follows, last <= current, manifest.isLast(last) { return }
     if last > current { return }
     guard acceptsGaps else { throw FileLocator.gone(path) }
   }
@@ -387,13 +470,24 @@ struct FileReconciler {
         giveUp(segment, "\(entry.path) was rotated before it was read, and is not there any more")
       } else if missing.contains(entry.path) {
         throw OperatingError(.input, "there is no file \(entry.path). Check --source")
-      } else if taken.contains(entry.path) {
-        // What is at its path now goes on with an earlier file.
+      } else if taken.contains(entry.path), let opened = entry.opened,
+        try OpenFile(entry.path).begins(with: opened.beginning)
+      {
+        // What is at its path goes on with an earlier file.
         manifest.entries[segment].standing = .copy
-      } else if !entry.isRotation {
-        notes.append("\(entry.path) was listed and not read, and the list does not name it any more: it is left out")
-        manifest.entries[segment].standing = .leftOut
+      } else {
+        if follows, let file = try FileLocator.find(entry), !taken.contains(file.path) {
+          places[segment] = file.path
+        } else {
+          leaveOut(segment)
+        }
       }
     }
+  }
+
+  private mutating func leaveOut(_ segment: Int) {
+    let path = manifest.entries[segment].path
+    notes.append("\(path) was listed and not read, and the list does not name it any more: it is left out")
+    manifest.entries[segment].standing = .leftOut
   }
 }

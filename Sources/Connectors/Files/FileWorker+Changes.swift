@@ -13,17 +13,50 @@ extension FileWorker {
     guard watched.isDue else { return false }
     let start = ContinuousClock.now
     defer { watched.looked(since: start) }
-    var entries = try changedSinceLeft()
-    if quietSince == nil || list.hasPatterns { entries += try newFiles() }
+    let before = watched
+    let changed = try changedSinceLeft()
+    var new: [Coming] = []
+    var held: Set<String> = []
+    if quietSince == nil || list.hasPatterns {
+      // A rotation gave names away meanwhile, or what has come waits for what is older: another look will show it whole.
+      guard let found = try newFiles(&held, besides: changed),
+        !changed.contains(where: { held.contains(RotatedName.base(of: $0.path)) })
+      else {
+        watched.restore(before)
+        return false
+      }
+      new = found
+    }
+    let entries = (list.order == .natural ? inOrder(changed + new) : changed + new).map(\.entry)
     if !entries.isEmpty { append(entries) }
     return !entries.isEmpty
+  }
+
+  /// An entry that comes to the list, and where its file is.
+  struct Coming {
+    var path: String
+    var entry: FileManifest.Entry
+  }
+
+  /// Orders what was made of the same file by names.
+  private func inOrder(_ coming: [Coming]) -> [Coming] {
+    guard coming.count > 1 else { return coming }
+    let paths = NaturalKey.sorted(Array(Set(coming.map(\.path))), beside: Set(manifest.entries.map(\.path)))
+    let places = Dictionary(uniqueKeysWithValues: paths.enumerated().map { ($1, $0) })
+    var families: [String: Int] = [:]
+    let keyed = coming.enumerated().map { index, one in
+      let family = families[RotatedName.base(of: one.path), default: families.count]
+      families[RotatedName.base(of: one.path)] = family
+      return (key: (family, places[one.path] ?? 0, index), one)
+    }
+    return keyed.sorted { $0.key < $1.key }.map(\.1)
   }
 
   // MARK: - Files that were left
 
   /// What is new in files that were read to their ends.
-  private func changedSinceLeft() throws(OperatingError) -> [FileManifest.Entry] {
-    var entries: [FileManifest.Entry] = []
+  private func changedSinceLeft() throws(OperatingError) -> [Coming] {
+    var entries: [Coming] = []
     var lost: [WatchedFiles.Left] = []
     for left in watched.left {
       let found = left.file == nil ? try? FileStatus.of(left.path) : try left.file?.status()
@@ -33,7 +66,7 @@ extension FileWorker {
       }
       guard status.size != left.size else { continue }
       if left.isPacked {
-        if let entry = try grownPacked(left, status) { entries.append(entry) }
+        if let entry = try grownPacked(left, status) { entries.append(Coming(path: left.path, entry: entry)) }
       } else {
         entries += try changed(left, status)
       }
@@ -57,9 +90,7 @@ extension FileWorker {
     }
   }
 
-  private func changed(
-    _ left: WatchedFiles.Left, _ status: FileStatus
-  ) throws(OperatingError) -> [FileManifest.Entry] {
+  private func changed(_ left: WatchedFiles.Left, _ status: FileStatus) throws(OperatingError) -> [Coming] {
     let entry = manifest.entries[left.segment]
     guard let opened = entry.opened, !opened.format.isColumnar, let final = entry.finalSize, let ending = entry.ending
     else { return [] }
@@ -77,10 +108,8 @@ extension FileWorker {
       if watched.isFirst(entry.path) {
         notice("\(entry.path) has grown after it was left for a newer file: what is new of it is read behind that")
       }
-      return [
-        FileManifest.Entry(
-          path: entry.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0))
-      ]
+      let start = FileManifest.Place(offset: final, row: entry.endRow ?? 0)
+      return [Coming(path: left.path, entry: FileManifest.Entry(path: entry.path, opened: opened, start: start))]
     }
     return try rewritten(left, entry, file, status)
   }
@@ -89,7 +118,7 @@ extension FileWorker {
   /// `copytruncate` for example), once it holds something else.
   private func rewritten(
     _ left: WatchedFiles.Left, _ entry: FileManifest.Entry, _ file: OpenFile, _ status: FileStatus
-  ) throws(OperatingError) -> [FileManifest.Entry] {
+  ) throws(OperatingError) -> [Coming] {
     guard status.size > 0, watched.isQuiet("\(left.segment)", status.size), let opened = entry.opened,
       let final = entry.finalSize
     else { return [] }
@@ -105,28 +134,33 @@ extension FileWorker {
       }
       return []
     }
-    watched.forget(left.segment)
-    var entries: [FileManifest.Entry] = []
-    if let copy = try FileLocator.find(entry), copy.identity != left.identity,
-      try index.copy(copy, manifest, at: position, places: [:]) == nil, let size = try copy.contentSize(), size > final,
-      !manifest.entries.contains(where: {
-        $0.start.offset == final && $0.opened?.identity == copy.identity
-      })
-    {
-      entries.append(
-        FileManifest.Entry(
-          path: copy.path, opened: try FileLocator.describe(copy, format: opened.format),
-          start: FileManifest.Place(offset: final, row: entry.endRow ?? 0)))
-      watched.note(copy.path, copy.identity)
+    var entries: [Coming] = []
+    guard let newest = try OpenFile.there(path) else { return [] }
+    if let copy = try FileLocator.find(entry), copy.identity != left.identity {
+      // It may have been copied and truncated more than once.
+      guard let later = try successors(try FileLocator.Since(copy), lastEnding, newest, path, opened.format) else {
+        return []
+      }
+      entries = later.map { later in
+        Coming(path: later.path, entry: FileManifest.Entry(path: later.entry.path, opened: later.entry.opened))
+      }
+      if try index.copy(copy, manifest, at: position, places: [:]) == nil, let size = try copy.contentSize(),
+        size > final,
+        !manifest.entries.contains(where: { $0.start.offset == final && $0.opened?.identity == copy.identity })
+      {
+        let start = FileManifest.Place(offset: final, row: entry.endRow ?? 0)
+        let described = try FileLocator.describe(copy, format: opened.format)
+        let rest = FileManifest.Entry(path: copy.path, opened: described, start: start)
+        entries.insert(Coming(path: copy.path, entry: rest), at: 0)
+        try note(copy)
+      }
+    } else {
+      let described = try FileLocator.describe(newest, format: opened.format)
+      entries = [Coming(path: path, entry: FileManifest.Entry(path: path, opened: described))]
     }
-    notice(
-      "\(path) was truncated or written anew after it was read to byte \(final): what it holds now is read as a new file"
-        + (entries.isEmpty
-          ? ". What it may have got after it was read and before that is in no copy beside it"
-          : ", behind what it had got and \(entries[0].path) has"))
-    // A file may be too short yet to tell.
-    let now = try FileLocator.describe(try OpenFile(path), format: opened.format)
-    entries.append(FileManifest.Entry(path: path, opened: now))
+    watched.forget(left.segment)
+    let rest = entries[0].entry.start.offset > 0 ? entries[0].path : nil
+    notice(FileLocator.rewritten(path, readTo: final, restIn: rest))
     return entries
   }
 
@@ -151,22 +185,34 @@ extension FileWorker {
 
   // MARK: - New files
 
-  private func newFiles() throws(OperatingError) -> [FileManifest.Entry] {
+  /// The files that have appeared; nil where names changed hands meanwhile.
+  /// - Parameters:
+  ///   - held: receives what such were made of that are not ready.
+  ///   - changed: what has come of files that were left.
+  private func newFiles(
+    _ held: inout Set<String>, besides changed: [Coming]
+  ) throws(OperatingError) -> [Coming]? {
     let paths: [String]
     do throws(OperatingError) { paths = try list.matches() } catch {
       if watched.isFirst("list \(error)") { notice("new files cannot be looked for: \(error)") }
       return []
     }
+    let coming = Set(changed.compactMap { $0.entry.opened?.identity })
     var unknown: Set<String> = []
+    var there: [String: FileIdentity] = [:]
     for path in paths {
       let status: FileStatus?
       do throws(OperatingError) { status = try FileStatus.of(path) } catch {
         passOver(path, "\(error)")
         continue
       }
+      there[path] = status?.identity
       guard let status, status.isRegular, status.size > 0, !watched.isKnown(path, status) else { continue }
       // The path that is read is looked at where rotations are.
-      if let file, path == manifest.entries[segment].path || status.identity == file.identity { continue }
+      if let file, isRotatedHere && path == manifest.entries[segment].path || status.identity == file.identity {
+        continue
+      }
+      if coming.contains(status.identity) { continue }
       if watched.isLeft(status.identity) {
         // It is looked at as one that was left, by the name that it has now.
         watched.move(status.identity, to: path)
@@ -175,15 +221,33 @@ extension FileWorker {
       unknown.insert(path)
     }
     if unknown.isEmpty { return [] }
-    var known = manifest
-    if segment < known.entries.count { known.entries[segment].ending = lastEnding }
-    var index = index
-    for segment in known.entries.indices.dropFirst(segment) { index.insert(segment, known.entries[segment]) }
-    var entries: [FileManifest.Entry] = []
-    for path in ordered(unknown) {
-      if let entry = try newFile(path, known, index) { entries.append(entry) }
+    let (known, index) = known(readTo: lastEnding)
+    var entries: [Coming] = []
+    // Files that were made of the same one are read in their order: those behind one that is not ready wait with it.
+    for path in try ordered(unknown) where !held.contains(RotatedName.base(of: path)) {
+      switch try newFile(path, known, index) {
+      case .entry(let entry): entries.append(Coming(path: path, entry: entry))
+      case .none: break
+      case .notReady: held.insert(RotatedName.base(of: path))
+      }
     }
+    guard let now = try? list.matches(), Self.identities(now) == there else { return nil }
     return entries
+  }
+
+  private static func identities(_ paths: [String]) -> [String: FileIdentity] {
+    var identities: [String: FileIdentity] = [:]
+    for path in paths { identities[path] = try? FileStatus.of(path)?.identity }
+    return identities
+  }
+
+  /// What a file is that has appeared.
+  private enum NewFile {
+    case entry(FileManifest.Entry)
+    /// It is none that is read.
+    case none
+    /// It is looked at again.
+    case notReady
   }
 
   /// A file that holds all that was handed over of the one that is read: a copy of it, or one with more behind.
@@ -195,7 +259,7 @@ extension FileWorker {
       let end = try file.contentSize()
     else { return nil }
     let entry = manifest.entries[segment]
-    watched.note(file.path, file.identity, size: size)
+    try note(file, size: size)
     guard end > lastEnd.offset else {
       notice("\(file.path) holds what was read as \(entry.path), and is passed over")
       return nil
@@ -203,7 +267,7 @@ extension FileWorker {
     let isAlike = lastEnd.offset < Int64(FileBeginning.maxLength)
     var opened = try FileLocator.describe(file, format: entry.opened?.format)
     opened.format = entry.opened?.format ?? opened.format
-    watched.note(file.path, file.identity)
+    try note(file)
     if isAlike {
       notice("\(file.path) \(FileLocator.alike(to: entry, lastEnd.offset))")
       return FileManifest.Entry(path: file.path, opened: opened)
@@ -213,22 +277,22 @@ extension FileWorker {
       path: file.path, opened: opened, start: FileManifest.Place(offset: lastEnd.offset, row: lastEnd.row))
   }
 
-  private func ordered(_ unknown: Set<String>) -> [String] {
+  private func ordered(_ unknown: Set<String>) throws(OperatingError) -> [String] {
     do throws(OperatingError) {
-      return try list.inOrder(unknown, options) { path, error in
+      return try list.inOrder(unknown, knowing: manifest, options) { path, error in
         passOver(path, "its event time cannot be read: \(error)")
       }
     } catch {
+      if error == StopSignal.interruption { throw error }
       // They were there a moment ago, and are looked for again.
       sayWaiting(for: list.patterns.joined(separator: ", "), "cannot be looked through: \(error)")
       return []
     }
   }
 
-  /// The entry of a file that has appeared; nil where it is none that is read, or not yet.
   private func newFile(
     _ path: String, _ known: FileManifest, _ index: FileIndex
-  ) throws(OperatingError) -> FileManifest.Entry? {
+  ) throws(OperatingError) -> NewFile {
     let file: OpenFile
     let size: Int64
     do throws(OperatingError) {
@@ -238,31 +302,36 @@ extension FileWorker {
       // One that is gone is looked for again.
       let isGone = (try? FileStatus.of(path) == nil) ?? false
       if !isGone { passOver(path, "\(error)") }
-      return nil
+      return .none
     }
     // A plain file is read as it grows; a compressed one once it is whole.
-    if file.compression != nil, !watched.isQuiet(path, size) { return nil }
+    if file.compression != nil, !watched.isQuiet(path, size) { return .notReady }
     var match = try index.same(file, known)
     // No places: a copy of the file that is followed may lack what has come to it since.
     if match == nil { match = try index.copy(file, known, at: position, places: [:]) }
     if let match {
       let original = known.entries[match]
-      if match == segment, let current = self.file { return try copyOfCurrent(file, current, size: size) }
-      watched.note(path, file.identity, size: size)
+      if match == segment, let current = self.file {
+        return try copyOfCurrent(file, current, size: size).map { .entry($0) } ?? .none
+      }
+      try note(file, size: size)
+      // It was said when it was put on record.
+      if try index.isKnownCopy(file, known) { return .none }
       guard original.path != path, original.opened?.identity != file.identity, original.standing != .copy else {
         // It was read in an earlier run.
         leave(match, as: file, size: size)
-        return nil
+        return .none
       }
       notice("\(path) holds what was read as \(original.path), and is passed over")
       var opened = try FileLocator.describe(file, format: original.opened?.format)
       opened.format = original.opened?.format ?? opened.format
-      return FileManifest.Entry(path: path, opened: opened, standing: .copy)
+      return .entry(FileManifest.Entry(path: path, opened: opened, standing: .copy))
     }
-    if try isBecomingACopy(file) { return nil }
+    if try isBecomingACopy(file) { return .none }
     do throws(OperatingError) {
       var place = FileManifest.Place()
-      switch try FileLocator.readiness(of: file, known, index, places: places) {
+      let readiness = try FileLocator.readiness(of: file, known, index, places: places)
+      switch readiness {
       case .ready: break
       case .grownCopy(let original):
         place = try FileLocator.end(of: known.entries[original], in: file)
@@ -270,16 +339,26 @@ extension FileWorker {
       case .alike(let why): notice("\(path) \(why)")
       case .part, .growing, .abandoned:
         sayWaiting(for: path, "is not whole, or holds a part of what was read as another file: it is waited for")
-        return nil
+        if case .growing = readiness { return .notReady }
+        return .none
       }
       var opened = try FileLocator.describe(file, format: list.format)
       if place.offset > 0 { opened.format = list.format ?? opened.format }
       try FileLocator.check(file, opened, path: path, isFollowed: true, options, list.format)
-      watched.note(path, file.identity)
-      return FileManifest.Entry(path: path, opened: opened, start: place)
-    } catch { passOver(path, "\(error)") }
-    watched.note(path, file.identity, size: size)
-    return nil
+      try note(file)
+      return .entry(FileManifest.Entry(path: path, opened: opened, start: place))
+    } catch {
+      if error == StopSignal.interruption { throw error }
+      passOver(path, "\(error)")
+    }
+    try note(file, size: size)
+    return .none
+  }
+
+  /// Notes that a file was looked at.
+  /// - Parameter size: of one that is done with; nil for one that is read, or is to be.
+  func note(_ file: OpenFile, size: Int64? = nil) throws(OperatingError) {
+    watched.note(file.path, try file.status(), size: size)
   }
 
   /// A file beside the followed one that cannot be read must not end what can.

@@ -35,7 +35,9 @@ extension FileWorker {
         lastData = .now
         return true
       }
-      if let successor = try FileStatus.of(path), successor.identity != file.identity, successor.size > 0 {
+      if isRotatedHere, let successor = try FileStatus.of(path), successor.identity != file.identity,
+        successor.size > 0
+      {
         let since = rotationSeen ?? .now
         rotationSeen = since
         if ContinuousClock.now - max(since, lastData) >= rotationGrace, try follow(from: file, to: path, reader) {
@@ -58,41 +60,74 @@ extension FileWorker {
 
   // MARK: - Truncation
 
-  /// What is wrong with a followed file that became shorter, or did and has grown beyond its old end since the last look.
-  /// Asked after bytes were read and before they are handed over.
+  /// What is wrong with a file of a followed list that became shorter, or did and has grown beyond its old end since the
+  /// last look. Asked after bytes were read and before they are handed over.
   func truncation(_ reader: any SegmentReader) throws(OperatingError) -> OperatingError? {
-    guard let file, let known = manifest.entries[segment].opened?.beginning else {
+    guard let file, let opened = manifest.entries[segment].opened else {
       preconditionFailure("a segment that is read is open")
     }
+    guard follows, file.compression == nil, !opened.format.isColumnar else { return nil }
+    let known = opened.beginning
     let size = try file.status().size
     if size < reader.readOffset { return FileLocator.shrunk(file.path, from: reader.readOffset, to: size) }
     return try file.begins(with: known) ? nil : FileLocator.overwritten(file.path)
   }
 
-  /// Goes on in the copy of a file that was copied and truncated, and then in what is written to it now.
+  /// Goes on in the copy of a file that was copied and truncated, then in those that were copied after it, and then in
+  /// what is written to it now.
   /// - Throws: `trouble` where there is no copy.
   func recover(
     _ reader: any SegmentReader, from trouble: OperatingError, _ stop: StopSignal
   ) throws(OperatingError) {
     var entry = manifest.entries[segment]
-    if lastEnd.offset == 0 {
-      // Nothing of it was handed over.
+    let isBegun = lastEnd.offset > 0
+    if isBegun { entry.ending = lastEnding }
+    var end = ContinuousClock.now + rotationGrace
+    var family: [String: FileIdentity] = [:]
+    while true {
+      var isUnsettled = false
+      // While names change, what is not found is on its way.
+      let names = FileLocator.family(of: entry.path)
+      if names != family { (family, end) = (names, .now + rotationGrace) }
+      if let copy = try FileLocator.find(entry), copy.path != entry.path {
+        var newest = try? OpenFile(entry.path)
+        if !isRotatedHere, newest?.identity != file?.identity { newest = nil }
+        if let entries = try successors(
+          FileLocator.Since(copy), entry.ending, newest, entry.path, entry.opened?.format)
+        {
+          try replace(with: copy)
+          return append(entries.map(\.entry))
+        }
+        isUnsettled = true
+      }
+      if stop.wait(timeout: .milliseconds(20)) == .stopped { return }
+      guard ContinuousClock.now >= end, !isUnsettled else { continue }
+      if isBegun { throw trouble }
+      // Nothing of it was handed over, so nothing is missing of what was begun.
       if let file { manifest.entries[segment].opened?.beginning = try file.beginning() }
       return reopen()
     }
-    entry.ending = lastEnding
-    let end = ContinuousClock.now + rotationGrace
-    while true {
-      if let copy = try FileLocator.find(entry), copy.path != entry.path {
-        let truncated = try OpenFile(entry.path)
-        var opened = try FileLocator.describe(truncated, format: entry.opened?.format)
-        // What is known of it so far is nothing: it is empty, or is being written.
-        opened.beginning = FileBeginning(of: [])
-        try replace(with: copy)
-        return append([FileManifest.Entry(path: entry.path, isRotation: true, opened: opened)])
-      }
-      if ContinuousClock.now >= end || stop.wait(timeout: .milliseconds(20)) == .stopped { throw trouble }
+  }
+
+  /// Whether a followed file that had held nothing was filled, copied and truncated before it was looked at: the copies
+  /// are read first then. Asked before the first records of it are handed over.
+  func readMissed(_ stop: StopSignal) throws(OperatingError) -> Bool {
+    let path = manifest.entries[segment].path
+    guard lastEnd.offset == 0, let file, let opened = manifest.entries[segment].opened, let time = opened.emptySince
+    else { return false }
+    let since = FileLocator.Since(time: time, others: [])
+    guard let entries = try successors(since, nil, file, path, opened.format) else {
+      // Opened again, it is read from its beginning.
+      reopen()
+      _ = try pause(stop, isFollowing: true)
+      return true
     }
+    guard entries.count > 1 else { return false }
+    manifest.entries[segment].opened = entries[0].entry.opened
+    places[segment] = nil
+    reopen()
+    append(entries.dropFirst().map(\.entry))
+    return true
   }
 
   // MARK: - Rotation
@@ -118,49 +153,70 @@ extension FileWorker {
     case .other: break
     }
     let ending = try old.ending(at: reader.readOffset)
-    guard let entries = try successors(of: old, ending, newest, path) else { return false }
-    append(entries)
+    guard
+      let entries = try successors(
+        FileLocator.Since(old), ending, newest, path, manifest.entries[segment].opened?.format)
+    else { return false }
+    append(entries.map(\.entry))
     return true
   }
 
-  /// The entries of what took the path of a file that was rotated; nil where it is too early to tell.
-  private func successors(
-    of old: OpenFile, _ ending: FileEnding?, _ newest: OpenFile?, _ path: String
-  ) throws(OperatingError) -> [FileManifest.Entry]? {
-    var known = manifest
-    known.entries[segment].ending = ending
-    var index = index
-    index.insert(segment, known.entries[segment])
-    let rotations = try FileLocator.between(old, newest?.identity, path: path, known, index, format: list.format)
+  /// The entries of files that were rotated from a path and are not known yet, and of the one that is there now, the
+  /// newest last; nil where it is too early to tell.
+  /// - Parameters:
+  ///   - ending: where the file that is read has been read to.
+  ///   - format: of the file that was there before; one may be too short yet to tell.
+  func successors(
+    _ since: FileLocator.Since, _ ending: FileEnding?, _ newest: OpenFile?, _ path: String, _ format: FileFormat?
+  ) throws(OperatingError) -> [Coming]? {
+    let before = (family: FileLocator.family(of: path), watched: watched)
+    let (known, index) = known(readTo: ending)
+    let rotations = try FileLocator.between(since, newest, path: path, known, index, format: list.format)
     for odd in rotations.odd { passOver(odd.path, odd.why) }
     for alike in rotations.alike where watched.isFirst(alike) { notice(alike) }
     if rotations.isUnsettled {
       sayWaiting(for: path, "was rotated, and a file beside it is being copied or compressed: that is waited for")
       return nil
     }
-    var entries: [FileManifest.Entry] = []
+    var entries: [Coming] = []
     for file in rotations.files + (newest.map { [$0] } ?? []) {
       var opened = try FileLocator.describe(file, format: list.format)
-      // A file may be too short yet to tell.
-      opened.format = manifest.entries[segment].opened?.format ?? opened.format
-      entries.append(FileManifest.Entry(path: path, isRotation: true, opened: opened))
-      watched.note(file.path, file.identity)
+      opened.format = format ?? opened.format
+      let entry = FileManifest.Entry(path: path, isRotation: true, opened: opened)
+      entries.append(Coming(path: file.path, entry: entry))
+      try note(file)
+    }
+    // A rotation gave names away meanwhile.
+    guard FileLocator.family(of: path) == before.family else {
+      watched.restore(before.watched)
+      return nil
     }
     return entries
+  }
+
+  /// What is known so far, with the end of what was read of the current file.
+  func known(readTo ending: FileEnding?) -> (FileManifest, FileIndex) {
+    var known = manifest
+    if segment < known.entries.count { known.entries[segment].ending = ending }
+    var index = index
+    for segment in known.entries.indices.dropFirst(segment) { index.insert(segment, known.entries[segment]) }
+    return (known, index)
   }
 
   /// Appends what took the path of a file that is compressed by now: it does not grow any more, so its end is not where
   /// that is looked for. False where it was waited for in vain.
   func appendSuccessors(of old: OpenFile, _ stop: StopSignal) throws(OperatingError) -> Bool {
     let entry = manifest.entries[segment]
-    guard follows, segment == manifest.entries.count - 1, old.compression != nil, old.path != entry.path else {
+    guard follows, manifest.isLast(segment), old.compression != nil, old.path != entry.path, isRotatedHere else {
       return true
     }
     while true {
       let newest = try? OpenFile(entry.path)
       if newest?.identity == old.identity { return true }
-      if let entries = try successors(of: old, entry.ending, newest, entry.path) {
-        if !entries.isEmpty { append(entries) }
+      if let entries = try successors(
+        FileLocator.Since(old), entry.ending, newest, entry.path, entry.opened?.format)
+      {
+        if !entries.isEmpty { append(entries.map(\.entry)) }
         return true
       }
       if try !pause(stop, isFollowing: true) { return false }
@@ -186,6 +242,14 @@ extension FileWorker {
       return size >= readTo ? .perhapsGrownCopy : .other
     }
     return size >= readTo ? .grownCopy : .shorterCopy
+  }
+
+  /// Whether what is at the path of the file that is read takes its place when that is rotated. A pattern matches what
+  /// rotation makes of a name too, and such files are looked at as all that are new: what has the name `app.log.1` next
+  /// may have been behind others before.
+  var isRotatedHere: Bool {
+    let path = manifest.entries[segment].path
+    return !list.hasPatterns || RotatedName.base(of: path) == path
   }
 
   /// Says once what is waited for, where that takes longer than it usually does.

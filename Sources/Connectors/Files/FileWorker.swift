@@ -18,8 +18,9 @@ actor FileWorker {
     /// Whether files may come to the list while it is followed.
     var hasPatterns: Bool { patterns.contains { FileList.isPattern($0) } }
 
-    func paths(_ options: ReadOptions) throws(OperatingError) -> [String] {
-      let paths = try FileList.expand(patterns, in: order)
+    /// - Parameter known: what was on the list before.
+    func paths(_ options: ReadOptions, knowing known: FileManifest? = nil) throws(OperatingError) -> [String] {
+      let paths = try FileList.expand(patterns, in: order, knowing: Set(known?.entries.map(\.path) ?? []))
       guard order == .time, let eventTimes else { return paths }
       return try eventTimes.sorted(paths, options, format) { _, error throws(OperatingError) in throw error }
     }
@@ -30,9 +31,11 @@ actor FileWorker {
     /// Those of `some` that are there, in order.
     /// - Parameter trouble: is told where an event time cannot be read.
     func inOrder(
-      _ some: Set<String>, _ options: ReadOptions, trouble: (String, OperatingError) -> Void
+      _ some: Set<String>, knowing known: FileManifest, _ options: ReadOptions,
+      trouble: (String, OperatingError) -> Void
     ) throws(OperatingError) -> [String] {
-      let paths = try FileList.expand(patterns, in: order).filter { some.contains($0) }
+      let paths = try FileList.expand(patterns, in: order, knowing: Set(known.entries.map(\.path)))
+        .filter { some.contains($0) }
       guard order == .time, let eventTimes else { return paths }
       return try eventTimes.sorted(paths, options, format) { path, error throws(OperatingError) in trouble(path, error)
       }
@@ -63,7 +66,7 @@ actor FileWorker {
   var file: OpenFile?
   private var reader: (any SegmentReader)?
   /// Where files are that are not at their paths any more, by segment.
-  private(set) var places: [Int: String] = [:]
+  var places: [Int: String] = [:]
   /// Whether what the run resumed in has nothing left.
   private var isResumedDone = false
   var lastData = ContinuousClock.now
@@ -96,9 +99,11 @@ actor FileWorker {
   }
 
   private func open(resumingAt point: ResumePoint?) throws(OperatingError) {
-    let paths = try list.paths(options)
-    if let point {
-      let stored = try FileManifest(decoding: point.sourceState, point.stateEntries)
+    let stored = try point.map { point throws(OperatingError) in
+      try FileManifest(decoding: point.sourceState, point.stateEntries)
+    }
+    let paths = try list.paths(options, knowing: stored)
+    if let point, let stored {
       if FileManifest.isCurrent(point.sourceState) { shared.resume(stored.entries) }
       position = point.position
       guard segment < stored.entries.count else {
@@ -135,14 +140,14 @@ actor FileWorker {
       var entry = manifest.entries[segment]
       if entry.standing != .listed || segment == self.segment && isResumedDone { continue }
       let path = places[segment] ?? entry.path
-      let isFollowed = follows && segment == manifest.entries.count - 1
+      let isFollowed = follows && manifest.isLast(segment)
       // Only a file that was followed is missing here: its successor is about to be created.
       if follows, try FileStatus.of(path) == nil, entry.opened != nil { continue }
       let file = try OpenFile(path)
       if entry.opened == nil || segment > self.segment && !entry.isRotation
         || position.offset == 0 && position.segment == segment && !entry.isRotation
       {
-        entry.opened = try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
+        entry.opened = try FileLocator.describe(file, again: entry.opened, format: list.format)
         manifest.entries[segment] = entry
       }
       guard let opened = entry.opened else { continue }
@@ -174,13 +179,19 @@ actor FileWorker {
       let isFinal = !isTail
       if let batch = try reader.next(isFinal: isFinal, stop: stop) {
         lastData = .now
-        if isTail, let trouble = try truncation(reader) {
-          // What was read may be of two files.
+        // What the file is known by is read before it is looked at: what was read may be of two files.
+        let beginning = try extendedBeginning(reader)
+        let ending = try ending(at: batch.next)
+        if let trouble = try truncation(reader) {
           try recover(reader, from: trouble, stop)
           continue
         }
-        try extendBeginning(reader)
-        try noteEnding(at: batch.next)
+        if isTail, try readMissed(stop) { continue }
+        if let beginning {
+          manifest.entries[segment].opened?.beginning = beginning
+          publish()
+        }
+        if let ending { note(ending, at: batch.next) }
         lastEnd = batch.next
         return .batch(batch)
       }
@@ -189,7 +200,13 @@ actor FileWorker {
       let problem = file?.problem
       if let problem, !(follows && file?.isIncomplete == true) { throw problem }
       if isFinal && problem == nil {
-        try finishSegment(reader)
+        let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
+        let ending = isColumnar ? nil : try file?.ending(at: reader.readOffset)
+        if let trouble = try truncation(reader) {
+          try recover(reader, from: trouble, stop)
+          continue
+        }
+        try finishSegment(reader, ending)
       } else if try !waitForMore(reader, stop) {
         break
       }
@@ -200,17 +217,20 @@ actor FileWorker {
   var segment: Int { Int(position.segment) }
 
   /// Whether the file that is read is the one that is followed.
-  var isTail: Bool { follows && segment == manifest.entries.count - 1 && file?.compression == nil }
+  var isTail: Bool { follows && manifest.isLast(segment) && file?.compression == nil }
 
   /// Makes known what has changed of the entry that is read, and what was appended.
   func publish() { shared.publish(manifest, changed: segment) }
 
-  /// Notes where a batch of a text file ends, so that a checkpoint there can tell this file from another. A compressed
-  /// file is known by its end.
-  private func noteEnding(at position: Position) throws(OperatingError) {
+  /// The bytes before a position, so that a checkpoint there can tell this file from another; nil of a columnar file, and
+  /// of a compressed one, which is known by its end.
+  private func ending(at position: Position) throws(OperatingError) -> FileEnding? {
     guard let file, let opened = manifest.entries[segment].opened, !opened.format.isColumnar, file.compression == nil
-    else { return }
-    let ending = try file.ending(at: position.offset)
+    else { return nil }
+    return try file.ending(at: position.offset)
+  }
+
+  private func note(_ ending: FileEnding, at position: Position) {
     lastEnding = ending
     shared.append(ending, at: position)
   }
@@ -234,11 +254,11 @@ actor FileWorker {
         return nil
       }
     }
-    let file = try locate(path, entry)
+    guard let file = try locate(path, entry) else { return nil }
     if position.offset == 0 {
       // What it was when the list was opened may have been replaced since, before a byte of it was read.
       if !entry.isRotation && entry.start.offset == 0 || entry.opened == nil {
-        manifest.entries[segment].opened = try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
+        manifest.entries[segment].opened = try FileLocator.describe(file, again: entry.opened, format: list.format)
       }
       if entry.start.offset > 0 {
         position = Position(segment: position.segment, offset: entry.start.offset, row: entry.start.row)
@@ -267,10 +287,13 @@ actor FileWorker {
     manifest.entries[segment].endRow = nil
     publish()
     self.file = file
-    watched.note(file.path, file.identity)
+    try note(file)
     (lastEnd, lastEnding) = (position, nil)
     // What is resumed may be checkpointed again before anything is read.
-    if position.offset > 0 { try noteEnding(at: position) }
+    if position.offset > 0, let ending = try entry.ending?.end == position.offset ? entry.ending : ending(at: position)
+    {
+      note(ending, at: position)
+    }
     switch manifest.entries[segment].opened?.format ?? .ndjson {
     case .parquet, .arrow:
       return try ColumnarSegmentReader(openedAt: file.path, path: entry.path, from: position, options)
@@ -307,19 +330,25 @@ actor FileWorker {
   /// Whether the last file was waited for until the time for that was over.
   private var isWaitingInVain = false
 
-  /// The file of an entry, wherever it is now.
-  private func locate(_ path: String, _ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile {
+  /// The file of an entry, wherever it is now; nil where one that a pattern had matched is gone before it was read.
+  private func locate(_ path: String, _ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile? {
     let mustBeSame = position.offset > 0 || entry.isRotation || entry.start.offset > 0 && entry.opened != nil
-    let isThere = try FileStatus.of(path) != nil
-    if isThere {
-      let file = try OpenFile(path)
+    let there = try OpenFile.there(path)
+    if let file = there {
       if !mustBeSame { return try moved(entry, from: file) ?? file }
       if try FileLocator.holds(file, entry) { return file }
     }
-    if mustBeSame || !isThere, follows || entry.isRotation || manifest.isRotatedAway(segment),
+    if mustBeSame || there == nil, follows || entry.isRotation || manifest.isRotatedAway(segment),
       let file = try FileLocator.find(entry)
     {
       return file
+    }
+    if there == nil, !mustBeSame, follows, list.hasPatterns {
+      notice("\(path) was listed and is gone before it was read: it is left out")
+      manifest.entries[segment].standing = .leftOut
+      publish()
+      advance()
+      return nil
     }
     let file = try OpenFile(path)
     if !mustBeSame { return file }
@@ -358,21 +387,19 @@ actor FileWorker {
   }
 
   /// A file that was short when it was opened becomes known by more of its beginning.
-  private func extendBeginning(_ reader: any SegmentReader) throws(OperatingError) {
+  private func extendedBeginning(_ reader: any SegmentReader) throws(OperatingError) -> FileBeginning? {
     guard let opened = manifest.entries[segment].opened, opened.beginning.length < FileBeginning.maxLength,
       opened.packed == nil, reader.readOffset > Int64(opened.beginning.length), let file
-    else { return }
-    let limit = Int(min(reader.readOffset, Int64(FileBeginning.maxLength)))
-    manifest.entries[segment].opened?.beginning = try file.beginning(upTo: limit)
-    publish()
+    else { return nil }
+    return try file.beginning(upTo: Int(min(reader.readOffset, Int64(FileBeginning.maxLength))))
   }
 
-  private func finishSegment(_ reader: any SegmentReader) throws(OperatingError) {
+  private func finishSegment(_ reader: any SegmentReader, _ ending: FileEnding?) throws(OperatingError) {
     let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
     manifest.entries[segment].finalSize = isColumnar ? try file?.status().size : reader.readOffset
     manifest.entries[segment].lastRecordEnd = lastEnd.offset
     if !isColumnar {
-      manifest.entries[segment].ending = try file?.ending(at: reader.readOffset)
+      manifest.entries[segment].ending = ending
       manifest.entries[segment].endRow = reader.end.row
     }
     if let file, file.compression != nil {
@@ -425,7 +452,7 @@ actor FileWorker {
         compression: compression, ending: try other.packedEnding())
     }
     places[segment] = other.path
-    watched.note(other.path, other.identity)
+    try note(other)
     reopen()
   }
 

@@ -109,6 +109,15 @@ final class OpenFile {
     compression = Compression(Array(magic.prefix(max(0, count))))
   }
 
+  /// The file at a path; nil where there is none, also if it went away just now.
+  static func there(_ path: String) throws(OperatingError) -> OpenFile? {
+    do throws(OperatingError) { return try OpenFile(path) } catch {
+      if try FileStatus.of(path) == nil { return nil }
+      // Another one may have come in its place meanwhile.
+      return try OpenFile(path)
+    }
+  }
+
   deinit { close(descriptor) }
 
   private static func checkKind(_ status: FileStatus, _ path: String) throws(OperatingError) {

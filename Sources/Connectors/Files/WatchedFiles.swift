@@ -25,6 +25,8 @@ struct WatchedFiles {
   /// What was at a path. Without a size it is being read, or is to be.
   private struct Seen {
     var identity: FileIdentity
+    /// An identity is given to another file once one is deleted.
+    var modified: Int64
     var size: Int64?
   }
 
@@ -43,13 +45,15 @@ struct WatchedFiles {
   private var waits: [String: ContinuousClock.Instant] = [:]
 
   /// - Parameter size: of a file that will not be looked at again until it has another one; nil for one that is read.
-  mutating func note(_ path: String, _ identity: FileIdentity, size: Int64? = nil) {
-    seen[path] = Seen(identity: identity, size: size)
+  mutating func note(_ path: String, _ status: FileStatus, size: Int64? = nil) {
+    seen[path] = Seen(identity: status.identity, modified: status.modified, size: size)
   }
 
   /// Whether nothing is at a path that was not looked at.
   func isKnown(_ path: String, _ status: FileStatus) -> Bool {
-    guard let known = seen[path], known.identity == status.identity else { return false }
+    guard let known = seen[path], known.identity == status.identity, known.modified == status.modified else {
+      return false
+    }
     return known.size.map { $0 == status.size } ?? true
   }
 
@@ -92,6 +96,13 @@ struct WatchedFiles {
   func isLeft(_ identity: FileIdentity) -> Bool { segmentOfLeft[identity] != nil }
 
   // MARK: - Looks
+
+  /// Takes back what was noted since, but for what was said and what is waited for.
+  mutating func restore(_ before: WatchedFiles) {
+    (seen, leftBySegment, segmentOfLeft, open) = (
+      before.seen, before.leftBySegment, before.segmentOfLeft, before.open
+    )
+  }
 
   mutating func isFirst(_ saying: String) -> Bool { said.insert(saying).inserted }
 

@@ -27,10 +27,27 @@ struct FilesOrderTests {
       ["app20251231.log", "app20260101.log", "app.log"],
       ["2026-01-01-app.log", "2026-01-02-app.log", "app.log"],
       ["app.2026-01-01T09.log", "app.2026-01-01T10.log", "app.log"],
+      ["app.3.log.gz", "app.2.log.gz", "app.1.log", "app.log"],
+      ["app.log.old", "app.log"],
+      ["a.2", "a.1", "a"],
+      ["a.old", "a"],
+      // Of several files of one day, and where a day's file is there as well.
+      ["server.log.2026-01-01.1", "server.log.2026-01-01.2", "server.log.2026-01-02.1", "server.log"],
+      ["server.log.2026-01-01.2", "server.log.2026-01-01.1", "server.log.2026-01-01", "server.log"],
+      ["server.2026-01-01.9.log", "server.2026-01-01.10.log", "server.2026-01-02.0.log", "server.log"],
+      ["catalina.2026-01-01.log", "catalina.2026-01-02.log", "catalina.out"],
+      // Rotated at a time that is a number.
+      ["app.log.1700000000", "app.log.1700003600", "app.log"],
+      ["app.log.1720010412345", "app.log.1720010412346", "app.log"],
+      ["app.log.2024", "app.log.2025", "app.log"],
+      ["app.log.1000", "app.log.999", "app.log"],
       // Parts: numbers count by their value.
       ["part-1.ndjson", "part-2.ndjson", "part-10.ndjson"],
       ["part.2", "part.10", "part.100"],
-      ["events.ndjson.00", "events.ndjson.01", "events.ndjson.02"],
+      ["events.ndjson.00", "events.ndjson.01", "events.ndjson.10", "events.ndjson.9000"],
+      ["log.9", "log.10"],
+      ["0.json", "1.json", "10.json"],
+      ["data.2024.csv", "data.2025.csv"],
       ["x-9223372036854775808.csv", "x-9223372036854775809.csv", "x-99999999999999999999999.csv"],
       ["2025-9-30/a", "2025-10-1/a", "2025-10-1/b"],
       ["a1b2.csv", "a1b10.csv", "a02b1.csv", "a10b1.csv"],
@@ -40,6 +57,12 @@ struct FilesOrderTests {
   func natural(_ names: [String]) {
     #expect(NaturalKey.sorted(names.sorted()) == names)
     #expect(NaturalKey.sorted(names.reversed()) == names)
+  }
+
+  @Test("amid a rotation a name that is not there at the moment says what numbers mean")
+  func amidRotation() {
+    #expect(NaturalKey.sorted(["log.1", "log.2", "log.10.gz"]) == ["log.1", "log.2", "log.10.gz"])
+    #expect(NaturalKey.sorted(["log.1", "log.2", "log.10.gz"], beside: ["log"]) == ["log.10.gz", "log.2", "log.1"])
   }
 
   @Test("a glob is read in natural order unless another one is chosen; a list in the order given")

@@ -49,6 +49,7 @@ struct FilesResumeTests {
     manifest.entries[0].lastRecordEnd = 1 << 39
     manifest.entries[0].endRow = 77
     manifest.entries[1].standing = .gap
+    manifest.entries[1].opened?.emptySince = 1 << 60
     manifest.entries[2].start = FileManifest.Place(offset: 1 << 41, row: 5)
     let entries = Dictionary(uniqueKeysWithValues: manifest.changes(since: []).puts.map { ($0.key, $0.value) })
     #expect(entries.count == 3)
@@ -63,7 +64,7 @@ struct FilesResumeTests {
     var missing = entries
     missing[[0, 0, 0, 1]] = nil
     #expect(throws: OperatingError.self) { try FileManifest(decoding: FileManifest.state, missing) }
-    for state in [[], [5], FileManifest.state + [0]] as [[UInt8]] {
+    for state in [[], [6], FileManifest.state + [0]] as [[UInt8]] {
       #expect(throws: OperatingError.self) { try FileManifest(decoding: state, entries) }
     }
   }
@@ -170,9 +171,9 @@ struct FilesResumeTests {
     #expect(rest.items.count == 1500)
     let next = rest.points[0].0
     #expect(try FileManifest(decoding: next.sourceState, next.stateEntries).entries[0].ending?.length == 4096)
-    let newer = ResumePoint(position: point.position, sourceState: [5] + writer.bytes.dropFirst())
+    let newer = ResumePoint(position: point.position, sourceState: [6] + writer.bytes.dropFirst())
     let error = try await failure(of: FileSource(paths: [path]), from: newer)
-    #expect(error.description.contains("its version is 5, expected 1 to 4"), "\(error)")
+    #expect(error.description.contains("its version is 6, expected 1 to 5"), "\(error)")
   }
 
   @Test("a grown last file and a longer list go on; rows stay those of one run")
@@ -241,7 +242,7 @@ struct FilesResumeTests {
       }
     }
     try await expect([paths[0], paths[2]], "\(paths[1]) was read to byte 6", "does not name it any more")
-    try folder.rename("a", to: "a.old")
+    try folder.rename("a", to: "a-moved")
     try await expect(paths, "\(paths[0]) was read before and is not there")
     try folder.write("a", "other")
     try await expect(paths, "\(paths[0]) is not the file")
@@ -249,12 +250,12 @@ struct FilesResumeTests {
     try await expect(paths, "had 9 bytes", "now it has 12")
     try folder.write("a", "a1\na2\na3\n")
     #expect(try await read(FileSource(paths: paths), from: inB).items.count == 4)
-    try folder.rename("b", to: "b.old")
+    try folder.rename("b", to: "b-moved")
     try await expect(paths, "\(paths[1]) was read to byte 6 and is not there")
     try folder.write("b", "b1\nxx\nb3\n")
     try await expect(paths, "\(paths[1]) is not the file")
     try FileManager.default.removeItem(atPath: paths[1])
-    try folder.rename("b.old", to: "b")
+    try folder.rename("b-moved", to: "b")
     try #require(truncate(paths[1], 3) == 0)
     // Shorter than its beginning: the hash cannot match, whichever is noticed first.
     try await expect(paths, paths[1])

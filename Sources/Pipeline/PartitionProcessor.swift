@@ -153,7 +153,7 @@ struct PartitionProcessor {
     for (index, decision) in marks.decisions.enumerated() {
       let believed = waited.believed[index] ?? []
       switch decision.kind {
-      case .believed where believed.isEmpty, .dismissed(_, wasHeard: false): continue
+      case .believed where believed.isEmpty, .dismissed(_, heard: nil): continue
       default: break
       }
       try advance(batch, marks, first..<decision.row, &outcome)
@@ -186,11 +186,11 @@ struct PartitionProcessor {
     let latest = watermark.latestTaken
     for decision in decisions {
       switch decision {
-      case .believed(let run):
-        let (believed, absurd) = waiting.take(run: run, until: latest)
+      case .believed(let run, let latestOfRun):
+        let (believed, absurd) = waiting.take(run: run, until: min(latest, latestOfRun))
         for events in absurd { try leaveOut(events, areUndecided: false) }
         try apply(decision, believed, watermark: watermarkTime, believed: watermark.believed, &outcome)
-      case .dismissed(let run, wasHeard: false):
+      case .dismissed(let run, heard: nil):
         for events in waiting.take(run: run).believed { try leaveOut(events, areUndecided: false) }
       case .dismissed, .opened:
         try apply(decision, [], watermark: watermarkTime, believed: watermark.believed, &outcome)
@@ -259,9 +259,11 @@ struct PartitionProcessor {
         plan.extend(&events.batch, failures: &failed)
         _ = try advance(events.batch, events.marks(watermark: watermark, believed: believed), &outcome)
       }
-    case .dismissed:
-      discard(
-        beyond: self.watermark.latestHeard(believed: believed, watermark: watermark), believed: believed, at: watermark)
+    case .dismissed(_, let heard):
+      let bound = self.watermark.latestHeard(believed: believed, watermark: watermark)
+      // What is not beyond the bound stays in its windows.
+      if let heard, heard.from > bound { totals.aheadEvents += heard.events }
+      discard(beyond: bound, believed: believed, at: watermark)
     case .opened:
       discard(
         beyond: self.watermark.latestOpening(believed: believed, watermark: watermark), believed: believed,

@@ -283,6 +283,17 @@ struct EventTimeTests {
     #expect(contents.totals.lateEvents.isEmpty)
   }
 
+  @Test(
+    "what was heard, then dismissed and taken from windows again is told", arguments: [5, 8, 20, 99], [[7], [4096]])
+  func heard(count: Int, sizes: [Int]) async throws {
+    var records = (0..<1000).map { Self.record(Self.friday + $0) }
+    records += (0..<count).map { Self.record(Self.friday + 30 * Self.day + $0, user: "wrong") }
+    records += (1000..<2000).map { Self.record(Self.friday + $0) }
+    let contents = try await Self.run(records, sizes: sizes)
+    #expect(contents.totals.aheadEvents == count && contents.totals.waitingEvents == 0)
+    #expect(contents.totals.lateEvents.isEmpty && Self.windowed(contents) == 2000)
+  }
+
   @Test("events of a clock absurdly far ahead are left out when they are released too", arguments: [[1], [4096]])
   func absurdClock(sizes: [Int]) async throws {
     var records = (0..<400).map { Self.record(Self.friday + $0, host: "h\($0 % 4)") }

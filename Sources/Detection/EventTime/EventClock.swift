@@ -58,6 +58,8 @@ struct DoubtfulRun: Sendable, Hashable {
   var steps: UsualStep
   /// Its own events and later ones in doubt.
   var support = 1
+  /// Its own events.
+  var members = 1
   var contradictions = 0
   /// The first times that supported the run, at most `Limits.learnedSupport`: what the usual step is learned from.
   var times: [Int64]
@@ -84,6 +86,16 @@ struct DoubtfulRun: Sendable, Hashable {
       steps.note(time.subtractingSaturated(high))
       high = time
     }
+  }
+
+  /// What ends it as dismissed.
+  var dismissal: EventClock.Decision {
+    .dismissed(run: id, heard: isHeard ? EventTimeMarks.Heard(events: members, from: low) : nil)
+  }
+
+  /// What ends it as believed: what waits with it and is absurdly far beyond it is not.
+  func belief(_ settings: EventClockSettings) -> EventClock.Decision {
+    .believed(run: id, latest: high.addingSaturated(settings.absurd))
   }
 
   /// Whether the contradictions are few enough for the support.
@@ -123,10 +135,10 @@ struct EventClock: Sendable, Hashable {
 
   /// A decision on a run, in the order in which they fell.
   enum Decision: Sendable, Hashable {
-    /// Its events count from here on, those that wait too.
-    case believed(run: UInt64)
-    /// Its events stay out of what they were kept from.
-    case dismissed(run: UInt64, wasHeard: Bool)
+    /// Its events count from here on, those that wait too and are not later than `latest`.
+    case believed(run: UInt64, latest: Int64)
+    /// Its events stay out of what they were kept from, and leave it where they were heard.
+    case dismissed(run: UInt64, heard: EventTimeMarks.Heard?)
     /// The clock has opened, and something that came before and is absurdly far ahead was taken in error.
     case opened
   }
@@ -167,7 +179,7 @@ struct EventClock: Sendable, Hashable {
     if time > front, time <= horizon, isOpen {
       steps.note(time.subtractingSaturated(front))
       advance(to: time, settings)
-      if !runs.isEmpty { contradictRuns(by: time, into: &decisions) }
+      if !runs.isEmpty { contradictRuns(by: time, settings, into: &decisions) }
       if hearing > Limits.clockHearing { grow(calm: 1) }
       return .taken
     }
@@ -189,7 +201,7 @@ struct EventClock: Sendable, Hashable {
     }
     if !runs.isEmpty {
       if distance <= max(settings.maxAhead, reach) {
-        contradictRuns(by: time, into: &decisions)
+        contradictRuns(by: time, settings, into: &decisions)
       } else {
         endOldRuns(into: &decisions)
       }
@@ -213,11 +225,11 @@ struct EventClock: Sendable, Hashable {
     opening.append(time)
     if opening.count == Limits.clockOpening {
       open(settings, into: &decisions)
-      believeReached(into: &decisions)
+      believeReached(settings, into: &decisions)
       return time > horizon ? doubt(time, settings, nextRun: &nextRun, into: &decisions) : .taken
     }
     front = opening.sorted()[(opening.count - 1) / 2]
-    believeReached(into: &decisions)
+    believeReached(settings, into: &decisions)
     guard time > front.addingSaturated(settings.absurd) else { return .taken }
     return doubt(time, settings, nextRun: &nextRun, into: &decisions)
   }
@@ -263,24 +275,34 @@ struct EventClock: Sendable, Hashable {
         if joined == nil, time <= runs[index].high.addingSaturated(room) {
           joined = runs[index].id
           runs[index].add(time)
+          runs[index].members += 1
         }
       }
       index += 1
     }
-    let id = joined ?? begin(with: time, nextRun: &nextRun, into: &decisions)
+    let id = joined ?? begin(with: time, settings, nextRun: &nextRun, into: &decisions)
     if isOpen { hear(settings, into: &decisions) }
     // A run that is gone was settled or reached.
     return runs.first { $0.id == id }?.isHeard ?? true ? .taken : .waits(run: id)
   }
 
   private mutating func begin(
-    with time: Int64, nextRun: inout UInt64, into decisions: inout [Decision]
+    with time: Int64, _ settings: EventClockSettings, nextRun: inout UInt64, into decisions: inout [Decision]
   ) -> UInt64 {
-    if runs.count == Limits.clockRuns {
+    if runs.count >= Limits.clockRuns {
       // Behind a run that waits it waits with that run: which of the times in between are right is not known yet.
-      let before = runs.indices.filter { runs[$0].low <= time }.max { runs[$0].low < runs[$1].low }
-      if let before { return runs[before].id }
-      if let least = runs.indices.min(by: { runs[$0].support < runs[$1].support }) { end(least, into: &decisions) }
+      let before = runs.indices.filter { index in
+        !runs[index].isHeard && runs[index].low <= time && time <= runs[index].high.addingSaturated(settings.absurd)
+      }
+      if let before = before.max(by: { runs[$0].low < runs[$1].low }) { return runs[before].id }
+      // There is room for one that is absurdly far beyond them, and else the one with the least support goes; of several
+      // the farthest, because later times support earlier ones.
+      let least = runs.indices.min { left, right in
+        let (left, right) = (runs[left], runs[right])
+        if left.isHeard != right.isHeard { return right.isHeard }
+        return left.support != right.support ? left.support < right.support : left.low > right.low
+      }
+      if runs.count > Limits.clockRuns, let least { end(least, into: &decisions) }
     }
     runs.append(
       DoubtfulRun(id: nextRun, low: time, high: time, steps: UsualStep(value: 0), times: [time], began: seen))
@@ -293,8 +315,8 @@ struct EventClock: Sendable, Hashable {
     let needed = min(hearing, settings.settling)
     while let index = runs.firstIndex(where: { !$0.isHeard && $0.isClear && $0.support >= needed }) {
       runs[index].isHeard = true
-      decisions.append(.believed(run: runs[index].id))
       runs[index].learn(settings)
+      decisions.append(runs[index].belief(settings))
       joinNeighbours(of: runs[index].id, settings, into: &decisions)
     }
     // What is within the reach of the front was in doubt only because others were behind.
@@ -320,7 +342,8 @@ struct EventClock: Sendable, Hashable {
       let joined = runs[other]
       runs[own].high = max(runs[own].high, joined.high)
       runs[own].contradictions = max(runs[own].contradictions, joined.contradictions)
-      if !joined.isHeard { decisions.append(.believed(run: joined.id)) }
+      runs[own].members += joined.members
+      if !joined.isHeard { decisions.append(joined.belief(settings)) }
       runs.remove(at: other)
     }
   }
@@ -332,12 +355,14 @@ struct EventClock: Sendable, Hashable {
     runs.removeAll { $0.id == run.id }
     steps.value = max(steps.value, run.steps.value)
     advance(to: run.high, settings)
-    believeReached(into: &decisions)
+    believeReached(settings, into: &decisions)
   }
 
   /// An event that is not in doubt tells a time; runs of later times are contradicted.
-  private mutating func contradictRuns(by time: Int64, into decisions: inout [Decision]) {
-    believeReached(into: &decisions)
+  private mutating func contradictRuns(
+    by time: Int64, _ settings: EventClockSettings, into decisions: inout [Decision]
+  ) {
+    believeReached(settings, into: &decisions)
     var index = 0
     while index < runs.count {
       if runs[index].low > time, contradict(index, into: &decisions) { continue }
@@ -355,11 +380,11 @@ struct EventClock: Sendable, Hashable {
   }
 
   /// Believes the runs whose time the front has reached by itself.
-  private mutating func believeReached(into decisions: inout [Decision]) {
+  private mutating func believeReached(_ settings: EventClockSettings, into decisions: inout [Decision]) {
     guard runs.contains(where: { $0.low <= front }) else { return }
     for index in runs.indices where runs[index].low <= front && !runs[index].isHeard {
       runs[index].isHeard = true
-      decisions.append(.believed(run: runs[index].id))
+      decisions.append(runs[index].belief(settings))
     }
     // One whose end is still ahead stays heard until the front has come there.
     runs.removeAll { $0.high <= front }
@@ -375,7 +400,7 @@ struct EventClock: Sendable, Hashable {
 
   private mutating func end(_ index: Int, into decisions: inout [Decision]) {
     let run = runs.remove(at: index)
-    decisions.append(.dismissed(run: run.id, wasHeard: run.isHeard))
+    decisions.append(run.dismissal)
     if run.support > 2 {
       hearing = min(hearing * 2, Limits.watermarkAgreement)
       calm = 0
@@ -424,9 +449,9 @@ struct EventClock: Sendable, Hashable {
     if !isOpen {
       if opening.isEmpty { return }
       open(settings, into: &decisions)
-      believeReached(into: &decisions)
+      believeReached(settings, into: &decisions)
     }
-    decideRuns(upTo: .max, into: &decisions)
+    decideRuns(upTo: .max, settings, into: &decisions)
   }
 
   /// Decides about runs without waiting for more events: one that little contradicts and that lies within what the other
@@ -436,7 +461,9 @@ struct EventClock: Sendable, Hashable {
   ///   - id: the only run that is looked at; nil for all.
   /// - Returns: whether something changed.
   @discardableResult
-  mutating func decideRuns(upTo limit: Int64, only id: UInt64? = nil, into decisions: inout [Decision]) -> Bool {
+  mutating func decideRuns(
+    upTo limit: Int64, only id: UInt64? = nil, _ settings: EventClockSettings, into decisions: inout [Decision]
+  ) -> Bool {
     let before = decisions.count
     while let doubtful = runs.firstIndex(where: {
       (id == nil || $0.id == id) && (!$0.isHeard || limit == .max) && !($0.isClear && $0.high <= limit)
@@ -445,7 +472,7 @@ struct EventClock: Sendable, Hashable {
     }
     for index in runs.indices where !runs[index].isHeard && (id == nil || runs[index].id == id) {
       runs[index].isHeard = true
-      decisions.append(.believed(run: runs[index].id))
+      decisions.append(runs[index].belief(settings))
     }
     updateBelieved()
     return decisions.count > before

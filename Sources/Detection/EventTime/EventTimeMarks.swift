@@ -8,14 +8,23 @@ public struct EventTimeMarks: Sendable, Hashable {
     public var run: UInt64
   }
 
+  /// Events that counted in rules and windows until it was decided that their time is wrong.
+  public struct Heard: Sendable, Hashable {
+    /// How many.
+    public var events: Int
+    /// The earliest of their times, microseconds.
+    public var from: Int64
+  }
+
   /// A decision that holds from a row on, before the row's event is counted.
   public struct Decision: Sendable, Hashable {
     public enum Kind: Sendable, Hashable {
-      /// The events of the run count from here on; those that wait are taken now, in their order.
-      case believed(run: UInt64)
+      /// The events of the run count from here on; those that wait and are not later than `latest` are taken now, in
+      /// their order.
+      case believed(run: UInt64, latest: Int64)
       /// The events of the run that wait are given up. If the run had been heard, what it left in rules and windows goes
       /// as far as it is more than `max_ahead` beyond the watermark and beyond what is believed.
-      case dismissed(run: UInt64, wasHeard: Bool)
+      case dismissed(run: UInt64, heard: Heard?)
       /// A clock has opened, or the watermark is known: what was taken before and is absurdly far ahead goes.
       case opened
     }

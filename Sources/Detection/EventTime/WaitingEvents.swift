@@ -84,12 +84,12 @@ public final class WaitingEvents: Stateful {
       // A decision holds before the event of its row is counted.
       add(before: decision.row)
       switch decision.kind {
-      case .believed(let run):
-        let latest = marks.latestTaken(at: marks.watermarks[decision.row])
-        let (believed, absurd) = take(run: run, until: latest, batch)
+      case .believed(let run, let latest):
+        let taken = marks.latestTaken(at: marks.watermarks[decision.row])
+        let (believed, absurd) = take(run: run, until: min(latest, taken), batch)
         if !believed.isEmpty { outcome.believed[index] = believed }
         outcome.dismissed += absurd
-      case .dismissed(let run, wasHeard: false):
+      case .dismissed(let run, heard: nil):
         let events = remove(run)
         for event in events { if let row = event.row { marks.dismissed[row] = true } }
         outcome.dismissed += released(events.filter { $0.row == nil }, batch)

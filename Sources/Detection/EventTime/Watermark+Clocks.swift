@@ -45,7 +45,7 @@ extension Watermark {
     // The last one is for whoever comes when there are too many.
     if several.ownCount < maxClocks - 1 { return append(key) }
     if let gone = several.leastRecent(idle: clockIdle ?? .max) {
-      for run in clocks[gone].runs { decisions.append(.dismissed(run: run.id, wasHeard: run.isHeard)) }
+      for run in clocks[gone].runs { decisions.append(run.dismissal) }
       if several.places[gone].isStored { staleKeys.insert(several.keys[gone]) }
       clocks[gone] = EventClock()
       several.replace(gone, by: key)
@@ -150,7 +150,7 @@ extension Watermark {
   }
 
   private func decide(_ index: Int, only run: UInt64?, into decisions: inout [EventClock.Decision]) {
-    guard clocks[index].decideRuns(upTo: several.lead, only: run, into: &decisions) else { return }
+    guard clocks[index].decideRuns(upTo: several.lead, only: run, settings, into: &decisions) else { return }
     several.noteChange(index)
     noteBelieved(index)
   }
@@ -184,7 +184,7 @@ extension Watermark {
       clocks.append(entry.clock)
       several.append(entry.key, entry.place)
       several.enter(clocks.count - 1, front: entry.clock.front)
-      several.latestFront = max(several.latestFront, entry.clock.front)
+      if !isAbsurd(entry.clock.front) { several.latestFront = max(several.latestFront, entry.clock.front) }
       noteBelieved(clocks.count - 1)
     }
     let waiting = clocks.indices.flatMap { index in clocks[index].runs.map { (since: $0.beganAt, run: $0.id, index) } }

@@ -2,7 +2,7 @@
 // docs/state.md.
 
 extension Watermark {
-  private static let version: UInt8 = 4
+  private static let version: UInt8 = 5
   private static let stateKey = Array("watermark".utf8)
   private static let clockPrefix = Array("clock".utf8)
 
@@ -15,7 +15,7 @@ extension Watermark {
   public func continues(_ fingerprint: String) -> Bool {
     let first =
       "watermark 1: out of order \(settings.outOfOrder), ahead \(settings.maxAhead), agreement 100"
-    return [stateFingerprint, "watermark 3", "watermark 2", first].contains(fingerprint)
+    return [stateFingerprint, "watermark 4", "watermark 3", "watermark 2", first].contains(fingerprint)
   }
 
   public func takeChanges() -> StateChanges {
@@ -63,7 +63,7 @@ extension Watermark {
         if clock.isOpen { current = max(current, clock.front.subtractingSaturated(settings.outOfOrder), .min + 1) }
         storedClockOf = nil
         isConverted = true
-      } else if version != Self.version && version != 3 {
+      } else if !(3...Self.version).contains(version) {
         throw CodingError("the watermark has version \(version), expected 1 to \(Self.version)")
       } else if entry.key == Self.stateKey {
         current = try reader.readSigned()
@@ -73,7 +73,7 @@ extension Watermark {
         several.commonStep = try reader.readSigned()
         guard several.commonStep >= 0 else { throw CodingError("the watermark's common step is negative") }
         events = try reader.readUnsigned()
-        if version == Self.version, try reader.readBool() {
+        if version > 3, try reader.readBool() {
           guard try reader.readByte() == version else { throw CodingError("the watermark has clocks of two versions") }
           (newcomers, several.newcomers) = try clock(&reader, version)
         }
@@ -141,6 +141,7 @@ extension Watermark {
       writer.write(signed: run.high)
       writer.write(signed: run.steps.value)
       writer.write(unsigned: UInt64(run.support))
+      writer.write(unsigned: UInt64(run.members))
       writer.write(unsigned: UInt64(run.contradictions))
       writer.write(unsigned: UInt64(run.times.count))
       for time in run.times { writer.write(signed: time) }
@@ -170,12 +171,13 @@ extension Watermark {
     clock.behind = try reader.readCount(upTo: Limits.clockStepBack)
     clock.lastBehind = try reader.readSigned()
     clock.highestBehind = try reader.readSigned()
-    for _ in 0..<(try reader.readCount(upTo: Limits.clockRuns)) {
+    for _ in 0..<(try reader.readCount(upTo: Limits.clockRuns + 1)) {
       var run = DoubtfulRun(
         id: try reader.readUnsigned(), low: try reader.readSigned(), high: try reader.readSigned(),
         steps: UsualStep(value: try reader.readSigned()), times: [], began: 0)
       guard run.steps.value >= 0 else { throw CodingError("a run's usual step is negative") }
       run.support = try reader.readCount(upTo: 1 << 40)
+      run.members = version > 4 ? try reader.readCount(upTo: 1 << 40) : run.support
       run.contradictions = try reader.readCount(upTo: 1 << 40)
       for _ in 0..<(try reader.readCount(upTo: Limits.learnedSupport)) { run.times.append(try reader.readSigned()) }
       run.began = try reader.readUnsigned()

@@ -204,15 +204,15 @@ extension EventTimeMarks.Decision.Kind {
   /// The run it is about; the greatest number where it is about a clock.
   fileprivate var run: UInt64 {
     switch self {
-    case .believed(let run), .dismissed(let run, _): run
+    case .believed(let run, _), .dismissed(let run, _): run
     case .opened: .max
     }
   }
 
   init(_ decision: EventClock.Decision) {
     switch decision {
-    case .believed(let run): self = .believed(run: run)
-    case .dismissed(let run, let wasHeard): self = .dismissed(run: run, wasHeard: wasHeard)
+    case .believed(let run, let latest): self = .believed(run: run, latest: latest)
+    case .dismissed(let run, let heard): self = .dismissed(run: run, heard: heard)
     case .opened: self = .opened
     }
   }

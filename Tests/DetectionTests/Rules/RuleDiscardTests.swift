@@ -43,7 +43,7 @@ private let origin: Int64 = 1_772_000_000_000_000
         switch decision.kind {
         // Events that wait are released with the batch that they came with: the streams here have no others.
         case .believed: break
-        case .dismissed(_, wasHeard: false): break
+        case .dismissed(_, heard: nil): break
         case .dismissed:
           detector.discard(
             beyond: self.watermark.latestHeard(believed: believed, watermark: watermark), believed: believed,

@@ -96,6 +96,11 @@ public final class ProcessLock: Sendable {
     return number.isEmpty || !number.allSatisfy(\.isNumber) ? nil : number
   }
 
+  /// The number of a device as `stat` has it, from its parts (`makedev` of glibc).
+  private static func device(_ major: UInt64, _ minor: UInt64) -> UInt64 {
+    (major & 0xFFFF_F000) << 32 | (major & 0xFFF) << 8 | (minor & 0xFFFF_FF00) << 12 | minor & 0xFF
+  }
+
   /// The process that has a lock on a file, as Linux says: in `/proc/locks` a line is
   /// `1: FLOCK ADVISORY WRITE 4711 fe:01:1835028 0 EOF`, with process, device and inode.
   private static func systemHolder(of descriptor: Int32) -> String? {
@@ -107,10 +112,12 @@ public final class ProcessLock: Sendable {
     for line in locks.split(separator: "\n") {
       let words = line.split(separator: " ")
       guard words.count > 5, words[1] == "FLOCK", words[3] == "WRITE" else { continue }
-      // A process of another namespace is 0.
-      if words[5].split(separator: ":").last == "\(status.st_ino)", words[4] != "0", words[4] != "-1" {
-        return String(words[4])
-      }
+      let file = words[5].split(separator: ":")
+      // Two devices may have the same inodes. A process of another namespace is 0.
+      guard file.count == 3, let major = UInt64(file[0], radix: 16), let minor = UInt64(file[1], radix: 16),
+        file[2] == "\(status.st_ino)", device(major, minor) == UInt64(status.st_dev), words[4] != "0", words[4] != "-1"
+      else { continue }
+      return String(words[4])
     }
     return nil
   }

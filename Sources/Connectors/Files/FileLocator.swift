@@ -31,15 +31,28 @@ struct FileLocator {
 
   /// Describes a file that is to be read.
   static func describe(_ file: OpenFile, format: FileFormat?) throws(OperatingError) -> FileManifest.Opened {
-    let modified = try file.status().modified
+    // First what is beside it: a copy that comes after that may be of what is written to it after that.
+    let empty = try file.status().size == 0 ? try empty(file) : nil
     let beginning = try file.beginning()
     var opened = FileManifest.Opened(
       identity: file.identity, beginning: beginning, format: try Self.format(of: file, expected: format))
-    if beginning.length == 0 { opened.emptySince = modified }
+    if beginning.length == 0 { opened.empty = empty }
     if let compression = file.compression {
       opened.packed = FileManifest.Packed(compression: compression, ending: try file.packedEnding())
     }
     return opened
+  }
+
+  private static func empty(_ file: OpenFile) throws(OperatingError) -> FileManifest.Empty? {
+    let since = try file.status().modified
+    var beside: [FileBeginning] = []
+    for sibling in siblings(of: file.path, where: { isRotated($0, of: file.path) }) {
+      guard let other = try? OpenFile(sibling.path), let beginning = try? other.beginning(), beginning.length > 0 else {
+        continue
+      }
+      beside.append(beginning)
+    }
+    return beside.count > FileManifest.Empty.maxBeside ? nil : FileManifest.Empty(since: since, beside: beside)
   }
 
   /// The same of one that was described before and of which nothing was read since.
@@ -47,7 +60,7 @@ struct FileLocator {
     _ file: OpenFile, again opened: FileManifest.Opened?, format: FileFormat?
   ) throws(OperatingError) -> FileManifest.Opened {
     var now = try describe(file, format: format ?? opened?.format)
-    if let opened, opened.identity.inode == file.identity.inode { now.emptySince = opened.emptySince ?? now.emptySince }
+    if let opened, opened.identity.inode == file.identity.inode { now.empty = opened.empty ?? now.empty }
     return now
   }
 
@@ -145,16 +158,23 @@ struct FileLocator {
   struct Since {
     /// In nanoseconds.
     var time: Int64
-    var others: Set<FileIdentity>
-
-    init(time: Int64, others: Set<FileIdentity>) {
-      self.time = time
-      self.others = others
-    }
+    var other: FileIdentity?
+    var beside: [FileBeginning] = []
 
     /// After a file was rotated.
     init(_ file: OpenFile) throws(OperatingError) {
-      self.init(time: try file.status().modified, others: [file.identity])
+      (time, other) = (try file.status().modified, file.identity)
+    }
+
+    /// After a file held nothing.
+    init(_ empty: FileManifest.Empty) {
+      (time, other, beside) = (empty.since, nil, empty.beside)
+    }
+
+    /// Whether a file was there before.
+    func knows(_ file: OpenFile) throws(OperatingError) -> Bool {
+      for beginning in beside where try file.begins(with: beginning) { return true }
+      return false
     }
   }
 
@@ -173,7 +193,7 @@ struct FileLocator {
       // Some tools that compress keep the time by whole seconds.
       let isRounded = candidate.status.modified % 1_000_000_000 == 0
       guard candidate.status.modified >= (isRounded ? since.time - since.time % 1_000_000_000 : since.time),
-        !since.others.contains(identity), identity != newest?.identity, candidate.status.size > 0
+        identity != since.other, identity != newest?.identity, candidate.status.size > 0
       else { continue }
       do throws(OperatingError) {
         guard try FileStatus.of(candidate.path)?.identity == identity else {
@@ -182,6 +202,7 @@ struct FileLocator {
         }
         let file = try OpenFile(candidate.path)
         if try index.isKnown(file, manifest) { continue }
+        if try since.knows(file) { continue }
         if let newest, try isPart(file, of: newest) {
           // With less than a full beginning two files may begin alike.
           if candidate.status.size >= Int64(FileBeginning.maxLength) { continue }
@@ -249,6 +270,9 @@ struct FileLocator {
   /// For how long a file was not written to that is not being copied or compressed, and one of which the rest will not
   /// come, in nanoseconds.
   private static let quiet: (written: Int64, abandoned: Int64) = (250_000_000, 60_000_000_000)
+
+  /// Whether nobody has written to a file for a moment.
+  static func isQuiet(_ status: FileStatus) -> Bool { !(0..<4 * quiet.written).contains(age(of: status)) }
 
   /// For how long a file was not written to, in nanoseconds.
   private static func age(of status: FileStatus, now: Date = .now) -> Int64 {

@@ -55,9 +55,19 @@ struct FileManifest: Sendable, Hashable {
     var format: FileFormat
     /// Of a compressed file.
     var packed: Packed?
-    /// Of a file that held nothing: the time of its last change, in nanoseconds since 1970. What is rotated from its path
-    /// after that, and before something of it is read, was in it.
-    var emptySince: Int64?
+    /// Of a file that held nothing, until something of it is read.
+    var empty: Empty?
+  }
+
+  /// What tells that a file which held nothing was filled and rotated before it was looked at again.
+  struct Empty: Sendable, Hashable {
+    /// The most files beside it that are told apart.
+    static let maxBeside = 128
+
+    /// The time of its last change, in nanoseconds since 1970: what was in it since has a later one.
+    var since: Int64
+    /// What was beside it under names that rotation makes of its own: that was in it before.
+    var beside: [FileBeginning]
   }
 
   /// What a compressed file is known by, beside its contents.
@@ -137,8 +147,15 @@ struct FileManifest: Sendable, Hashable {
     if let opened = entry.opened {
       writer.write(string: opened.packed?.compression.rawValue ?? "")
       if let packed = opened.packed { write(packed.ending, to: &writer) }
-      writer.write(bool: opened.emptySince != nil)
-      if let time = opened.emptySince { writer.write(signed: time) }
+      writer.write(bool: opened.empty != nil)
+      if let empty = opened.empty {
+        writer.write(signed: empty.since)
+        writer.write(unsigned: UInt64(empty.beside.count))
+        for beginning in empty.beside {
+          writer.write(unsigned: UInt64(beginning.length))
+          writer.write(blob: beginning.sha256)
+        }
+      }
     }
     return writer.bytes
   }
@@ -224,7 +241,14 @@ struct FileManifest: Sendable, Hashable {
       guard let ending = try ending(&reader) else { throw CodingError("a compressed file without its size") }
       entry.opened?.packed = Packed(compression: compression, ending: ending)
     }
-    if version >= 5, try reader.readBool() { entry.opened?.emptySince = try reader.readSigned() }
+    if version >= 5, try reader.readBool() {
+      var empty = Empty(since: try reader.readSigned(), beside: [])
+      for _ in 0..<(try reader.readCount(upTo: Empty.maxBeside)) {
+        let length = try reader.readCount(upTo: FileBeginning.maxLength)
+        empty.beside.append(FileBeginning(length: length, sha256: try reader.readBlob()))
+      }
+      entry.opened?.empty = empty
+    }
     return entry
   }
 

@@ -25,7 +25,7 @@ struct FileReconciler {
   private let acceptsGaps: Bool
   /// Whether files that are not ready yet are looked for again.
   private let looksAgain: Bool
-  private var index: FileIndex
+  private let index: FileIndex
   /// The last entries by their paths, of those that are read.
   private var listed: [String: Int] = [:]
   /// The last entries by their paths, of all; made when it is needed.
@@ -44,11 +44,6 @@ struct FileReconciler {
     self.follows = follows
     self.acceptsGaps = acceptsGaps
     index = FileIndex(manifest, at: position)
-    list()
-  }
-
-  private mutating func list() {
-    listed = [:]
     for (segment, entry) in manifest.entries.enumerated() where entry.standing == .listed {
       listed[entry.path] = segment
     }
@@ -57,10 +52,10 @@ struct FileReconciler {
   /// - Parameter paths: the files that are named now, in order.
   mutating func run(_ paths: [String]) throws(OperatingError) {
     named = Set(paths)
-    leaveOutEmpty()
     var missing: [String] = []
     var others: [String] = []
     var conflicts: [(segment: Int, path: String)] = []
+    var empty: [(segment: Int, path: String)] = []
     // What is where it was, or has another name, goes before what is a copy.
     for path in paths {
       guard try FileStatus.of(path) != nil else {
@@ -72,7 +67,9 @@ struct FileReconciler {
         others.append(path)
         continue
       }
-      if try isSuccessor(file, of: segment) {
+      if isEmpty(segment) {
+        empty.append((segment, path))
+      } else if try isSuccessor(file, of: segment) {
         notes.append(FileLocator.alike(path, manifest.entries[segment].ending?.end ?? 0))
         conflicts.append((segment, path))
       } else {
@@ -103,6 +100,7 @@ struct FileReconciler {
       }
     }
     for conflict in conflicts { try settle(conflict.segment, conflict.path) }
+    for one in empty { try settle(empty: one.segment, one.path) }
     try settleCurrent()
     for path in missing { try settle(missing: path) }
     try settleUnread(missing: Set(missing))
@@ -116,17 +114,23 @@ struct FileReconciler {
     }
   }
 
-  /// Files of a followed pattern that held nothing when they were listed, and of which nothing was read, come again as new
-  /// ones: what was written to them may be in files beside them by now, and is to be read in its order.
-  private mutating func leaveOutEmpty() {
-    guard follows, looksAgain else { return }
-    let empty = manifest.entries.indices.dropFirst(current).filter { segment in
-      manifest.isUnread(segment, at: position) && manifest.entries[segment].opened?.beginning.length == 0
-    }
-    if empty.isEmpty { return }
-    for segment in empty { manifest.entries[segment].standing = .leftOut }
-    list()
-    index = FileIndex(manifest, at: position)
+  /// A file of a followed pattern that held nothing when it was listed, and of which nothing was read: what was written to
+  /// it may be in new files beside it by now, and comes before what it holds.
+  private func isEmpty(_ segment: Int) -> Bool {
+    follows && looksAgain && manifest.isUnread(segment, at: position)
+      && manifest.entries[segment].opened?.beginning.length == 0
+  }
+
+  private mutating func settle(empty segment: Int, _ path: String) throws(OperatingError) {
+    let base = RotatedName.base(of: path)
+    guard
+      fresh.contains(where: { RotatedName.base(of: $0.path) == base })
+        || held.contains(where: { RotatedName.base(of: $0) == base })
+    else { return try claim(segment, try OpenFile(path)) }
+    claimed.insert(segment)
+    manifest.entries[segment].standing = .leftOut
+    if segment == current { isCurrentDone = true }
+    fresh.append((path, FileManifest.Place()))
   }
 
   /// Gives entries of which nothing was read the files that begin as they did: they may have been rotated, or copied and

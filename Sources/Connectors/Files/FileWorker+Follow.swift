@@ -113,10 +113,9 @@ extension FileWorker {
   /// are read first then. Asked before the first records of it are handed over.
   func readMissed(_ stop: StopSignal) throws(OperatingError) -> Bool {
     let path = manifest.entries[segment].path
-    guard lastEnd.offset == 0, let file, let opened = manifest.entries[segment].opened, let time = opened.emptySince
+    guard lastEnd.offset == 0, let file, let opened = manifest.entries[segment].opened, let empty = opened.empty
     else { return false }
-    let since = FileLocator.Since(time: time, others: [])
-    guard let entries = try successors(since, nil, file, path, opened.format) else {
+    guard let entries = try successors(FileLocator.Since(empty), nil, file, path, opened.format) else {
       // Opened again, it is read from its beginning.
       reopen()
       _ = try pause(stop, isFollowing: true)
@@ -249,7 +248,7 @@ extension FileWorker {
   /// may have been behind others before.
   var isRotatedHere: Bool {
     let path = manifest.entries[segment].path
-    return !list.hasPatterns || RotatedName.base(of: path) == path
+    return RotatedName.base(of: path) == path || !list.matches(path + ".1")
   }
 
   /// Says once what is waited for, where that takes longer than it usually does.

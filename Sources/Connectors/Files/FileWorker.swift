@@ -6,42 +6,6 @@ import Pipeline
 
 /// Reads the files on a thread of its own: reads of a file block.
 actor FileWorker {
-  /// What is read, and how the list of it comes about.
-  struct List: Sendable {
-    var patterns: [String]
-    var order: FileOrder
-    var eventTimes: EventTimes?
-    var format: FileFormat?
-    var follows: Bool
-    var acceptsGaps: Bool
-
-    /// Whether files may come to the list while it is followed.
-    var hasPatterns: Bool { patterns.contains { FileList.isPattern($0) } }
-
-    /// - Parameter known: what was on the list before.
-    func paths(_ options: ReadOptions, knowing known: FileManifest? = nil) throws(OperatingError) -> [String] {
-      let paths = try FileList.expand(patterns, in: order, knowing: Set(known?.entries.map(\.path) ?? []))
-      guard order == .time, let eventTimes else { return paths }
-      return try eventTimes.sorted(paths, options, format) { _, error throws(OperatingError) in throw error }
-    }
-
-    /// The files that are there now, in no order. That a pattern matches nothing, during a rotation, is no error.
-    func matches() throws(OperatingError) -> [String] { try FileList.matches(patterns) }
-
-    /// Those of `some` that are there, in order.
-    /// - Parameter trouble: is told where an event time cannot be read.
-    func inOrder(
-      _ some: Set<String>, knowing known: FileManifest, _ options: ReadOptions,
-      trouble: (String, OperatingError) -> Void
-    ) throws(OperatingError) -> [String] {
-      let paths = try FileList.expand(patterns, in: order, knowing: Set(known.entries.map(\.path)))
-        .filter { some.contains($0) }
-      guard order == .time, let eventTimes else { return paths }
-      return try eventTimes.sorted(paths, options, format) { path, error throws(OperatingError) in trouble(path, error)
-      }
-    }
-  }
-
   private let thread = DedicatedThread(name: "pulse-files")
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -189,6 +153,7 @@ actor FileWorker {
         if isTail, try readMissed(stop) { continue }
         if let beginning {
           manifest.entries[segment].opened?.beginning = beginning
+          manifest.entries[segment].opened?.empty = nil
           publish()
         }
         if let ending { note(ending, at: batch.next) }
@@ -262,13 +227,15 @@ actor FileWorker {
       }
       if entry.start.offset > 0 {
         position = Position(segment: position.segment, offset: entry.start.offset, row: entry.start.row)
+      } else if !entry.isRotation, let same = try sameFile(file) {
+        notice("\(file.path) is the file that was read as \(same), by another name, and is passed over")
+        passOver(as: .copy)
+        return nil
       } else if segment > 0, try !isReady(file, stop) {
         return nil
       } else if file.compression != nil || waitedFor == segment, let original = try copied(file) {
         notice("\(file.path) holds what was read as \(original), and is passed over")
-        manifest.entries[segment].standing = .copy
-        publish()
-        advance()
+        passOver(as: .copy)
         return nil
       } else if segment > 0, file.compression == nil, waitedFor != segment {
         try sayLikeness(file)
@@ -309,9 +276,18 @@ actor FileWorker {
     let beginning = try file.beginning()
     let isShort = file.isIncomplete && beginning.length < FileBeginning.maxLength
     guard isShort || index.hasBeginning(beginning) else { return true }
+    // A whole copy is no part of one.
+    if file.compression == nil, try copied(file) != nil { return true }
+    let status = try file.status()
+    let isQuiet = file.compression == nil && FileLocator.isQuiet(status)
     switch try FileLocator.readiness(of: file, manifest, index, places: places, waits: follows) {
     case .ready, .abandoned, .grownCopy, .alike: return true
     case .growing where !follows: return true
+    case .part where isQuiet:
+      // Those behind it do not wait for it; it is looked at again as a new file.
+      notice("\(file.path) holds a part of what was read as another file, and is passed over until it holds more")
+      passOver(as: .leftOut)
+      return false
     case .part, .growing: break
     }
     if !follows {
@@ -345,9 +321,7 @@ actor FileWorker {
     }
     if there == nil, !mustBeSame, follows, list.hasPatterns {
       notice("\(path) was listed and is gone before it was read: it is left out")
-      manifest.entries[segment].standing = .leftOut
-      publish()
-      advance()
+      passOver(as: .leftOut)
       return nil
     }
     let file = try OpenFile(path)
@@ -362,6 +336,21 @@ actor FileWorker {
     guard let old = try FileLocator.find(entry), old.identity != there.identity else { return nil }
     places[segment] = old.path
     return old
+  }
+
+  /// The path by which the same file was read before: it may have several names, by links.
+  private func sameFile(_ file: OpenFile) throws(OperatingError) -> String? {
+    guard let match = try index.same(file, manifest), match < segment,
+      manifest.entries[match].opened?.identity == file.identity, manifest.entries[match].path != file.path
+    else { return nil }
+    return manifest.entries[match].path
+  }
+
+  /// Goes on behind a file of which nothing is read.
+  private func passOver(as standing: FileManifest.Standing) {
+    manifest.entries[segment].standing = standing
+    publish()
+    advance()
   }
 
   /// The path of the file that was read before and that a compressed file is a copy of.

@@ -1,5 +1,5 @@
 // What rotation makes of the name of a file: a number, a date or `old` behind it (`app.log.1`, `app.log-20250131`,
-// `app.log.old`) or before its extension (`app.1.log`).
+// `app.log.old`) or before its extension (`app.1.log`, `app-20250131.log`).
 
 enum RotatedName {
   /// Whether a rotation may have made a name of `path`; both in one folder, the name without the extension of a
@@ -34,15 +34,24 @@ enum RotatedName {
 
   private static func isMark(_ text: some StringProtocol) -> Bool {
     if text == word { return true }
-    return text.first.map(isSeparator) == true && text.allSatisfy(isOfMark) && text.contains(where: \.isNumber)
+    guard let first = text.first, isSeparator(first), text.allSatisfy(isOfMark) else { return false }
+    return isLong(text.count(where: \.isNumber), behind: first)
   }
+
+  /// Whether so many digits are a mark. A short number behind a hyphen is more often a part of the name (`worker-2.log`).
+  private static func isLong(_ digits: Int, behind separator: Character) -> Bool {
+    separator == "." ? digits > 0 : digits >= minDateDigits
+  }
+
+  /// Of a year and month.
+  private static let minDateDigits = 6
 
   /// A name without the mark at its end; nil where it has none, or is nothing but that.
   private static func withoutMark(_ name: String) -> String? {
     if name.hasSuffix(word) { return String(name.dropLast(word.count)) }
     let mark = name[(name.lastIndex { !isOfMark($0) }.map { name.index(after: $0) } ?? name.startIndex)...]
       .drop { !isSeparator($0) }
-    guard mark.contains(where: \.isNumber) else { return nil }
+    guard let first = mark.first, isLong(mark.count(where: \.isNumber), behind: first) else { return nil }
     let rest = name.dropLast(mark.count)
     return rest.isEmpty || rest.hasSuffix("/") ? nil : String(rest)
   }

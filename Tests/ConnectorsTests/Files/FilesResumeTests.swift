@@ -49,7 +49,7 @@ struct FilesResumeTests {
     manifest.entries[0].lastRecordEnd = 1 << 39
     manifest.entries[0].endRow = 77
     manifest.entries[1].standing = .gap
-    manifest.entries[1].opened?.emptySince = 1 << 60
+    manifest.entries[0].opened?.empty = FileManifest.Empty(since: 1 << 60, beside: [FileBeginning(of: [9])])
     manifest.entries[2].start = FileManifest.Place(offset: 1 << 41, row: 5)
     let entries = Dictionary(uniqueKeysWithValues: manifest.changes(since: []).puts.map { ($0.key, $0.value) })
     #expect(entries.count == 3)

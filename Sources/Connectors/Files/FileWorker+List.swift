@@ -1,0 +1,50 @@
+// What a source names, and the files that are there for it now.
+
+import Detection
+import Foundation
+import Pipeline
+
+extension FileWorker {
+  /// What is read, and how the list of it comes about.
+  struct List: Sendable {
+    var patterns: [String]
+    var order: FileOrder
+    var eventTimes: EventTimes?
+    var format: FileFormat?
+    var follows: Bool
+    var acceptsGaps: Bool
+
+    /// Whether files may come to the list while it is followed.
+    var hasPatterns: Bool { patterns.contains { FileList.isPattern($0) } }
+
+    /// - Parameter known: what was on the list before.
+    func paths(_ options: ReadOptions, knowing known: FileManifest? = nil) throws(OperatingError) -> [String] {
+      let paths = try FileList.expand(patterns, in: order, knowing: Set(known?.entries.map(\.path) ?? []))
+      guard order == .time, let eventTimes else { return paths }
+      return try eventTimes.sorted(paths, options, format) { _, error throws(OperatingError) in throw error }
+    }
+
+    /// Whether a pattern would match a path.
+    func matches(_ path: String) -> Bool {
+      patterns.contains {
+        FileList.isPattern($0) && fnmatch(FileList.absolute($0), path, FNM_PATHNAME | FNM_PERIOD) == 0
+      }
+    }
+
+    /// The files that are there now, in no order. That a pattern matches nothing, during a rotation, is no error.
+    func matches() throws(OperatingError) -> [String] { try FileList.matches(patterns) }
+
+    /// Those of `some` that are there, in order.
+    /// - Parameter trouble: is told where an event time cannot be read.
+    func inOrder(
+      _ some: Set<String>, knowing known: FileManifest, _ options: ReadOptions,
+      trouble: (String, OperatingError) -> Void
+    ) throws(OperatingError) -> [String] {
+      let paths = try FileList.expand(patterns, in: order, knowing: Set(known.entries.map(\.path)))
+        .filter { some.contains($0) }
+      guard order == .time, let eventTimes else { return paths }
+      return try eventTimes.sorted(paths, options, format) { path, error throws(OperatingError) in trouble(path, error)
+      }
+    }
+  }
+}

@@ -30,9 +30,12 @@ struct FileLocator {
   }
 
   /// Describes a file that is to be read.
-  static func describe(_ file: OpenFile, format: FileFormat?) throws(OperatingError) -> FileManifest.Opened {
+  /// - Parameter isFollowed: whether it is the one that is followed: of that more is to be known while it holds nothing.
+  static func describe(
+    _ file: OpenFile, format: FileFormat?, isFollowed: Bool = false
+  ) throws(OperatingError) -> FileManifest.Opened {
     // First what is beside it: a copy that comes after that may be of what is written to it after that.
-    let empty = try file.status().size == 0 ? try empty(file) : nil
+    let empty = isFollowed ? try empty(file) : nil
     let beginning = try file.beginning()
     var opened = FileManifest.Opened(
       identity: file.identity, beginning: beginning, format: try Self.format(of: file, expected: format))
@@ -43,8 +46,10 @@ struct FileLocator {
     return opened
   }
 
+  /// What is beside a file that holds nothing; nil where it holds something, and where that is too much to keep.
   private static func empty(_ file: OpenFile) throws(OperatingError) -> FileManifest.Empty? {
-    let since = try file.status().modified
+    let status = try file.status()
+    guard status.size == 0 else { return nil }
     var beside: [FileBeginning] = []
     for sibling in siblings(of: file.path, where: { isRotated($0, of: file.path) }) {
       guard let other = try? OpenFile(sibling.path), let beginning = try? other.beginning(), beginning.length > 0 else {
@@ -52,14 +57,15 @@ struct FileLocator {
       }
       beside.append(beginning)
     }
-    return beside.count > FileManifest.Empty.maxBeside ? nil : FileManifest.Empty(since: since, beside: beside)
+    return beside.count > FileManifest.Empty.maxBeside
+      ? nil : FileManifest.Empty(since: status.modified, beside: beside)
   }
 
   /// The same of one that was described before and of which nothing was read since.
   static func describe(
-    _ file: OpenFile, again opened: FileManifest.Opened?, format: FileFormat?
+    _ file: OpenFile, again opened: FileManifest.Opened?, format: FileFormat?, isFollowed: Bool
   ) throws(OperatingError) -> FileManifest.Opened {
-    var now = try describe(file, format: format ?? opened?.format)
+    var now = try describe(file, format: format ?? opened?.format, isFollowed: isFollowed)
     if let opened, opened.identity.inode == file.identity.inode { now.empty = opened.empty ?? now.empty }
     return now
   }
@@ -235,7 +241,7 @@ struct FileLocator {
   }
 
   /// Whether a plain file holds what another one does, or the beginning of that: it is being copied from there.
-  private static func isPart(_ copy: OpenFile, of file: OpenFile) throws(OperatingError) -> Bool {
+  static func isPart(_ copy: OpenFile, of file: OpenFile) throws(OperatingError) -> Bool {
     guard copy.compression == nil, file.compression == nil else { return false }
     let size = try copy.status().size
     guard size > 0, try file.status().size >= size, try copy.ending(at: size) == file.ending(at: size) else {

@@ -100,15 +100,27 @@ struct FileReconciler {
       }
     }
     for conflict in conflicts { try settle(conflict.segment, conflict.path) }
-    for one in empty { try settle(empty: one.segment, one.path) }
+    // What rotation made of one file is told by its name.
+    let coming = empty.isEmpty ? [] : Set((fresh.map(\.path) + held).map { RotatedName.base(of: $0) })
+    for one in empty {
+      if coming.contains(RotatedName.base(of: one.path)) {
+        leaveForLater(one.segment, one.path)
+      } else {
+        try claim(one.segment, try OpenFile(one.path))
+      }
+    }
     try settleCurrent()
     for path in missing { try settle(missing: path) }
     try settleUnread(missing: Set(missing))
     try findGrown()
     let order = Dictionary(paths.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
     let taken = Set(places.filter { $0.key >= current }.values)
+    // What comes behind a new file that is not ready, and was made of the same file, is found again behind that.
+    let heldFrom = Dictionary(held.map { (RotatedName.base(of: $0), order[$0] ?? 0) }, uniquingKeysWith: min)
     for file in fresh.sorted(by: { order[$0.path] ?? .max < order[$1.path] ?? .max })
-    where file.start.offset > 0 || !taken.contains(file.path) && !isHeld(file.path, order) {
+    where file.start.offset > 0
+      || !taken.contains(file.path) && order[file.path] ?? .max <= heldFrom[RotatedName.base(of: file.path)] ?? .max
+    {
       places[manifest.entries.count] = file.path
       manifest.entries.append(FileManifest.Entry(path: file.path, start: file.start))
     }
@@ -121,12 +133,8 @@ struct FileReconciler {
       && manifest.entries[segment].opened?.beginning.length == 0
   }
 
-  private mutating func settle(empty segment: Int, _ path: String) throws(OperatingError) {
-    let base = RotatedName.base(of: path)
-    guard
-      fresh.contains(where: { RotatedName.base(of: $0.path) == base })
-        || held.contains(where: { RotatedName.base(of: $0) == base })
-    else { return try claim(segment, try OpenFile(path)) }
+  /// Lists the file of an entry anew, behind what has come beside it.
+  private mutating func leaveForLater(_ segment: Int, _ path: String) {
     claimed.insert(segment)
     manifest.entries[segment].standing = .leftOut
     if segment == current { isCurrentDone = true }
@@ -152,11 +160,6 @@ struct FileReconciler {
       try claim(segment, try OpenFile(path))
     }
     return paths.filter { !taken.contains($0) }
-  }
-
-  /// Whether a new file comes behind one that was made of the same file and is not ready: it is found again behind that.
-  private func isHeld(_ path: String, _ order: [String: Int]) -> Bool {
-    held.contains { order[$0] ?? 0 < order[path] ?? .max && RotatedName.base(of: $0) == RotatedName.base(of: path) }
   }
 
   /// Whether what is at the path of an entry now is that entry, whatever it holds: nothing of it was read, and what was

@@ -45,8 +45,9 @@ extension FileWorker {
     let places = Dictionary(uniqueKeysWithValues: paths.enumerated().map { ($1, $0) })
     var families: [String: Int] = [:]
     let keyed = coming.enumerated().map { index, one in
-      let family = families[RotatedName.base(of: one.path), default: families.count]
-      families[RotatedName.base(of: one.path)] = family
+      let base = RotatedName.base(of: one.path)
+      let family = families[base] ?? families.count
+      families[base] = family
       return (key: (family, places[one.path] ?? 0, index), one)
     }
     return keyed.sorted { $0.key < $1.key }.map(\.1)
@@ -368,11 +369,7 @@ extension FileWorker {
 
   /// Whether a file holds a part of what was read of the file that is followed: it is being copied.
   private func isBecomingACopy(_ other: OpenFile) throws(OperatingError) -> Bool {
-    guard let file, other.compression == nil, lastEnd.offset > 0 else { return false }
-    let size = try other.status().size
-    guard size < lastEnd.offset else { return false }
-    guard try other.ending(at: size) == file.ending(at: size) else { return false }
-    let length = Int(min(size, Int64(FileBeginning.maxLength)))
-    return try other.beginning(upTo: length) == file.beginning(upTo: length)
+    guard let file, try other.status().size < lastEnd.offset else { return false }
+    return try FileLocator.isPart(other, of: file)
   }
 }

@@ -179,7 +179,8 @@ extension FileWorker {
     }
     var entries: [Coming] = []
     for file in rotations.files + (newest.map { [$0] } ?? []) {
-      var opened = try FileLocator.describe(file, format: list.format)
+      let isNewest = file.identity == newest?.identity
+      var opened = try FileLocator.describe(file, format: list.format, isFollowed: isNewest)
       opened.format = format ?? opened.format
       let entry = FileManifest.Entry(path: path, isRotation: true, opened: opened)
       entries.append(Coming(path: file.path, entry: entry))

@@ -111,7 +111,8 @@ actor FileWorker {
       if entry.opened == nil || segment > self.segment && !entry.isRotation
         || position.offset == 0 && position.segment == segment && !entry.isRotation
       {
-        entry.opened = try FileLocator.describe(file, again: entry.opened, format: list.format)
+        entry.opened = try FileLocator.describe(
+          file, again: entry.opened, format: list.format, isFollowed: isFollowed)
         manifest.entries[segment] = entry
       }
       guard let opened = entry.opened else { continue }
@@ -223,7 +224,8 @@ actor FileWorker {
     if position.offset == 0 {
       // What it was when the list was opened may have been replaced since, before a byte of it was read.
       if !entry.isRotation && entry.start.offset == 0 || entry.opened == nil {
-        manifest.entries[segment].opened = try FileLocator.describe(file, again: entry.opened, format: list.format)
+        manifest.entries[segment].opened = try FileLocator.describe(
+          file, again: entry.opened, format: list.format, isFollowed: follows && manifest.isLast(segment))
       }
       if entry.start.offset > 0 {
         position = Position(segment: position.segment, offset: entry.start.offset, row: entry.start.row)

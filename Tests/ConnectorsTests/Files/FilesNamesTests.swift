@@ -85,6 +85,7 @@ struct FilesNamesTests {
     try folder.write("worker.log", "1\n")
     let source = Self.source(folder / "worker.log")
     let first = try await read(source, items: 1)
+    // Times of change tell what is newer than the file that is rotated.
     try await Task.sleep(for: .milliseconds(20))
     try folder.write(other, Self.text)
     try folder.rename("worker.log", to: "worker.log.1")

@@ -97,6 +97,7 @@ struct FilesStormTests {
         if run < 5 {
           for _ in 0..<Int.random(in: 1...4, using: &writer.random) {
             try writer.burst()
+            // The source looks at any moment of a rotation; what is right does not depend on which.
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...120, using: &writer.random)))
           }
           source.stop()

@@ -37,7 +37,8 @@ struct TroubledRuns {
       guard scattered.records == clean.records, scattered.deadLetters == clean.deadLetters,
         scattered.classes == clean.classes
       else { throw WrongOutput("other times change the classes of events: \(scattered.totals)") }
-      guard moreFiles <= 20 + input.records / Self.share / 10_000 else {
+      // The files of scattered days: one for each doubling of the time left, at every 32,768th of their rows and at the end.
+      guard moreFiles <= 16 * (1 + input.records / Self.share / 32_768) else {
         throw WrongOutput("\(moreFiles) more files of history with random times")
       }
       corrupt.append(clean.command.seconds / broken.command.seconds)

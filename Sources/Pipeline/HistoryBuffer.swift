@@ -277,19 +277,19 @@ struct HistoryBuffer {
     compact()
   }
 
-  /// What rows of days share a shard. A shard goes with the last of its days, so days that are kept for different times
-  /// do not share one: none stays longer than twice the time it has left. Of days that are not kept any more the rows
-  /// need not be written.
+  /// What rows of days share a shard: of a few days each has its own; of more, those do that have about the same time left.
+  /// A shard goes with the last of its days, and so none stays longer than twice the time it has left, and a cut makes at
+  /// most a shard for each doubling of that time, sixteen for a century. Of days that are not kept any more the rows need
+  /// not be written.
   private func groups(of days: [Int64]) -> [(days: [Int64], isKept: Bool)] {
     let keepFrom = keepFrom
     let groups = Dictionary(grouping: days) { day -> Int in
       guard let keepFrom else { return 0 }
       return day < keepFrom ? -1 : Int64.bitWidth - (day - keepFrom + 1).leadingZeroBitCount
     }
+    let areFew = days.count <= bounds.ownShards
     return groups.sorted { $0.key < $1.key }.flatMap { key, days -> [(days: [Int64], isKept: Bool)] in
-      let days = days.sorted()
-      if key < 0 || days.count > bounds.ownShards { return [(days, key >= 0)] }
-      return days.map { ([$0], true) }
+      areFew && key >= 0 ? days.sorted().map { ([$0], true) } : [(days.sorted(), key >= 0)]
     }
   }
 

@@ -6,7 +6,7 @@ import Foundation
 import Pipeline
 import Testing
 
-@Suite("Simulator as a source", .timeLimit(.minutes(1)))
+@Suite("Simulator as a source", .timeLimit(.minutes(15)))
 struct SimulatorSourceTests {
   private func source(_ events: Int, _ pace: SimulatorSource.Pace, batchRows: Int = 64) throws -> SimulatorSource {
     let definition = try SimulationDefinition(yaml: SimulationSamples.small)

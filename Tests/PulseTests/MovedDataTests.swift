@@ -5,7 +5,7 @@ import Foundation
 import TestKit
 import Testing
 
-@Suite("Data directories that are moved", .timeLimit(.minutes(4)))
+@Suite("Data directories that are moved", .timeLimit(.minutes(15)))
 struct MovedDataTests {
   enum Change: CaseIterable {
     case moved, removed, databaseRemoved, replaced

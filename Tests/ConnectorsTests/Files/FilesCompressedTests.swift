@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Compressed files", .timeLimit(.minutes(3)))
+@Suite("Compressed files", .timeLimit(.minutes(15)))
 struct FilesCompressedTests {
   static let tools = [("gzip", "gz"), ("zstd", "zst"), ("bzip2", "bz2")]
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Copies, parts of them and files that begin alike", .timeLimit(.minutes(2)))
+@Suite("Copies, parts of them and files that begin alike", .timeLimit(.minutes(15)))
 struct FilesCopiesTests {
   /// Some 20 KB: much more than the hash of a beginning covers.
   private static let lines = (0..<2000).map { "line \($0)\n" }

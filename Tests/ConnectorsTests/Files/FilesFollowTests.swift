@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Following files", .timeLimit(.minutes(3)))
+@Suite("Following files", .timeLimit(.minutes(15)))
 struct FilesFollowTests {
   static let idle = Duration.milliseconds(200)
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Names of files beside others", .timeLimit(.minutes(3)))
+@Suite("Names of files beside others", .timeLimit(.minutes(15)))
 struct FilesNamesTests {
   private static func source(_ path: String, idle: Duration = .seconds(2), _ notices: Notices = Notices()) -> FileSource
   {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Order of files", .timeLimit(.minutes(3)))
+@Suite("Order of files", .timeLimit(.minutes(15)))
 struct FilesOrderTests {
   @Test(
     "names are ordered as people mean them, the oldest first",

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Compressed files that change", .timeLimit(.minutes(3)))
+@Suite("Compressed files that change", .timeLimit(.minutes(15)))
 struct FilesPackedFollowTests {
   private static let lines = (0..<2000).map { "line \($0) \(UInt64($0) &* 0x9e37_79b9_7f4a_7c15)\n" }
 

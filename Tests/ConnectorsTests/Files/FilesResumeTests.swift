@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Resuming files", .timeLimit(.minutes(3)))
+@Suite("Resuming files", .timeLimit(.minutes(15)))
 struct FilesResumeTests {
   @Test("resuming behind every record gives what one run gives", arguments: [1, 2, 3, 100])
   func everywhere(batchRows: Int) async throws {

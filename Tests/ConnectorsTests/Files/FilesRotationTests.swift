@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Rotations at bad moments", .timeLimit(.minutes(3)))
+@Suite("Rotations at bad moments", .timeLimit(.minutes(15)))
 struct FilesRotationTests {
   /// Lines that do not compress to nothing.
   private static let lines = (0..<2000).map { "line \($0) \(UInt64($0) &* 0x9e37_79b9_7f4a_7c15)" }

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Storms of rotations", .timeLimit(.minutes(5)))
+@Suite("Storms of rotations", .timeLimit(.minutes(15)))
 struct FilesStormTests {
   enum Way: String, CaseIterable, CustomTestStringConvertible {
     case renamed, compressed, copied

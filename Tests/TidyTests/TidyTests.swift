@@ -94,6 +94,15 @@ struct TidyTests {
     }
   }
 
+  @Test("every package that is used is named with its licence")
+  func thirdParties() throws {
+    let resolved = try String(contentsOfFile: SourceFile.root + "/Package.resolved", encoding: .utf8)
+    let notices = try String(contentsOfFile: SourceFile.root + "/THIRD-PARTY.md", encoding: .utf8)
+    let packages = resolved.matches(of: /"location" : "([^"]+)"/).map { $0.1.replacing(/\.git$/, with: "") }
+    #expect(packages.count > 5)
+    for package in packages { #expect(notices.contains("](\(package))"), "\(package) is not in THIRD-PARTY.md") }
+  }
+
   @Test("files are short", arguments: SourceFile.all)
   func fileLength(_ file: SourceFile) {
     #expect(file.lines.count <= 501, "\(file.path) has \(file.lines.count - 1) lines, at most 500")

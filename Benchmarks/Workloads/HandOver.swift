@@ -38,12 +38,22 @@ private final class MemorySource: Source {
   let name = "memory"
   private let batches: Int
   private let next = Atomic(0)
+  private let partitions: OwnPartitions
 
-  init(batches: Int) { self.batches = batches }
+  init(batches: Int) {
+    self.batches = batches
+    partitions = OwnPartitions([PartitionID(source: name, number: 0)])
+  }
 
-  func open(resumingAt points: [PartitionID: ResumePoint]) async throws {}
+  func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
+    partitions.resume(partition)
+    return []
+  }
 
-  func next() async throws -> SourceOutput {
+  func release(_ partition: PartitionID) async { partitions.release(partition) }
+
+  func next() async throws -> SourceEvent {
+    if let event = await partitions.next() { return event }
     let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
     guard number < batches else { return .end }
     let offset = Int64(number)
@@ -57,7 +67,10 @@ private final class MemorySource: Source {
 
   func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { [] }
 
-  func stop() { next.store(batches, ordering: .relaxed) }
+  func stop() {
+    next.store(batches, ordering: .relaxed)
+    partitions.stop()
+  }
 }
 
 /// A store that keeps the last position only.
@@ -66,16 +79,16 @@ private final class CountingStore: Store {
 
   var position: Int64 { last.withLock { $0 } }
 
-  func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] { [:] }
+  func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition {
+    ClaimedPartition(Claim(useCase: useCase, partition: partition, epoch: 1), nil)
+  }
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
-  func activate(_ activation: Activation, useCase: String, text: String?) async throws {}
-  func discardResults(
-    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
-  ) async throws {}
-  func commit(_ results: [Results]) async throws {}
-  func commit(_ checkpoint: Checkpoint) async throws -> [String] {
-    last.withLock { $0 = checkpoint.position.offset }
-    return []
+  func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {}
+  func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws {}
+  func commit(_ results: [Results]) async throws -> Set<Claim> { [] }
+  func commit(_ checkpoints: [Checkpoint]) async throws -> CommitOutcome {
+    for checkpoint in checkpoints { last.withLock { $0 = checkpoint.position.offset } }
+    return CommitOutcome()
   }
 }
 

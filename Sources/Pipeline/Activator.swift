@@ -16,7 +16,19 @@ public struct ConfigurationVersion: Sendable, Hashable {
   }
 }
 
-/// Prepares partitions: records the activation of the running version and restores the state that belongs to it.
+/// A partition that was claimed and restored.
+struct PreparedPartition {
+  var processor: PartitionProcessor
+  /// Where the source goes on; nil where nothing is stored.
+  var point: ResumePoint?
+  /// The activation log, with what was added to it.
+  var log: [Activation]
+  /// Of a new partition: to be put on record before its first event. One of which nothing comes leaves no trace.
+  var first: Activation?
+}
+
+/// Prepares partitions: claims them, records the activation of the running version and restores the state that belongs to
+/// it.
 struct Activator: Sendable {
   let plan: Plan
   let version: ConfigurationVersion
@@ -24,22 +36,15 @@ struct Activator: Sendable {
   let encoder: any HistoryEncoder
   let logger: Logger
 
-  /// Puts breaks in the input that were accepted on record, before anything behind them is read.
-  func record(_ gaps: [InputGap], from positions: [PartitionID: Position]) async throws {
-    for gap in gaps {
-      try await store.activate(
-        Activation(
-          partition: gap.partition, from: positions[gap.partition] ?? .start, kind: .gap, version: gap.description),
-        useCase: plan.useCase.name, text: nil)
-      logger.warning("a gap of the input was accepted, and is on record: \(gap.description)")
-    }
-  }
-
-  /// The partition's processor behind its last checkpoint, with the running version on record from there on.
-  /// - Throws: `OperatingError` when stored state cannot be read.
-  func prepare(_ partition: PartitionID, _ snapshot: PartitionSnapshot?) async throws -> PartitionProcessor {
+  /// Claims a partition and restores it behind its last checkpoint, with the running version on record from there on.
+  /// - Throws: `OperatingError` when stored state cannot be read, `Superseded`.
+  func prepare(_ partition: PartitionID) async throws -> PreparedPartition {
+    let claimed = try await store.claim(useCase: plan.useCase.name, partition: partition)
+    let (claim, snapshot) = (claimed.claim, claimed.snapshot)
+    let position = snapshot?.position ?? .start
     let name = "\(partition.source)/\(partition.number)"
-    let log = try await store.activations(useCase: plan.useCase.name, partition: partition)
+    var log = try await store.activations(useCase: plan.useCase.name, partition: partition)
+    var first: Activation?
     if log.last(where: { $0.kind == .configuration })?.version != version.identifier {
       if snapshot != nil {
         logger.notice(
@@ -49,16 +54,16 @@ struct Activator: Sendable {
           """,
           metadata: ["partition": "\(name)", "version": "\(version.identifier.prefix(12))"])
       }
-      try await store.activate(
-        Activation(
-          partition: partition, from: snapshot?.position ?? .start, kind: .configuration, version: version.identifier),
-        useCase: plan.useCase.name, text: version.text)
+      let activation = Activation(
+        partition: partition, from: position, kind: .configuration, version: version.identifier)
+      log.append(activation)
+      if snapshot == nil { first = activation } else { try await begin(activation, under: claim) }
     }
-    var processor = try PartitionProcessor(plan: plan, partition: partition)
-    processor.ends = ComingEnds(log, from: snapshot?.position ?? .start)
+    var processor = try PartitionProcessor(plan: plan, partition: partition, epoch: claim.epoch)
+    processor.ends = ComingEnds(log, from: position)
     guard let snapshot else {
-      try await discardResults(partition, from: .start, waiting: WaitingResults())
-      return processor
+      try await store.discardResults(under: claim, from: .start, waiting: WaitingResults())
+      return PreparedPartition(processor: processor, point: nil, log: log, first: first)
     }
     do {
       for part in try processor.restore(snapshot, now: .now, decoding: { try encoder.decodeTail($0.bytes) }) {
@@ -73,16 +78,23 @@ struct Activator: Sendable {
     let rules = snapshot.states.keys.filter { $0.hasPrefix(SlidingRule.statePrefix) }
     let names = rules.map { String($0.dropFirst(SlidingRule.statePrefix.count)) }.sorted()
     let waiting = WaitingResults(events: processor.waitingPositions, detectors: names)
-    try await discardResults(partition, from: snapshot.position, waiting: waiting)
-    return processor
+    try await store.discardResults(under: claim, from: snapshot.position, waiting: waiting)
+    return PreparedPartition(processor: processor, point: ResumePoint(snapshot), log: log)
   }
 
-  /// What a killed run had committed behind its last checkpoint is found again, if it is still in the input.
-  private func discardResults(
-    _ partition: PartitionID, from position: Position, waiting: WaitingResults
-  ) async throws {
-    try await store.discardResults(
-      useCase: plan.useCase.name, partition: partition, from: position, waiting: waiting)
+  /// Puts on record that the running version applies.
+  func begin(_ activation: Activation, under claim: Claim) async throws {
+    try await store.activate(activation, under: claim, text: version.text)
+  }
+
+  /// Puts breaks in the input that were accepted on record, before anything behind them is processed.
+  func record(_ gaps: [InputGap], under claim: Claim, from position: Position) async throws {
+    for gap in gaps {
+      try await store.activate(
+        Activation(partition: claim.partition, from: position, kind: .gap, version: gap.description), under: claim,
+        text: nil)
+      logger.warning("a gap of the input was accepted, and is on record: \(gap.description)")
+    }
   }
 
   /// The end of a partition's input. What an earlier run put on record there is done again.
@@ -93,7 +105,7 @@ struct Activator: Sendable {
     guard closing, processor.totals.events > 0 else { return nil }
     try await store.activate(
       Activation(partition: processor.partition, from: processor.position, kind: .close, version: ""),
-      useCase: plan.useCase.name, text: nil)
+      under: processor.claim, text: nil)
     return try processor.close()
   }
 }

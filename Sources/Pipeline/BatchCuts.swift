@@ -1,52 +1,36 @@
-// Where batches are cut before they are handed out: where a model takes over, and where the input of a partition was
+// Where the batches of a partition are cut before they are handed out: where a model takes over, and where the input was
 // declared to be at its end (`--close`). Both are on record in the activation log, so that a run that comes past such a
 // place again does there what the first one did.
 
 import Detection
-import Logging
 
-/// The cuts of all partitions. Used by the reader's task alone, once for each batch.
+/// The cuts of one partition. Used by its lane's dispatcher alone, once for each batch.
 final class BatchCuts {
-  private let store: any Store
-  private let useCase: String
+  private let ends: [Position]
   /// Nil where the use case has no learned detectors.
   private let schedule: ModelSchedule?
-  private var ends: [PartitionID: [Position]] = [:]
 
-  /// - Parameters: those of `ModelSchedule`.
-  init(
-    _ plan: Plan, _ models: (any ModelProvider)?, _ store: any Store, resumed: [PartitionID: Position],
-    patience: Duration, _ progress: RunProgress, _ logger: Logger
-  ) {
-    self.store = store
-    useCase = plan.useCase.name
-    schedule =
-      plan.detectors.isEmpty
-      ? nil : ModelSchedule(plan, models, store, resumed: resumed, patience: patience, progress, logger)
+  init(_ log: [Activation], _ schedule: ModelSchedule?) {
+    ends = Self.ends(log)
+    self.schedule = schedule
   }
 
   /// The batch in pieces, each with the models that score it.
-  /// - Throws: where an activation cannot be read or recorded.
+  /// - Throws: where an activation cannot be recorded.
   func pieces(of raw: RawBatch) async throws -> [ScoredPiece] {
     var pieces: [ScoredPiece] = []
-    for part in try await parts(of: raw) {
+    for part in parts(of: raw) {
       pieces += try await schedule?.pieces(of: part) ?? [ScoredPiece(raw: part, models: .none)]
     }
     return pieces
   }
 
-  /// No more batches will come.
-  func close() { schedule?.close() }
-
   /// The batch, cut at the ends of the input within it.
-  private func parts(of raw: RawBatch) async throws -> [RawBatch] {
+  private func parts(of raw: RawBatch) -> [RawBatch] {
     guard let first = raw.first else { return [raw] }
-    if ends[raw.partition] == nil {
-      ends[raw.partition] = Self.ends(try await store.activations(useCase: useCase, partition: raw.partition))
-    }
     var parts: [RawBatch] = []
     var rest = raw
-    for position in ends[raw.partition] ?? [] where position > first {
+    for position in ends where position > first {
       guard let (before, behind) = rest.split(at: position) else { continue }
       parts.append(before)
       rest = behind

@@ -5,8 +5,7 @@ public import Detection
 
 /// Everything of one partition that one transaction commits.
 public struct Checkpoint: Sendable {
-  public var useCase: String
-  public var partition: PartitionID
+  public var claim: Claim
   /// Where to read on.
   public var position: Position
   /// What the source needs to continue there.
@@ -64,14 +63,12 @@ public struct Checkpoint: Sendable {
   }
 
   public init(
-    useCase: String, partition: PartitionID, position: Position, sourceState: [UInt8], watermark: Int64,
-    totals: Totals, windows: [WindowRow], leftWindows: [(window: String, definition: String)] = [],
-    windowRetention: [(window: String, startsBefore: Int64)],
+    claim: Claim, position: Position, sourceState: [UInt8], watermark: Int64, totals: Totals, windows: [WindowRow],
+    leftWindows: [(window: String, definition: String)] = [], windowRetention: [(window: String, startsBefore: Int64)],
     resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges, drift: [DriftCounts] = [],
     driftKeepFrom: Int64? = nil
   ) {
-    self.useCase = useCase
-    self.partition = partition
+    self.claim = claim
     self.position = position
     self.sourceState = sourceState
     self.watermark = watermark
@@ -87,97 +84,9 @@ public struct Checkpoint: Sendable {
   }
 }
 
-/// Counts of a partition since its beginning. Part of the checkpoint, so they are as exact as the results.
-public struct Totals: Sendable, Hashable, Codable {
-  /// Events that were decoded and valid.
-  public var events = 0
-  /// Records read, dead letters included.
-  public var records = 0
-  /// How often an event was too late for one of its windows, by window definition: of a sliding window an event counts
-  /// once for each that had closed.
-  public var lateEvents: [String: Int] = [:]
-  /// Events whose time turned out to be wrong: far ahead of what the others told.
-  public var aheadEvents = 0
-  /// Events that waited and were given up before it was decided whether their time is right: too many bytes waited, or the
-  /// use case has changed.
-  public var undecidedEvents = 0
-  /// Events that wait because it is not decided yet whether their time is right.
-  public var waitingEvents = 0
-  /// Values that became NULL because an expression overflowed or a cast failed.
-  public var expressionFailures = 0
-  /// Events that stateful rules left out, by rule and why: `burst/late`, `burst/ahead`, `burst/undecided`,
-  /// `burst/without_entity`.
-  public var ruleSkips: [String: Int] = [:]
-  public var classes: [String: Int] = [:]
-  public var anomalies: [String: Int] = [:]
-  /// By `stage/reason`.
-  public var deadLetters: [String: Int] = [:]
-
-  public init() {}
-
-  /// What an earlier version did not count is 0.
-  public init(from decoder: any Swift.Decoder) throws {
-    let values = try decoder.container(keyedBy: CodingKeys.self)
-    events = try values.decode(Int.self, forKey: .events)
-    records = try values.decode(Int.self, forKey: .records)
-    lateEvents = try values.decode([String: Int].self, forKey: .lateEvents)
-    aheadEvents = try values.decode(Int.self, forKey: .aheadEvents)
-    undecidedEvents = try values.decodeIfPresent(Int.self, forKey: .undecidedEvents) ?? 0
-    waitingEvents = try values.decodeIfPresent(Int.self, forKey: .waitingEvents) ?? 0
-    expressionFailures = try values.decode(Int.self, forKey: .expressionFailures)
-    ruleSkips = try values.decode([String: Int].self, forKey: .ruleSkips)
-    classes = try values.decode([String: Int].self, forKey: .classes)
-    anomalies = try values.decode([String: Int].self, forKey: .anomalies)
-    deadLetters = try values.decode([String: Int].self, forKey: .deadLetters)
-  }
-
-  /// Adds the counts of another partition.
-  public static func + (a: Totals, b: Totals) -> Totals {
-    var sum = a
-    sum.events += b.events
-    sum.records += b.records
-    sum.aheadEvents += b.aheadEvents
-    sum.undecidedEvents += b.undecidedEvents
-    sum.waitingEvents += b.waitingEvents
-    sum.expressionFailures += b.expressionFailures
-    sum.lateEvents.merge(b.lateEvents, uniquingKeysWith: +)
-    sum.ruleSkips.merge(b.ruleSkips, uniquingKeysWith: +)
-    sum.classes.merge(b.classes, uniquingKeysWith: +)
-    sum.anomalies.merge(b.anomalies, uniquingKeysWith: +)
-    sum.deadLetters.merge(b.deadLetters, uniquingKeysWith: +)
-    return sum
-  }
-
-  /// The counts since an earlier moment of the same partition.
-  public static func - (a: Totals, b: Totals) -> Totals {
-    func negated(_ counts: [String: Int]) -> [String: Int] { counts.mapValues { -$0 } }
-    var minus = Totals()
-    minus.events = -b.events
-    minus.records = -b.records
-    minus.aheadEvents = -b.aheadEvents
-    minus.undecidedEvents = -b.undecidedEvents
-    minus.waitingEvents = -b.waitingEvents
-    minus.expressionFailures = -b.expressionFailures
-    minus.lateEvents = negated(b.lateEvents)
-    minus.ruleSkips = negated(b.ruleSkips)
-    minus.classes = negated(b.classes)
-    minus.anomalies = negated(b.anomalies)
-    minus.deadLetters = negated(b.deadLetters)
-    return a + minus
-  }
-}
-
-extension Totals {
-  /// The counts since an earlier moment of the same partition, without what did not change.
-  func increase(over earlier: Totals) -> Totals {
-    var change = self - earlier
-    for counts in [
-      \Totals.lateEvents, \Totals.ruleSkips, \Totals.classes, \Totals.anomalies, \Totals.deadLetters,
-    ] as [WritableKeyPath<Totals, [String: Int]>] {
-      change[keyPath: counts] = change[keyPath: counts].filter { $0.value != 0 }
-    }
-    return change
-  }
+extension Checkpoint {
+  public var useCase: String { claim.useCase }
+  public var partition: PartitionID { claim.partition }
 }
 
 /// What a restart finds of one partition.
@@ -259,11 +168,12 @@ public struct WaitingResults: Sendable, Hashable {
   }
 }
 
-/// Where results and checkpoints are kept, together, so that one transaction covers both. One writer; calls are serial
-/// and durable when they return.
+/// Where results and checkpoints are kept, together, so that one transaction covers both. Calls may come from several
+/// lanes at once; each is durable when it returns. Writes under a claim that was superseded are refused.
 public protocol Store: Sendable {
-  /// What is stored of every partition of a source, after finishing what a crash left half done.
-  func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot]
+  /// Claims a partition: whoever had it before cannot write it any more. What a crash has left half done of it is
+  /// finished.
+  func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition
 
   /// The activations of a partition in the order in which they were recorded.
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation]
@@ -271,20 +181,22 @@ public protocol Store: Sendable {
   /// Records an activation before the first event scored by it, and removes anomalies and dead letters at or behind its
   /// position: they were scored under another version and will be scored again.
   /// - Parameter text: of a configuration, kept by its version.
-  func activate(_ activation: Activation, useCase: String, text: String?) async throws
+  /// - Throws: `Superseded`.
+  func activate(_ activation: Activation, under claim: Claim, text: String?) async throws
 
   /// Removes anomalies and dead letters at or behind a position: a run that was killed had committed them behind its
   /// last checkpoint, and they are found again in the input as it is now.
   /// - Parameter waiting: events before the position whose findings by some detectors go too, because they wait as of the
   ///   checkpoint.
-  func discardResults(
-    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
-  ) async throws
+  /// - Throws: `Superseded`.
+  func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws
 
-  /// Commits results at once; the position stays. Upserts: writing again changes nothing.
-  func commit(_ results: [Results]) async throws
+  /// Commits results at once, of any number of partitions in one transaction; positions stay. Upserts: writing again
+  /// changes nothing.
+  /// - Returns: the claims that were refused.
+  func commit(_ results: [Results]) async throws -> Set<Claim>
 
-  /// Commits a checkpoint in one transaction. Its new shards get their final names afterwards, by the caller.
-  /// - Returns: paths of the shards that the store no longer lists, relative to the data directory.
-  func commit(_ checkpoint: Checkpoint) async throws -> [String]
+  /// Commits checkpoints, one of a partition, in one transaction. Their new shards get their final names afterwards, by
+  /// the caller.
+  func commit(_ checkpoints: [Checkpoint]) async throws -> CommitOutcome
 }

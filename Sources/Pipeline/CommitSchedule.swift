@@ -6,18 +6,15 @@ import Detection
 
 /// The commits of one lane, in order. Used by the lane's task alone.
 final class CommitSchedule {
-  private let committer: Committer
-  private let source: any Source
-  private let history: HistoryWriter
+  private let output: LaneOutput
   private let interval: Duration
-  private let progress: RunProgress
   private let wake: @Sendable () -> Void
   /// Wakes the lane when the next checkpoint is due.
   private var waking: Task<Void, Never>?
   private var lastCheckpoint = ContinuousClock.now
   private var lastPosition: Position?
   private var checkpoint: Task<Void, any Error>?
-  /// Whether the partition has no checkpoint at all.
+  /// Whether the partition has no checkpoint at all, and no batch: then it is not to get one.
   private var isNew: Bool
   /// What a resumed run needs to find the segments up to this one again is durable; nil before the first batch.
   private var admitted: UInt32?
@@ -34,15 +31,11 @@ final class CommitSchedule {
   ///   - isNew: whether nothing of the partition is stored.
   ///   - wake: lets the lane call `checkpointIfDue` although nothing arrives.
   init(
-    committer: Committer, source: any Source, history: HistoryWriter, interval: Duration, progress: RunProgress,
-    isNew: Bool, wake: @escaping @Sendable () -> Void
+    _ output: LaneOutput, interval: Duration, isNew: Bool, wake: @escaping @Sendable () -> Void
   ) {
-    self.committer = committer
+    self.output = output
     self.isNew = isNew
-    self.source = source
-    self.history = history
     self.interval = interval
-    self.progress = progress
     self.wake = wake
   }
 
@@ -51,7 +44,7 @@ final class CommitSchedule {
   /// wherever it was moved meanwhile.
   func admit(_ segment: UInt32, to processor: inout PartitionProcessor) async throws {
     if let admitted, segment <= admitted { return }
-    if isNew || !source.isRecorded(segment, of: processor.partition) { try await takeCheckpoint(of: &processor) }
+    if isNew || !output.source.isRecorded(segment, of: processor.partition) { try await takeCheckpoint(of: &processor) }
     // Also where one is under way that has it: results are not to overtake it.
     try await checkpoint?.value
     isNew = false
@@ -60,7 +53,7 @@ final class CommitSchedule {
 
   /// Hands over the results of a batch and whatever has become due.
   func write(_ results: Results, of processor: inout PartitionProcessor) async throws {
-    if !results.isEmpty { try await committer.commit(results) }
+    if !results.isEmpty { try await output.committer.commit(results) }
     try await startShards(of: &processor)
     try await checkpointIfDue(&processor)
     if processor.position != lastPosition { wakeWhenDue() }
@@ -83,7 +76,7 @@ final class CommitSchedule {
   /// Takes a checkpoint if the interval has passed and anything has changed.
   func checkpointIfDue(_ processor: inout PartitionProcessor) async throws {
     let now = ContinuousClock.now
-    guard now - lastCheckpoint >= interval else { return }
+    guard now - lastCheckpoint >= interval, !isNew else { return }
     stopWaking()
     processor.sealHistory(all: false, now: now)
     try await startShards(of: &processor)
@@ -95,29 +88,30 @@ final class CommitSchedule {
     try await takeCheckpoint(of: &processor)
   }
 
-  /// Seals what waits in history and takes the last checkpoint; returns when everything is durable.
-  func finish(_ processor: inout PartitionProcessor) async throws {
+  /// Takes the last checkpoint; returns when everything is durable.
+  /// - Parameter sealing: whether what waits in history is put into files. Where another process goes on, it waits for
+  ///   more instead.
+  func finish(_ processor: inout PartitionProcessor, sealing: Bool) async throws {
     stopWaking()
-    processor.sealHistory(all: true, now: .now)
-    try await startShards(of: &processor)
+    if isNew { return }
+    if sealing { processor.sealHistory(all: true, now: .now) }
     try await takeCheckpoint(of: &processor)
     try await checkpoint?.value
   }
 
-  /// Waits for whatever is under way, after an error: nothing of a failed run may be written once it has ended.
+  /// Waits for whatever is under way where a lane is given up.
   func settle() async {
     stopWaking()
     _ = await checkpoint?.result
-    await committer.settle()
     for shard in shardsUnderWay { _ = await shard.result }
   }
 
   private func startShards(of processor: inout PartitionProcessor) async throws {
     for job in processor.takeShardJobs() {
       if shardsUnderWay.count >= Self.maxShardsUnderWay { _ = try await shardsUnderWay.removeFirst().value }
-      let task = Task { [history, previous = shardsUnderWay.last] in
+      let task = Task { [output, previous = shardsUnderWay.last] in
         _ = try await previous?.value
-        return try await history.write(job)
+        return try await output.history.write(job)
       }
       shards.append(task)
       shardsUnderWay.append(task)
@@ -130,18 +124,37 @@ final class CommitSchedule {
     try await checkpoint?.value
     let tails = processor.takeTailJobs()
     let (partition, position) = (processor.partition, processor.position)
-    var next = processor.takeCheckpoint(sourceState: source.checkpointState(of: partition, at: position))
-    let changes = source.takeStateChanges(of: partition, at: position)
+    var next = processor.takeCheckpoint(sourceState: output.source.checkpointState(of: partition, at: position))
+    let changes = output.source.takeStateChanges(of: partition, at: position)
     next.states.append(Checkpoint.StateSpace(name: Checkpoint.sourceSpace, fingerprint: "", changes: changes))
     next.history.droppedTails = tails.dropped
-    let (committer, content, shards) = (committer, next, shards)
-    checkpoint = Task { [progress] in
-      let start = ContinuousClock.now
-      try await committer.commit(content, shards: shards, tails: tails.stored)
-      progress.noteCheckpoint(of: content.partition, taking: .now - start)
+    checkpoint = Task { [output, content = next, shards, tails = tails.stored] in
+      try await output.commit(content, shards: shards, tails: tails)
     }
     self.shards = []
     lastCheckpoint = .now
     lastPosition = processor.position
+  }
+}
+
+/// What all lanes of a run write through, and whom they tell.
+struct LaneOutput: Sendable {
+  let committer: Committer
+  let history: HistoryWriter
+  let source: any Source
+  let progress: RunProgress
+
+  /// Commits a checkpoint with its history, then brings the files in line and tells the source.
+  func commit(
+    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tails: [TailJob]
+  ) async throws {
+    let start = ContinuousClock.now
+    var checkpoint = checkpoint
+    for tail in tails { checkpoint.history.tails.append(try await history.encode(tail)) }
+    for shard in shards { checkpoint.history.sealed.append(try await shard.value) }
+    let removed = try await committer.commit(checkpoint)
+    try await history.settle(published: checkpoint.history.sealed, removed: removed)
+    try await source.acknowledge(checkpoint.partition, upTo: checkpoint.position)
+    progress.noteCheckpoint(of: checkpoint.partition, taking: .now - start)
   }
 }

@@ -1,64 +1,113 @@
-// The writing half of a lane: commits results soon after their batch, and checkpoints behind everything that was handed
-// over before them. It runs beside the lane, which goes on with the next batch; at most one checkpoint is under way.
+// The writing of a run: the results and checkpoints of all its lanes, one transaction after another. It runs beside the
+// lanes, which go on meanwhile; whatever has come together by the time a transaction ends shares the next one, so that
+// partitions whose checkpoints are due together share one sync of the disk.
 
 import Detection
 
-/// Commits the results and checkpoints of one partition, in order.
+/// Commits results and checkpoints, those of one partition in order.
 actor Committer {
-  private let store: any Store
-  private let source: any Source
-  private let history: HistoryWriter
-  private var waiting: [Results] = []
-  /// Raw bytes of dead letters and text of anomalies in `waiting`.
-  private var waitingBytes = 0
-  private var writing: Task<Void, any Error>?
-
-  /// Results that may wait before the lane does: at hundreds of anomalies a batch some megabytes.
-  private static let maxWaiting = 64
-  private static let maxWaitingBytes = 16 << 20
-
-  init(store: any Store, source: any Source, history: HistoryWriter) {
-    self.store = store
-    self.source = source
-    self.history = history
+  private struct WaitingCheckpoint {
+    var checkpoint: Checkpoint
+    /// Gets the paths that the store no longer lists.
+    var continuation: CheckedContinuation<[String], any Error>
   }
+
+  private let store: any Store
+  private var results: [Results] = []
+  /// Raw bytes of dead letters and text of anomalies in `results`.
+  private var resultBytes = 0
+  private var checkpoints: [WaitingCheckpoint] = []
+  private var isWriting = false
+  /// What ended the writing: nothing is written behind it.
+  private var failure: (any Error)?
+  private var refused: Set<Claim> = []
+  /// Those who wait until there is less to be written.
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  /// Results that may wait before their lanes do: at hundreds of anomalies a batch some megabytes.
+  private static let maxResults = 64
+  private static let maxResultBytes = 16 << 20
+
+  init(store: any Store) { self.store = store }
 
   /// Commits results soon, together with whatever else is waiting by then.
-  func commit(_ results: Results) async throws {
-    waiting.append(results)
-    waitingBytes += results.bytes
-    if writing == nil { writing = Task { try await self.writeWaiting() } }
-    if waiting.count > Self.maxWaiting || waitingBytes > Self.maxWaitingBytes { try await drain() }
+  /// - Throws: `Superseded` where earlier results of the claim were refused.
+  func commit(_ next: Results) async throws {
+    try check(next.claim)
+    results.append(next)
+    resultBytes += next.bytes
+    startWriting()
+    while results.count > Self.maxResults || resultBytes > Self.maxResultBytes, failure == nil { await pass() }
+    try check(next.claim)
   }
 
-  /// Commits everything handed over before, then the checkpoint with its history, then tells the source.
-  func commit(
-    _ checkpoint: Checkpoint, shards: [Task<HistoryShard, any Error>], tails: [TailJob]
-  ) async throws {
-    var checkpoint = checkpoint
-    try await drain()
-    for tail in tails { checkpoint.history.tails.append(try await history.encode(tail)) }
-    for shard in shards { checkpoint.history.sealed.append(try await shard.value) }
-    let removed = try await store.commit(checkpoint)
-    try await history.settle(published: checkpoint.history.sealed, removed: removed)
-    try await source.acknowledge(checkpoint.partition, upTo: checkpoint.position)
-  }
-
-  /// Waits for the commit under way, whatever becomes of it.
-  func settle() async { _ = await writing?.result }
-
-  private func drain() async throws {
-    while let writing { try await writing.value }
-  }
-
-  private func writeWaiting() async throws {
-    while !waiting.isEmpty {
-      let results = waiting
-      waiting = []
-      waitingBytes = 0
-      try await store.commit(results)
+  /// Commits a checkpoint behind all results that were handed over before.
+  /// - Returns: the paths of shards that the store no longer lists.
+  /// - Throws: `Superseded`.
+  func commit(_ checkpoint: Checkpoint) async throws -> [String] {
+    try check(checkpoint.claim)
+    return try await withCheckedThrowingContinuation { continuation in
+      checkpoints.append(WaitingCheckpoint(checkpoint: checkpoint, continuation: continuation))
+      startWriting()
     }
-    writing = nil
+  }
+
+  /// Waits until nothing is being written, whatever becomes of it.
+  func settle() async { while isWriting { await pass() } }
+
+  private func check(_ claim: Claim) throws {
+    if let failure { throw failure }
+    if refused.contains(claim) { throw Superseded(claim) }
+  }
+
+  /// Waits for the end of the transactions under way.
+  private func pass() async {
+    guard isWriting else { return }
+    await withCheckedContinuation { waiting.append($0) }
+  }
+
+  private func startWriting() {
+    if isWriting { return }
+    isWriting = true
+    Task { await self.write() }
+  }
+
+  private func write() async {
+    while failure == nil, !(results.isEmpty && checkpoints.isEmpty) {
+      // Results first: those that were handed over before a checkpoint are among them, or written already.
+      let (batch, due) = (results, checkpoints)
+      (results, resultBytes, checkpoints) = ([], 0, [])
+      do {
+        if !batch.isEmpty { refused.formUnion(try await store.commit(batch)) }
+        resumeWaiting()
+        if !due.isEmpty { try await commit(due) }
+      } catch {
+        failure = error
+        for next in due + checkpoints { next.continuation.resume(throwing: error) }
+        (results, resultBytes, checkpoints) = ([], 0, [])
+      }
+    }
+    isWriting = false
+    resumeWaiting()
+  }
+
+  private func commit(_ due: [WaitingCheckpoint]) async throws {
+    let granted = due.filter { !refused.contains($0.checkpoint.claim) }
+    let outcome = granted.isEmpty ? CommitOutcome() : try await store.commit(granted.map(\.checkpoint))
+    refused.formUnion(outcome.refused)
+    for next in due {
+      let claim = next.checkpoint.claim
+      if refused.contains(claim) {
+        next.continuation.resume(throwing: Superseded(claim))
+      } else {
+        next.continuation.resume(returning: outcome.removedShards[claim] ?? [])
+      }
+    }
+  }
+
+  private func resumeWaiting() {
+    defer { waiting = [] }
+    for continuation in waiting { continuation.resume() }
   }
 }
 

@@ -1,55 +1,33 @@
-// The two hand-overs between the stages of the pipeline. Batches are values (columns with copy-on-write storage that
+// The hand-overs between the stages of the pipeline. Batches are values (columns with copy-on-write storage that
 // nobody else holds), so moving one is moving a few references, and the compiler proves that nothing is shared. The
 // lock inside is taken once per batch, never per event; waiting is suspension, never blocking.
 
 import DequeModule
 import Synchronization
 
-/// Work on its way from the reader to the workers. Bounds what is in flight, in elements and in bytes: an element counts
-/// from `send` until `release`, which the last stage calls when it has done with it. That is the pipeline's back-pressure.
-final class WorkQueue<Element: Sendable>: Sendable {
+/// Elements on their way from any number of producers to any number of consumers. Not bounded itself: `InFlight` bounds
+/// what all of a run's mailboxes hold together.
+final class Mailbox<Element: Sendable>: Sendable {
   private struct State: Sendable {
     var elements: Deque<Element> = []
-    var inFlight = 0
-    var bytesInFlight = 0
     var isFinished = false
-    var isDiscarding = false
-    var producer: CheckedContinuation<Void, Never>?
     var consumers: Deque<CheckedContinuation<Element?, Never>> = []
   }
 
-  private let capacity: Int
-  private let byteCapacity: Int
   private let state = Mutex(State())
 
-  init(capacity: Int, bytes byteCapacity: Int) {
-    precondition(capacity > 0, "a queue needs room for one element")
-    precondition(byteCapacity >= 0, "a queue cannot hold less than nothing")
-    self.capacity = capacity
-    self.byteCapacity = byteCapacity
-  }
-
-  /// Appends an element, then waits while more than `capacity` are in flight, or elements of more bytes than there is room
-  /// for. One producer at a time.
-  func send(_ element: Element, bytes: Int) async {
-    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-      let (consumer, proceed) = state.withLock { state -> (CheckedContinuation<Element?, Never>?, Bool) in
-        state.inFlight += 1
-        state.bytesInFlight += bytes
-        if state.isDiscarding { return (nil, true) }
-        let consumer = state.consumers.popFirst()
-        if consumer == nil { state.elements.append(element) }
-        if hasRoom(state) || state.isFinished { return (consumer, true) }
-        precondition(state.producer == nil, "a work queue has one producer")
-        state.producer = continuation
-        return (consumer, false)
-      }
-      consumer?.resume(returning: element)
-      if proceed { continuation.resume() }
+  /// Appends an element; one that comes after the end is dropped.
+  func send(_ element: Element) {
+    let consumer = state.withLock { state -> CheckedContinuation<Element?, Never>? in
+      if state.isFinished { return nil }
+      if let consumer = state.consumers.popFirst() { return consumer }
+      state.elements.append(element)
+      return nil
     }
+    consumer?.resume(returning: element)
   }
 
-  /// The next element, waiting while there is none; nil once the queue is finished and empty.
+  /// The next element, waiting while there is none; nil once the mailbox is finished and empty.
   func receive() async -> Element? {
     await withCheckedContinuation { (continuation: CheckedContinuation<Element?, Never>) in
       let result = state.withLock { state -> Element?? in
@@ -62,55 +40,108 @@ final class WorkQueue<Element: Sendable>: Sendable {
     }
   }
 
-  /// Elements that were sent and not released.
-  var depth: Int { state.withLock { $0.inFlight } }
-
-  private func hasRoom(_ state: State) -> Bool {
-    state.inFlight <= capacity && state.bytesInFlight <= byteCapacity
-  }
-
-  /// One element has left the pipeline.
-  /// - Parameter bytes: as it was sent with.
-  func release(bytes: Int) {
-    let producer = state.withLock { state -> CheckedContinuation<Void, Never>? in
-      state.inFlight -= 1
-      state.bytesInFlight -= bytes
-      guard hasRoom(state) else { return nil }
-      defer { state.producer = nil }
-      return state.producer
-    }
-    producer?.resume()
-  }
-
-  /// No more elements will be sent, or whatever is sent will be discarded: waiting consumers get nil once the queue is
-  /// empty, and a waiting producer goes on.
+  /// Nothing more comes: consumers get nil once it is empty.
+  /// - Parameter discarding: whether what is waiting is given up.
   func finish(discarding: Bool = false) {
-    let (consumers, producer) = state.withLock { state in
+    let consumers = state.withLock { state in
       state.isFinished = true
-      if discarding {
-        state.isDiscarding = true
-        state.elements = []
-      }
-      defer {
-        state.consumers = []
-        state.producer = nil
-      }
-      return (state.consumers, state.producer)
+      if discarding { state.elements = [] }
+      defer { state.consumers = [] }
+      return state.consumers
     }
     for consumer in consumers { consumer.resume(returning: nil) }
-    producer?.resume()
+  }
+}
+
+/// What is between the reader and the end of its lane, in batches and in bytes. The reader waits while it is too much: that
+/// is the pipeline's back-pressure, and what bounds its memory.
+final class InFlight: Sendable {
+  /// An amount of what is under way.
+  struct Load: Sendable, Equatable {
+    var batches = 0
+    /// As `RawBatch.heldBytes` counts them.
+    var bytes = 0
+
+    static func += (load: inout Load, other: Load) {
+      load.batches += other.batches
+      load.bytes += other.bytes
+    }
+
+    static func -= (load: inout Load, other: Load) {
+      load.batches -= other.batches
+      load.bytes -= other.bytes
+    }
+  }
+
+  private struct State: Sendable {
+    var load = Load()
+    var isOpen = false
+    var reader: CheckedContinuation<Void, Never>?
+  }
+
+  private let capacity: Load
+  private let state = Mutex(State())
+
+  init(batches: Int, bytes: Int) {
+    precondition(batches > 0, "one batch must be under way at least")
+    precondition(bytes >= 0, "there cannot be less than nothing under way")
+    capacity = Load(batches: batches, bytes: bytes)
+  }
+
+  /// Batches that are under way.
+  var batches: Int { state.withLock { $0.load.batches } }
+
+  /// Counts what is about to be handed over.
+  func enter(_ load: Load) { state.withLock { $0.load += load } }
+
+  /// Waits while there is more than may be. One caller at a time.
+  func waitForRoom() async {
+    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+      let goesOn = state.withLock { state in
+        if hasRoom(state) { return true }
+        precondition(state.reader == nil, "a run has one reader")
+        state.reader = continuation
+        return false
+      }
+      if goesOn { continuation.resume() }
+    }
+  }
+
+  /// What is done with, or given up.
+  func leave(_ load: Load) { update { $0.load -= load } }
+
+  /// Nobody waits any more: the run has failed.
+  func open() { update { $0.isOpen = true } }
+
+  private func hasRoom(_ state: State) -> Bool {
+    state.isOpen || state.load.batches <= capacity.batches && state.load.bytes <= capacity.bytes
+  }
+
+  private func update(_ change: @Sendable (inout State) -> Void) {
+    let reader = state.withLock { state -> CheckedContinuation<Void, Never>? in
+      change(&state)
+      guard hasRoom(state) else { return nil }
+      defer { state.reader = nil }
+      return state.reader
+    }
+    reader?.resume()
   }
 }
 
 /// Puts results back in the order of their tickets. Tickets are 0, 1, 2 …, each submitted exactly once, by any worker;
-/// one consumer takes them in that order. How far results may run ahead is bounded by the work queue.
+/// one consumer takes them in that order. How far results may run ahead is bounded by `InFlight`.
 final class OrderedQueue<Element: Sendable>: Sendable {
   /// What the consumer gets.
   enum Turn: Sendable {
     case element(Element)
     /// Time has passed: a moment to take a checkpoint although nothing arrived.
     case tick
+    /// Nothing has come for a while behind what was taken so far.
+    case idle
+    /// Everything has come.
     case end
+    /// The rest will not come.
+    case aborted
   }
 
   private struct State: Sendable {
@@ -119,11 +150,13 @@ final class OrderedQueue<Element: Sendable>: Sendable {
     var end: UInt64?
     var isAborted = false
     var isTicking = false
+    /// Behind how many tickets nothing came for a while.
+    var idle: UInt64?
     var consumer: CheckedContinuation<Turn, Never>?
 
     /// What the consumer may have now; nil if it must wait.
     mutating func take() -> Turn? {
-      if isAborted { return .end }
+      if isAborted { return .aborted }
       if let element = waiting.removeValue(forKey: next) {
         next += 1
         return .element(element)
@@ -132,6 +165,10 @@ final class OrderedQueue<Element: Sendable>: Sendable {
       if isTicking {
         isTicking = false
         return .tick
+      }
+      if let idle, next >= idle {
+        self.idle = nil
+        return .idle
       }
       return nil
     }
@@ -150,10 +187,13 @@ final class OrderedQueue<Element: Sendable>: Sendable {
   /// Wakes the consumer with a tick if it is waiting, or as soon as it would wait.
   func tick() { update { $0.isTicking = true } }
 
+  /// Nothing has come for a while behind so many tickets: the consumer is told when it has come there, unless more has.
+  func idle(after tickets: UInt64) { update { $0.idle = tickets } }
+
   /// Tells how many tickets were handed out in all: `next()` gives `.end` behind the last one.
   func finish(after tickets: UInt64) { update { $0.end = tickets } }
 
-  /// Gives up whatever is waiting or still to come: `next()` gives `.end` from now on, whatever is called afterwards.
+  /// Gives up whatever is waiting or still to come: `next()` gives `.aborted` from now on, whatever is called afterwards.
   func abort() {
     update { state in
       state.waiting = [:]

@@ -83,17 +83,18 @@ struct HistoryBuffer {
   ///   - timeColumn: index in `layout` of the event time.
   ///   - folder: where shards go, relative to the data directory: `history/redset`.
   ///   - partition: names the shards.
+  ///   - epoch: of the claim that they are written under.
   ///   - retention: how far behind the watermark a day may lie to be kept, microseconds; nil keeps everything.
   init(
-    layout: HistoryLayout, timeColumn: Int, folder: String, partition: PartitionID, retention: Int64? = nil,
-    bounds: HistoryBounds = HistoryBounds()
+    layout: HistoryLayout, timeColumn: Int, folder: String, partition: PartitionID, epoch: Int64 = 0,
+    retention: Int64? = nil, bounds: HistoryBounds = HistoryBounds()
   ) {
     precondition(bounds.waitingRows > 0 && bounds.waitingBytes > 0, "a row waits at least for its batch to end")
     precondition(bounds.denseRows <= Limits.shardRows, "a full shard is of a dense day")
     self.layout = layout
     self.bounds = bounds
     self.retention = retention
-    names = ShardNames(timeColumn: layout.columns[timeColumn].name, folder: folder, partition: partition)
+    names = ShardNames(timeColumn: layout.columns[timeColumn].name, folder: folder, partition: partition, epoch: epoch)
     scattered = ScatteredRows(layout: layout)
   }
 

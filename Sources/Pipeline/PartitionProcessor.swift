@@ -13,8 +13,6 @@ struct StagedWork: Sendable {
   var records: Int
   /// Bytes of those records; 0 where they are not known.
   var bytes = 0
-  /// What they counted for among the bytes in flight.
-  var heldBytes = 0
   /// The first of those records; nil where there is none.
   var first: Position?
   /// Where to read on.
@@ -27,13 +25,14 @@ extension StagedWork {
     let raw = piece.raw
     self.init(
       staged: staged, models: piece.models, records: raw.count + raw.oversized.count, bytes: raw.byteCount,
-      heldBytes: raw.heldBytes, first: raw.first, next: raw.next)
+      first: raw.first, next: raw.next)
   }
 }
 
 /// The state of one partition and the steps that advance it.
 struct PartitionProcessor {
-  let partition: PartitionID
+  /// Under which results and checkpoints are written.
+  let claim: Claim
   private let plan: Plan
   private let renderer: EventRenderer
   private let watermark: Watermark
@@ -51,11 +50,15 @@ struct PartitionProcessor {
   var ends = ComingEnds()
   /// Where the events came from that wait because their time is in doubt.
   var waitingPositions: [Position] { waiting.positions }
+  var partition: PartitionID { claim.partition }
   /// How far event time has come, for progress.
   var latestEventTime: Int64 { watermark.reached }
+  /// Up to which start windows would close at the end of the input; nil without events.
+  var closingTime: Int64? { watermark.closingTime == .min ? nil : watermark.closingTime }
 
-  init(plan: Plan, partition: PartitionID) throws {
-    self.partition = partition
+  /// - Parameter epoch: of the claim; 0 where nothing is stored.
+  init(plan: Plan, partition: PartitionID, epoch: Int64 = 0) throws {
+    claim = Claim(useCase: plan.useCase.name, partition: partition, epoch: epoch)
     self.plan = plan
     renderer = EventRenderer(schema: plan.schema)
     watermark = Watermark(plan.useCase.event)
@@ -64,7 +67,7 @@ struct PartitionProcessor {
     windows = plan.windows.map { WindowOperator($0) }
     history = HistoryBuffer(
       layout: Self.layout(of: plan), timeColumn: plan.schema.timeField, folder: "history/\(plan.useCase.name)",
-      partition: partition, retention: plan.useCase.historyRetention)
+      partition: partition, epoch: epoch, retention: plan.useCase.historyRetention)
   }
 
   private var stateful: [any Stateful] { [watermark, waiting] + detectors }
@@ -84,6 +87,7 @@ struct PartitionProcessor {
       if part.continues(stored.fingerprint) {
         try part.restore(from: stored.entries)
       } else {
+        try Self.refuseNewer(stored.fingerprint, than: part)
         discarded.append(part.stateName)
         // Their fields are not those of the events to come: no rule and window can take them in.
         if part === waiting { totals.undecidedEvents += stored.entries.count }
@@ -124,12 +128,23 @@ struct PartitionProcessor {
     return discarded
   }
 
+  /// State that belongs to no definition has its name and version for a fingerprint, as the watermark: `watermark 5`. A
+  /// newer one is no earlier definition that could be left behind.
+  private static func refuseNewer(_ fingerprint: String, than part: any Stateful) throws {
+    func version(_ text: String) -> Int? {
+      let words = text.prefix { $0 != ":" }.split(separator: " ")
+      return words.count == 2 && words[0] == part.stateName ? Int(words[1]) : nil
+    }
+    guard let found = version(fingerprint), let known = version(part.stateFingerprint), found > known else { return }
+    throw CodingError("the state \(part.stateName) has version \(found), expected 1 to \(known)")
+  }
+
   /// Advances by the pieces of one batch. A checkpoint comes behind the last of them: sources know the ends of their
   /// batches, and no other place to continue from.
   /// - Precondition: there is a piece.
   /// - Returns: what is to be committed at once.
   mutating func process(_ pieces: [StagedWork], now: ContinuousClock.Instant) throws -> Results {
-    var results = Results(useCase: plan.useCase.name, partition: partition, anomalies: [], deadLetters: [])
+    var results = Results(claim: claim)
     for piece in pieces {
       if let first = piece.first, ends.pass(first) { results.append(try close()) }
       results.append(try process(piece, now: now))
@@ -173,7 +188,7 @@ struct PartitionProcessor {
     totals.aheadEvents += marks.dismissed.setCount
     count(work, failures: outcome.failures)
     return Results(
-      useCase: plan.useCase.name, partition: partition, anomalies: outcome.anomalies,
+      claim: claim, anomalies: outcome.anomalies,
       deadLetters: dated(work.staged.deadLetters, marks: marks, positions: batch.positions))
   }
 
@@ -201,7 +216,7 @@ struct PartitionProcessor {
     watermarkTime = watermark.current
     totals.expressionFailures += outcome.failures
     totals.waitingEvents = waiting.count
-    return Results(useCase: plan.useCase.name, partition: partition, anomalies: outcome.anomalies, deadLetters: [])
+    return Results(claim: claim, anomalies: outcome.anomalies)
   }
 
   /// What the stateful stages made of a batch.
@@ -307,7 +322,7 @@ struct PartitionProcessor {
     leftWindows = []
     let driftKeepFrom = driftKeepFrom
     var checkpoint = Checkpoint(
-      useCase: plan.useCase.name, partition: partition, position: position, sourceState: sourceState,
+      claim: claim, position: position, sourceState: sourceState,
       watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows), leftWindows: left,
       windowRetention: windows.compactMap { window in
         window.window.expired(before: watermarkTime)

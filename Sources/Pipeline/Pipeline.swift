@@ -3,27 +3,18 @@
 
 public import Detection
 public import Logging
-import Synchronization
 
 /// One use case running over one source into one store.
 public final class Pipeline: Sendable {
-  /// A batch on its way to a worker.
-  private struct Work: Sendable {
-    /// The batch; several pieces where a model takes over inside it, or the input was at its end.
-    var pieces: [ScoredPiece]
-    var ticket: UInt64
-    var lane: Lane
-  }
-
-  private let activator: Activator
-  private let driver: LaneDriver
   private let plan: Plan
   private let source: any Source
-  private let store: any Store
-  private let models: (any ModelProvider)?
+  private let committer: Committer
+  private let shelf: ModelShelf?
+  private let driver: LaneDriver
   private let options: Options
-  private let logger: Logger
-  private let isStopped = Atomic(false)
+  private let lanes = Lanes()
+  private let work = Mailbox<LaneWork>()
+  private let inFlight: InFlight
   /// What the run has done so far.
   public let progress: RunProgress
 
@@ -34,101 +25,125 @@ public final class Pipeline: Sendable {
     plan: Plan, version: ConfigurationVersion, source: any Source, store: any Store, encoder: any HistoryEncoder,
     models: (any ModelProvider)? = nil, options: Options, logger: Logger
   ) {
-    activator = Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger)
     self.plan = plan
     self.source = source
-    self.store = store
-    self.models = models
     self.options = options
-    self.logger = logger
     progress = RunProgress(
       metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
+    inFlight = InFlight(
+      batches: options.workers * 2 + 2, bytes: Limits.bytesInFlight(workers: options.workers))
+    committer = Committer(store: store)
+    shelf =
+      plan.detectors.isEmpty
+      ? nil : ModelShelf(plan.detectors, provider: models, patience: options.modelPatience, logger: logger)
     driver = LaneDriver(
-      activator: activator, store: store, source: source, history: HistoryWriter(encoder: encoder),
-      interval: options.checkpointInterval, progress: progress)
+      activator: Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger), shelf: shelf,
+      output: LaneOutput(
+        committer: committer, history: HistoryWriter(encoder: encoder), source: source, progress: progress),
+      interval: options.checkpointInterval, work: work, inFlight: inFlight, isStopped: { [lanes] in lanes.isStopped },
+      logger: logger)
+    for detector in plan.detectors { progress.noteActivations(0, of: detector.name) }
   }
 
   /// Runs until the source ends, is stopped or fails; what was processed is checkpointed before it returns or throws
   /// the source's error. If results cannot be stored, the last checkpoint stands and the next run continues there.
+  /// Called once. A run whose task is cancelled stops.
   /// - Throws: `OperatingError`.
   public func run() async throws {
-    let stored = Snapshots(try await store.restore(useCase: plan.useCase.name, source: source.name))
-    do { try await source.open(resumingAt: stored.map { ResumePoint($0) }) } catch {
-      // Nothing was read: the last checkpoint stands, and what was wrong is found again.
-      if isStopped.load(ordering: .acquiring) { return }
-      throw error
+    let failure = await withTaskCancellationHandler {
+      await drive()
+    } onCancel: {
+      stop()
     }
-    let positions = stored.map(\.position)
-    try await activator.record(await source.acceptedGaps, from: positions)
-    let work = WorkQueue<Work>(capacity: options.workers * 2 + 2, bytes: Limits.bytesInFlight(workers: options.workers))
-    let lanes = Lanes()
-    let failure: (any Error)? = await withTaskGroup(of: Void.self) { group in
-      for _ in 0..<options.workers { group.addTask { await self.transform(work) } }
-      group.addTask { await self.tick(lanes) }
+    await shelf?.close()
+    await committer.settle()
+    if let failure { throw failure }
+  }
+
+  /// - Returns: why the run has failed.
+  private func drive() async -> (any Error)? {
+    // Partitions may come and go for ever: what has ended is not to be kept.
+    await withDiscardingTaskGroup { group in
+      for _ in 0..<options.workers { group.addTask { await self.transform() } }
+      group.addTask { await self.tick() }
       var failure: (any Error)?
-      for partition in positions.keys { _ = start(partition, stored, lanes, work, &group) }
-      let cuts = BatchCuts(
-        plan, models, store, resumed: positions, patience: options.modelPatience, progress, logger)
-      do {
-        while case .batch(let raw) = try await source.next(), lanes.failure == nil {
-          let pieces = try await cuts.pieces(of: raw)
-          let lane = lanes[raw.partition] ?? start(raw.partition, stored, lanes, work, &group)
-          let bytes = pieces.reduce(0) { $0 + $1.raw.heldBytes }
-          await work.send(Work(pieces: pieces, ticket: lane.nextTicket(), lane: lane), bytes: bytes)
-        }
-      } catch { failure = error }
-      cuts.close()
+      do { try await read(&group) } catch { failure = error }
+      lanes.finish(.end(closing: options.closesInput && failure == nil && !lanes.isStopped))
+      await lanes.wait()
       work.finish()
-      lanes.finish(closing: options.closesInput && failure == nil && !isStopped.load(ordering: .acquiring))
-      while !lanes.areDone { await group.next() }
       group.cancelAll()
       // A store that cannot be written explains whatever else went wrong.
       return lanes.failure ?? failure
     }
-    if let failure { throw failure }
   }
 
   /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
   public func stop() {
-    isStopped.store(true, ordering: .releasing)
+    lanes.stop()
     source.stop()
   }
 
+  /// Reader: what the source says goes to the lanes.
+  private func read(_ group: inout DiscardingTaskGroup) async throws {
+    while lanes.failure == nil {
+      switch try await source.next() {
+      case .assigned(let partition): open(partition, &group)
+      case .batch(let raw): await hand(over: raw)
+      case .revoked(let partition): lanes[partition]?.finish(.revoked)
+      case .lost(let partition): lanes[partition]?.finish(.lost)
+      case .idle(let partition): lanes[partition]?.sendIdle()
+      case .end: return
+      }
+    }
+  }
+
+  private func hand(over raw: RawBatch) async {
+    guard let lane = lanes[raw.partition] else { return }
+    let batch = Lane.Handed(raw)
+    inFlight.enter(batch.load)
+    if !lane.send(batch) { inFlight.leave(batch.load) }
+    await inFlight.waitForRoom()
+  }
+
+  /// Opens the lane of a partition that this process is to read.
+  private func open(_ partition: PartitionID, _ group: inout DiscardingTaskGroup) {
+    let lane = Lane(partition: partition)
+    let before = lanes.add(lane)
+    group.addTask {
+      // What an earlier lane of the partition has under way comes first.
+      await before?.end.wait()
+      do { try await self.driver.serve(lane) } catch { await self.fail(error) }
+      self.inFlight.leave(lane.close())
+      self.lanes.end(lane)
+    }
+  }
+
+  /// Nothing more is to be done.
+  private func fail(_ error: any Error) async {
+    lanes.fail(OperatingError.explaining(error))
+    work.finish(discarding: true)
+    inFlight.open()
+    source.stop()
+    // Lanes that are being prepared do not wait for models any more.
+    await shelf?.close()
+  }
+
   /// Worker: decode, features, checks, classification, stateless rules and models.
-  private func transform(_ work: WorkQueue<Work>) async {
+  private func transform() async {
     let decoder = Decoder(schema: plan.schema)
     while let item = await work.receive() {
+      if item.lane.ending == .lost { continue }
       let staged = item.pieces.map { piece in
         StagedWork(plan.derive(decoder.decode(piece.raw), from: piece.raw, models: piece.models), of: piece)
       }
-      item.lane.queue.submit(staged, ticket: item.ticket)
-      // The run ends when its lane comes to this batch. Another one could take as long as this one did.
-      if staged.contains(where: { $0.staged.trouble != nil }) { work.finish(discarding: true) }
+      item.lane.queue.submit(Lane.Staged(pieces: staged, load: item.load), ticket: item.ticket)
+      // The lane would come to it, but meanwhile another batch could take as long as this one did.
+      if let trouble = staged.lazy.compactMap(\.staged.trouble).first { await fail(trouble) }
     }
-  }
-
-  /// Opens the lane of a partition: at once where it is stored, so that history that waits is sealed, else when it is seen.
-  private func start(
-    _ partition: PartitionID, _ stored: Snapshots, _ lanes: Lanes, _ work: WorkQueue<Work>,
-    _ group: inout TaskGroup<Void>
-  ) -> Lane {
-    let lane = Lane(partition: partition)
-    lanes.add(lane)
-    group.addTask {
-      do {
-        try await self.driver.advance(lane, from: stored, releasing: work)
-        lanes.end()
-      } catch {
-        lanes.end(with: OperatingError.explaining(error))
-        work.finish(discarding: true)
-        self.source.stop()
-      }
-    }
-    return lane
   }
 
   /// Wakes quiet lanes, so that history does not wait longer because nothing arrives.
-  private func tick(_ lanes: Lanes) async {
+  private func tick() async {
     while (try? await Task.sleep(for: options.checkpointInterval)) != nil { lanes.tick() }
   }
 }

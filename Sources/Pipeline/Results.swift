@@ -50,17 +50,15 @@ public struct Anomaly: Sendable, Hashable {
 
 /// Results of one batch that are committed at once, without moving the position.
 public struct Results: Sendable {
-  public var useCase: String
-  public var partition: PartitionID
+  public var claim: Claim
   public var anomalies: [Anomaly]
   /// With the watermark before them: the nearest thing to an event time that a broken event has.
   public var deadLetters: [(letter: DeadLetter, watermark: Int64)]
 
   public init(
-    useCase: String, partition: PartitionID, anomalies: [Anomaly], deadLetters: [(letter: DeadLetter, watermark: Int64)]
+    claim: Claim, anomalies: [Anomaly] = [], deadLetters: [(letter: DeadLetter, watermark: Int64)] = []
   ) {
-    self.useCase = useCase
-    self.partition = partition
+    self.claim = claim
     self.anomalies = anomalies
     self.deadLetters = deadLetters
   }
@@ -71,6 +69,8 @@ public struct Results: Sendable {
     deadLetters += next.deadLetters
   }
 
+  public var useCase: String { claim.useCase }
+  public var partition: PartitionID { claim.partition }
   public var isEmpty: Bool { anomalies.isEmpty && deadLetters.isEmpty }
 
   /// Bytes of what is large in them: raw records and events.

@@ -1,7 +1,16 @@
 // What a run has done so far, for the progress line and the summary, and on to metrics. Updated once per batch.
 
-import Detection
+public import Detection
 import Synchronization
+
+/// A partition of which nothing comes. That its windows are closed may be announced, and is taken back by the next event:
+/// it is no result, and nothing that is stored depends on it.
+public struct IdlePartition: Sendable, Hashable {
+  /// Behind the last event.
+  public var position: Position
+  /// Windows that start up to then would close now if the input was at its end, microseconds; nil without events.
+  public var windowsThrough: Int64?
+}
 
 /// A view of a running pipeline, safe to read from any thread.
 public final class RunProgress: Sendable {
@@ -13,6 +22,10 @@ public final class RunProgress: Sendable {
     public var all = Totals()
     /// Highest event time that is believed (see `Watermark`), microseconds; `Int64.min` before the first event.
     public var eventTime = Int64.min
+    /// Partitions of which nothing has come for a while.
+    public var idle: [PartitionID: IdlePartition] = [:]
+    /// Breaks of the input that were accepted and put on record.
+    public var gaps: [InputGap] = []
     /// Events that earlier runs had processed.
     public var resumedRecords: Int { all.records - run.records }
   }
@@ -20,6 +33,10 @@ public final class RunProgress: Sendable {
   private struct State: Sendable {
     var before: [PartitionID: Totals] = [:]
     var now: [PartitionID: Totals] = [:]
+    /// What was processed of partitions in earlier assignments to this run.
+    var earlier = Totals()
+    var idle: [PartitionID: IdlePartition] = [:]
+    var gaps: [InputGap] = []
     var eventTime = Int64.min
   }
 
@@ -29,9 +46,12 @@ public final class RunProgress: Sendable {
   init(metrics: RunMetrics) { self.metrics = metrics }
 
   func start(_ partition: PartitionID, from totals: Totals) {
-    state.withLock {
-      $0.before[partition] = totals
-      $0.now[partition] = totals
+    state.withLock { state in
+      if let before = state.before[partition], let now = state.now[partition] {
+        state.earlier = state.earlier + (now - before)
+      }
+      state.before[partition] = totals
+      state.now[partition] = totals
     }
   }
 
@@ -44,6 +64,7 @@ public final class RunProgress: Sendable {
     let before = state.withLock { state in
       defer {
         state.now[partition] = totals
+        state.idle[partition] = nil
         state.eventTime = max(state.eventTime, time)
       }
       return state.now[partition] ?? Totals()
@@ -51,6 +72,17 @@ public final class RunProgress: Sendable {
     metrics.noteBatch(totals.increase(over: before), bytes: bytes, of: processor)
     metrics.noteQueue(batches: waiting)
   }
+
+  /// Nothing has come of a partition for a while.
+  func noteIdle(_ processor: PartitionProcessor) {
+    let idle = IdlePartition(position: processor.position, windowsThrough: processor.closingTime)
+    state.withLock { $0.idle[processor.partition] = idle }
+  }
+
+  /// A partition is not this process's any more.
+  func end(_ partition: PartitionID) { state.withLock { $0.idle[partition] = nil } }
+
+  func noteGaps(_ gaps: [InputGap]) { state.withLock { $0.gaps += gaps } }
 
   /// Models of a detector were put on record; 0 says that there is a detector that may get one.
   func noteActivations(_ number: Int, of detector: String) { metrics.noteActivations(number, of: detector) }
@@ -63,6 +95,9 @@ public final class RunProgress: Sendable {
     let state = state.withLock { $0 }
     var snapshot = Snapshot()
     snapshot.eventTime = state.eventTime
+    snapshot.idle = state.idle
+    snapshot.gaps = state.gaps
+    snapshot.run = state.earlier
     for (partition, totals) in state.now {
       snapshot.all = snapshot.all + totals
       snapshot.run = snapshot.run + (totals - (state.before[partition] ?? Totals()))

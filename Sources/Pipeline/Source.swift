@@ -2,11 +2,22 @@
 
 public import Detection
 
-/// What a source hands to the pipeline.
-public enum SourceOutput: Sendable {
+/// What a source says. Of one partition: `assigned`, then, once the pipeline has answered, batches, then perhaps `revoked`
+/// or `lost`, after which it may be assigned again.
+public enum SourceEvent: Sendable {
+  /// A partition is this process's to read. Nothing of it is handed over before the answer, `resume(_:at:)`.
+  case assigned(PartitionID)
   /// The next records of a partition.
   case batch(RawBatch)
-  /// Nothing more will come.
+  /// Another process is to have the partition: what was handed over of it is processed and stored, and then the source is
+  /// answered, `release(_:)`. Nothing more of it is handed over.
+  case revoked(PartitionID)
+  /// Another process may have the partition already: what is under way of it is given up. Nothing more of it is handed
+  /// over, and the answer is the same.
+  case lost(PartitionID)
+  /// Nothing has come of the partition for a while.
+  case idle(PartitionID)
+  /// Nothing more will come of any partition.
   case end
 }
 
@@ -34,35 +45,39 @@ public struct ResumePoint: Sendable, Hashable {
 
 /// A break in an input that a person has accepted: something that was to be read cannot be, and the input goes on.
 public struct InputGap: Sendable, Hashable {
-  public var partition: PartitionID
   /// What is missing, why, and where reading goes on, in one sentence.
   public var description: String
 
-  public init(partition: PartitionID, description: String) {
-    self.partition = partition
-    self.description = description
-  }
+  public init(_ description: String) { self.description = description }
 }
 
-/// A supplier of raw batches. Calls are serial: the pipeline has one reader. What blocks (files, C clients) blocks on a
-/// thread of the source's own, never on the cooperative pool.
+/// A supplier of raw batches. Calls of `next` are serial: the pipeline has one reader; answers come beside them, from the
+/// lanes of the partitions. What blocks (files, C clients) blocks on a thread of the source's own, never on the
+/// cooperative pool.
 public protocol Source: AnyObject, Sendable {
   /// Name of the source in positions and identities.
   var name: String { get }
 
   /// Whether the input is there and could be read from its beginning, as far as that can be told without reading it.
-  /// - Throws: `OperatingError` where `open` without points would.
+  /// - Throws: `OperatingError` where `resume` without a point would.
   func check() async throws
 
-  /// Prepares to continue behind the given points; a partition without one starts at its beginning. Called once,
-  /// before `next`.
-  /// - Throws: `OperatingError` when the input is not the one the points belong to.
-  func open(resumingAt points: [PartitionID: ResumePoint]) async throws
-
-  /// The next batch, waiting as long as there is none. Records of a partition come in order, each exactly once.
-  /// After `stop()` it returns `.end` soon.
+  /// What happens next, waiting as long as nothing does. Records of a partition come in order, each exactly once for each
+  /// time the partition is assigned. After `stop()` it returns `.end` soon, whatever was not answered.
   /// - Throws: `OperatingError` when the input cannot be read further.
-  func next() async throws -> SourceOutput
+  func next() async throws -> SourceEvent
+
+  /// The answer to `assigned`: the partition is claimed and prepared, and reading goes on behind a point.
+  /// - Parameter point: nil where nothing is stored of the partition: it starts at its beginning.
+  /// - Returns: breaks in the input that a person has accepted, to be put on record before anything behind them is.
+  /// - Throws: `OperatingError` when the input is not the one the point belongs to.
+  func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap]
+
+  /// The last answer of an assignment: nothing of it is under way here any more. It follows `revoked`, `lost` and the end,
+  /// and comes of itself where this process may not write the partition any more. Of each assignment there is one, and
+  /// those of one partition follow one another: an answer belongs to the oldest assignment without a last one, which may
+  /// have been revoked or lost before it was resumed.
+  func release(_ partition: PartitionID) async
 
   /// What the source must know to continue this partition at `position`, beside the position: a file's manifest. Asked
   /// when a checkpoint is taken, so it must not block; it may know more than the position has reached, never less.
@@ -70,15 +85,12 @@ public protocol Source: AnyObject, Sendable {
   func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8]
 
   /// What of the source's state is kept as entries, because all of it is too much for every checkpoint: those that have
-  /// changed since the last call, or since `open`. Asked after `checkpointState(of:at:)`, under the same terms.
+  /// changed since the last call, or since `resume`. Asked after `checkpointState(of:at:)`, under the same terms.
   func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges
 
-  /// Whether what a resumed run needs to find `segment` again was among what the last `takeStateChanges` or
-  /// `open(resumingAt:)` had. Where it was not, a checkpoint is taken before the segment's first result is committed.
+  /// Whether what a resumed run needs to find `segment` again was among what the last `takeStateChanges` or `resume` had.
+  /// Where it was not, a checkpoint is taken before the segment's first result is committed.
   func isRecorded(_ segment: UInt32, of partition: PartitionID) -> Bool
-
-  /// The breaks that were accepted when the source was opened. Each is put on record before anything is read.
-  var acceptedGaps: [InputGap] { get async }
 
   /// Called after a checkpoint that contains everything before `position` is durable.
   func acknowledge(_ partition: PartitionID, upTo position: Position) async throws
@@ -94,8 +106,6 @@ extension Source {
 
   /// A source whose state is the same for all segments.
   public func isRecorded(_ segment: UInt32, of partition: PartitionID) -> Bool { true }
-
-  public var acceptedGaps: [InputGap] { get async { [] } }
 
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {}
 }

@@ -58,11 +58,14 @@ struct ShardNames {
   private let timeColumn: String
   private let folder: String
   private let stem: String
+  private let epoch: Int64
 
   /// - Parameters:
   ///   - timeColumn: name of the column with the event time.
   ///   - folder: where shards go, relative to the data directory: `history/redset`.
-  init(timeColumn: String, folder: String, partition: PartitionID) {
+  ///   - epoch: of the claim that the shards are written under.
+  init(timeColumn: String, folder: String, partition: PartitionID, epoch: Int64) {
+    self.epoch = epoch
     self.timeColumn = timeColumn
     self.folder = folder
     stem = "\(partition.source)-\(partition.number)"
@@ -87,7 +90,8 @@ struct ShardNames {
     let folder = "\(folder)/day=\(isOneDay ? last : Self.severalDays)"
     return HistoryShard(
       day: last, number: number, rows: rows.count, bytes: 0, firstTime: times.min() ?? 0, lastTime: times.max() ?? 0,
-      temporaryPath: "\(folder)/.\(file).tmp", path: "\(folder)/\(file)")
+      // Who does not know yet that his claim was superseded, writes to no file of the one who has it now.
+      temporaryPath: "\(folder)/.\(file).\(epoch).tmp", path: "\(folder)/\(file)")
   }
 
   /// `YYYY-MM-DD` of a day by its number since 1970-01-01.

@@ -43,8 +43,8 @@ public struct StoredResults: Sendable {
   /// Sorted rows by table; a shard of history is a row of its path and contents.
   public private(set) var tables: [String: [String]] = [:]
 
-  /// Columns that name a row and what it says. Internal state (segments of rules) may differ between runs; tails must be
-  /// gone when a run has ended.
+  /// Columns that name a row and what it says. Internal state (segments of rules) may differ between runs, and a file's
+  /// temporary name says which claim it was written under; tails must be gone when a run has ended.
   private static let queries = [
     "anomalies": "SELECT * FROM anomalies",
     "dead_letters": "SELECT * FROM dead_letters",
@@ -52,7 +52,9 @@ public struct StoredResults: Sendable {
     "partitions": """
     SELECT use_case, source, partition, segment, offset, row, watermark, totals FROM partitions
     """,
-    "history_shards": "SELECT * FROM history_shards",
+    "history_shards": """
+    SELECT use_case, source, partition, day, number, path, rows, bytes, first_time, last_time FROM history_shards
+    """,
     "history_tails": "SELECT use_case, source, partition, number, days, rows FROM history_tails",
     "drift": "SELECT * FROM drift",
     "models": """

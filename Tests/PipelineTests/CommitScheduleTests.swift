@@ -8,7 +8,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Commits of a lane")
+@Suite("Commits of a lane", .timeLimit(.minutes(10)))
 struct CommitScheduleTests {
   private static let pipeline = """
     name: quiet
@@ -31,6 +31,7 @@ struct CommitScheduleTests {
     private let source: MemorySource
     private let times: Mutex<[Duration]>
     private let start = ContinuousClock.now
+    private let isUnassigned = Mutex(true)
     private let isStopped = Mutex(false)
     let handedOut = Mutex<[ContinuousClock.Instant]>([])
     let acknowledged = Mutex<[(position: Int64, at: ContinuousClock.Instant)]>([])
@@ -40,11 +41,18 @@ struct CommitScheduleTests {
       self.times = Mutex(times)
     }
 
-    func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
-      try await source.open(resumingAt: points)
+    func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
+      try await source.resume(partition, at: point)
     }
 
-    func next() async throws -> SourceOutput {
+    func release(_ partition: PartitionID) async { await source.release(partition) }
+
+    func next() async throws -> SourceEvent {
+      let isFirst = isUnassigned.withLock { isFirst in
+        defer { isFirst = false }
+        return isFirst
+      }
+      if isFirst { return try await source.next() }
       let time = times.withLock { $0.isEmpty ? nil : $0.removeFirst() }
       if let time {
         try await Task.sleep(until: start + time, clock: .continuous)
@@ -112,23 +120,21 @@ struct CommitScheduleTests {
     let source = MemorySource([], batchSizes: [1])
     let writer = HistoryWriter(encoder: history)
     let store = MemoryStore(MemoryHistory())
+    let progress = RunProgress(metrics: RunMetrics(useCase: "quiet", factory: nil, unixTime: { 0 }))
     let schedule = CommitSchedule(
-      committer: Committer(store: store, source: source, history: writer), source: source, history: writer,
-      interval: .seconds(3_600),
-      progress: RunProgress(metrics: RunMetrics(useCase: "quiet", factory: nil, unixTime: { 0 })), isNew: true,
-      wake: {})
+      LaneOutput(committer: Committer(store: store), history: writer, source: source, progress: progress),
+      interval: .seconds(3_600), isNew: true, wake: {})
     var processor = try PartitionProcessor(plan: plan, partition: MemorySource.partition())
     // Fifteen days with a few events: each is a shard when everything is sealed.
     let records = (1...15).map { day in
       Array(#"{"at":"2024-03-\#(day < 10 ? "0" : "")\#(day)T00:00:00Z","host":"h"}"#.utf8)
     }
     let batches = MemorySource(records, batchSizes: [15])
-    guard case .batch(let raw) = try await batches.next() else { preconditionFailure("the source has a batch") }
+    guard case .batch(let raw) = batches.nextBatch() else { preconditionFailure("the source has a batch") }
     let staged = plan.derive(Decoder(schema: plan.schema).decode(raw), from: raw)
     _ = try processor.process(StagedWork(staged: staged, records: raw.count, next: raw.next), now: .now)
     processor.sealHistory(all: true, now: .now)
-    try await schedule.write(
-      Results(useCase: "quiet", partition: raw.partition, anomalies: [], deadLetters: []), of: &processor)
+    try await schedule.write(Results(claim: processor.claim), of: &processor)
     await schedule.settle()
     let written = history.written.withLock { $0 }
     #expect(written.count == 15 && written == written.sorted())

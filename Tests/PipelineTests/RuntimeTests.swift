@@ -9,62 +9,16 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Runtime")
+@Suite("Runtime", .timeLimit(.minutes(10)))
 struct RuntimeTests {
-  private static let pipeline = """
-    name: runtime
-    event:
-      time: at
-      key: user
-      out_of_order: 2s
-      fields:
-        at: {type: timestamp, required: true, format: seconds}
-        user: {type: string, required: true}
-        amount: {type: double, min: 0}
-    classify:
-      into: size
-      cases: [{large: amount > 90}]
-      else: small
-    rules:
-      - {name: large, when: amount > 95}
-      - {name: burst, when: amount IS NOT NULL, per: user, within: 1m, having: count(*) >= 5 AND sum(amount) > 200.5}
-    windows:
-      - name: minutes
-        type: tumbling
-        size: 1m
-        by: [user]
-        allowed_lateness: 30s
-        aggregates: {n: count(*), total: sum(amount), p90: 'quantile(amount, 0.9)', users: distinct(user)}
-      - {name: sliding, type: sliding, size: 10m, every: 5m, aggregates: {mean: avg(amount), last: last(user)}}
-    """
-
-  private static func records(_ count: Int, seed: UInt64) -> [[UInt8]] {
-    var random = SeededRandom(seed: seed)
-    var time = 1_700_000_000
-    return (0..<count).map { _ in
-      time += Int.random(in: 0...3, using: &random)
-      switch Int.random(in: 0..<100, using: &random) {
-      case 0: return Array("{broken".utf8)
-      case 1: return Array(#"{"at": \#(time), "user": "u1", "amount": -1}"#.utf8)
-      default:
-        let late = Int.random(in: 0..<20, using: &random) == 0 ? Int.random(in: 0...200, using: &random) : 0
-        let amount = Double.random(in: 0...100, using: &random)
-        return Array(
-          #"{"at": \#(time - late), "user": "u\#(Int.random(in: 0..<7, using: &random))", "amount": \#(amount)}"#.utf8)
-      }
-    }
-  }
-
   private static func run(
     _ records: [[UInt8]], into store: MemoryStore, _ history: any HistoryEncoder, sizes: [Int], workers: Int
   ) async throws {
-    let check = UseCaseChecker.check(text: pipeline)
-    let plan = try #require(check.plan, "\(check.rendered)")
+    let (plan, version) = try RuntimeUseCase.plan()
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     try await Pipeline(
-      plan: plan, version: ConfigurationVersion(plan.useCase, text: pipeline),
-      source: MemorySource(records, batchSizes: sizes), store: store, encoder: history,
+      plan: plan, version: version, source: MemorySource(records, batchSizes: sizes), store: store, encoder: history,
       options: Pipeline.Options(workers: workers, checkpointInterval: .milliseconds(1)), logger: logger
     ).run()
   }
@@ -78,7 +32,7 @@ struct RuntimeTests {
 
   @Test("results do not depend on batch sizes and workers")
   func cutIndependence() async throws {
-    let records = Self.records(5_000, seed: 1)
+    let records = RuntimeUseCase.records(5_000, seed: 1)
     let expected = try await Self.whole(records, sizes: [5_000], workers: 1)
     #expect(expected.anomalies.count > 300)
     #expect(expected.windows.count > 500)
@@ -92,7 +46,7 @@ struct RuntimeTests {
 
   @Test("commits that fail before or after taking effect change nothing", arguments: 0..<20)
   func faults(seed: Int) async throws {
-    let records = Self.records(3_000, seed: 2)
+    let records = RuntimeUseCase.records(3_000, seed: 2)
     let expected = try await Self.whole(records, sizes: [512], workers: 2)
     var random = SeededRandom(seed: UInt64(seed) &* 977)
     let history = MemoryHistory()
@@ -137,7 +91,8 @@ struct RuntimeTests {
   func blockingCalls() async throws {
     let memory = MemoryHistory()
     let history = NotingHistory(memory)
-    try await Self.run(Self.records(2_000, seed: 5), into: MemoryStore(memory), history, sizes: [100], workers: 2)
+    try await Self.run(
+      RuntimeUseCase.records(2_000, seed: 5), into: MemoryStore(memory), history, sizes: [100], workers: 2)
     #expect(
       history.calls == ["encodeTail": ["pulse-history"], "publish": ["pulse-history"], "writeShard": ["pulse-history"]])
   }
@@ -186,8 +141,8 @@ struct RuntimeTests {
     loop: while true {
       switch await queue.next() {
       case .element(let element): received.append(element)
-      case .tick: continue
-      case .end: break loop
+      case .tick, .idle: continue
+      case .end, .aborted: break loop
       }
     }
     await submitted
@@ -202,15 +157,33 @@ struct RuntimeTests {
     queue.abort()
     queue.submit(1, ticket: 1)
     queue.finish(after: 3)
-    guard case .end = await queue.next() else {
-      Issue.record("expected the end")
+    guard case .aborted = await queue.next() else {
+      Issue.record("expected that it was given up")
       return
     }
   }
 
+  @Test("state of a newer version is refused and not left behind", arguments: ["watermark", "waiting"])
+  func newerState(name: String) async throws {
+    let history = MemoryHistory()
+    let store = MemoryStore(history)
+    try await Self.run(RuntimeUseCase.records(100, seed: 5), into: store, history, sizes: [50], workers: 1)
+    var snapshot = try #require(try await store.claim(useCase: "runtime", partition: MemorySource.partition()).snapshot)
+    var space = try #require(snapshot.states[name])
+    let words = space.fingerprint.split(separator: " ", maxSplits: 1).map(String.init)
+    let version = try #require(Int(words[1].prefix { $0.isNumber }))
+    space.fingerprint = "\(words[0]) \(version + 1)" + words[1].drop { $0.isNumber }
+    snapshot.states[name] = space
+    let plan = try RuntimeUseCase.plan().plan
+    let error = #expect(throws: CodingError.self) {
+      try snapshot.check(as: MemorySource.partition(), of: plan) { try history.decodeTail($0.bytes) }
+    }
+    #expect(error?.description == "the state \(name) has version \(version + 1), expected 1 to \(version)")
+  }
+
   @Test("history that a killed run left becomes shards although nothing new arrives")
   func abandonedTails() async throws {
-    let records = Self.records(500, seed: 5)
+    let records = RuntimeUseCase.records(500, seed: 5)
     let expected = try await Self.whole(records, sizes: [500], workers: 1)
     let history = MemoryHistory()
     let store = MemoryStore(history)
@@ -222,68 +195,71 @@ struct RuntimeTests {
   }
 
   private static func leaveTails(_ records: [[UInt8]], in store: MemoryStore, _ history: MemoryHistory) async throws {
-    let plan = try #require(UseCaseChecker.check(text: pipeline).plan)
-    let version = ConfigurationVersion(plan.useCase, text: pipeline)
+    let (plan, version) = try RuntimeUseCase.plan()
     let source = MemorySource(records, batchSizes: [500])
-    guard case .batch(let raw) = try await source.next() else { preconditionFailure("the source has a batch") }
+    guard case .batch(let raw) = source.nextBatch() else { preconditionFailure("the source has a batch") }
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     var processor = try await Activator(plan: plan, version: version, store: store, encoder: history, logger: logger)
-      .prepare(raw.partition, nil)
+      .prepare(raw.partition).processor
     let staged = plan.derive(Decoder(schema: plan.schema).decode(raw), from: raw)
     let results = try processor.process(StagedWork(staged: staged, records: raw.count, next: raw.next), now: .now)
-    try await store.commit([results])
+    #expect(try await store.commit([results]) == [])
     var checkpoint = processor.takeCheckpoint(sourceState: [])
     checkpoint.history.tails = try processor.takeTailJobs().stored.map {
       HistoryTail(number: $0.number, days: $0.days, bytes: try history.encodeTail($0.rows))
     }
-    _ = try await store.commit(checkpoint)
+    #expect(try await store.commit([checkpoint]).refused == [])
   }
 
   @Test("the reader waits while too much is in flight")
   func backPressure() async throws {
-    let queue = WorkQueue<Int>(capacity: 3, bytes: .max)
+    let (mailbox, inFlight) = (Mailbox<Int>(), InFlight(batches: 3, bytes: .max))
     let sent = Counter()
     let sender = Task {
       for element in 0..<10 {
-        await queue.send(element, bytes: 1)
+        inFlight.enter(InFlight.Load(batches: 1, bytes: 1))
+        mailbox.send(element)
+        await inFlight.waitForRoom()
         sent.increment()
       }
-      queue.finish()
+      mailbox.finish()
     }
     var received: [Int] = []
-    while let element = await queue.receive() {
+    while let element = await mailbox.receive() {
       received.append(element)
       #expect(sent.value <= received.count + 3)
-      queue.release(bytes: 1)
+      inFlight.leave(InFlight.Load(batches: 1, bytes: 1))
     }
     await sender.value
-    #expect(received == Array(0..<10))
+    #expect(received == Array(0..<10) && inFlight.batches == 0)
   }
 
   @Test("the reader waits while what is in flight is too large, however few batches it is")
   func backPressureByBytes() async throws {
     // 40 is more than there is room for, and goes through alone.
     let sizes = [10, 10, 40, 1, 1, 1, 30, 30, 5, 0, 0, 0]
-    let queue = WorkQueue<Int>(capacity: 100, bytes: 30)
+    let (mailbox, inFlight) = (Mailbox<Int>(), InFlight(batches: 100, bytes: 30))
     let sent = Counter()
     let sender = Task {
       for (element, size) in sizes.enumerated() {
-        await queue.send(element, bytes: size)
+        inFlight.enter(InFlight.Load(batches: 1, bytes: size))
+        mailbox.send(element)
+        await inFlight.waitForRoom()
         sent.increment()
       }
-      queue.finish()
+      mailbox.finish()
     }
     var received: [Int] = []
-    while let element = await queue.receive() {
+    while let element = await mailbox.receive() {
       received.append(element)
-      // Whoever's `send` has returned left room behind it; the next one is in flight, and no further.
-      let inFlight = sizes[received.count - 1..<max(sent.value, received.count - 1)].reduce(0, +)
-      #expect(inFlight <= 30)
-      queue.release(bytes: sizes[element])
+      // Whoever's wait has returned left room behind it; the next one is in flight, and no further.
+      let underWay = sizes[received.count - 1..<max(sent.value, received.count - 1)].reduce(0, +)
+      #expect(underWay <= 30)
+      inFlight.leave(InFlight.Load(batches: 1, bytes: sizes[element]))
     }
     await sender.value
     #expect(received == Array(sizes.indices))
-    #expect(queue.depth == 0)
+    #expect(inFlight.batches == 0)
   }
 
   @Test("columns count as large as their text is when it is written out")

@@ -24,10 +24,13 @@ public final class MemoryStore: Store {
     public var history: [String: [String]] = [:]
     /// Drift counts of all partitions together, by detector, version and day.
     public var drift: [String: DriftCounts] = [:]
+
+    public init() {}
   }
 
   /// Everything of one partition.
-  private struct Part: Sendable {
+  fileprivate struct Part: Sendable {
+    var epoch: Int64 = 0
     var anomalies: [String: (position: Position, text: String)] = [:]
     var deadLetters: [Position: String] = [:]
     var windows: [String: String] = [:]
@@ -46,6 +49,8 @@ public final class MemoryStore: Store {
     var parts: [PartitionID: Part] = [:]
     var commits = 0
     var faults: Set<Int> = []
+    /// Claims of these wait.
+    var held: [PartitionID: ScriptedSource.Gate] = [:]
     /// Whether a fault comes after a commit has taken effect; nil goes by its number: after odd ones.
     var failsAfter: Bool?
   }
@@ -82,6 +87,14 @@ public final class MemoryStore: Store {
     state.withLock { $0.parts[partition]?.activations ?? [] }
   }
 
+  /// The epoch of the claim that may write a partition; 0 where it was never claimed.
+  public func epoch(of partition: PartitionID) -> Int64 { state.withLock { $0.parts[partition]?.epoch ?? 0 } }
+
+  /// Lets claims of a partition wait.
+  public func hold(_ partition: PartitionID, until gate: ScriptedSource.Gate) {
+    state.withLock { $0.held[partition] = gate }
+  }
+
   /// Puts activations on record, as an earlier run did.
   public func record(_ activations: [Activation]) {
     state.withLock { state in
@@ -110,113 +123,128 @@ public final class MemoryStore: Store {
     }
   }
 
-  public func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
-    state.withLock { state in
-      var snapshots: [PartitionID: PartitionSnapshot] = [:]
-      for (partition, part) in state.parts {
-        guard var snapshot = part.snapshot else { continue }
-        snapshot.states = part.entries.mapValues { space in
-          let sorted = space.entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }
-          return (space.fingerprint, sorted.map { (key: $0.key, value: $0.value) })
-        }
-        snapshot.openWindows = part.open.sorted { $0.key < $1.key }.map(\.value)
-        snapshot.closedWindows = Array(part.closed.values)
-        snapshot.tails = part.tails
-        snapshot.nextShard = part.nextShard
-        snapshot.drift = part.drift.sorted { $0.key < $1.key }.map(\.value)
-        snapshots[partition] = snapshot
+  public func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition {
+    await state.withLock { $0.held[partition] }?.wait()
+    return state.withLock { state in
+      state.parts[partition, default: Part()].epoch += 1
+      guard let part = state.parts[partition] else { preconditionFailure("the part was just made") }
+      let claim = Claim(useCase: useCase, partition: partition, epoch: part.epoch)
+      guard var snapshot = part.snapshot else { return ClaimedPartition(claim, nil) }
+      snapshot.states = part.entries.mapValues { space in
+        let sorted = space.entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        return (space.fingerprint, sorted.map { (key: $0.key, value: $0.value) })
       }
-      return snapshots
+      snapshot.openWindows = part.open.sorted { $0.key < $1.key }.map(\.value)
+      snapshot.closedWindows = Array(part.closed.values)
+      snapshot.tails = part.tails
+      snapshot.nextShard = part.nextShard
+      snapshot.drift = part.drift.sorted { $0.key < $1.key }.map(\.value)
+      return ClaimedPartition(claim, snapshot)
     }
   }
 
   public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { log(of: partition) }
 
-  public func activate(_ activation: Activation, useCase: String, text: String?) async throws {
-    try commit(to: activation.partition) { part in
+  public func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {
+    let refused = try commit([claim]) { part, _ in
       part.activations.append(activation)
       part.anomalies = part.anomalies.filter { $0.value.position < activation.from }
       part.deadLetters = part.deadLetters.filter { $0.key < activation.from }
     }
+    if !refused.isEmpty { throw Superseded(claim) }
   }
 
-  public func discardResults(
-    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
-  ) async throws {
-    state.withLock { state in
-      guard var part = state.parts[partition] else { return }
+  public func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws {
+    try state.withLock { state in
+      guard var part = state.parts[claim.partition], part.epoch == claim.epoch else { throw Superseded(claim) }
       part.anomalies = part.anomalies.filter { id, anomaly in
         let isYetToCome =
           waiting.events.contains(anomaly.position) && waiting.detectors.contains { id.hasSuffix(".\($0)") }
         return anomaly.position < position && !isYetToCome
       }
       part.deadLetters = part.deadLetters.filter { $0.key < position }
-      state.parts[partition] = part
+      state.parts[claim.partition] = part
     }
   }
 
-  public func commit(_ results: [Results]) async throws {
-    guard let partition = results.first?.partition else { return }
-    precondition(results.allSatisfy { $0.partition == partition }, "results of one lane are of one partition")
-    try commit(to: partition) { part in
-      for batch in results {
-        for anomaly in batch.anomalies { part.anomalies[anomaly.id] = (anomaly.position, "\(anomaly)") }
-        for (letter, watermark) in batch.deadLetters { part.deadLetters[letter.position] = "\(letter) \(watermark)" }
+  public func commit(_ results: [Results]) async throws -> Set<Claim> {
+    try commit(results.map(\.claim)) { part, index in
+      for anomaly in results[index].anomalies { part.anomalies[anomaly.id] = (anomaly.position, "\(anomaly)") }
+      for (letter, watermark) in results[index].deadLetters {
+        part.deadLetters[letter.position] = "\(letter) \(watermark)"
       }
     }
   }
 
-  public func commit(_ checkpoint: Checkpoint) async throws -> [String] {
-    let shards = checkpoint.history.sealed.map { ($0, encoder.rows(at: $0.temporaryPath)) }
-    try commit(to: checkpoint.partition) { part in
-      for (window, startsAfter) in checkpoint.windowsBeyond {
-        let gone = part.open.filter { $0.value.part.window == window && $0.value.part.start > startsAfter }.map(\.key)
-        for key in gone {
-          part.open[key] = nil
-          part.windows[key] = nil
-        }
-      }
-      for row in checkpoint.windows {
-        let key = "\(row.part.window) \(row.part.start) \(row.part.by)"
-        part.windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"
-        part.open[key] = row.part.closed ? nil : (row.definition, row.part)
-        if row.part.closed {
-          let key = row.part.window + row.definition
-          let through = max(part.closed[key]?.through ?? .min, row.part.start)
-          part.closed[key] = (row.part.window, row.definition, through)
-        }
-      }
-      for space in checkpoint.states {
-        if part.entries[space.name]?.fingerprint != space.fingerprint {
-          part.entries[space.name] = (space.fingerprint, [:])
-        }
-        for key in space.changes.deletes { part.entries[space.name]?.entries[key] = nil }
-        for (key, value) in space.changes.puts { part.entries[space.name]?.entries[key] = value }
-      }
-      let changes = checkpoint.history
-      let gone = Set(changes.droppedTails + changes.tails.map(\.number))
-      part.tails = (part.tails.filter { !gone.contains($0.number) } + changes.tails).sorted { $0.number < $1.number }
-      for (shard, rows) in shards {
-        part.history[shard.day, default: []] += rows
-        part.nextShard[shard.day] = shard.number + 1
-      }
-      for day in checkpoint.drift { part.drift["\(day.detector) \(day.version) \(day.day)"] = day }
-      if let keepFrom = checkpoint.driftKeepFrom { part.drift = part.drift.filter { $0.value.day >= keepFrom } }
-      part.snapshot = PartitionSnapshot(
-        position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
-        closedWindows: [], states: [:], tails: [], nextShard: [:])
+  public func commit(_ checkpoints: [Checkpoint]) async throws -> CommitOutcome {
+    let shards = checkpoints.map { checkpoint in
+      checkpoint.history.sealed.map { ($0, encoder.rows(at: $0.temporaryPath)) }
     }
-    return []
+    return CommitOutcome(
+      refused: try commit(checkpoints.map(\.claim)) { $0.commit(checkpoints[$1], shards: shards[$1]) })
   }
 
-  private func commit(to partition: PartitionID, _ change: (inout Part) -> Void) throws {
+  /// One commit: the changes of claims that stand.
+  /// - Returns: the claims that were refused.
+  private func commit(_ claims: [Claim], _ change: (inout Part, Int) -> Void) throws -> Set<Claim> {
     try state.withLock { state in
       defer { state.commits += 1 }
       let isFault = state.faults.contains(state.commits)
       let takesEffect = state.failsAfter ?? (state.commits % 2 == 1)
-      if !isFault || takesEffect { change(&state.parts[partition, default: Part()]) }
+      var refused: Set<Claim> = []
+      if !isFault || takesEffect {
+        for (index, claim) in claims.enumerated() {
+          if state.parts[claim.partition]?.epoch == claim.epoch {
+            change(&state.parts[claim.partition, default: Part()], index)
+          } else {
+            refused.insert(claim)
+          }
+        }
+      }
       if isFault { throw PlannedFault() }
+      return refused
     }
+  }
+}
+
+extension MemoryStore.Part {
+  fileprivate mutating func commit(_ checkpoint: Checkpoint, shards: [(HistoryShard, rows: [String])]) {
+    for (window, startsAfter) in checkpoint.windowsBeyond {
+      let gone = open.filter { $0.value.part.window == window && $0.value.part.start > startsAfter }.map(\.key)
+      for key in gone {
+        open[key] = nil
+        windows[key] = nil
+      }
+    }
+    for row in checkpoint.windows {
+      let key = "\(row.part.window) \(row.part.start) \(row.part.by)"
+      windows[key] = "\(row.part) \(row.result.aggregates) \(row.result.classCounts)"
+      open[key] = row.part.closed ? nil : (row.definition, row.part)
+      if row.part.closed {
+        let key = row.part.window + row.definition
+        let through = max(closed[key]?.through ?? .min, row.part.start)
+        closed[key] = (row.part.window, row.definition, through)
+      }
+    }
+    for space in checkpoint.states {
+      if entries[space.name]?.fingerprint != space.fingerprint {
+        entries[space.name] = (space.fingerprint, [:])
+      }
+      for key in space.changes.deletes { entries[space.name]?.entries[key] = nil }
+      for (key, value) in space.changes.puts { entries[space.name]?.entries[key] = value }
+    }
+    let changes = checkpoint.history
+    let gone = Set(changes.droppedTails + changes.tails.map(\.number))
+    tails = (tails.filter { !gone.contains($0.number) } + changes.tails).sorted { $0.number < $1.number }
+    for (shard, rows) in shards {
+      history[shard.day, default: []] += rows
+      nextShard[shard.day] = shard.number + 1
+    }
+    for day in checkpoint.drift { drift["\(day.detector) \(day.version) \(day.day)"] = day }
+    if let keepFrom = checkpoint.driftKeepFrom { drift = drift.filter { $0.value.day >= keepFrom } }
+    snapshot = PartitionSnapshot(
+      position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
+      closedWindows: [], states: [:], tails: [], nextShard: [:])
   }
 }
 

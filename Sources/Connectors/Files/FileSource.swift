@@ -21,6 +21,7 @@ public final class FileSource: Source {
   private let stopSignal: Result<StopSignal, OperatingError>
   private let manifest: SharedManifest
   private let worker: FileWorker
+  private let partitions: OwnPartitions
 
   /// - Parameters:
   ///   - paths: files and glob patterns, in order.
@@ -50,6 +51,7 @@ public final class FileSource: Source {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
     precondition(maxEventBytes > 0, "an event has at least one byte")
     self.name = name
+    partitions = OwnPartitions([PartitionID(source: name, number: 0)])
     let options = ReadOptions(
       partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
       delimiter: delimiter, columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) },
@@ -66,11 +68,19 @@ public final class FileSource: Source {
 
   public func check() async throws { try await worker.check() }
 
-  public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
-    try await worker.open(resumingAt: points[PartitionID(source: name, number: 0)], stop: try stopSignal.get())
+  public func next() async throws -> SourceEvent {
+    if let event = await partitions.next() { return event }
+    return try await worker.next()
   }
 
-  public func next() async throws -> SourceOutput { try await worker.next() }
+  public func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
+    try await worker.open(resumingAt: point, stop: try stopSignal.get())
+    let gaps = await worker.gaps
+    partitions.resume(partition)
+    return gaps.map { InputGap($0) }
+  }
+
+  public func release(_ partition: PartitionID) async { partitions.release(partition) }
 
   public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { FileManifest.state }
 
@@ -80,17 +90,14 @@ public final class FileSource: Source {
 
   public func isRecorded(_ segment: UInt32, of partition: PartitionID) -> Bool { manifest.isRecorded(Int(segment)) }
 
-  public var acceptedGaps: [InputGap] {
-    get async {
-      await worker.gaps.map { InputGap(partition: PartitionID(source: name, number: 0), description: $0) }
-    }
-  }
-
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {
     manifest.acknowledge(upTo: position)
   }
 
-  public func stop() { try? stopSignal.get().set() }
+  public func stop() {
+    try? stopSignal.get().set()
+    partitions.stop()
+  }
 }
 
 /// The manifest and where batches ended, written by the worker and read when a checkpoint is taken.

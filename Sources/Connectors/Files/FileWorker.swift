@@ -121,7 +121,7 @@ actor FileWorker {
     }
   }
 
-  func next() throws -> SourceOutput {
+  func next() throws -> SourceEvent {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
     do {
       return try StopSignal.$current.withValue(stop) { try readNext(stop) }
@@ -130,7 +130,7 @@ actor FileWorker {
     }
   }
 
-  private func readNext(_ stop: StopSignal) throws(OperatingError) -> SourceOutput {
+  private func readNext(_ stop: StopSignal) throws(OperatingError) -> SourceEvent {
     while !stop.isSet {
       guard segment < manifest.entries.count else {
         if follows, try waitForFiles(stop) { continue }

@@ -15,6 +15,7 @@ public final class StandardInputSource: Source {
   private let stopSignal: Result<StopSignal, OperatingError>
   private let hashes = SharedHashes()
   private let worker: StandardInputWorker
+  private let partitions: OwnPartitions
 
   /// - Parameters:
   ///   - name: of the source in identities of results; a new one for each run unless `isResumable`.
@@ -34,6 +35,7 @@ public final class StandardInputSource: Source {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
     precondition(maxEventBytes > 0, "an event has at least one byte")
     self.name = name
+    partitions = OwnPartitions([PartitionID(source: name, number: 0)])
     self.isResumable = isResumable
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }
     worker = StandardInputWorker(
@@ -49,17 +51,23 @@ public final class StandardInputSource: Source {
     try worker.checkFormat()
   }
 
-  public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
+  public func next() async throws -> SourceEvent {
+    if let event = await partitions.next() { return event }
+    return try await worker.next()
+  }
+
+  public func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
     try await check()
-    let point = points[PartitionID(source: name, number: 0)]
     if point != nil && !isResumable {
       throw OperatingError(
         .input, "the source \(name) was read before and has no name to resume by. Give it one with --source-name")
     }
     try await worker.open(resumingAt: point, stop: try stopSignal.get())
+    partitions.resume(partition)
+    return []
   }
 
-  public func next() async throws -> SourceOutput { try await worker.next() }
+  public func release(_ partition: PartitionID) async { partitions.release(partition) }
 
   public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] {
     hashes.value.withLock { $0.encoded }
@@ -69,7 +77,10 @@ public final class StandardInputSource: Source {
     hashes.value.withLock { $0.acknowledge(upTo: position.offset) }
   }
 
-  public func stop() { try? stopSignal.get().set() }
+  public func stop() {
+    try? stopSignal.get().set()
+    partitions.stop()
+  }
 }
 
 /// The hashes, written by the worker and read when a checkpoint is taken.
@@ -141,7 +152,7 @@ actor StandardInputWorker {
     lastData = .now
   }
 
-  func next() throws(OperatingError) -> SourceOutput {
+  func next() throws(OperatingError) -> SourceEvent {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
     guard let cutter else { return .end }
     while true {
@@ -164,13 +175,13 @@ actor StandardInputWorker {
   }
 
   /// The next batch of what was read, without reading more; the end behind the last complete record.
-  private func takeRest(_ cutter: RecordCutter) throws(OperatingError) -> SourceOutput {
+  private func takeRest(_ cutter: RecordCutter) throws(OperatingError) -> SourceEvent {
     _ = try cutter.cut(isFinal: isAtEnd)
     hash(upTo: cutter.next.offset)
     return take(cutter)
   }
 
-  private func take(_ cutter: RecordCutter) -> SourceOutput {
+  private func take(_ cutter: RecordCutter) -> SourceEvent {
     batchStart = nil
     guard let batch = cutter.takeBatch() else { return .end }
     remember()

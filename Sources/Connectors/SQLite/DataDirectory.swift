@@ -131,7 +131,7 @@ public struct DataDirectory: Sendable, Hashable {
     for day in (try? FileManager.default.contentsOfDirectory(atPath: path + "/" + root)) ?? [] {
       for file in (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(root)/\(day)")) ?? [] {
         let relative = "\(root)/\(day)/\(file)"
-        let isShard = file.wholeMatch(of: /.+-[0-9]+-[0-9]{6,}\.arrow(\.tmp)?/) != nil
+        let isShard = file.wholeMatch(of: /.+-[0-9]+-[0-9]{6,}\.arrow((\.[0-9]+)?\.tmp)?/) != nil
         if isShard && !listed.contains(relative) { try remove([relative]) }
       }
     }

@@ -7,29 +7,22 @@ import GRDB
 import Pipeline
 
 extension SQLiteCheckpoint {
-  /// What is stored of every partition of a source, or of the one with a number.
+  /// What is stored of a partition; nil where nothing is.
   static func restore(
-    useCase: String, source: String, from database: Database, only number: Int32? = nil
-  ) throws -> [PartitionID: PartitionSnapshot] {
-    var snapshots: [PartitionID: PartitionSnapshot] = [:]
-    let rows = try Row.fetchAll(
-      database,
-      sql: "SELECT * FROM partitions WHERE use_case = ?1 AND source = ?2 AND partition = coalesce(?3, partition)",
-      arguments: [useCase, source, number])
-    for row in rows {
-      let partition = PartitionID(source: source, number: row["partition"])
-      let identity: StatementArguments = [useCase, source, partition.number]
-      snapshots[partition] = PartitionSnapshot(
-        position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
-        sourceState: [UInt8](row["source_state"] as Data),
-        totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
-        openWindows: try restoreWindows(identity, from: database),
-        closedWindows: try restoreClosed(identity, from: database),
-        states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
-        nextShard: try restoreNextShards(identity, from: database),
-        drift: try restoreDrift(identity, from: database))
-    }
-    return snapshots
+    useCase: String, _ partition: PartitionID, from database: Database
+  ) throws -> PartitionSnapshot? {
+    let identity: StatementArguments = [useCase, partition.source, partition.number]
+    guard let row = try Row.fetchOne(database, sql: "SELECT * FROM partitions \(ofPartition)", arguments: identity)
+    else { return nil }
+    return PartitionSnapshot(
+      position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
+      sourceState: [UInt8](row["source_state"] as Data),
+      totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
+      openWindows: try restoreWindows(identity, from: database),
+      closedWindows: try restoreClosed(identity, from: database),
+      states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
+      nextShard: try restoreNextShards(identity, from: database),
+      drift: try restoreDrift(identity, from: database))
   }
 
   private static let ofPartition = "WHERE use_case = ? AND source = ? AND partition = ?"

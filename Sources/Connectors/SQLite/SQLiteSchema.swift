@@ -20,6 +20,9 @@ enum SQLiteSchema {
     migrator.registerMigration("4") { database in
       for statement in version4 { try database.execute(sql: statement) }
     }
+    migrator.registerMigration("5") { database in
+      for statement in version5 { try database.execute(sql: statement) }
+    }
     return migrator
   }
 
@@ -176,5 +179,14 @@ enum SQLiteSchema {
       version TEXT NOT NULL, day INTEGER NOT NULL, rows INTEGER NOT NULL, counts TEXT NOT NULL,
       PRIMARY KEY (use_case, source, partition, detector, version, day))
     """,
+  ]
+
+  /// Who may write a partition: the claim with the epoch that stands here.
+  private static let version5 = [
+    """
+    CREATE TABLE claims (
+      use_case TEXT NOT NULL, source TEXT NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
+      PRIMARY KEY (use_case, source, partition)) WITHOUT ROWID
+    """
   ]
 }

@@ -6,6 +6,7 @@ public import Detection
 import Foundation
 import GRDB
 public import Pipeline
+import Synchronization
 
 /// The store in `<data>/pulse.sqlite` with the history beside it. Holds a lock on the data directory while it lives.
 public final class SQLiteStore: Store {
@@ -14,11 +15,20 @@ public final class SQLiteStore: Store {
   private let lock: ProcessLock
   /// What the path of the directory led to when the store was opened.
   private let identity: DataDirectory.Identity?
+  /// Use cases of which a partition was claimed.
+  private let opened = OpenedUseCases()
+
+  /// Called before the snapshot of a claimed partition is read, on the thread that reads it.
+  private let willRestore: @Sendable () -> Void
 
   /// Opens or creates the store.
   /// - Throws: `OperatingError` when the directory cannot be written or another process has it.
-  public init(in directory: DataDirectory) throws {
+  public convenience init(in directory: DataDirectory) throws { try self.init(in: directory, willRestore: {}) }
+
+  /// - Parameter willRestore: lets a test wait where a restore may take long.
+  init(in directory: DataDirectory, willRestore: @escaping @Sendable () -> Void) throws {
     self.directory = directory
+    self.willRestore = willRestore
     try directory.create()
     lock = try directory.lock()
     try directory.checkDatabaseFile()
@@ -43,31 +53,69 @@ public final class SQLiteStore: Store {
     identity = try directory.identity()
   }
 
-  public func commit(_ results: [Results]) async throws {
-    try await write(durably: false) { database in
-      for batch in results { try batch.write(to: database) }
-    }
-  }
-
-  public func commit(_ checkpoint: Checkpoint) async throws -> [String] {
-    try await write(durably: true) { database in try SQLiteCheckpoint(checkpoint, in: database).write() }
-  }
-
-  public func restore(useCase: String, source: String) async throws -> [PartitionID: PartitionSnapshot] {
-    let directory = directory
-    return try await write(
-      durably: false,
+  public func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition {
+    let (directory, opened) = (directory, opened)
+    let epoch = try await write(
+      durably: true,
       { database in
-        (
-          try SQLiteCheckpoint.restore(useCase: useCase, source: source, from: database),
-          try SQLiteCheckpoint.shardPaths(useCase: useCase, from: database)
-        )
+        let epoch = try Int64.fetchOne(
+          database,
+          sql: """
+            INSERT INTO claims (use_case, source, partition, epoch) VALUES (?, ?, ?, 1)
+            ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch
+            """, arguments: [useCase, partition.source, partition.number])
+        return (epoch ?? 0, try SQLiteCheckpoint.shardPaths(useCase: useCase, from: database))
       },
       afterwards: { _, shards in
+        // This process alone writes here, so what no checkpoint lists is of an earlier one, until a lane has begun.
+        guard opened.withLock({ $0.insert(useCase).inserted }) else { return }
         try directory.publish(shards)
         try directory.removeUnlisted(useCase: useCase, listed: Set(shards.map(\.final)))
       }
     ).0
+    // Beside the writer: others commit meanwhile, and nobody else writes this partition any more.
+    let snapshot = try await read { [willRestore] database in
+      willRestore()
+      return try SQLiteCheckpoint.restore(useCase: useCase, partition, from: database)
+    }
+    return ClaimedPartition(Claim(useCase: useCase, partition: partition, epoch: epoch), snapshot)
+  }
+
+  public func commit(_ results: [Results]) async throws -> Set<Claim> {
+    try await write(durably: false) { database in
+      var refused: Set<Claim> = []
+      for batch in results where !refused.contains(batch.claim) {
+        if try Self.isHeld(batch.claim, in: database) {
+          try batch.write(to: database)
+        } else {
+          refused.insert(batch.claim)
+        }
+      }
+      return refused
+    }
+  }
+
+  public func commit(_ checkpoints: [Checkpoint]) async throws -> CommitOutcome {
+    try await write(durably: true) { database in
+      var outcome = CommitOutcome()
+      for checkpoint in checkpoints {
+        if try Self.isHeld(checkpoint.claim, in: database) {
+          outcome.removedShards[checkpoint.claim] = try SQLiteCheckpoint(checkpoint, in: database).write()
+        } else {
+          outcome.refused.insert(checkpoint.claim)
+        }
+      }
+      return outcome
+    }
+  }
+
+  /// Whether no other claim has superseded this one.
+  private static func isHeld(_ claim: Claim, in database: Database) throws -> Bool {
+    let epoch = try Int64.fetchOne(
+      database.cachedStatement(
+        sql: "SELECT epoch FROM claims WHERE use_case = ? AND source = ? AND partition = ?"),
+      arguments: [claim.useCase, claim.partition.source, claim.partition.number])
+    return epoch == claim.epoch
   }
 
   public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
@@ -86,9 +134,9 @@ public final class SQLiteStore: Store {
     }
   }
 
-  public func activate(_ activation: Activation, useCase: String, text: String?) async throws {
-    try await write(durably: true) { database in
-      let (partition, from) = (activation.partition, activation.from)
+  public func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {
+    try await write(under: claim, durably: true) { database in
+      let (useCase, partition, from) = (claim.useCase, activation.partition, activation.from)
       if let text {
         try database.execute(
           "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
@@ -107,10 +155,9 @@ public final class SQLiteStore: Store {
     }
   }
 
-  public func discardResults(
-    useCase: String, partition: PartitionID, from position: Position, waiting: WaitingResults
-  ) async throws {
-    try await write(durably: false) { database in
+  public func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws {
+    try await write(under: claim, durably: false) { database in
+      let (useCase, partition) = (claim.useCase, claim.partition)
       try Self.removeResults(useCase, partition, from: position, in: database)
       for event in waiting.events {
         for detector in waiting.detectors {
@@ -124,6 +171,16 @@ public final class SQLiteStore: Store {
             ])
         }
       }
+    }
+  }
+
+  /// A transaction that a superseded claim leaves undone.
+  private func write(
+    under claim: Claim, durably: Bool, _ updates: @escaping @Sendable (Database) throws -> Void
+  ) async throws {
+    try await write(durably: durably) { database in
+      guard try Self.isHeld(claim, in: database) else { throw Superseded(claim) }
+      try updates(database)
     }
   }
 
@@ -148,6 +205,8 @@ public final class SQLiteStore: Store {
         for table in SQLiteCheckpoint.tables {
           try database.execute("DELETE FROM \(table) WHERE use_case = ?", binding: [useCase])
         }
+        // Whoever has a partition is not to write to what comes after.
+        try database.execute("UPDATE claims SET epoch = epoch + 1 WHERE use_case = ?", binding: [useCase])
         return paths
       }, afterwards: { try directory.remove($0) })
   }
@@ -161,6 +220,22 @@ public final class SQLiteStore: Store {
           INSERT INTO runs (name, count) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1
           RETURNING count
           """, arguments: [name]) ?? 1
+    }
+  }
+
+  /// A look at the store on a connection and a thread of its own, which may take long.
+  private func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+    let (directory, identity) = (directory, identity)
+    return try await withCheckedThrowingContinuation { continuation in
+      DispatchQueue.global().async {
+        continuation.resume(
+          with: Result {
+            try Self.reportingTrouble(in: directory) {
+              try directory.expect(identity)
+              return try StoreReader.open(directory, isImmutable: false).read(body)
+            }
+          })
+      }
     }
   }
 
@@ -189,6 +264,15 @@ public final class SQLiteStore: Store {
   }
 }
 
+/// Use cases whose history files were brought in line with the store.
+private final class OpenedUseCases: Sendable {
+  private let names = Mutex<Set<String>>([])
+
+  func withLock<Value: Sendable>(_ body: (inout sending Set<String>) throws -> sending Value) rethrows -> Value {
+    try names.withLock(body)
+  }
+}
+
 // MARK: - Errors
 
 extension SQLiteStore {
@@ -198,6 +282,10 @@ extension SQLiteStore {
   }
 
   static func operatingError(_ error: any Error, in directory: DataDirectory) -> any Error {
+    if error is NewerVersion {
+      return OperatingError(
+        .store, "the store \(directory.databasePath): \(error). Use that version of pulse, or another --data")
+    }
     guard let error = error as? DatabaseError else {
       // What a row holds is written by this program alone: if it cannot be read, the store is damaged.
       guard error is CodingError || error is DecodingError else { return error }

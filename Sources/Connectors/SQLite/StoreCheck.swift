@@ -37,7 +37,7 @@ extension SQLiteStore {
   /// Tables in the order in which the quick check looks at them: first what a run continues from, then what it only adds
   /// to, and that may be large.
   static let quickCheckOrder = [
-    "partitions", "state_spaces", "state", "history_tails", "history_shards", "activations", "configurations",
+    "claims", "partitions", "state_spaces", "state", "history_tails", "history_shards", "activations", "configurations",
     "window_definitions", "runs", "drift", "window_parts", "dead_letters", "anomalies",
   ]
 
@@ -124,8 +124,7 @@ extension StoreReader {
     // One partition at a time: they need not fit into memory together.
     let (snapshot, text) = try read { database in
       (
-        try SQLiteCheckpoint.restore(
-          useCase: useCase, source: partition.source, from: database, only: partition.number)[partition],
+        try SQLiteCheckpoint.restore(useCase: useCase, partition, from: database),
         try WholeText.fetchOne(
           database,
           sql: """

@@ -55,7 +55,7 @@ public final class StoreReader: Sendable {
   }
 
   /// - Parameter isImmutable: takes no lock and looks for no log: right only where nobody writes.
-  private static func open(_ directory: DataDirectory, isImmutable: Bool) throws -> DatabaseQueue {
+  static func open(_ directory: DataDirectory, isImmutable: Bool) throws -> DatabaseQueue {
     var configuration = Configuration()
     configuration.readonly = true
     configuration.busyMode = .timeout(10)

@@ -4,11 +4,22 @@
 public import Detection
 import Foundation
 import GRDB
+import Pipeline
 
 /// The counts of a row.
-private struct BinCounts: Codable {
+private struct BinCounts: Decodable {
   var inputs: [[Int]]
   var score: [Int]
+
+  private enum CodingKeys: String, CodingKey { case version, inputs, score }
+
+  init(from decoder: any Swift.Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    let version = try values.decodeIfPresent(Int.self, forKey: .version) ?? 1
+    guard version <= 1 else { throw NewerVersion("the drift counts", found: version, known: 1) }
+    inputs = try values.decode([[Int]].self, forKey: .inputs)
+    score = try values.decode([Int].self, forKey: .score)
+  }
 }
 
 extension DriftCounts {
@@ -18,7 +29,7 @@ extension DriftCounts {
     return JSONText.object([("inputs", JSONText.array(inputs.map(array))), ("score", array(score))])
   }
 
-  /// - Throws: `DecodingError` where the counts are not the JSON that was written.
+  /// - Throws: `DecodingError` where the counts are not the JSON that was written, `NewerVersion`.
   init(_ row: Row) throws {
     let counts = try JSONDecoder().decode(BinCounts.self, from: Data((row["counts"] as String).utf8))
     self.init(

@@ -16,6 +16,8 @@ public final class SimulatorSource: Source {
   }
 
   public let name = "simulator"
+  private let partition = PartitionID(source: "simulator", number: 0)
+  private let partitions: OwnPartitions
   private let identity: [UInt8]
   private let limit: Int
   private let batchRows: Int
@@ -30,6 +32,7 @@ public final class SimulatorSource: Source {
   public init(
     _ definition: SimulationDefinition, text: String, seed: UInt64, events: Int, pace: Pace, batchRows: Int
   ) {
+    partitions = OwnPartitions([partition])
     identity = Array(SHA256.hash(data: Data("\(seed)\n\(text)".utf8)))
     limit = events
     self.batchRows = batchRows
@@ -39,18 +42,24 @@ public final class SimulatorSource: Source {
     generator = Generator(simulator)
   }
 
-  public func open(resumingAt points: [PartitionID: ResumePoint]) async throws {
-    guard let point = points[partition] else { return }
-    guard point.sourceState == identity else {
-      throw OperatingError(
-        .input,
-        "the data directory holds results of another simulation (another seed or simulation.yaml). Choose another "
-          + "--data, or start over with --reset")
+  public func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
+    if let point {
+      guard point.sourceState == identity else {
+        throw OperatingError(
+          .input,
+          "the data directory holds results of another simulation (another seed or simulation.yaml). Choose another "
+            + "--data, or start over with --reset")
+      }
+      await generator.skip(Int(point.position.offset))
     }
-    await generator.skip(Int(point.position.offset))
+    partitions.resume(partition)
+    return []
   }
 
-  public func next() async throws -> SourceOutput {
+  public func release(_ partition: PartitionID) async { partitions.release(partition) }
+
+  public func next() async throws -> SourceEvent {
+    if let event = await partitions.next() { return event }
     let first = await generator.row
     let count = min(batchRows, limit - first, mostAtOnce)
     guard count > 0, !sleep.isStopped, let events = await generator.next(count, pace: pace, sleep) else { return .end }
@@ -65,14 +74,15 @@ public final class SimulatorSource: Source {
 
   public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { identity }
 
-  public func stop() { sleep.stop() }
+  public func stop() {
+    sleep.stop()
+    partitions.stop()
+  }
 
   /// How long it takes until so many microseconds of simulated time have passed; at most 31 years.
   public static func wait(for microseconds: Int64, speedup: Double) -> Duration {
     .microseconds(Int64(min(Double(microseconds) / speedup, 1e15)))
   }
-
-  private var partition: PartitionID { PartitionID(source: name, number: 0) }
 }
 
 /// The generator and the clock that paces it.

@@ -1,4 +1,4 @@
-// Which models score which events, decided by the reader before a batch is handed out. A change is on record, durably,
+// Which models score which events of a partition, decided before a batch is handed out. A change is on record, durably,
 // before the first event that it applies to is handed over; what was handed over before lies before its position. So
 // the activation log and the input together say which model scored what, whatever the timing was.
 
@@ -11,41 +11,68 @@ struct ScoredPiece: Sendable {
   var models: ModelSet
 }
 
-/// The models of all partitions of a run. Used by the reader's task alone, once for each batch.
+/// The models of one partition. Used by its lane's dispatcher alone, once for each batch.
 final class ModelSchedule {
   private let plan: Plan
+  private let claim: Claim
   private let store: any Store
-  private let logger: Logger
   private let shelf: ModelShelf
-  /// Where partitions continue; others start at their beginning.
-  private let resumed: [PartitionID: Position]
+  private let logger: Logger
   private let progress: RunProgress
-  private var timelines: [PartitionID: ModelTimeline] = [:]
+  private var timeline: ModelTimeline
+  /// What is to be put on record before the first batch: one that nothing comes of leaves no trace.
+  private var due: [(detector: String, version: String)] = []
+  private var start: Position?
+  /// What the timeline names, loaded.
+  private var models: [ModelShelf.Name: LearnedDetector] = [:]
 
   /// - Parameters:
-  ///   - provider: where models come from; nil: from nowhere.
-  ///   - resumed: the positions of the last checkpoints.
-  ///   - patience: a model that cannot be used is tried again after this time.
+  ///   - log: the activations of the partition.
+  ///   - shelf: the models of the run.
   ///   - progress: is told of each activation that was recorded.
   init(
-    _ plan: Plan, _ provider: (any ModelProvider)?, _ store: any Store, resumed: [PartitionID: Position],
-    patience: Duration, _ progress: RunProgress, _ logger: Logger
+    _ plan: Plan, _ claim: Claim, _ log: [Activation], _ store: any Store, _ shelf: ModelShelf,
+    _ progress: RunProgress, _ logger: Logger
   ) {
     self.plan = plan
+    self.claim = claim
     self.store = store
-    self.resumed = resumed
+    self.shelf = shelf
     self.logger = logger
     self.progress = progress
-    shelf = ModelShelf(plan.detectors, provider: provider, patience: patience, logger: logger)
-    for detector in plan.detectors { progress.noteActivations(0, of: detector.name) }
+    timeline = ModelTimeline(log)
+  }
+
+  /// What the log says from `position` on is loaded, or something else that is put on record with the first batch.
+  func prepare(from position: Position) async throws {
+    timeline.pass(position)
+    let champions = await shelf.champions()
+    for detector in plan.detectors {
+      if let version = try await choice(of: detector.name, champion: champions[detector.name]) {
+        due.append((detector.name, version))
+      }
+    }
+    start = position
+  }
+
+  private func begin() async throws {
+    guard let start else { return }
+    self.start = nil
+    for (detector, version) in due { try await activate(version, of: detector, from: start) }
+    await keepNeeded()
   }
 
   /// The batch with its models, in several pieces where a model takes over inside it.
   /// - Throws: where an activation cannot be recorded.
   func pieces(of raw: RawBatch) async throws -> [ScoredPiece] {
     guard let first = raw.first else { return [ScoredPiece(raw: raw, models: .none)] }
-    try await prepare(raw.partition, at: first)
-    guard let timeline = timelines[raw.partition] else { preconditionFailure("a partition that is read was prepared") }
+    try await begin()
+    timeline.pass(first)
+    let latest = plan.detectors.map { (detector: $0.name, version: timeline.latest(of: $0.name)) }
+    for name in try await shelf.newChampions(besides: latest, for: claim.partition) {
+      try await activate(name.version, of: name.detector, from: first)
+      await keepNeeded()
+    }
     var parts: [RawBatch] = []
     var rest = raw
     for position in timeline.changes(behind: first) {
@@ -53,31 +80,17 @@ final class ModelSchedule {
       parts.append(before)
       rest = behind
     }
-    return (parts + [rest]).map { ScoredPiece(raw: $0, models: models(timeline, at: $0.first ?? first)) }
+    return (parts + [rest]).map { ScoredPiece(raw: $0, models: models(at: $0.first ?? first)) }
   }
 
-  /// No more batches will come.
-  func close() { shelf.close() }
+  /// The partition needs no models any more.
+  func close() async { await shelf.keep([], for: claim.partition) }
 
-  /// Brings a partition's timeline up to date for events from `position` on.
-  private func prepare(_ partition: PartitionID, at position: Position) async throws {
-    if timelines[partition] == nil { try await open(partition) }
-    timelines[partition]?.pass(position)
-    let champions = shelf.champions()
-    for detector in plan.detectors {
-      let name = detector.name
-      guard let champion = champions[name], champion != timelines[partition]?.latest(of: name),
-        try await shelf.isReady(ModelShelf.Name(detector: name, version: champion))
-      else { continue }
-      try await activate(champion, of: name, in: partition, from: position)
-    }
-  }
-
-  private func models(_ timeline: ModelTimeline, at position: Position) -> ModelSet {
+  private func models(at position: Position) -> ModelSet {
     ModelSet(
       plan.detectors.compactMap { detector in
         guard let version = timeline.version(of: detector.name, at: position) else { return nil }
-        guard let model = shelf[ModelShelf.Name(detector: detector.name, version: version)] else {
+        guard let model = models[ModelShelf.Name(detector: detector.name, version: version)] else {
           preconditionFailure("the model \(version) of \(detector.name) is on record and not loaded")
         }
         return model
@@ -86,29 +99,10 @@ final class ModelSchedule {
 
   // MARK: - Activations
 
-  /// A partition begins: what the log says from here on is loaded, or something else is put on record.
-  private func open(_ partition: PartitionID) async throws {
-    let position = resumed[partition] ?? .start
-    var timeline = ModelTimeline(try await store.activations(useCase: plan.useCase.name, partition: partition))
-    timeline.pass(position)
-    let champions = shelf.champions()
-    var choices: [(detector: String, version: String)] = []
-    for detector in plan.detectors {
-      let champion = champions[detector.name]
-      if let version = try await choice(of: detector.name, champion: champion, timeline) {
-        choices.append((detector.name, version))
-      }
-    }
-    timelines[partition] = timeline
-    for (detector, version) in choices { try await activate(version, of: detector, in: partition, from: position) }
-  }
-
-  /// The version to be activated where a partition begins; nil where the log stands.
-  private func choice(
-    of detector: String, champion: String?, _ timeline: ModelTimeline
-  ) async throws -> String? {
+  /// The version to be activated where the partition is resumed; nil where the log stands.
+  private func choice(of detector: String, champion: String?) async throws -> String? {
     func isUsable(_ version: String) async throws -> Bool {
-      try await shelf.load(ModelShelf.Name(detector: detector, version: version))
+      try await shelf.load(ModelShelf.Name(detector: detector, version: version), for: claim.partition)
     }
     if let champion, champion != timeline.latest(of: detector), try await isUsable(champion) { return champion }
     var usable: String?
@@ -119,14 +113,13 @@ final class ModelSchedule {
     return isComplete ? nil : usable ?? ModelTimeline.silent
   }
 
-  private func activate(
-    _ version: String, of detector: String, in partition: PartitionID, from position: Position
-  ) async throws {
+  private func activate(_ version: String, of detector: String, from position: Position) async throws {
+    let partition = claim.partition
     try await store.activate(
       Activation(partition: partition, from: position, kind: .model, detector: detector, version: version),
-      useCase: plan.useCase.name, text: nil)
-    let before = timelines[partition]?.latest(of: detector)
-    timelines[partition]?.activate(version, of: detector, from: position)
+      under: claim, text: nil)
+    let before = timeline.latest(of: detector)
+    timeline.activate(version, of: detector, from: position)
     progress.noteActivations(1, of: detector)
     let metadata: Logger.Metadata = [
       "partition": "\(partition.source)/\(partition.number)", "detector": "\(detector)", "version": "\(version)",
@@ -138,19 +131,16 @@ final class ModelSchedule {
       // The first model of a new partition is nothing to report.
       logger.log(level: position == .start ? .info : .notice, "a model scores from here on", metadata: metadata)
     }
-    forgetUnneeded()
   }
 
-  /// Lets go of models that no partition needs any more.
-  private func forgetUnneeded() {
+  /// Takes the models that the timeline names from the shelf, and lets go of those that it does not name any more.
+  private func keepNeeded() async {
     var names: Set<ModelShelf.Name> = []
-    for timeline in timelines.values {
-      for detector in plan.detectors {
-        for version in timeline.versions(of: detector.name) {
-          names.insert(ModelShelf.Name(detector: detector.name, version: version))
-        }
+    for detector in plan.detectors {
+      for version in timeline.versions(of: detector.name) {
+        names.insert(ModelShelf.Name(detector: detector.name, version: version))
       }
     }
-    shelf.keep(only: names)
+    models = await shelf.keep(names, for: claim.partition)
   }
 }

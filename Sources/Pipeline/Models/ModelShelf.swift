@@ -1,12 +1,12 @@
-// The models that a run has at hand. Each version is read once, on a task of its own; one that cannot be used is said so
-// once and tried again a minute later, because what it lacked may be there by then. Used by the reader's task alone.
+// The models that a run has at hand, for all of its partitions. Each version is read once, on a task of its own; one that
+// cannot be used is said so once and tried again a minute later, because what it lacked may be there by then.
 
 import Detection
 import Logging
 import Synchronization
 
 /// Loads models, checks that they fit, and keeps them.
-final class ModelShelf {
+actor ModelShelf {
   /// One version of one detector.
   struct Name: Hashable {
     var detector: String
@@ -24,15 +24,18 @@ final class ModelShelf {
   private let logger: Logger
   /// A version that cannot be used is tried again after this time.
   private let patience: Duration
-  private let clock: () -> ContinuousClock.Instant
+  private let clock: @Sendable () -> ContinuousClock.Instant
   private var places: [Name: Place] = [:]
   /// What was last said of a version.
   private var reported: [Name: String] = [:]
   private var knownChampions: [String: String] = [:]
+  /// What partitions need.
+  private var needed: [PartitionID: Set<Name>] = [:]
+  private var isClosed = false
 
   init(
     _ detectors: [DetectorPlan], provider: (any ModelProvider)?, patience: Duration, logger: Logger,
-    clock: @escaping () -> ContinuousClock.Instant = { .now }
+    clock: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
   ) {
     plans = Dictionary(uniqueKeysWithValues: detectors.map { ($0.name, $0) })
     self.provider = provider
@@ -54,23 +57,42 @@ final class ModelShelf {
     return champions
   }
 
+  /// The champions that can be used, of detectors for which another version scores in a partition.
+  /// - Parameter latest: what scores now, by detector; nil where nothing does.
+  func newChampions(
+    besides latest: [(detector: String, version: String?)], for partition: PartitionID
+  ) async throws -> [Name] {
+    let champions = champions()
+    var names: [Name] = []
+    for (detector, version) in latest {
+      guard let champion = champions[detector], champion != version else { continue }
+      let name = Name(detector: detector, version: champion)
+      if try await isReady(name, for: partition) { names.append(name) }
+    }
+    return names
+  }
+
   /// A model that was loaded.
-  subscript(name: Name) -> LearnedDetector? {
+  private func model(_ name: Name) -> LearnedDetector? {
     if case .ready(let model) = places[name] { return model }
     return nil
   }
 
-  /// Whether a version can be used, waiting until it is loaded.
-  /// - Throws: `CancellationError` where the run was cancelled meanwhile: then a failure says nothing of the model.
-  func load(_ name: Name) async throws -> Bool {
+  /// Whether a version can be used, waiting until it is loaded. It is kept until `keep` says otherwise.
+  /// - Throws: `CancellationError` where the run has ended meanwhile: then a failure says nothing of the model.
+  func load(_ name: Name, for partition: PartitionID) async throws -> Bool {
+    if isClosed { throw CancellationError() }
+    needed[partition, default: []].insert(name)
     if places[name] == nil { start(name) }
     if case .loading(let load) = places[name] { try await settle(name, load) }
-    return self[name] != nil
+    return model(name) != nil
   }
 
   /// Whether a version is loaded and can be used; begins to load it where that has not been tried. Waits only for what is
   /// at hand.
-  func isReady(_ name: Name) async throws -> Bool {
+  func isReady(_ name: Name, for partition: PartitionID) async throws -> Bool {
+    if isClosed { throw CancellationError() }
+    needed[partition, default: []].insert(name)
     switch places[name] {
     case nil: start(name)
     case .refused(let time) where clock() - time >= patience: start(name)
@@ -81,21 +103,27 @@ final class ModelShelf {
     {
       try await settle(name, load)
     }
-    return self[name] != nil
+    return model(name) != nil
   }
 
-  /// Lets go of models that are neither named nor champions.
-  func keep(only names: Set<Name>) {
-    let kept = names.union(knownChampions.map { Name(detector: $0.key, version: $0.value) })
+  /// What a partition needs from now on. Models that no partition needs and that are no champions are let go.
+  /// - Returns: those of `names` that are loaded.
+  @discardableResult
+  func keep(_ names: Set<Name>, for partition: PartitionID) -> [Name: LearnedDetector] {
+    needed[partition] = names.isEmpty ? nil : names
+    let champions = knownChampions.map { Name(detector: $0.key, version: $0.value) }
+    let kept = needed.values.reduce(into: Set(champions)) { $0.formUnion($1) }
     for (name, place) in places where !kept.contains(name) {
       if case .loading(let load) = place { load.cancel() }
       if case .refused = place { continue }
       places[name] = nil
     }
+    return names.reduce(into: [:]) { $0[$1] = model($1) }
   }
 
-  /// Gives up what is being loaded.
+  /// Gives up what is being loaded: nobody needs it any more.
   func close() {
+    isClosed = true
     for case .loading(let load) in places.values { load.cancel() }
   }
 
@@ -105,7 +133,11 @@ final class ModelShelf {
   }
 
   private func settle(_ name: Name, _ load: Load) async throws {
-    switch await load.outcome {
+    let outcome = await load.outcome
+    if isClosed { throw CancellationError() }
+    // Another partition may have come first.
+    guard case .loading = places[name] else { return }
+    switch outcome {
     case .success(let model):
       places[name] = .ready(model)
       reported[name] = nil

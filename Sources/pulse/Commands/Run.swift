@@ -205,9 +205,10 @@ struct Run: AsyncParsableCommand {
     }
     let wasStopped = try await supervise(pipeline, scheduler, logger: logger)
     if quiet { return }
-    let summary = try await RunSummary(
-      progress: pipeline.progress.snapshot, duration: ContinuousClock.now - start, plan: plan, data: data,
-      wasStopped: wasStopped, notes: notes.all + source.acceptedGaps.map(\.description))
+    let progress = pipeline.progress.snapshot
+    let summary = try RunSummary(
+      progress: progress, duration: ContinuousClock.now - start, plan: plan, data: data,
+      wasStopped: wasStopped, notes: notes.all + progress.gaps.map(\.description))
     if json { return Terminal.print(json: summary.json) }
     Terminal.print(summary.text(width: Terminal.width(of: STDOUT_FILENO)))
   }

@@ -320,10 +320,10 @@ struct FilesResumeTests {
     #expect(refused.description.contains("was truncated") && refused.description.contains("--accept-gap"))
     try folder.append("a", "\nnew\n")
     let cut = accepting()
-    let rest = try await read(cut, from: point)
+    let gaps = try await cut.open(resumingAt: [PartitionID(source: cut.name, number: 0): point])
+    let rest = try await readOn(cut, stored: point.stateEntries)
     #expect(rest.texts.last == "new" && rest.texts.first == "line 0")
     #expect(rest.items.last?.position.segment == 1)
-    let gaps = await cut.acceptedGaps
     #expect(gaps.count == 1 && gaps[0].description.contains("was read to byte \(point.position.offset)"))
     // Accepted once, it is not asked again.
     let after = try #require(rest.points.last?.0)
@@ -339,8 +339,8 @@ struct FilesResumeTests {
     #expect(try await read(FileSource(paths: [folder / "b"], acceptsGaps: true), from: point).texts == ["1"])
     try folder.write("a", Self.lines.joined())
     let whole = accepting()
-    #expect(try await read(whole, from: point).items.count == 500)
-    #expect(await whole.acceptedGaps.isEmpty)
+    #expect(try await whole.open(resumingAt: [PartitionID(source: whole.name, number: 0): point]).isEmpty)
+    #expect(try await readOn(whole, stored: point.stateEntries).items.count == 500)
   }
 
   @Test("what a file got after it was left is read behind the others, on purpose")

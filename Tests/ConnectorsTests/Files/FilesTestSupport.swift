@@ -59,6 +59,18 @@ func read(
   return try await readOn(source, stored: point?.stateEntries ?? [:], batches: batches, items: items)
 }
 
+extension Source {
+  /// Takes the first partition that is assigned, and resumes it.
+  @discardableResult
+  func open(resumingAt points: [PartitionID: ResumePoint]) async throws -> [InputGap] {
+    guard case .assigned(let partition) = try await next() else {
+      Issue.record("expected a partition to be assigned")
+      return []
+    }
+    return try await resume(partition, at: points[partition])
+  }
+}
+
 /// Reads an open source on. `stored`: the entries of its state that a store has.
 func readOn(
   _ source: some Source, stored: [[UInt8]: [UInt8]] = [:], batches: Int = .max, items: Int = .max

@@ -27,14 +27,18 @@ struct StoredFormatsTests {
       """, in: folder)
   }
 
-  @Test("a store of an earlier version is read and continued", arguments: ["store-1", "store-2", "store-3", "store-4"])
+  @Test(
+    "a store of an earlier version is read and continued",
+    arguments: ["store-1", "store-2", "store-3", "store-4", "store-5"])
   func continued(_ store: String) throws {
     let folder = try Self.copy(store)
     let status = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
     #expect(status.first?["records"] as? Int == 250)
     #expect(status.first?["history_rows"] as? Int == 241)
     let windows = try PulseCommand.run("windows", "--data", folder / "data", "--json", "--limit", "0").rows()
-    #expect(windows.count == 211 && windows.filter { $0["closed"] as? Bool == false }.count == 8)
+    // The watermark begins with the eighth event since, so that of two windows the only events are late.
+    #expect(windows.count == (store == "store-5" ? 209 : 211))
+    #expect(windows.filter { $0["closed"] as? Bool == false }.count == 8)
     for window in windows {
       let aggregates = try #require(window["aggregates"] as? [String: Any])
       #expect(aggregates["n"] as? Int == window["events"] as? Int)
@@ -52,7 +56,7 @@ struct StoredFormatsTests {
     let found = try StoredResults.rows(of: letters, dataDirectory: folder / "data")
     let wanted = try StoredResults.rows(of: letters, dataDirectory: folder / "whole")
     #expect(!found.isEmpty && found == wanted)
-    if ["store-3", "store-4"].contains(store) {
+    if ["store-3", "store-4", "store-5"].contains(store) {
       let later = """
         SELECT window, start, by_key, closed, state FROM window_parts WHERE start >= 1709172000000000 ORDER BY 1, 2, 3
         """
@@ -60,6 +64,7 @@ struct StoredFormatsTests {
       let expected = try StoredResults.rows(of: later, dataDirectory: folder / "whole")
       #expect(rows.count > 200 && rows == expected)
     }
+    if store == "store-5" { changed = [] }
     // What a model that is gone saw of the events remains, and that it had scored.
     if store == "store-4" { changed.formUnion(["drift", "models"]) }
     let query = "SELECT detector, version, rows, counts FROM drift"

@@ -23,7 +23,7 @@ public enum SourceCatalog {
     ConnectorDescription(
       "files", "NDJSON, CSV, Parquet and Arrow files and globs, read in order or followed as they grow and rotate",
       options: [
-        "--source PATH", "--order", "--accept-gap", "--format", "--csv-delimiter", "--follow", "--idle-timeout",
+        "--source PATH", "--separate", "--order", "--accept-gap", "--format", "--csv-delimiter", "--follow", "--idle-timeout",
       ]),
     ConnectorDescription(
       "http", "events posted to the server, kept in an inbox on disk", isAvailable: false),

@@ -47,6 +47,10 @@ final class Lane: Sendable {
     var underWay = InFlight.Load()
     var isOver = false
     var ending: Ending?
+    /// When the last batch came, or the lane began.
+    var lastBatch = ContinuousClock.now
+    /// Whether it was said since then that nothing comes.
+    var isIdle = false
   }
 
   let partition: PartitionID
@@ -64,6 +68,7 @@ final class Lane: Sendable {
     let isTaken = state.withLock { state in
       guard !state.isOver, state.ending == nil else { return false }
       state.underWay += batch.load
+      (state.lastBatch, state.isIdle) = (.now, false)
       return true
     }
     if isTaken { inbox.send(.batch(batch)) }
@@ -71,7 +76,16 @@ final class Lane: Sendable {
   }
 
   /// Nothing has come for a while.
-  func sendIdle() { inbox.send(.idle) }
+  func sendIdle() {
+    state.withLock { $0.isIdle = true }
+    inbox.send(.idle)
+  }
+
+  /// Says it where nothing has come for so long, once for each time: a source that waits for a file or pipe does not.
+  func sendIdle(after patience: Duration) {
+    let isDue = state.withLock { !$0.isIdle && $0.ending == nil && ContinuousClock.now - $0.lastBatch >= patience }
+    if isDue { sendIdle() }
+  }
 
   /// A batch is done with.
   func passed(_ load: InFlight.Load) { state.withLock { $0.underWay -= load } }
@@ -197,7 +211,14 @@ final class Lanes: Sendable {
   var isStopped: Bool { state.withLock { $0.isStopped } }
 
   func finish(_ ending: Lane.Ending) { for lane in all { lane.finish(ending) } }
-  func tick() { for lane in all { lane.queue.tick() } }
+
+  /// - Parameter patience: after so long without a batch a lane is idle.
+  func tick(idleAfter patience: Duration) {
+    for lane in all {
+      lane.queue.tick()
+      lane.sendIdle(after: patience)
+    }
+  }
 
   private var all: [Lane] { state.withLock { Array($0.running.values) } }
 }

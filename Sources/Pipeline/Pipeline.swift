@@ -142,8 +142,8 @@ public final class Pipeline: Sendable {
     }
   }
 
-  /// Wakes quiet lanes, so that history does not wait longer because nothing arrives.
+  /// Wakes quiet lanes, so that history does not wait longer because nothing arrives, and says that they are quiet.
   private func tick() async {
-    while (try? await Task.sleep(for: options.checkpointInterval)) != nil { lanes.tick() }
+    while (try? await Task.sleep(for: options.checkpointInterval)) != nil { lanes.tick(idleAfter: options.idleAfter) }
   }
 }

@@ -12,6 +12,8 @@ extension Pipeline {
     public var checkpointInterval: Duration
     /// Whether the end of the source is the end of the input, put on record: what waits is decided, every window closes.
     public var closesInput: Bool
+    /// A partition of which nothing has come for so long is idle, whether or not its source says so.
+    public var idleAfter: Duration
     /// A model that cannot be used is tried again after this time.
     public var modelPatience: Duration
     /// Where metrics go; nil: to what the program has installed.
@@ -22,13 +24,14 @@ extension Pipeline {
 
     public init(
       workers: Int, checkpointInterval: Duration = .seconds(1), closesInput: Bool = false,
-      modelPatience: Duration = .seconds(60), metrics: (any MetricsFactory)? = nil,
+      idleAfter: Duration = .seconds(10), modelPatience: Duration = .seconds(60), metrics: (any MetricsFactory)? = nil,
       unixTime: (@Sendable () -> Double)? = nil
     ) {
       precondition(workers > 0, "a pipeline needs a worker")
       self.workers = workers
       self.checkpointInterval = checkpointInterval
       self.closesInput = closesInput
+      self.idleAfter = idleAfter
       self.modelPatience = modelPatience
       self.metrics = metrics
       self.unixTime = unixTime ?? { Date.now.timeIntervalSince1970 }

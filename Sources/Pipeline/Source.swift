@@ -15,7 +15,8 @@ public enum SourceEvent: Sendable {
   /// Another process may have the partition already: what is under way of it is given up. Nothing more of it is handed
   /// over, and the answer is the same.
   case lost(PartitionID)
-  /// Nothing has come of the partition for a while.
+  /// Nothing has come of the partition for a while. A source that knows it says so; the pipeline notices by itself where
+  /// nothing comes for `Options.idleAfter`.
   case idle(PartitionID)
   /// Nothing more will come of any partition.
   case end

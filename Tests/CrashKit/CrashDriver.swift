@@ -29,16 +29,22 @@ public struct CrashDriver: Sendable {
   let folder: String
   private let useCase: String
   private let inputs: [String]
+  private let isSeparate: Bool
   private let template: String?
 
   /// - Parameters:
   ///   - useCase: folder of the use case.
   ///   - inputs: files to read, in order.
+  ///   - isSeparate: whether each is a partition of its own.
   ///   - template: what a data directory holds before its first run; nil: it does not exist.
-  init(command: CrashCommand, useCase: String, inputs: [String], folder: String, template: String? = nil) {
+  init(
+    command: CrashCommand, useCase: String, inputs: [String], isSeparate: Bool = false, folder: String,
+    template: String? = nil
+  ) {
     self.command = command
     self.useCase = useCase
     self.inputs = inputs
+    self.isSeparate = isSeparate
     self.folder = folder
     self.template = template
   }
@@ -112,7 +118,7 @@ public struct CrashDriver: Sendable {
       [
         "run", "--use-case", useCase, "--data", data, "--quiet", "--checkpoint-interval", "0.05",
         "--batch-size", String(variant.batchSize), "--workers", String(variant.workers),
-      ] + inputs.flatMap { ["--source", $0] })
+      ] + (isSeparate ? ["--separate"] : []) + inputs.flatMap { ["--source", $0] })
   }
 }
 

@@ -13,11 +13,13 @@ public struct CrashTest: Sendable {
   private let folder: String
   private let kills: Int
   private let promotionKills: Int
+  private let partitionKills: Int
   private let events: Int
   private let seed: UInt64
   private let minimumAnomalies: Int
   private let variants: [CrashDriver.Variant]
   private let promotionVariants: [CrashDriver.Variant]
+  private let partitions: [Int]
 
   /// - Parameters:
   ///   - useCase: folder of the use case to run.
@@ -25,12 +27,13 @@ public struct CrashTest: Sendable {
   ///   - folder: an empty one.
   ///   - kills: how many runs are killed, spread over the variants.
   ///   - promotionKills: how many are killed while models are promoted, spread over `promotionVariants`.
+  ///   - partitionKills: how many are killed that read several partitions, spread over `partitions`.
   ///   - minimumAnomalies: of each rule and detector in the uninterrupted run; with fewer the test proves too little and
   ///     fails.
   public init(
     pulse: String, useCase: String, simulated: String, folder: String, kills: Int, promotionKills: Int = 0,
-    events: Int, seed: UInt64, minimumAnomalies: Int, variants: [CrashDriver.Variant],
-    promotionVariants: [CrashDriver.Variant] = []
+    partitionKills: Int = 0, events: Int, seed: UInt64, minimumAnomalies: Int, variants: [CrashDriver.Variant],
+    promotionVariants: [CrashDriver.Variant] = [], partitions: [Int] = []
   ) {
     command = CrashCommand(path: pulse, errors: folder + "/errors.log")
     self.useCase = useCase
@@ -38,11 +41,13 @@ public struct CrashTest: Sendable {
     self.simulated = simulated
     self.kills = kills
     self.promotionKills = promotionKills
+    self.partitionKills = partitionKills
     self.events = events
     self.seed = seed
     self.minimumAnomalies = minimumAnomalies
     self.variants = variants
     self.promotionVariants = promotionVariants
+    self.partitions = partitions
   }
 
   /// Batch sizes with 1, 2 and 4 workers each.
@@ -82,8 +87,12 @@ public struct CrashTest: Sendable {
       differences += try promotions.run(
         kills: promotionKills, variants: promotionVariants, randomness: &randomness, report: report)
     }
+    let several = PartitionTest(
+      command: command, useCase: useCase, inputs: input.paths, folder: folder, models: trail)
+    differences += try several.run(
+      partitions: partitions, kills: partitionKills, randomness: &randomness, report: report)
     for difference in differences { report(difference) }
-    report("\(kills + promotionKills) kills, \(differences.count) differences")
+    report("\(kills + promotionKills + partitionKills) kills, \(differences.count) differences")
     return !differences.isEmpty
   }
 

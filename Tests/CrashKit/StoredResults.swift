@@ -5,7 +5,7 @@
 import Foundation
 import GRDB
 
-/// A place in the only partition of the input.
+/// A place in the only partition of the input, or in the first one.
 public struct StoredPosition: Sendable, Hashable, Comparable, CustomStringConvertible {
   public var segment: Int64
   public var offset: Int64
@@ -58,7 +58,7 @@ public struct StoredResults: Sendable {
     "history_tails": "SELECT use_case, source, partition, number, days, rows FROM history_tails",
     "drift": "SELECT * FROM drift",
     "models": """
-    SELECT row_number() OVER (ORDER BY sequence) AS number, use_case, source, partition, segment, offset, row, detector,
+    SELECT row_number() OVER (PARTITION BY source, partition ORDER BY sequence) AS number, use_case, source, partition, segment, offset, row, detector,
       version
     FROM activations WHERE kind = 'model'
     """,

@@ -23,10 +23,11 @@ do {
   // A quarter of the kills falls on batches of one event, which take many times as long: over fewer events. Models are
   // promoted where a run goes on for long enough to notice it.
   let small = min(events, 60_000)
-  let parts: [(name: String, events: Int, kills: Int, promotionKills: Int, sizes: [Int], promoted: [Int])] = [
-    ("single", small, kills / 4, kills / 8, [1], [1]),
-    ("large", events, kills - kills / 4, kills / 4 - kills / 8, [7, 4096, 65_536], [7, 4096, 65_536]),
-  ]
+  let parts:
+    [(name: String, events: Int, kills: Int, promotionKills: Int, partitions: [Int], sizes: [Int], promoted: [Int])] = [
+      ("single", small, kills / 4, kills / 8, [], [1], [1]),
+      ("large", events, kills - kills / 4, kills / 4 - kills / 8, [3, 8], [7, 4096, 65_536], [7, 4096, 65_536]),
+    ]
   var failed = false
   for part in parts {
     let begin = ContinuousClock.now
@@ -35,9 +36,11 @@ do {
     say("batch sizes \(part.sizes.map(String.init).joined(separator: ", ")) over \(part.events) events")
     let differs = try CrashTest(
       pulse: arguments[1], useCase: arguments[2], simulated: arguments[3], folder: place, kills: part.kills,
-      promotionKills: part.promotionKills, events: part.events, seed: seed,
+      promotionKills: part.promotionKills, partitionKills: part.partitions.count * kills / 8, events: part.events,
+      seed: seed,
       minimumAnomalies: minimum * part.events / events, variants: CrashTest.variants(batchSizes: part.sizes),
-      promotionVariants: part.promoted.map { CrashDriver.Variant(batchSize: $0, workers: 2) }
+      promotionVariants: part.promoted.map { CrashDriver.Variant(batchSize: $0, workers: 2) },
+      partitions: part.partitions
     ).run { say("  " + $0) }
     try FileManager.default.removeItem(atPath: place)
     say("  in \(ContinuousClock.now - begin)")

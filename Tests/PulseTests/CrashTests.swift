@@ -15,12 +15,13 @@ struct CrashTests {
     let differs = try CrashTest(
       pulse: PulseCommand.path, useCase: PulseCommand.package + "/Tests/CrashKit/UseCase",
       simulated: PulseCommand.useCase("redset"), folder: folder.path, kills: 6, promotionKills: 2,
-      events: 60_000, seed: seed, minimumAnomalies: 100,
+      partitionKills: 4, events: 60_000, seed: seed, minimumAnomalies: 100,
       variants: [
         CrashDriver.Variant(batchSize: 64, workers: 2), CrashDriver.Variant(batchSize: 4096, workers: 1),
       ],
       // In batches of one event, a run goes on for long enough to notice a promotion.
-      promotionVariants: [CrashDriver.Variant(batchSize: 1, workers: 2)]
+      promotionVariants: [CrashDriver.Variant(batchSize: 1, workers: 2)],
+      partitions: [3]
     ).run { report.append($0) }
     #expect(!differs, "\(report.joined(separator: "\n"))")
   }

@@ -1,4 +1,4 @@
-// Files as a source. All files are one partition, one after another; a segment is the ordinal of a file. A run resumes in
+// Files as a source. All files of a source are one partition, one after another; a segment is the ordinal of a file. A run resumes in
 // the middle of a file; with `follow`, the last file is read on as it grows and is rotated, and files that appear are read.
 
 import DequeModule
@@ -7,7 +7,7 @@ import Foundation
 public import Pipeline
 import Synchronization
 
-/// NDJSON, CSV, Parquet and Arrow files, one after another, as partition 0.
+/// NDJSON, CSV, Parquet and Arrow files, one after another, as one partition.
 ///
 /// Positions: `segment` is the ordinal of the file; `offset` the first byte of the record (columnar files: its row);
 /// `row` the line from 0, blank lines and the header counted (columnar files: the row).
@@ -24,6 +24,7 @@ public final class FileSource: Source {
   private let partitions: OwnPartitions
 
   /// - Parameters:
+  ///   - number: of the partition.
   ///   - paths: files and glob patterns, in order.
   ///   - order: of the matches of a pattern; by time of all files together.
   ///   - eventTimes: what reads event times: for the order by time, and to say where files go back in time.
@@ -42,7 +43,7 @@ public final class FileSource: Source {
   ///   - rotationGrace: how long a rotated file must be quiet, once there is something in the new one, before it is left:
   ///     its writer may still have it open.
   public init(
-    name: String = "files", paths: [String], order: FileOrder = .natural, eventTimes: EventTimes? = nil,
+    name: String = "files", number: Int32 = 0, paths: [String], order: FileOrder = .natural, eventTimes: EventTimes? = nil,
     format: FileFormat? = nil, delimiter: CSVDelimiter? = nil, follow: Bool = false, acceptsGaps: Bool = false,
     idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
     columns: [(name: String, type: FieldType)] = [], requiredColumns: [String] = [], readsOtherColumns: Bool = false,
@@ -51,9 +52,10 @@ public final class FileSource: Source {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
     precondition(maxEventBytes > 0, "an event has at least one byte")
     self.name = name
-    partitions = OwnPartitions([PartitionID(source: name, number: 0)])
+    let partition = PartitionID(source: name, number: number)
+    partitions = OwnPartitions([partition])
     let options = ReadOptions(
-      partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
+      partition: partition, batchRows: batchRows, maxEventBytes: maxEventBytes,
       delimiter: delimiter, columns: columns.map { ColumnarFileReader.Request($0.name, as: $0.type) },
       readsOtherColumns: readsOtherColumns, required: RequiredColumns(names: requiredColumns))
     let manifest = SharedManifest()

@@ -16,6 +16,8 @@ public struct RuntimeConfiguration: Sendable, Hashable {
     public var kind = Kind.files
     /// Files or globs in the order of reading; empty for other sources.
     public var paths: [String] = []
+    /// Whether each path is a partition of its own, read side by side with the others.
+    public var separate = false
     public var order = Order.natural
     public var format = Format.automatic
     /// What separates the cells of CSV; nil is a tab where a file's name ends in `.tsv`, else a comma.
@@ -118,7 +120,7 @@ private struct RuntimeReader {
 
   /// The keys by section; a key without a section stands under "".
   private static let sections: [(name: String, keys: [String])] = [
-    ("source", ["type", "paths", "order", "format", "csv_delimiter", "follow", "idle_timeout", "name"]),
+    ("source", ["type", "paths", "separate", "order", "format", "csv_delimiter", "follow", "idle_timeout", "name"]),
     ("store", ["type", "path"]),
     ("history", ["codec", "retain"]), ("checkpoint", ["interval"]), ("log", ["level"]),
     ("", ["workers", "batch_size"]),
@@ -242,6 +244,8 @@ private struct RuntimeReader {
       configuration.source.paths = nodes.compactMap {
         reader.text($0, what: "a path", expected: "a file or glob")?.text
       }
+    case ("source", "separate"):
+      if let separate = reader.flag(node, what: what) { configuration.source.separate = separate }
     case ("source", "order"):
       if let order = choice(node, what, RuntimeConfiguration.Source.Order.self) { configuration.source.order = order }
     case ("source", "format"):
@@ -308,6 +312,7 @@ private struct RuntimeReader {
         expected: "a source of type \(kind)", found: source.kind.rawValue)
     }
     if !source.paths.isEmpty, source.kind != .files { misplaced("paths", "files") }
+    if source.separate, source.kind != .files { misplaced("separate", "files") }
     if source.order != .natural, source.kind != .files { misplaced("order", "files") }
     if source.follow, source.kind != .files { misplaced("follow", "files") }
     if source.name != nil, source.kind != .stdin { misplaced("name", "stdin") }

@@ -36,8 +36,15 @@ struct Run: AsyncParsableCommand {
     help: ArgumentHelp(
       "A file or quoted glob (NDJSON, CSV, Parquet, Arrow; also .gz, .zst, .bz2), - for standard input, or simulator. "
         + "May be repeated.",
-      discussion: "The files are one partition, in the order given.", valueName: "file|glob|-|simulator"))
+      discussion: "The files are one partition, in the order given, unless --separate is.", valueName: "file|glob|-|simulator"))
   var source: [String] = []
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: ArgumentHelp(
+      "Read each --source side by side with the others, as a partition of its own.",
+      discussion: "Each has an event time and rules of its own; windows add up. Name them in the same order each time."))
+  var separate: Bool?
 
   @OptionGroup var files: FileOptions
 
@@ -128,6 +135,7 @@ struct Run: AsyncParsableCommand {
       default: configuration.source.paths = source
       }
     }
+    if let separate { configuration.source.separate = separate }
     if let order = files.order { configuration.source.order = order }
     if let format { configuration.source.format = format }
     if let csvDelimiter { configuration.source.delimiter = csvDelimiter }
@@ -156,6 +164,7 @@ struct Run: AsyncParsableCommand {
     if let option = files.given, source.kind != .files {
       throw ValidationError("\(option) needs files as the source")
     }
+    if source.separate && source.kind != .files { throw ValidationError("--separate needs files as the source") }
     if source.follow && source.kind != .files { throw ValidationError("--follow needs a file as the source") }
     // Flags that would have no effect. What the file or the environment says may stay there for another source.
     if let option = simulation.given, source.kind != .simulator {
@@ -304,13 +313,17 @@ struct Run: AsyncParsableCommand {
         definition, text: text, seed: simulation.seed, events: simulation.events, pace: simulation.pace,
         batchRows: configuration.batchSize)
     case .files:
-      return FileSource(
-        paths: source.paths, order: Self.order(source.order),
-        eventTimes: EventTimes(schema: schema, lateness: useCase.plan.useCase.event.outOfOrder), format: format,
-        delimiter: source.delimiter, follow: source.follow, acceptsGaps: files.acceptGap, idleTimeout: idle,
-        batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes,
-        columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) }, requiredColumns: required,
-        readsOtherColumns: schema.unknownFields == .reject, notice: { notes.add($0) })
+      func files(_ paths: [String], _ number: Int) -> FileSource {
+        FileSource(
+          number: Int32(number), paths: paths, order: Self.order(source.order),
+          eventTimes: EventTimes(schema: schema, lateness: useCase.plan.useCase.event.outOfOrder), format: format,
+          delimiter: source.delimiter, follow: source.follow, acceptsGaps: self.files.acceptGap, idleTimeout: idle,
+          batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes,
+          columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) }, requiredColumns: required,
+          readsOtherColumns: schema.unknownFields == .reject, notice: { notes.add($0) })
+      }
+      if !source.separate { return files(source.paths, 0) }
+      return SourcesSideBySide(source.paths.enumerated().map { files([$1], $0) })
     }
   }
 

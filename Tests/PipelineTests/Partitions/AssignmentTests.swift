@@ -267,4 +267,27 @@ struct AssignmentTests {
     #expect(pipeline.progress.snapshot.idle.isEmpty)
     #expect(differences(store.contents, whole) == [])
   }
+
+  @Test("a partition of which nothing comes is idle although its source does not say so")
+  func idleByTheClock() async throws {
+    let (looked, history) = (ScriptedSource.Gate(), MemoryHistory())
+    let (plan, version) = try RuntimeUseCase.plan()
+    let pipeline = Pipeline(
+      plan: plan, version: version,
+      source: ScriptedSource(records, [.assign(0), .batch(0, rows: 90), .until(looked), .batch(0, rows: 10)]),
+      store: MemoryStore(history), encoder: history,
+      options: Pipeline.Options(workers: 1, checkpointInterval: .milliseconds(1), idleAfter: .milliseconds(20)),
+      logger: Logger(label: "test") { _ in LogLines() })
+    async let done: Void = pipeline.run()
+    let limit = ContinuousClock.now + ScriptedSource.patience
+    // It may be idle before its first batch comes, too.
+    while pipeline.progress.snapshot.idle[MemorySource.partition(0)]?.position.offset != 90, ContinuousClock.now < limit
+    {
+      try await Task.sleep(for: .milliseconds(1))
+    }
+    #expect(pipeline.progress.snapshot.idle[MemorySource.partition(0)]?.position.offset == 90)
+    looked.open()
+    try await done
+    #expect(pipeline.progress.snapshot.idle.isEmpty && pipeline.progress.snapshot.run.records == 100)
+  }
 }

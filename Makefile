@@ -12,7 +12,7 @@ RELEASE := -c release -Xswiftc -enable-testing
 LINTED := $(wildcard Sources Tests Benchmarks Package.swift)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench demo evaluate lint crash-test clean
+.PHONY: help setup build test bench demo evaluate lint crash-test sanitize clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,5 +44,8 @@ lint:  ## check the format of every Swift file
 crash-test: setup  ## kill a running pipeline again and again and compare its results with an uninterrupted run
 	@scripts/crash-test
 
+sanitize: setup  ## run decoders, shims and concurrent code under the address and thread sanitizers
+	@scripts/sanitize
+
 clean:  ## remove build folders (.native/ stays: delete it to set up anew)
-	rm -rf .build .build-debug Benchmarks/.build
+	rm -rf .build .build-debug .build-address .build-thread Benchmarks/.build

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Store contract: SQLite", .timeLimit(.minutes(10)))
+@Suite("Store contract: SQLite", .timeLimit(.minutes(15)))
 struct SQLiteStoreContractTests {
   @Test("it holds", arguments: StoreContract.checks)
   func contract(check: StoreContract.Check) async throws {

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Reading a store", .timeLimit(.minutes(10)))
+@Suite("Reading a store", .timeLimit(.minutes(15)))
 struct StoreReaderTests {
   /// The name needs escaping in a URI.
   @Test("a store that cannot change is read without the files that writers and readers share")

@@ -10,7 +10,7 @@ import Pipeline
 import TestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(10))) struct StoredModelsTests {
+@Suite(.timeLimit(.minutes(15))) struct StoredModelsTests {
   private static let folder = FileManager.default.temporaryDirectory.path + "/stored-models-\(getpid())"
 
   private static func rows(_ data: String, _ query: String) throws -> [String] {

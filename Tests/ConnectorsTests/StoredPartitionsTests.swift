@@ -11,7 +11,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Partitions in the embedded store", .timeLimit(.minutes(10)))
+@Suite("Partitions in the embedded store", .timeLimit(.minutes(15)))
 struct StoredPartitionsTests {
   private typealias Step = ScriptedSource.Step
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Commits of a lane", .timeLimit(.minutes(10)))
+@Suite("Commits of a lane", .timeLimit(.minutes(15)))
 struct CommitScheduleTests {
   private static let pipeline = """
     name: quiet

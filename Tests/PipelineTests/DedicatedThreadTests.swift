@@ -15,7 +15,7 @@ private actor Counter {
   }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct DedicatedThreadTests {
+@Suite(.timeLimit(.minutes(15))) struct DedicatedThreadTests {
   @Test func `jobs of one actor run one after another`() async {
     let counter = Counter()
     let sum = await withTaskGroup(of: Int.self) { group in

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Event time", .timeLimit(.minutes(10)))
+@Suite("Event time", .timeLimit(.minutes(15)))
 struct EventTimeTests {
   private static let friday = 1_772_180_000
   private static let day = 86_400

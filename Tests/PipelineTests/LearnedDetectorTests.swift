@@ -98,7 +98,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
   return plan.derive(decoded, from: raw, models: models)
 }
 
-@Suite(.timeLimit(.minutes(10))) struct LearnedDetectorTests {
+@Suite(.timeLimit(.minutes(15))) struct LearnedDetectorTests {
   private let plan: Plan
   private let slow: FittedModel
   private let odd: FittedModel

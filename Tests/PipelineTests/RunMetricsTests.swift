@@ -9,7 +9,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Metrics", .timeLimit(.minutes(10)))
+@Suite("Metrics", .timeLimit(.minutes(15)))
 struct RunMetricsTests {
   private static let pipeline = """
     name: metered

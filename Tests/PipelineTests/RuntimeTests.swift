@@ -9,7 +9,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Runtime", .timeLimit(.minutes(10)))
+@Suite("Runtime", .timeLimit(.minutes(15)))
 struct RuntimeTests {
   private static func run(
     _ records: [[UInt8]], into store: MemoryStore, _ history: any HistoryEncoder, sizes: [Int], workers: Int

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite(.timeLimit(.minutes(10))) struct ModelPromotionTests {
+@Suite(.timeLimit(.minutes(15))) struct ModelPromotionTests {
   private let run: ModelRun
   private let models: [FittedModel]
   private let history = MemoryHistory()

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite(.timeLimit(.minutes(10))) struct ModelShelfTests {
+@Suite(.timeLimit(.minutes(15))) struct ModelShelfTests {
   @Test func `a model that cannot be read is tried again a minute later, and said so once`() async throws {
     let run = try ModelRun([])
     let models = MemoryModels([try run.model("slow", "a")], champions: ["slow": "a"])

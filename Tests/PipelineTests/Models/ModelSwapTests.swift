@@ -7,7 +7,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite(.timeLimit(.minutes(10))) struct ModelSwapTests {
+@Suite(.timeLimit(.minutes(15))) struct ModelSwapTests {
   private static let count = 3_000
 
   /// Models that change in the middle of batches, twice within seven events, at the first and the last record, behind the

@@ -30,7 +30,7 @@ private let orders: [[ScriptedSource.Step]] = [
   [.revoke(1), .lose(1), .idle(1), .batch(1, rows: 5), .assign(0), .batch(0, rows: 5)],
 ]
 
-@Suite("Partitions come and go", .timeLimit(.minutes(10)))
+@Suite("Partitions come and go", .timeLimit(.minutes(15)))
 struct AssignmentTests {
   private typealias Step = ScriptedSource.Step
 

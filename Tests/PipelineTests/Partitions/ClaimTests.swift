@@ -9,7 +9,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Claims", .timeLimit(.minutes(10)))
+@Suite("Claims", .timeLimit(.minutes(15)))
 struct ClaimTests {
   private typealias Step = ScriptedSource.Step
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite("Committer", .timeLimit(.minutes(5)))
+@Suite("Committer", .timeLimit(.minutes(15)))
 struct CommitterTests {
   private static func checkpoint(_ claim: Claim, at offset: Int64) -> Checkpoint {
     Checkpoint(

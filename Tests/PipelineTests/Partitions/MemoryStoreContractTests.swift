@@ -4,7 +4,7 @@ import Pipeline
 import TestKit
 import Testing
 
-@Suite("Store contract: memory", .timeLimit(.minutes(10)))
+@Suite("Store contract: memory", .timeLimit(.minutes(15)))
 struct MemoryStoreContractTests {
   @Test("it holds", arguments: StoreContract.checks)
   func contract(check: StoreContract.Check) async throws {

@@ -24,6 +24,7 @@ let package = Package(
     .executable(name: "pulse", targets: ["pulse"]),
     .library(name: "Detection", targets: ["Detection"]),
     // For Benchmarks/, a package of its own.
+    .library(name: "Configuration", targets: ["Configuration"]),
     .library(name: "Pipeline", targets: ["Pipeline"]),
     .library(name: "Connectors", targets: ["Connectors"]),
     .library(name: "Learning", targets: ["Learning"]),
@@ -60,9 +61,12 @@ let package = Package(
     // The product, from the core outwards.
     .target(name: "Detection", dependencies: ["CSimdjson"], swiftSettings: strict),
     .target(
+      name: "Configuration", dependencies: ["Detection", .product(name: "Yams", package: "Yams")],
+      swiftSettings: strict),
+    .target(
       name: "Pipeline",
       dependencies: [
-        "Detection",
+        "Configuration", "Detection",
         .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -73,7 +77,7 @@ let package = Package(
     .target(
       name: "Connectors",
       dependencies: [
-        "Detection", "Pipeline", "CArrow", "CCompression",
+        "Configuration", "Detection", "Pipeline", "CArrow", "CCompression",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Yams", package: "Yams"),
@@ -92,7 +96,7 @@ let package = Package(
     .executableTarget(
       name: "pulse",
       dependencies: [
-        "Detection", "Pipeline", "Connectors", "Learning",
+        "Configuration", "Detection", "Pipeline", "Connectors", "Learning",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -102,23 +106,31 @@ let package = Package(
       swiftSettings: strict, linkerSettings: runPath),
 
     // Tests.
-    .target(name: "TestKit", dependencies: ["Detection", "Pipeline"], path: "Tests/TestKit", swiftSettings: strict),
+    .target(
+      name: "TestKit", dependencies: ["Configuration", "Detection", "Pipeline"], path: "Tests/TestKit",
+      swiftSettings: strict),
     .testTarget(name: "DetectionTests", dependencies: ["Detection", "TestKit"], swiftSettings: strict),
+    .testTarget(
+      name: "ConfigurationTests", dependencies: ["Configuration", "Detection", "Pipeline", "TestKit"],
+      swiftSettings: strict),
     .testTarget(
       name: "PipelineTests",
       dependencies: [
-        "Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log"),
+        "Configuration", "Detection", "Pipeline", "TestKit", .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"), .product(name: "MetricsTestKit", package: "swift-metrics"),
       ],
       swiftSettings: strict),
     .testTarget(
       name: "ConnectorsTests",
-      dependencies: ["Connectors", "Detection", "Pipeline", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "Configuration", "Connectors", "Detection", "Pipeline", "TestKit",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "LearningTests",
       dependencies: [
-        "Learning", "Connectors", "Detection", "Pipeline", "TestKit",
+        "Configuration", "Learning", "Connectors", "Detection", "Pipeline", "TestKit",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
@@ -129,11 +141,12 @@ let package = Package(
     .testTarget(
       name: "PulseTests",
       dependencies: [
-        "pulse", "CrashKit", "TestKit", "Learning", "Detection", .product(name: "GRDB", package: "GRDB.swift"),
+        "pulse", "CrashKit", "TestKit", "Learning", "Configuration", "Detection",
+        .product(name: "GRDB", package: "GRDB.swift"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
-      name: "ScenarioTests", dependencies: ["Detection", "Pipeline", "TestKit"], swiftSettings: strict,
+      name: "ScenarioTests", dependencies: ["Configuration", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

@@ -30,6 +30,7 @@ let package = Package(
       name: "Workloads",
       dependencies: [
         .product(name: "Detection", package: "StreamPulse"),
+        .product(name: "Configuration", package: "StreamPulse"),
         .product(name: "Pipeline", package: "StreamPulse"),
         .product(name: "Connectors", package: "StreamPulse"),
         .product(name: "Logging", package: "swift-log"),

@@ -1,6 +1,7 @@
 // The hand-over of batches: a whole pipeline whose batches are so small, and whose source and store so cheap, that what
 // is left is what the pipeline costs per batch: two queues, tickets, waking tasks up, and checking the clock.
 
+import Configuration
 import Detection
 import Logging
 import Pipeline

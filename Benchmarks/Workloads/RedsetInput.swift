@@ -1,6 +1,7 @@
 // The input of the stages: simulated query events of the use case `redset`, as the batches a file source would hand
 // over, and everything a stage needs from the ones before it. The same seed gives the same bytes.
 
+import Configuration
 import Connectors
 import Detection
 import Foundation

@@ -1,6 +1,7 @@
 // Names that a user gives to a source. They stand in identities of results and at the beginning of file names, so what
 // a name may hold is bounded here.
 
+import Detection
 import Pipeline
 
 /// The rules for a source's name.

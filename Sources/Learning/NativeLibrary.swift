@@ -1,5 +1,6 @@
 // Native libraries that are optional: found when they are first needed, so that everything else works without them.
 
+import Detection
 import Foundation
 import Pipeline
 

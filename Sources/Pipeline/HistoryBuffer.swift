@@ -297,8 +297,7 @@ struct HistoryBuffer {
   /// The first day that is kept; nil where all are.
   private var keepFrom: Int64? {
     guard let retention, watermark != .min else { return nil }
-    let (bound, overflow) = watermark.subtractingReportingOverflow(retention)
-    return Timestamp.dayNumber(of: max(overflow ? .min : bound, Timestamp.range.lowerBound))
+    return Timestamp.dayNumber(of: max(watermark.subtractingSaturated(retention), Timestamp.range.lowerBound))
   }
 
   /// Removes a day from what waits.

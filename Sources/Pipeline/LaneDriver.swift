@@ -83,8 +83,9 @@ struct LaneDriver: Sendable {
     _ lane: Lane, _ claim: Claim, _ log: [Activation], _ first: Activation?, at point: ResumePoint?
   ) async throws {
     let position = point?.position ?? .start
+    let progress = output.progress
     let schedule = shelf.map {
-      ModelSchedule(activator.plan, claim, log, activator.store, $0, output.progress, logger)
+      ModelSchedule(activator.plan, claim, log, activator.store, $0, logger) { progress.noteActivations(1, of: $0) }
     }
     try await schedule?.prepare(from: position)
     let cuts = BatchCuts(log, schedule)

@@ -472,10 +472,3 @@ extension PartitionProcessor {
     return columns
   }
 }
-
-extension Int64 {
-  fileprivate func subtractingSaturated(_ other: Int64) -> Int64 {
-    let (difference, overflow) = subtractingReportingOverflow(other)
-    return overflow ? .min : difference
-  }
-}

@@ -1,5 +1,6 @@
 // A lock that at most one process has, and that is free again when the process ends, however it ends.
 
+import Detection
 import Foundation
 
 /// An advisory lock on a file, and on a folder where one is given, held until it is released. A file can be removed or

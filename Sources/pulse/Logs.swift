@@ -1,5 +1,6 @@
 // Structured logs on standard error.
 
+import Configuration
 import Logging
 import Pipeline
 

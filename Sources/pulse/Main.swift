@@ -2,6 +2,7 @@
 // beside this file. Results go to standard output, logs to standard error.
 
 import ArgumentParser
+import Configuration
 import Detection
 import Foundation
 import Pipeline

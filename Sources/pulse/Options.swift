@@ -1,11 +1,12 @@
 // Options that several commands share, and what they stand for.
 
 public import ArgumentParser
+public import Configuration
 import Connectors
 public import Detection
 import Foundation
 import Logging
-public import Pipeline
+import Pipeline
 import Synchronization
 
 /// `<use case>`: a directory or the name of one under UseCases/.

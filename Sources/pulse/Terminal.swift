@@ -1,6 +1,7 @@
 // Printing: results to standard output, messages to standard error, whether a person is watching, and how wide the
 // screen is. Invariant: no text reaches a stream unescaped (`TerminalText`); whoever calls need not think of it.
 
+import Detection
 import Foundation
 import Pipeline
 

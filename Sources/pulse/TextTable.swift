@@ -1,6 +1,7 @@
 // Tables of text for a person: aligned columns, cells that neither drive the terminal nor flood it. What is cut here is
 // whole in `--json`.
 
+import Detection
 import Pipeline
 
 /// A table of text with aligned columns.

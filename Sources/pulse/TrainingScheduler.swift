@@ -36,23 +36,23 @@ actor TrainingScheduler {
     guard case .every(let interval) = useCase.training.schedule else { return }
     var last = lastTraining()
     var nextLook = Int64.min
-    announce(last?.addingClamped(interval))
+    announce(last?.addingSaturated(interval))
     while (try? await Task.sleep(for: .seconds(1))) != nil {
       let now = progress.snapshot.eventTime
       guard now != .min else { continue }
       if let last {
-        guard now >= last.addingClamped(interval) else { continue }
+        guard now >= last.addingSaturated(interval) else { continue }
       } else {
         // The store is read for it: not every second.
         guard now >= nextLook else { continue }
-        nextLook = now.addingClamped(interval / 24)
+        nextLook = now.addingSaturated(interval / 24)
         guard hasEnoughHistory(until: now, interval: interval) else { continue }
       }
       // Whatever becomes of it, the next one is due an interval later: a use case that cannot be trained yet would
       // otherwise be tried without end.
       last = now
       await train()
-      if !Task.isCancelled { announce(now.addingClamped(interval)) }
+      if !Task.isCancelled { announce(now.addingSaturated(interval)) }
     }
   }
 
@@ -79,7 +79,7 @@ actor TrainingScheduler {
     let times = (try? StoreReader(data).shards(of: useCase.name)) ?? []
     guard let first = times.filter({ $0.lastTime >= now - history }).map({ max($0.firstTime, now - history) }).min()
     else { return false }
-    return now >= first.addingClamped(min(max(interval, history / Limits.trainingCoverage * 2), history))
+    return now >= first.addingSaturated(min(max(interval, history / Limits.trainingCoverage * 2), history))
   }
 
   private func train() async {
@@ -122,12 +122,5 @@ actor TrainingScheduler {
     if report == nil {
       logger.warning("the training has failed, the models in use stay: \(end.trouble ?? "it reported nothing")")
     }
-  }
-}
-
-extension Int64 {
-  fileprivate func addingClamped(_ other: Int64) -> Int64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
   }
 }

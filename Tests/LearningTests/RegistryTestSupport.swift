@@ -1,6 +1,7 @@
 // What the tests of the registry share: a use case with a forest and an expected value, models of it, and folders of their
 // own.
 
+import Configuration
 import Detection
 import Foundation
 import Learning

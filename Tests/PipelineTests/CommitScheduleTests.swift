@@ -1,5 +1,6 @@
 // When a lane commits: a checkpoint within its interval also where nothing more arrives, and shards in their order.
 
+import Configuration
 import Detection
 import Logging
 import Synchronization

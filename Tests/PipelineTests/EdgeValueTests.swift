@@ -1,6 +1,7 @@
 // Edge values through whole pipelines and through `pulse infer`: nothing traps, and nothing depends on how the events are
 // cut into batches.
 
+import Configuration
 import Foundation
 import Logging
 import TestKit

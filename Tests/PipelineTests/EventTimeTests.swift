@@ -1,6 +1,7 @@
 // What event time makes of whole pipelines: gaps and broken clocks come out right with the defaults, events that wait are
 // missing nowhere once they are believed, the end of an input can be put on record, and no crash changes any of it.
 
+import Configuration
 import Detection
 import Logging
 import TestKit

@@ -1,6 +1,7 @@
 // Learned detectors in a plan: models that fit and that do not, findings with their reasons, explanations that add up,
 // and drift that adds up however the events are cut.
 
+import Configuration
 import Detection
 import Foundation
 import Logging

@@ -1,5 +1,6 @@
 // The lock of a data directory: who has it is said, and what is no lock is not taken for one.
 
+import Detection
 import Foundation
 import TestKit
 import Testing

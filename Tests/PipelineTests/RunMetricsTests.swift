@@ -1,5 +1,6 @@
 // The metrics of a whole run, as a monitoring system is given them.
 
+import Configuration
 import Detection
 import Logging
 import Metrics

@@ -1,5 +1,6 @@
 // What a terminal is shown of text from outside.
 
+import Configuration
 import Foundation
 import Testing
 

@@ -1,6 +1,7 @@
 // Text from outside on its way to a terminal: names of columns and files, values of events, the environment and what was
 // typed hold characters that a terminal obeys, and none of them gets there.
 
+import Detection
 import Foundation
 import Pipeline
 import TestKit

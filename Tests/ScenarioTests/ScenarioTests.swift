@@ -1,6 +1,7 @@
 // Every scenario of every use case, whole and cut into batches: scenario files are the specification, and no outcome may
 // depend on where a batch ends.
 
+import Configuration
 import Detection
 import Foundation
 import Pipeline

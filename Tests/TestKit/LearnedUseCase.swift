@@ -1,6 +1,7 @@
 // A use case with two learned detectors beside a rule and windows, events for it, and models of it: small, quickly
 // fitted, and so different from version to version that their findings tell them apart.
 
+import Configuration
 public import Detection
 public import Pipeline
 

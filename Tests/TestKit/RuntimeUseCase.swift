@@ -1,5 +1,6 @@
 // A small use case with something of everything that has state: rules, windows, lateness, dead letters, history.
 
+import Configuration
 public import Detection
 public import Pipeline
 

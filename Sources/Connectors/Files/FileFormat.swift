@@ -1,8 +1,7 @@
 // The formats that files are read in, and how a file's own bytes and name tell which one it is.
 
-import Detection
+public import Detection
 import Foundation
-public import Pipeline
 
 /// How the records of an input are written.
 public enum FileFormat: String, Sendable, Hashable, CaseIterable {

@@ -1,6 +1,7 @@
 // From what `--source` names to the list of files, in order. The list is part of what a resumed run must find again, so
 // it depends on the patterns and the names alone: not on the locale, nor on the order in a directory.
 
+import Detection
 import Foundation
 import Pipeline
 

@@ -1,7 +1,8 @@
 // The beginning of a file, for a first look at what it holds: decompressed where it is compressed.
 
+public import Detection
 import Foundation
-public import Pipeline
+import Pipeline
 
 /// The format of a file and, of one of text, its first bytes.
 public struct FileSample: Sendable {

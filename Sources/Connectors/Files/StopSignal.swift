@@ -1,5 +1,6 @@
 // A request to end that also wakes whoever waits for a descriptor or for time to pass.
 
+import Detection
 import Foundation
 import Pipeline
 import Synchronization

@@ -1,6 +1,7 @@
 // The data directory: where the store, the history and the models of a run lie, and the lock that keeps a second writer
 // out. Invariant: a file under a shard's final name belongs to a committed checkpoint.
 
+import Detection
 import Foundation
 import Pipeline
 

@@ -1,6 +1,7 @@
 // The tables of the embedded store and how older ones become newer. Version and meaning of every table are described in
 // docs/store.md. Times are microseconds since 1970-01-01 00:00 UTC.
 
+import Detection
 import GRDB
 import Pipeline
 

@@ -1,5 +1,6 @@
 // Is what is stored whole? A quick look when a run begins, and a full one for `pulse check --data`.
 
+import Configuration
 import Detection
 import Foundation
 import GRDB

@@ -1,6 +1,7 @@
 // Windows and the state of a store as a reader sees them. Parts of a window that lie in several partitions are merged
 // here, sketches included, in the order of the partitions.
 
+import Configuration
 public import Detection
 import Foundation
 import GRDB

@@ -1,6 +1,7 @@
 // Reading what runs have stored, from another process than the one that writes. Lists are newest first. Each row renders
 // itself as the JSON object that `--json` and the API promise.
 
+import Configuration
 public import Detection
 import Foundation
 import GRDB

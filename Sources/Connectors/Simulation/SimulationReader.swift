@@ -1,6 +1,7 @@
 // Reads `simulation.yaml` into a definition. All mistakes are reported at once, each with line, column, what was
 // expected and what was found.
 
+import Configuration
 import Detection
 import Pipeline
 import Yams

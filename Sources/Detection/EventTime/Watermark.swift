@@ -249,19 +249,3 @@ extension Watermark {
     return several.lead == .min ? .max : several.lead
   }
 }
-
-extension Int64 {
-  /// The sum, or the nearest bound if it overflows.
-  @inline(__always)
-  func addingSaturated(_ other: Int64) -> Int64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? (other < 0 ? .min : .max) : sum
-  }
-
-  /// The difference, or the nearest bound if it overflows.
-  @inline(__always)
-  func subtractingSaturated(_ other: Int64) -> Int64 {
-    let (difference, overflow) = subtractingReportingOverflow(other)
-    return overflow ? (other < 0 ? .max : .min) : difference
-  }
-}

@@ -2,7 +2,6 @@
 // is compared with.
 
 public import Detection
-public import Pipeline
 
 /// A LightGBM model that has one owner. Calls block and use the threads they are told to.
 public struct LightGBMBooster: ~Copyable {

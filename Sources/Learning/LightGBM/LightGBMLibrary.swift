@@ -1,8 +1,8 @@
 // LightGBM's C API, opened at run time. Each function is declared here as LightGBM's c_api.h documents it; the library
 // keeps the last error per thread, so a call and the question for its error happen on one thread.
 
+public import Detection
 import Foundation
-public import Pipeline
 
 #if canImport(Glibc)
   import Glibc

@@ -2,6 +2,7 @@
 // clock.
 
 import COnnxRuntime
+import Detection
 import Foundation
 import Pipeline
 import Synchronization

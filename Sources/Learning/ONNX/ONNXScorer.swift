@@ -1,7 +1,6 @@
 // A model of the user's own as the scorer of a detector: one number for each event.
 
 public import Detection
-public import Pipeline
 
 /// Scores with a model that ONNX Runtime has loaded.
 public struct ONNXScorer: ExternalScorer {

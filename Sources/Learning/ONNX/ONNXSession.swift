@@ -1,9 +1,8 @@
 // Models that users bring, run by ONNX Runtime, which is found at run time.
 
 import COnnxRuntime
-import Detection
+public import Detection
 import Foundation
-public import Pipeline
 
 /// ONNX Runtime of this process. Opened once, never closed.
 public struct ONNXRuntimeLibrary: Sendable {

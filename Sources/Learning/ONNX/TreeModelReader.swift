@@ -1,9 +1,8 @@
 // Reads a tree ensemble back out of an ONNX file of ours. What is not exactly as the writer leaves it is refused with a
 // reason, so that a file that was damaged or came from elsewhere never scores.
 
-import Detection
+public import Detection
 import Foundation
-public import Pipeline
 import SwiftProtobuf
 
 extension TreeModel {

@@ -1,6 +1,7 @@
 // A checksum at the end of a model file, so that a file that was damaged never scores: a flipped bit in a leaf would
 // otherwise be another model that looks as good.
 
+import Detection
 import Pipeline
 
 extension TreeModel {

@@ -1,8 +1,7 @@
 // Writes a tree ensemble as ONNX: each of its nodes becomes an entry in the parallel arrays of one TreeEnsembleRegressor.
 
-import Detection
+public import Detection
 import Foundation
-public import Pipeline
 import SwiftProtobuf
 
 extension TreeModel {

@@ -1,6 +1,7 @@
 // A look over the bytes of an ONNX file before it is decoded: how many messages and strings would have to be made. A
 // protobuf message of two bytes becomes an object of hundreds, so the size of a file alone does not bound memory.
 
+import Detection
 import Pipeline
 
 /// Walks the fields of protobuf messages (developers.google.com/protocol-buffers, encoding) without keeping any.

@@ -3,7 +3,6 @@
 
 public import Detection
 public import Foundation
-public import Pipeline
 
 extension ModelRegistry {
   /// Imports the models that a use case's detectors of type `onnx` name, as they are now, and makes each the champion of

@@ -3,7 +3,6 @@
 
 public import Detection
 import Foundation
-public import Pipeline
 
 /// The models of one use case: `<folder>/<use case>/<detector>/<version>/`.
 ///

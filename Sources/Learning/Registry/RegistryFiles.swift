@@ -1,6 +1,7 @@
 // What the registry does to files: everything appears under its final name whole and synced, or not at all, and one
 // writer at a time is at work.
 
+import Detection
 import Foundation
 import Pipeline
 

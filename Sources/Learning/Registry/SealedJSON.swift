@@ -2,6 +2,7 @@
 // flipped digit of a threshold would otherwise be another threshold that looks as good.
 
 import Crypto
+import Detection
 import Foundation
 import Pipeline
 

@@ -18,7 +18,7 @@ final class ModelSchedule {
   private let store: any Store
   private let shelf: ModelShelf
   private let logger: Logger
-  private let progress: RunProgress
+  private let noteActivation: @Sendable (_ detector: String) -> Void
   private var timeline: ModelTimeline
   /// What is to be put on record before the first batch: one that nothing comes of leaves no trace.
   private var due: [(detector: String, version: String)] = []
@@ -29,17 +29,17 @@ final class ModelSchedule {
   /// - Parameters:
   ///   - log: the activations of the partition.
   ///   - shelf: the models of the run.
-  ///   - progress: is told of each activation that was recorded.
+  ///   - noteActivation: is told of each activation that was recorded.
   init(
     _ plan: Plan, _ claim: Claim, _ log: [Activation], _ store: any Store, _ shelf: ModelShelf,
-    _ progress: RunProgress, _ logger: Logger
+    _ logger: Logger, noteActivation: @escaping @Sendable (_ detector: String) -> Void
   ) {
     self.plan = plan
     self.claim = claim
     self.store = store
     self.shelf = shelf
     self.logger = logger
-    self.progress = progress
+    self.noteActivation = noteActivation
     timeline = ModelTimeline(log)
   }
 
@@ -120,7 +120,7 @@ final class ModelSchedule {
       under: claim, text: nil)
     let before = timeline.latest(of: detector)
     timeline.activate(version, of: detector, from: position)
-    progress.noteActivations(1, of: detector)
+    noteActivation(detector)
     let metadata: Logger.Metadata = [
       "partition": "\(partition.source)/\(partition.number)", "detector": "\(detector)", "version": "\(version)",
       "before": "\(before ?? "none")",

@@ -1,6 +1,7 @@
 // A scenario: given these events, these classes, anomalies, windows and dead letters. Scenario files are the
 // specification of a use case; docs/use-cases.md describes their format.
 
+import Configuration
 internal import Detection
 import Foundation
 import Yams

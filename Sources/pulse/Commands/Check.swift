@@ -1,6 +1,7 @@
 // `pulse check`: is the use case right, or what a data directory holds whole, and if not, everything that is wrong with it.
 
 import ArgumentParser
+import Configuration
 import Connectors
 import Detection
 import Foundation

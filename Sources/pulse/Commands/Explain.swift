@@ -1,6 +1,7 @@
 // `pulse explain`: why an event is an anomaly, by scoring it again with the model that scored it.
 
 import ArgumentParser
+import Configuration
 import Connectors
 import Detection
 import Foundation

@@ -1,6 +1,7 @@
 // `pulse infer`: a first pipeline.yaml from a sample of events.
 
 import ArgumentParser
+import Configuration
 import Connectors
 import Detection
 import Foundation

@@ -1,6 +1,7 @@
 // `pulse models`: the fitted versions of a use case's detectors, which of them scores, and how to change that.
 
 import ArgumentParser
+import Configuration
 import Connectors
 import Detection
 import Foundation

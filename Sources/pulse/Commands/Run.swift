@@ -1,6 +1,7 @@
 // `pulse run`: the product. Reads events, checks, classifies and judges them, keeps windows and history, exactly once.
 
 import ArgumentParser
+import Configuration
 import Connectors
 import Detection
 import Foundation

@@ -1,6 +1,7 @@
 // `pulse simulate`: the deterministic generator of a use case.
 
 import ArgumentParser
+import Configuration
 import Connectors
 import Detection
 import Foundation

@@ -1,6 +1,8 @@
 // `pulse test`: does the use case do what its scenarios say?
 
 import ArgumentParser
+import Configuration
+import Detection
 import Foundation
 import Pipeline
 

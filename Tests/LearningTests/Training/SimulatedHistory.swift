@@ -1,5 +1,6 @@
 // The simulated queries of `redset`, without injections, as stored history: in memory, decoded like a run's.
 
+import Configuration
 import Connectors
 import Detection
 import Foundation

@@ -1,5 +1,6 @@
 // A small use case with a history of simulated events to train on, in memory.
 
+import Configuration
 import Detection
 import Foundation
 import Pipeline

@@ -17,16 +17,9 @@ package enum ConfigurationFile {
       return fail("there is no such file")
     }
     if isDirectory.boolValue { return fail("this is a directory", expected: "a file") }
-    guard let handle = FileHandle(forReadingAtPath: path) else {
+    // One byte more than allowed tells a file that is too large, and bounds what a device or pipe can deliver.
+    guard let bytes = read(path, upTo: YAMLDocuments.maxBytes + 1) else {
       return fail("the file cannot be read: \(String(cString: strerror(errno)))")
-    }
-    defer { try? handle.close() }
-    let bytes: [UInt8]
-    do {
-      // One byte more than allowed tells a file that is too large, and bounds what a device or pipe can deliver.
-      bytes = Array(try handle.read(upToCount: YAMLDocuments.maxBytes + 1) ?? Data())
-    } catch {
-      return fail("the file cannot be read: \(systemReason(error))")
     }
     if bytes.count > YAMLDocuments.maxBytes {
       return fail("the file is too large", expected: "at most \(YAMLDocuments.maxBytes) bytes")
@@ -39,5 +32,17 @@ package enum ConfigurationFile {
         ConfigurationErrors([Diagnostic(location: place, message: "the file is not UTF-8", expected: "UTF-8")]))
     }
     return .success(text.first == "\u{FEFF}" ? String(text.dropFirst()) : text)
+  }
+  /// The first bytes of a file; nil, with `errno` set, where it cannot be read.
+  private static func read(_ path: String, upTo limit: Int) -> [UInt8]? {
+    guard let file = fopen(path, "rb") else { return nil }
+    defer { fclose(file) }
+    var hasFailed = false
+    // SAFETY: the buffer has room for `limit` bytes, of which `fread` says how many it has filled.
+    let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+      count = fread(buffer.baseAddress, 1, limit, file)
+      hasFailed = ferror(file) != 0
+    }
+    return hasFailed ? nil : bytes
   }
 }

@@ -71,7 +71,7 @@ struct InferredField {
   /// Decides names and types. A path that is sometimes an object and sometimes a value is one field of type json.
   static func fields(of sample: EventSample) -> [InferredField] {
     let values = Set(sample.fields.filter { $0.count > 0 }.map(\.path))
-    var names = Set(HistoryLayout.ownNames)
+    var names = Set(HistoryColumns.ownNames)
     var fields: [InferredField] = []
     var prefixes: Set<[String]> = []
     for field in sample.fields {

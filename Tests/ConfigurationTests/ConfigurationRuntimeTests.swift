@@ -4,7 +4,7 @@ import Detection
 import Foundation
 import Testing
 
-@testable import Pipeline
+@testable import Configuration
 
 @Suite struct ConfigurationRuntimeTests {
   private func problems(_ text: String?, _ environment: [String: String] = [:]) -> [String] {

@@ -2,9 +2,10 @@
 
 import Detection
 import Foundation
+import Pipeline
 import Testing
 
-@testable import Pipeline
+@testable import Configuration
 
 @Suite struct ConfigurationTextTests {
   private let source = """

@@ -3,7 +3,7 @@
 import Detection
 import Testing
 
-@testable import Pipeline
+@testable import Configuration
 
 private let head = """
   name: a

@@ -1,4 +1,4 @@
-// The two small priority queues of `SlidingEntities`: entities by stamp, and entries that came out of order by time.
+// A small priority queue: a binary heap.
 
 /// Slots by stamp, the lowest on top: a binary heap.
 struct StampHeap: Sendable {
@@ -57,35 +57,5 @@ struct StampHeap: Sendable {
       items.swapAt(index, child)
       index = child
     }
-  }
-}
-
-/// Entries by time, the oldest on top; one heap per entity over a pool that is only as large as there are such entries.
-struct DisorderedEntries: Sendable {
-  private var heap = PairingHeap()
-  private var nodes: [UInt32] = []
-  private var free: [UInt32] = []
-
-  /// Adds an entry's node; returns the new root.
-  mutating func insert(_ node: UInt32, time: Int64, into root: UInt32) -> UInt32 {
-    let place: UInt32
-    if let last = free.popLast() {
-      place = last
-      nodes[Int(place)] = node
-    } else {
-      place = UInt32(nodes.count)
-      nodes.append(node)
-      heap.grow(to: nodes.count)
-    }
-    return heap.insert(place, key: time, into: root)
-  }
-
-  /// The time of the oldest entry of a heap.
-  func time(of root: UInt32) -> Int64 { heap.key(of: root) }
-
-  /// Removes the oldest entry of a heap; returns its node and the new root.
-  mutating func pop(_ root: UInt32) -> (node: UInt32, root: UInt32) {
-    free.append(root)
-    return (nodes[Int(root)], heap.remove(root, from: root))
   }
 }

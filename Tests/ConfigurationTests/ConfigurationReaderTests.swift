@@ -3,7 +3,7 @@
 import Detection
 import Testing
 
-@testable import Pipeline
+@testable import Configuration
 
 /// `line:column message` of everything wrong with the form of a file.
 private func problems(_ text: String) -> [String] {

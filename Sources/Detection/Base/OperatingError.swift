@@ -1,7 +1,5 @@
 // Errors of operation: what the world did that the program cannot go on with. Programmer errors trap instead.
 
-import Detection
-
 /// An error that a person must act on. Its text says what happened, what was expected and what was found, and what to
 /// do; it never prints event data.
 public struct OperatingError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -25,16 +23,5 @@ public struct OperatingError: Error, Sendable, Hashable, CustomStringConvertible
   public init(_ kind: Kind, _ description: String) {
     self.kind = kind
     self.description = description
-  }
-}
-
-extension OperatingError {
-  /// The error as a person must act on it: bounds of the core become errors of kind `limit`; others stay.
-  static func explaining(_ error: any Error) -> any Error {
-    switch error {
-    case let error as LimitError: OperatingError(.limit, error.description)
-    case let error as WindowError: OperatingError(.limit, error.description)
-    default: error
-    }
   }
 }

@@ -5,7 +5,7 @@ import Foundation
 import TestKit
 import Testing
 
-@testable import Pipeline
+@testable import Configuration
 
 @Suite struct ConfigurationLocationTests {
   /// The expression of the feature `f` in a document that holds it as `yaml`, which begins in line 7.

@@ -4,7 +4,7 @@ import Detection
 import Foundation
 import Testing
 
-@testable import Pipeline
+@testable import Configuration
 
 private let head = """
   name: a

@@ -4,8 +4,8 @@ import Foundation
 import TestKit
 import Testing
 
+@testable import Configuration
 @testable import Detection
-@testable import Pipeline
 
 @Suite struct ConfigurationInferenceTests {
   private func infer(_ sample: EventSample) throws -> String {

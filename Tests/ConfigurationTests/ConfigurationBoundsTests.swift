@@ -5,6 +5,7 @@ import Foundation
 import TestKit
 import Testing
 
+@testable import Configuration
 @testable import Detection
 @testable import Pipeline
 

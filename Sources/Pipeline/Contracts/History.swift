@@ -18,9 +18,6 @@ public struct HistoryLayout: Sendable, Hashable {
   }
 
   public init(columns: [Column]) { self.columns = columns }
-
-  /// Columns that stand beside the fields and the class; no field has such a name.
-  static let ownNames = ["_late", "_segment", "_offset", "_row"]
 }
 
 /// Rows on their way to a shard.

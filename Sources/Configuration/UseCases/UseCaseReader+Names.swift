@@ -39,7 +39,7 @@ extension UseCaseReader {
   /// and DuckDB gives the second one another name.
   private mutating func checkCase(_ schema: Schema, _ features: [NamedFeature], _ into: LocatedText?) {
     var taken: [String: (name: String, what: String, line: Int)] = [:]
-    for own in HistoryLayout.ownNames { taken[own.lowercased()] = (own, "the column of history", 0) }
+    for own in HistoryColumns.ownNames { taken[own.lowercased()] = (own, "the column of history", 0) }
     func note(_ name: String, _ what: String, _ location: SourceLocation, _ reader: inout NodeReader) {
       guard let first = taken[name.lowercased()] else {
         taken[name.lowercased()] = (name, what, location.line)

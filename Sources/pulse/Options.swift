@@ -1,7 +1,7 @@
 // Options that several commands share, and what they stand for.
 
 public import ArgumentParser
-public import Configuration
+import Configuration
 import Connectors
 public import Detection
 import Foundation
@@ -48,7 +48,8 @@ struct PlaceOptions: ParsableArguments {
   func configuration() throws -> RuntimeConfiguration {
     let standard = FileManager.default.fileExists(atPath: "pulse.yaml") ? "pulse.yaml" : nil
     var configuration = try RuntimeConfiguration.load(
-      path: config ?? standard, environment: ProcessInfo.processInfo.environment)
+      path: config ?? standard, environment: ProcessInfo.processInfo.environment,
+      catalog: .standard)
     if let data { configuration.store.path = data }
     return configuration
   }
@@ -127,24 +128,6 @@ struct ListOptions: ParsableArguments {
   }
 }
 
-/// Which files are read, and in which order.
-struct FileOptions: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      "The order of the files that a glob matches: natural (numbers by value, rotated files from the oldest on), "
-        + "name (by bytes) or time (all files by the first event in each) (default: natural).", valueName: "order"))
-  var order: RuntimeConfiguration.Source.Order?
-
-  @Flag(
-    help: ArgumentHelp(
-      "Go on where a file that was read in part was truncated, rewritten or removed. What is missing is put on record.")
-  )
-  var acceptGap = false
-
-  /// The first option that was given, by its name: without files it would have no effect.
-  var given: String? { order != nil ? "--order" : acceptGap ? "--accept-gap" : nil }
-}
-
 /// What a run says of its input while it goes on, kept for its summary.
 final class InputNotes: Sendable {
   private let logger: Logger
@@ -173,12 +156,5 @@ enum NumberOption {
   }
 }
 
-extension CSVDelimiter: ExpressibleByArgument {
-  public init?(argument: String) { self.init(text: argument) }
-}
-
 // Choices that are spelt on the command line as in the configuration.
 extension Severity: ExpressibleByArgument {}
-extension RuntimeConfiguration.Source.Format: ExpressibleByArgument {}
-extension RuntimeConfiguration.Source.Order: ExpressibleByArgument {}
-extension RuntimeConfiguration.History.Codec: ExpressibleByArgument {}

@@ -11,6 +11,14 @@ import Testing
 
 @Suite("Bounds of configurations")
 struct ConfigurationBoundsTests {
+  /// One connector without settings for each part.
+  private static let catalog: ConnectorCatalog = {
+    func section(_ name: String) -> ConnectorSection {
+      ConnectorSection(name, standard: "own", [ConnectorSpecification("own", noun: "own", "for the test")])
+    }
+    return ConnectorCatalog(source: section("source"), store: section("store"), history: section("history"))
+  }()
+
   /// Aliases of aliases: 10^9 scalars in 400 bytes; few enough of them that counting would not do.
   static let bomb =
     "a0: &a0 [x, x, x]\n"
@@ -34,7 +42,9 @@ struct ConfigurationBoundsTests {
   @Test("pulse.yaml", arguments: texts.indices)
   func pulse(_ index: Int) {
     let (text, message) = Self.texts[index]
-    let error = #expect(throws: ConfigurationErrors.self) { try RuntimeConfiguration.load(text: text) }
+    let error = #expect(throws: ConfigurationErrors.self) {
+      try RuntimeConfiguration.load(text: text, catalog: Self.catalog)
+    }
     #expect(error?.description.contains(message) == true, "\(String(describing: error))")
   }
 

@@ -22,6 +22,9 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       ]),
     FolderOrder(target: "Configuration", folders: ["YAML", "UseCases", "Inference", "Runtime"]),
     FolderOrder(target: "Pipeline", folders: ["Contracts", "Models", "", "Scenarios"]),
+    FolderOrder(
+      target: "Connectors",
+      folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "SQLite", "Embedded", ""]),
     FolderOrder(target: "Learning", folders: ["", "ONNX", "LightGBM", "Registry", "Training"]),
   ]
 

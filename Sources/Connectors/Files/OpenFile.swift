@@ -6,12 +6,6 @@ import Detection
 import Foundation
 import Pipeline
 
-/// What the file system knows a file by, whatever its name.
-struct FileIdentity: Sendable, Hashable {
-  var device: UInt64
-  var inode: UInt64
-}
-
 /// Length and SHA-256 of the first bytes of a file: what tells a replaced file from the one that was read.
 struct FileBeginning: Sendable, Hashable {
   /// The most bytes that are hashed: enough to tell files apart, and one page to read.
@@ -40,40 +34,6 @@ struct FileEnding: Sendable, Hashable {
   var end: Int64
   var length: Int
   var sha256: [UInt8]
-}
-
-/// What `stat` tells of a file.
-struct FileStatus: Sendable, Hashable {
-  var identity: FileIdentity
-  var size: Int64
-  var isRegular: Bool
-  var isDirectory: Bool
-  /// How many names it has; 0 once it was deleted.
-  var links: Int
-  /// Time of the last change of the contents, in nanoseconds.
-  var modified: Int64
-
-  init(_ status: stat) {
-    identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
-    size = Int64(status.st_size)
-    isRegular = status.st_mode & S_IFMT == S_IFREG
-    links = Int(status.st_nlink)
-    isDirectory = status.st_mode & S_IFMT == S_IFDIR
-    #if canImport(Darwin)
-      let time = status.st_mtimespec
-    #else
-      let time = status.st_mtim
-    #endif
-    modified = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-  }
-
-  /// The status of the file that `path` names now; nil if there is none.
-  static func of(_ path: String) throws(OperatingError) -> FileStatus? {
-    var status = stat()
-    if stat(path, &status) == 0 { return FileStatus(status) }
-    if errno == ENOENT { return nil }
-    throw OperatingError(.input, "\(path) cannot be read: \(StopSignal.reason(errno))")
-  }
 }
 
 /// An open regular file. Reads name their offset, so nothing is shared but the descriptor. Contents of a compressed file

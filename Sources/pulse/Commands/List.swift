@@ -1,6 +1,7 @@
 // `pulse list`: what there is to use, straight from the catalogues.
 
 import ArgumentParser
+import Configuration
 import Connectors
 import Detection
 import Foundation
@@ -58,15 +59,21 @@ struct List: ParsableCommand {
           details: function.signatures.map { $0.text(function.name) } + (function.notes.isEmpty ? [] : [function.notes])
         )
       }
-    case .sources:
-      SourceCatalog.entries.map {
-        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
-      }
-    case .sinks:
-      SinkCatalog.entries.map {
-        Entry(name: $0.name, summary: $0.description, available: $0.isAvailable, details: $0.options)
-      }
+    case .sources: SourceCatalog.section.connectors.sorted { $0.name < $1.name }.map(entry)
+    case .sinks: SinkCatalog.all.map(entry)
     }
+  }
+
+  private static func entry(_ connector: ConnectorSpecification) -> Entry {
+    let chosen: [String] =
+      switch connector.argument {
+      case .word(let word): ["--source \(word)"]
+      case .values: ["--source PATH"]
+      case nil: []
+      }
+    return Entry(
+      name: connector.name, summary: connector.summary, available: connector.isAvailable,
+      details: chosen + connector.settings.compactMap(\.help))
   }
 }
 

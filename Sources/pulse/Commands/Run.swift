@@ -28,6 +28,8 @@ struct Run: AsyncParsableCommand {
       then from the defaults; --source stands for the whole section `source`.
 
       Ctrl-C or SIGTERM ends it in order: what was read is processed and checkpointed.
+
+      \(ConnectorOptions.help)
       """)
 
   @Option(help: "The use case: a directory, or the name of one under UseCases/.")
@@ -37,43 +39,17 @@ struct Run: AsyncParsableCommand {
     help: ArgumentHelp(
       "A file or quoted glob (NDJSON, CSV, Parquet, Arrow; also .gz, .zst, .bz2), - for standard input, or simulator. "
         + "May be repeated.",
-      discussion: "The files are one partition, in the order given, unless --separate is.", valueName: "file|glob|-|simulator"))
+      discussion: "The files are one partition, in the order given, unless --separate is.",
+      valueName: "file|glob|-|simulator"))
   var source: [String] = []
 
-  @Flag(
-    inversion: .prefixedNo,
-    help: ArgumentHelp(
-      "Read each --source side by side with the others, as a partition of its own.",
-      discussion: "Each has an event time and rules of its own; windows add up. Name them in the same order each time."))
-  var separate: Bool?
-
-  @OptionGroup var files: FileOptions
-
   @OptionGroup var place: PlaceOptions
-
-  @Option(help: "The format of the input: automatic, ndjson, csv, parquet or arrow (default: automatic).")
-  var format: RuntimeConfiguration.Source.Format?
-
-  @Option(
-    help: ArgumentHelp(
-      "What separates the cells of CSV: , ; | or tab (default: a tab in files named .tsv, else a comma).",
-      valueName: "character"))
-  var csvDelimiter: CSVDelimiter?
-
-  @Flag(inversion: .prefixedNo, help: "Keep reading what is appended to the last file, and files that appear.")
-  var follow: Bool?
-
-  @Option(parsing: .unconditional, help: "End after so many seconds without new events.")
-  var idleTimeout: Double?
 
   @Flag(
     help: ArgumentHelp(
       "When the input ends, close it: decide about events that wait, and close windows.",
       discussion: "Put on record: events that come later are late for those windows."))
   var close = false
-
-  @Option(help: "A name for standard input, so that a later run with the same input resumes.")
-  var sourceName: String?
 
   @Flag(help: "Remove everything stored of the use case and start over. Its models stay.")
   var reset = false
@@ -89,22 +65,19 @@ struct Run: AsyncParsableCommand {
   @Option(parsing: .unconditional, help: "Seconds between checkpoints (default: 1).")
   var checkpointInterval: Double?
 
-  @Option(help: "Compression of history: lz4, zstd or none (default: lz4).")
-  var codec: RuntimeConfiguration.History.Codec?
-
   @Flag(
     inversion: .prefixedNo,
     help: ArgumentHelp(
       "Train models on the use case's schedule (default: yes where events come as they happen, no for a replay)."))
   var train: Bool?
 
-  @OptionGroup(title: "Simulator") var simulation: SimulationOptions
-
   @Flag(help: "No progress and no summary.")
   var quiet = false
 
   @Flag(help: "Print the summary as one JSON object.")
   var json = false
+
+  @OptionGroup var connectors: ConnectorOptions
 
   func validate() throws {
     if let batchSize, !(1...Limits.maxBatchRows).contains(batchSize) {
@@ -119,66 +92,30 @@ struct Run: AsyncParsableCommand {
       let seconds = Double(range.lowerBound) / 1e6...Double(range.upperBound) / 1e6
       try NumberOption.check("--checkpoint-interval", checkpointInterval, in: seconds, "seconds")
     }
-    if let idleTimeout { try NumberOption.check("--idle-timeout", idleTimeout, in: 0.001...1e9, "seconds") }
-    if source.count > 1, let special = source.first(where: { $0 == "-" || $0 == "simulator" }) {
-      throw ValidationError("--source \(special) cannot be combined with other sources")
+    if json && quiet { throw ValidationError("--json prints the summary, which --quiet leaves out: choose one") }
+    _ = try connectors.flags(besides: Self.self)
+    try ConnectorOptions.saying { () throws(FlagError) in
+      if !source.isEmpty { _ = try ConnectorCatalog.standard.source.settings(of: source) }
     }
   }
 
   /// What the file and the environment say, with what the flags change.
   private func configuration() throws -> RuntimeConfiguration {
     var configuration = try place.configuration()
-    if !source.isEmpty {
-      configuration.source = RuntimeConfiguration.Source()
-      switch source {
-      case ["-"]: configuration.source.kind = .stdin
-      case ["simulator"]: configuration.source.kind = .simulator
-      default: configuration.source.paths = source
-      }
-    }
-    if let separate { configuration.source.separate = separate }
-    if let order = files.order { configuration.source.order = order }
-    if let format { configuration.source.format = format }
-    if let csvDelimiter { configuration.source.delimiter = csvDelimiter }
-    if let follow { configuration.source.follow = follow }
-    if let idleTimeout { configuration.source.idleTimeout = Int64(idleTimeout * 1e6) }
-    if let sourceName { configuration.source.name = sourceName }
     if let workers { configuration.workers = workers }
     if let batchSize { configuration.batchSize = batchSize }
     if let checkpointInterval { configuration.checkpointInterval = Int64(checkpointInterval * 1e6) }
-    if let codec { configuration.history.codec = codec }
-    try check(configuration.source)
+    let flags = try connectors.flags(besides: Self.self)
+    try ConnectorOptions.saying { () throws(FlagError) in
+      let catalog = ConnectorCatalog.standard
+      if !source.isEmpty { configuration.source = try catalog.source.settings(of: source) }
+      try flags.apply(to: &configuration, of: catalog)
+    }
+    let given = Set(flags.values.keys)
+    if let problem = SourceCatalog.connector(configuration.source).problem(configuration.source, given: given) {
+      throw ValidationError(problem)
+    }
     return configuration
-  }
-
-  /// Flags that do not go with the source.
-  private func check(_ source: RuntimeConfiguration.Source) throws {
-    if source.kind == .files, source.paths.isEmpty {
-      throw ValidationError("--source is missing: a file, a glob, - or simulator, unless pulse.yaml says it")
-    }
-    if source.name != nil && source.kind != .stdin {
-      throw ValidationError("--source-name names standard input (--source -)")
-    }
-    if let name = source.name, let problem = SourceName.problem(name) {
-      throw ValidationError("--source-name: \(problem)")
-    }
-    if let option = files.given, source.kind != .files {
-      throw ValidationError("\(option) needs files as the source")
-    }
-    if source.separate && source.kind != .files { throw ValidationError("--separate needs files as the source") }
-    if source.follow && source.kind != .files { throw ValidationError("--follow needs a file as the source") }
-    // Flags that would have no effect. What the file or the environment says may stay there for another source.
-    if let option = simulation.given, source.kind != .simulator {
-      throw ValidationError("\(option) needs the simulator as the source (--source simulator)")
-    }
-    if format != nil || csvDelimiter != nil, source.kind == .simulator {
-      throw ValidationError(
-        "\(format == nil ? "--csv-delimiter" : "--format") needs files or standard input as the source")
-    }
-    if idleTimeout != nil && (source.kind == .simulator || source.kind == .files && !source.follow) {
-      throw ValidationError("--idle-timeout needs standard input as the source, or files with --follow")
-    }
-    if json && quiet { throw ValidationError("--json prints the summary, which --quiet leaves out: choose one") }
   }
 
   func run() async throws {
@@ -188,9 +125,15 @@ struct Run: AsyncParsableCommand {
     let useCase = try UseCaseArgument.load(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
-    let store = try SQLiteStore(in: directory)
+    let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)
     let notes = InputNotes(logger)
-    let source = try await makeSource(configuration, useCase, store: store, notes)
+    let connector = SourceCatalog.connector(configuration.source)
+    let source = try await connector.make(
+      configuration.source,
+      for: SourceContext(
+        schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
+        directory: useCase.location.directory, batchRows: configuration.batchSize,
+        nextRun: { try await store.nextRun(named: $0) }, notice: { notes.add($0) }))
     if reset {
       // What is stored goes only if there is something to take its place.
       try await source.check()
@@ -199,8 +142,8 @@ struct Run: AsyncParsableCommand {
     let models = try models(of: useCase, directory, logger: logger)
     let pipeline = Pipeline(
       plan: plan, version: useCase.version, source: source, store: store,
-      encoder: ArrowHistory(
-        in: directory, useCase: plan.useCase.name, codec: Self.codec(configuration.history.codec)),
+      encoder: SinkCatalog.history(configuration.history.connector).make(
+        configuration.history.connector, in: directory, useCase: plan.useCase.name),
       models: models,
       options: Pipeline.Options(
         workers: configuration.workers ?? ProcessInfo.processInfo.activeProcessorCount,
@@ -208,7 +151,8 @@ struct Run: AsyncParsableCommand {
       logger: logger)
     let start = ContinuousClock.now
     var scheduler: TrainingScheduler?
-    if train ?? Self.isLive(configuration.source, simulation), plan.useCase.detectors.contains(where: \.isTrained) {
+    // What is only replayed is over before a training would be, and its results would depend on when that ended.
+    if train ?? connector.isLive(configuration.source), plan.useCase.detectors.contains(where: \.isTrained) {
       scheduler = TrainingScheduler(
         useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
         logger: logger)
@@ -254,16 +198,6 @@ struct Run: AsyncParsableCommand {
     return models
   }
 
-  /// Whether events come as they happen. What is only replayed is over before a training would be, and its results
-  /// would depend on when that ended.
-  private static func isLive(_ source: RuntimeConfiguration.Source, _ simulation: SimulationOptions) -> Bool {
-    switch source.kind {
-    case .files: source.follow
-    case .stdin: true
-    case .simulator: simulation.speedup > 0
-    }
-  }
-
   /// Runs the pipeline as a service: a signal stops the source, and everything read is finished.
   /// - Returns: whether it was stopped.
   private func supervise(
@@ -282,68 +216,6 @@ struct Run: AsyncParsableCommand {
         ], gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger))
     try await group.run()
     return service.wasStopped
-  }
-
-  private static func codec(_ codec: RuntimeConfiguration.History.Codec) -> ShardEncoder.Codec {
-    switch codec {
-    case .lz4: .lz4
-    case .zstd: .zstd(level: 1)
-    case .none: .none
-    }
-  }
-
-  private func makeSource(
-    _ configuration: RuntimeConfiguration, _ useCase: LoadedUseCase, store: SQLiteStore, _ notes: InputNotes
-  ) async throws -> any Source {
-    let source = configuration.source
-    let idle = source.idleTimeout.map { Duration.microseconds($0) }
-    let format = Self.format(source.format)
-    let schema = useCase.plan.schema
-    let required = schema.fields.filter(\.required).map { $0.path.joined(separator: ".") }
-    switch source.kind {
-    case .stdin:
-      let name: String
-      if let given = source.name { name = given } else { name = "stdin-\(try await store.nextRun(named: "stdin"))" }
-      return StandardInputSource(
-        name: name, isResumable: source.name != nil, format: format, delimiter: source.delimiter,
-        requiredColumns: required, idleTimeout: idle, batchRows: configuration.batchSize,
-        maxEventBytes: schema.maxEventBytes)
-    case .simulator:
-      let (definition, text) = try simulation.definition(of: useCase.location)
-      return SimulatorSource(
-        definition, text: text, seed: simulation.seed, events: simulation.events, pace: simulation.pace,
-        batchRows: configuration.batchSize)
-    case .files:
-      func files(_ paths: [String], _ number: Int) -> FileSource {
-        FileSource(
-          number: Int32(number), paths: paths, order: Self.order(source.order),
-          eventTimes: EventTimes(schema: schema, lateness: useCase.plan.useCase.event.outOfOrder), format: format,
-          delimiter: source.delimiter, follow: source.follow, acceptsGaps: self.files.acceptGap, idleTimeout: idle,
-          batchRows: configuration.batchSize, maxEventBytes: schema.maxEventBytes,
-          columns: schema.fields.map { ($0.path.joined(separator: "."), $0.type) }, requiredColumns: required,
-          readsOtherColumns: schema.unknownFields == .reject, notice: { notes.add($0) })
-      }
-      if !source.separate { return files(source.paths, 0) }
-      return SourcesSideBySide(source.paths.enumerated().map { files([$1], $0) })
-    }
-  }
-
-  private static func order(_ order: RuntimeConfiguration.Source.Order) -> FileOrder {
-    switch order {
-    case .name: .name
-    case .natural: .natural
-    case .time: .time
-    }
-  }
-
-  private static func format(_ format: RuntimeConfiguration.Source.Format) -> FileFormat? {
-    switch format {
-    case .automatic: nil
-    case .ndjson: .ndjson
-    case .csv: .csv
-    case .parquet: .parquet
-    case .arrow: .arrow
-    }
   }
 }
 

@@ -7,58 +7,6 @@ import Detection
 import Foundation
 import Pipeline
 
-/// What the simulator needs, as a command and as a source.
-struct SimulationOptions: ParsableArguments {
-  @Option(name: .customLong("events"), parsing: .unconditional, help: "Events to generate (default: 1000000).")
-  var givenEvents: Int?
-
-  @Option(
-    name: .customLong("seed"), parsing: .unconditional, help: "The same seed gives the same events (default: 1).")
-  var givenSeed: UInt64?
-
-  @Option(
-    name: .customLong("speedup"), parsing: .unconditional,
-    help: "Simulated seconds a second: 600 plays an hour in six seconds; 0 is as fast as possible (default: 0).")
-  var givenSpeedup: Double?
-
-  var events: Int { givenEvents ?? 1_000_000 }
-  var seed: UInt64 { givenSeed ?? 1 }
-  var speedup: Double { givenSpeedup ?? 0 }
-
-  /// The first option that was given, by its name: without a simulator it would have no effect.
-  var given: String? {
-    if givenEvents != nil { return "--events" }
-    if givenSeed != nil { return "--seed" }
-    return givenSpeedup == nil ? nil : "--speedup"
-  }
-
-  func validate() throws {
-    guard events >= 0 else { throw ValidationError("--events must be 0 or more, found \(events)") }
-    if speedup != 0 { try NumberOption.check("--speedup", speedup, in: 0.001...1e9, "(or 0)") }
-  }
-
-  var pace: SimulatorSource.Pace { speedup == 0 ? .asFastAsPossible : .speedup(speedup) }
-
-  /// The use case's generator and its text.
-  func definition(of location: UseCaseLocation) throws -> (SimulationDefinition, text: String) {
-    let path = location.directory + "/simulation.yaml"
-    guard FileManager.default.fileExists(atPath: path) else {
-      throw OperatingError(
-        .configuration,
-        "the use case \(location.directory) cannot be simulated: it has no simulation.yaml (docs/simulation.md says how "
-          + "to write one)")
-    }
-    let text: String
-    switch ConfigurationFile.read(path) {
-    case .success(let read): text = read
-    case .failure(let errors): throw OperatingError(.configuration, "\(path):\(errors)")
-    }
-    do { return (try SimulationDefinition(yaml: text, file: path), text) } catch {
-      throw OperatingError(.configuration, "\(error)")
-    }
-  }
-}
-
 struct Simulate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Generate simulated events of a use case, in arrival order, as NDJSON.",
@@ -73,7 +21,16 @@ struct Simulate: AsyncParsableCommand {
   @Argument(help: "The use case: a directory, or the name of one under UseCases/.")
   var useCase: String
 
-  @OptionGroup var options: SimulationOptions
+  @Option(parsing: .unconditional, help: "Events to generate.")
+  var events = 1_000_000
+
+  @Option(parsing: .unconditional, help: "The same seed gives the same events.")
+  var seed: UInt64 = 1
+
+  @Option(
+    parsing: .unconditional,
+    help: "Simulated seconds a second: 600 plays an hour in six seconds; 0 is as fast as possible.")
+  var speedup = 0.0
 
   @Option(help: ArgumentHelp("Where to write the events; - for standard output.", valueName: "file|-"))
   var to: String
@@ -81,28 +38,33 @@ struct Simulate: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Where to write the labels.", valueName: "file"))
   var labels: String?
 
+  func validate() throws {
+    guard events >= 0 else { throw ValidationError("--events must be 0 or more, found \(events)") }
+    if speedup != 0 { try NumberOption.check("--speedup", speedup, in: 0.001...1e9, "(or 0)") }
+  }
+
   func run() async throws {
     let location = try UseCaseLocator().locate(useCase)
-    let (definition, _) = try options.definition(of: location)
+    let definition = try SimulationFile(ofUseCase: location.directory).definition
     if let labels, Self.isSameFile(to, labels) {
       throw ValidationError("--to and --labels are the same file: expected two, or only one of the options")
     }
     let output = try ByteOutput(path: to)
     let labelOutput = try labels.map { try ByteOutput(path: $0) }
-    var simulator = Simulator(definition, seed: options.seed)
+    var simulator = Simulator(definition, seed: seed)
     var origin: (instant: ContinuousClock.Instant, arrival: Int64)?
     // A paced stream is written in small pieces, so that events arrive when they are due.
-    let piece = min(options.speedup == 0 ? 8192 : 32, simulator.mostAtOnce)
-    while simulator.row < options.events {
-      let events = simulator.next(min(piece, options.events - simulator.row))
-      if options.speedup > 0, let last = events.arrivals.last {
-        let from = origin ?? (.now, events.arrivals[0])
+    let piece = min(speedup == 0 ? 8192 : 32, simulator.mostAtOnce)
+    while simulator.row < events {
+      let batch = simulator.next(min(piece, events - simulator.row))
+      if speedup > 0, let last = batch.arrivals.last {
+        let from = origin ?? (.now, batch.arrivals[0])
         origin = from
-        let due = from.instant + SimulatorSource.wait(for: last - from.arrival, speedup: options.speedup)
+        let due = from.instant + SimulatorSource.wait(for: last - from.arrival, speedup: speedup)
         try await Task.sleep(until: due, clock: .continuous)
       }
-      guard try output.write(events.bytes) else { return }
-      for label in events.labels { _ = try labelOutput?.write(label.line) }
+      guard try output.write(batch.bytes) else { return }
+      for label in batch.labels { _ = try labelOutput?.write(label.line) }
     }
   }
 }

@@ -5,11 +5,12 @@ import Foundation
 import Testing
 
 @testable import Configuration
+@testable import Connectors
 
-@Suite struct ConfigurationRuntimeTests {
+@Suite struct RuntimeConfigurationTests {
   private func problems(_ text: String?, _ environment: [String: String] = [:]) -> [String] {
     do {
-      _ = try RuntimeConfiguration.load(text: text, environment: environment)
+      _ = try RuntimeConfiguration.load(text: text, environment: environment, catalog: .standard)
       return []
     } catch {
       return error.diagnostics.map { "\($0.location.line):\($0.location.column) \($0.message)" }
@@ -26,25 +27,25 @@ import Testing
         workers: 3
         batch_size: 100
         log: {level: debug}
-        """)
-    var source = RuntimeConfiguration.Source()
-    source.paths = ["a.ndjson", "b*.csv"]
-    source.format = .csv
-    source.delimiter = .semicolon
-    source.follow = true
-    source.idleTimeout = 90_000_000
-    #expect(configuration.source == source)
-    let input = try RuntimeConfiguration.load(text: "source: {type: stdin, name: app}").source
-    #expect(input.kind == .stdin && input.name == "app")
-    #expect(configuration.store.path == "/var/lib/pulse")
-    #expect(configuration.history == .init(codec: .zstd, retain: 30 * 86_400_000_000))
+        """, catalog: .standard)
+    #expect(configuration.source.type == "files")
+    #expect(
+      configuration.source.values == [
+        "paths": .texts(["a.ndjson", "b*.csv"]), "format": .text("csv"), "csv_delimiter": .text(";"),
+        "follow": .flag(true), "idle_timeout": .duration(90_000_000),
+      ])
+    let input = try RuntimeConfiguration.load(text: "source: {type: stdin, name: app}", catalog: .standard).source
+    #expect(input.type == "stdin" && input.text("name") == "app")
+    #expect(configuration.store.path == "/var/lib/pulse" && configuration.store.connector.type == "sqlite")
+    #expect(configuration.history.connector.values == ["codec": .text("zstd")])
+    #expect(configuration.history.retain == 30 * 86_400_000_000)
     #expect(configuration.checkpointInterval == 500_000 && configuration.workers == 3 && configuration.batchSize == 100)
     #expect(configuration.logLevel == .debug)
   }
 
   @Test(arguments: [nil, "", "# nothing\n", "source:\n"] as [String?])
   func defaultsHoldWithoutAFile(_ text: String?) throws {
-    #expect(try RuntimeConfiguration.load(text: text) == RuntimeConfiguration())
+    #expect(try RuntimeConfiguration.load(text: text, catalog: .standard) == RuntimeConfiguration(.standard))
   }
 
   @Test func theEnvironmentGoesFirst() throws {
@@ -53,8 +54,10 @@ import Testing
       environment: [
         "PULSE__WORKERS": "5", "PULSE__STORE__PATH": "b", "PULSE__SOURCE__PATHS": "x,y", "PULSE__LOG__LEVEL": "error",
         "HOME": "/", "PULSE_OTHER": "1", "PULSE__BATCH_SIZE": "7",
-      ])
-    #expect(configuration.workers == 5 && configuration.store.path == "b" && configuration.source.paths == ["x", "y"])
+      ], catalog: .standard)
+    #expect(
+      configuration.workers == 5 && configuration.store.path == "b"
+        && configuration.source.texts("paths") == ["x", "y"])
     #expect(configuration.logLevel == .error && configuration.batchSize == 7)
   }
 
@@ -71,20 +74,21 @@ import Testing
     #expect(problems("workers: 257") == ["1:10 `workers` is not in range"])
     // Paths in the environment stand for the source that the file names.
     let configuration = try RuntimeConfiguration.load(
-      text: "source: {type: stdin}", environment: ["PULSE__SOURCE__PATHS": "x"])
-    #expect(configuration.source.kind == .files && configuration.source.paths == ["x"])
+      text: "source: {type: stdin}", environment: ["PULSE__SOURCE__PATHS": "x"], catalog: .standard)
+    #expect(configuration.source.type == "files" && configuration.source.texts("paths") == ["x"])
     #expect(problems("source: {type: stdin}", ["PULSE__SOURCE__FOLLOW": "true"]).count == 1)
   }
 
   @Test func whatIsNotThereYetSaysWhatThereIs() {
     do {
-      _ = try RuntimeConfiguration.load(text: "kafka: {brokers: x}\npostgresql: {url: x}\nhttp: {port: 1}")
+      _ = try RuntimeConfiguration.load(
+        text: "kafka: {brokers: x}\npostgresql: {url: x}\nhttp: {port: 1}", catalog: .standard)
       Issue.record("these sections are not available")
     } catch {
       #expect(
         error.diagnostics.map(\.expected) == [
-          "a source of type files, stdin or simulator", "a store of type sqlite",
-          "a source of type files, stdin or simulator",
+          "a source of type files, simulator or stdin", "a store of type sqlite",
+          "a source of type files, simulator or stdin",
         ])
     }
   }
@@ -94,15 +98,18 @@ import Testing
     let root = URL(fileURLWithPath: #filePath)
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
     let text = try String(contentsOfFile: root + "/docs/pulse.example.yaml", encoding: .utf8)
-    let configuration = try RuntimeConfiguration.load(text: text)
-    var expected = RuntimeConfiguration()
-    expected.source.paths = ["logs/*.ndjson", "today.ndjson"]
+    let configuration = try RuntimeConfiguration.load(text: text, catalog: .standard)
+    var expected = RuntimeConfiguration(.standard)
+    let paths = try #require(SourceCatalog.section.settings.first { $0.name == "paths" })
+    expected.source.set(paths, to: .texts(["logs/*.ndjson", "today.ndjson"]))
     expected.store.path = "data"
     #expect(configuration == expected)
     // With every comment that hides a key removed it is right as well.
     let everything = text.replacing(##/(?m)^( *)#= /##) { "\($0.output.1)" }
-    let all = try RuntimeConfiguration.load(text: everything)
-    #expect(all.history.retain == 30 * 86_400_000_000 && all.source.idleTimeout == 60_000_000 && all.workers == 2)
+    let all = try RuntimeConfiguration.load(text: everything, catalog: .standard)
+    #expect(
+      all.history.retain == 30 * 86_400_000_000 && all.source.duration("idle_timeout") == .seconds(60)
+        && all.workers == 2)
   }
 
   @Test func errorsNameKeysAndVariables() {

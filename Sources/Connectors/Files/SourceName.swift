@@ -2,7 +2,6 @@
 // a name may hold is bounded here.
 
 import Detection
-import Pipeline
 
 /// The rules for a source's name.
 public enum SourceName {
@@ -26,7 +25,7 @@ public enum SourceName {
     // A name that differs only in case would have the same files where the file system does not tell them apart.
     let lowercased = name.lowercased()
     let isRunOfStandardInput = lowercased.hasPrefix("stdin-") && lowercased.dropFirst(6).allSatisfy(\.isNumber)
-    if isRunOfStandardInput || SourceCatalog.entries.contains(where: { $0.name == lowercased }) {
+    if isRunOfStandardInput {
       return "`\(name)` is what pulse calls a source of its own; choose another name"
     }
     return nil

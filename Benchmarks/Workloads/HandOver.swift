@@ -85,7 +85,7 @@ private final class CountingStore: Store {
   }
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
   func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {}
-  func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws {}
+  func retract(_ waiting: WaitingResults, under claim: Claim) async throws {}
   func commit(_ results: [Results]) async throws -> Set<Claim> { [] }
   func commit(_ checkpoints: [Checkpoint]) async throws -> CommitOutcome {
     for checkpoint in checkpoints { last.withLock { $0 = checkpoint.position.offset } }

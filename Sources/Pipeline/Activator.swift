@@ -62,7 +62,6 @@ struct Activator: Sendable {
     var processor = try PartitionProcessor(plan: plan, partition: partition, epoch: claim.epoch)
     processor.ends = ComingEnds(log, from: position)
     guard let snapshot else {
-      try await store.discardResults(under: claim, from: .start, waiting: WaitingResults())
       return PreparedPartition(processor: processor, point: nil, log: log, first: first)
     }
     do {
@@ -78,7 +77,7 @@ struct Activator: Sendable {
     let rules = snapshot.states.keys.filter { $0.hasPrefix(SlidingRule.statePrefix) }
     let names = rules.map { String($0.dropFirst(SlidingRule.statePrefix.count)) }.sorted()
     let waiting = WaitingResults(events: processor.waitingPositions, detectors: names)
-    try await store.discardResults(under: claim, from: snapshot.position, waiting: waiting)
+    if !waiting.isEmpty { try await store.retract(waiting, under: claim) }
     return PreparedPartition(processor: processor, point: ResumePoint(snapshot), log: log)
   }
 

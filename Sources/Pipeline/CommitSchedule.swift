@@ -95,7 +95,7 @@ final class CommitSchedule {
     stopWaking()
     if isNew { return }
     if sealing { processor.sealHistory(all: true, now: .now) }
-    try await takeCheckpoint(of: &processor)
+    try await takeCheckpoint(of: &processor, isLast: sealing)
     try await checkpoint?.value
   }
 
@@ -118,7 +118,7 @@ final class CommitSchedule {
     }
   }
 
-  private func takeCheckpoint(of processor: inout PartitionProcessor) async throws {
+  private func takeCheckpoint(of processor: inout PartitionProcessor, isLast: Bool = false) async throws {
     // Tails whose rows are in a shard by now are dropped with it on record.
     try await startShards(of: &processor)
     try await checkpoint?.value
@@ -128,6 +128,7 @@ final class CommitSchedule {
     let changes = output.source.takeStateChanges(of: partition, at: position)
     next.states.append(Checkpoint.StateSpace(name: Checkpoint.sourceSpace, fingerprint: "", changes: changes))
     next.history.droppedTails = tails.dropped
+    next.isLast = isLast
     checkpoint = Task { [output, content = next, shards, tails = tails.stored] in
       try await output.commit(content, shards: shards, tails: tails)
     }

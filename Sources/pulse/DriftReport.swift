@@ -1,6 +1,5 @@
 // Whether events still look as they did when the models were trained, as `pulse status` says it.
 
-import Connectors
 import Detection
 import Learning
 import Pipeline
@@ -16,10 +15,11 @@ struct DriftReport {
   private let compared: Int
   private let hasCounts: Bool
 
-  init(_ reader: StoreReader, useCase: String) throws {
-    let counts = try reader.drift(of: useCase)
+  /// - Parameter models: the folder of all models.
+  init(_ results: any ResultSnapshot, useCase: String, models: String) async throws {
+    let counts = try await results.drift(of: useCase, detector: nil)
     let newest = counts.map(\.day).max() ?? 0
-    let registry = ModelRegistry(folder: reader.directory.modelsPath, useCase: useCase)
+    let registry = ModelRegistry(folder: models, useCase: useCase)
     var references: [String: DriftReference?] = [:]
     var found: [PartitionStatus.NotableDrift] = []
     var compared = 0

@@ -55,10 +55,10 @@ struct PlaceOptions: ParsableArguments {
   }
 
   /// The store to read from.
-  func reader() throws -> StoreReader {
+  func reader() throws -> SQLiteReader {
     // Who names the directory can look into it whatever is wrong with the configuration.
     let path = try config == nil && data != nil ? data : configuration().store.path
-    return try StoreReader(DataDirectory(path: try Self.required(path)))
+    return try SQLiteReader(DataDirectory(path: try Self.required(path)))
   }
 
   func validate() throws {
@@ -107,7 +107,7 @@ struct ListOptions: ParsableArguments {
     return filter
   }
 
-  var reader: StoreReader { get throws { try place.reader() } }
+  var reader: SQLiteReader { get throws { try place.reader() } }
 
   static func time(_ text: String) throws -> Int64 {
     guard let time = Timestamp.parse(text) else {
@@ -117,13 +117,16 @@ struct ListOptions: ParsableArguments {
   }
 
   /// Prints rows as one JSON array while they are read.
-  /// - Parameter rows: calls what it is given with each of them.
+  /// - Parameter rows: reads them, and calls what it is given with each.
   func printJSON(
-    _ reader: StoreReader, _ filter: ResultFilter, _ kind: KnownNames.Kind, rows: ((String) -> Void) throws -> Void
-  ) throws {
+    _ reader: any ResultReader, _ filter: ResultFilter, _ kind: KnownNames.Kind,
+    rows: (any ResultSnapshot, (String) -> Void) async throws -> Void
+  ) async throws {
     var writer = JSONArrayWriter()
-    try rows { writer.add($0) }
-    if writer.isEmpty { try KnownNames.check(filter, kind, in: reader) }
+    try await reader.read { results in
+      try await rows(results) { writer.add($0) }
+      if writer.isEmpty { try await KnownNames.check(filter, kind, in: results, of: reader) }
+    }
     writer.finish()
   }
 }

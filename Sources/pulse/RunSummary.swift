@@ -16,11 +16,11 @@ struct RunSummary {
   /// What there is to say of the input, a sentence each.
   private let notes: [String]
   /// Slowest (or otherwise highest) entities by the last quantile of the first grouped window that has one.
-  private let top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)])?
+  private let top: (window: String, aggregate: String, entities: [TopEntity])?
 
   init(
     progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, wasStopped: Bool, notes: [String] = []
-  ) throws {
+  ) async throws {
     self.progress = progress
     seconds = max(duration.seconds, 1e-9)
     self.plan = plan
@@ -33,13 +33,14 @@ struct RunSummary {
       }
       return (window.definition.name, quantile.name)
     }.first
-    top = try candidate.map { window, aggregate in
-      let reader = try StoreReader(DataDirectory(path: data))
-      return (
-        window, aggregate,
-        try reader.topEntities(of: plan.useCase.name, window: window, by: aggregate, limit: 5)
-      )
+    guard let (window, aggregate) = candidate else {
+      top = nil
+      return
     }
+    let entities = try await SQLiteReader(DataDirectory(path: data)).read {
+      try await $0.topEntities(of: plan.useCase.name, window: window, by: aggregate, limit: 5)
+    }
+    top = (window, aggregate, entities)
   }
 
   /// For a person.
@@ -89,7 +90,7 @@ struct RunSummary {
   }
 
   private func entities(
-    _ top: (window: String, aggregate: String, entities: [(by: String, events: Int64, value: Double)]), _ width: Int?
+    _ top: (window: String, aggregate: String, entities: [TopEntity]), _ width: Int?
   ) -> String {
     var table = TextTable([("entity", .left), ("events", .right), (top.aggregate, .right)])
     for entity in top.entities {

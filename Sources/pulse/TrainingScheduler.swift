@@ -46,7 +46,7 @@ actor TrainingScheduler {
         // The store is read for it: not every second.
         guard now >= nextLook else { continue }
         nextLook = now.addingSaturated(interval / 24)
-        guard hasEnoughHistory(until: now, interval: interval) else { continue }
+        guard await hasEnoughHistory(until: now, interval: interval) else { continue }
       }
       // Whatever becomes of it, the next one is due an interval later: a use case that cannot be trained yet would
       // otherwise be tried without end.
@@ -73,10 +73,10 @@ actor TrainingScheduler {
   }
 
   /// A first model waits for twice the history that the gate asks it to have learned from, or for the interval.
-  private func hasEnoughHistory(until now: Int64, interval: Int64) -> Bool {
+  private func hasEnoughHistory(until now: Int64, interval: Int64) async -> Bool {
     let history = useCase.training.history
     // Of the window that would be read: an event that says 1970 is no history of half a century.
-    let times = (try? StoreReader(data).shards(of: useCase.name)) ?? []
+    let times = (try? await SQLiteReader(data).listing(of: useCase.name).shards) ?? []
     guard let first = times.filter({ $0.lastTime >= now - history }).map({ max($0.firstTime, now - history) }).min()
     else { return false }
     return now >= first.addingSaturated(min(max(interval, history / Limits.trainingCoverage * 2), history))

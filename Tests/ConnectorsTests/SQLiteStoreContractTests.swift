@@ -1,4 +1,4 @@
-// The embedded store keeps the contract of all stores.
+// The embedded store keeps the contracts of all stores.
 
 import Pipeline
 import TestKit
@@ -14,7 +14,19 @@ struct SQLiteStoreContractTests {
     defer { withExtendedLifetime(folder) {} }
     let directory = DataDirectory(path: folder.path)
     let store = try SQLiteStore(in: directory)
-    let contract = StoreContract(store) { try StoreReader(directory).anomalies(ResultFilter()).map(\.id).sorted() }
+    let reader = try SQLiteReader(directory)
+    let contract = StoreContract(store) {
+      try await reader.read { try await $0.anomalies(ResultFilter()) }.map(\.id).sorted()
+    }
     #expect(try await contract.run(check) == [])
+  }
+
+  @Test("its changes are as they must be", arguments: ChangesContract.checks)
+  func changes(check: ChangesContract.Check) async throws {
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder.path)
+    let store = try SQLiteStore(in: directory)
+    #expect(try await ChangesContract(store, try SQLiteReader(directory)).run(check) == [])
   }
 }

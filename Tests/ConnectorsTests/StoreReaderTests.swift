@@ -29,10 +29,11 @@ struct StoreReaderTests {
     let copy = DataDirectory(path: directory.path + "/copy")
     try FileManager.default.createDirectory(atPath: copy.path, withIntermediateDirectories: true)
     try FileManager.default.copyItem(atPath: directory.databasePath, toPath: copy.databasePath)
-    let reader = try StoreReader(immutable: copy)
-    #expect(try reader.anomalies(ResultFilter()).map(\.detector) == ["d"])
+    let reader = try SQLiteReader(immutable: copy)
+    #expect(try await reader.read { try await $0.anomalies(ResultFilter()) }.map(\.detector) == ["d"])
     #expect(try FileManager.default.contentsOfDirectory(atPath: copy.path) == ["pulse.sqlite"])
-    #expect(try StoreReader(copy).anomalies(ResultFilter()).map(\.detector) == ["d"])
+    let other = try SQLiteReader(copy)
+    #expect(try await other.read { try await $0.anomalies(ResultFilter()) }.map(\.detector) == ["d"])
   }
 
   @Test("another database, and a store that a newer version has migrated, are refused")
@@ -43,7 +44,7 @@ struct StoreReaderTests {
     try foreign.create()
     try DatabaseQueue(path: foreign.databasePath).write { try $0.execute(sql: "CREATE TABLE t (x)") }
     #expect {
-      try StoreReader(foreign)
+      try SQLiteReader(foreign)
     } throws: { error in
       (error as? OperatingError)?.kind == .store && "\(error)".contains("no store of pulse")
     }
@@ -52,7 +53,7 @@ struct StoreReaderTests {
     try DatabaseQueue(path: newer.databasePath).write {
       try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999')")
     }
-    for open in [{ _ = try StoreReader(newer) }, { _ = try SQLiteStore(in: newer) }] as [() throws -> Void] {
+    for open in [{ _ = try SQLiteReader(newer) }, { _ = try SQLiteStore(in: newer) }] as [() throws -> Void] {
       #expect {
         try open()
       } throws: { error in

@@ -20,8 +20,14 @@ import Testing
   }
 
   private static let results = [
-    "SELECT * FROM anomalies ORDER BY partition, offset, detector",
-    "SELECT * FROM dead_letters ORDER BY partition, offset",
+    """
+    SELECT use_case, source, partition, segment, offset, row, detector, subject, event_time, key, score, severity, reason,
+      model, explanation, event FROM anomalies ORDER BY partition, offset, detector
+    """,
+    """
+    SELECT use_case, source, partition, segment, offset, row, watermark, stage, reason, field, message, hex(raw), length
+    FROM dead_letters ORDER BY partition, offset
+    """,
     "SELECT * FROM drift ORDER BY partition, detector, version, day",
     "SELECT partition, offset, watermark, totals FROM partitions ORDER BY partition",
     "SELECT window, partition, start, hex(by_key), hex(state) FROM window_parts ORDER BY 1, 2, 3, 4",
@@ -39,7 +45,7 @@ import Testing
       encoder: ArrowHistory(in: directory, useCase: plan.useCase.name, codec: .none),
       options: Pipeline.Options(workers: 1), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     ).run()
-    let archive = ArrowArchive(try StoreReader(directory), useCase: plan.useCase.name)
+    let archive = try SQLiteReader(directory).archive(of: plan.useCase.name)
     let shard = try #require(try archive.shards().first)
     func count() throws -> Int {
       var count = 0
@@ -123,13 +129,14 @@ import Testing
     }
     #expect(try Self.rows(swapped, "SELECT DISTINCT model FROM anomalies WHERE detector = 'odd'").count == 2)
 
-    let reader = try StoreReader(DataDirectory(path: swapped))
-    let drift = try reader.drift(of: "payments", detector: "odd")
+    let reader = try SQLiteReader(DataDirectory(path: swapped))
+    let drift = try await reader.read { try await $0.drift(of: "payments", detector: "odd") }
     #expect(Set(drift.map(\.version)) == ["v1", "v2"])
     #expect(Set(drift.map { "\($0.version) \($0.day)" }).count == drift.count)
     let total = try Self.rows(swapped, "SELECT sum(rows) FROM drift")
     #expect(total == ["\(drift.reduce(0) { $0 + $1.rows })"])
     #expect(drift.allSatisfy { day in (day.inputs + [day.score]).allSatisfy { $0.reduce(0, +) == day.rows } })
-    #expect(try reader.drift(of: "payments", detector: "slow") == [] && reader.drift(of: "other") == [])
+    #expect(try await reader.read { try await $0.drift(of: "payments", detector: "slow") } == [])
+    #expect(try await reader.read { try await $0.drift(of: "other", detector: nil) } == [])
   }
 }

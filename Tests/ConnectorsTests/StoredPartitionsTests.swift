@@ -16,8 +16,14 @@ struct StoredPartitionsTests {
   private typealias Step = ScriptedSource.Step
 
   private static let results = [
-    "SELECT * FROM anomalies ORDER BY partition, offset, detector",
-    "SELECT * FROM dead_letters ORDER BY partition, offset",
+    """
+    SELECT use_case, source, partition, segment, offset, row, detector, subject, event_time, key, score, severity, reason,
+      model, explanation, event FROM anomalies ORDER BY partition, offset, detector
+    """,
+    """
+    SELECT use_case, source, partition, segment, offset, row, watermark, stage, reason, field, message, hex(raw), length
+    FROM dead_letters ORDER BY partition, offset
+    """,
     "SELECT partition, offset, watermark, totals FROM partitions ORDER BY partition",
     "SELECT window, partition, start, hex(by_key), hex(state) FROM window_parts ORDER BY 1, 2, 3, 4",
   ]
@@ -31,7 +37,7 @@ struct StoredPartitionsTests {
   /// Everything that is stored, as text.
   private static func contents(_ directory: DataDirectory) throws -> [String] {
     let schema = try RuntimeUseCase.plan().plan.schema
-    let archive = ArrowArchive(try StoreReader(directory), useCase: "runtime")
+    let archive = try SQLiteReader(directory).archive(of: "runtime")
     var history: [String: [String]] = [:]
     // Ascending by number within a partition and day.
     for shard in try archive.shards().sorted(by: { $0.path < $1.path }) {
@@ -195,7 +201,8 @@ struct StoredPartitionsTests {
     }
     let totals = try await store.claim(useCase: "runtime", partition: Self.partition).snapshot?.totals
     #expect(totals?.records == 100 && totals?.undecidedEvents == 0 && totals?.ruleSkips == [:])
-    #expect(try StoreReader(DataDirectory(path: folder.path)).status().first?.totals.records == 100)
+    let reader = try SQLiteReader(DataDirectory(path: folder.path))
+    #expect(try await reader.read { try await $0.status(of: nil) }.first?.totals.records == 100)
   }
 
   @Test("counts of a newer version are refused, by what writes and by what reads, and are no damage")
@@ -209,7 +216,8 @@ struct StoredPartitionsTests {
       #expect(!error.description.contains("damaged"))
     }
     try await expectRefusal { _ = try await store.claim(useCase: "runtime", partition: Self.partition) }
-    try await expectRefusal { _ = try StoreReader(DataDirectory(path: folder.path)).status() }
+    let reader = try SQLiteReader(DataDirectory(path: folder.path))
+    try await expectRefusal { _ = try await reader.read { try await $0.status(of: nil) } }
   }
 
   @Test("drift counts of a newer version are refused")

@@ -43,6 +43,10 @@ public struct StoredResults: Sendable {
   /// Sorted rows by table; a shard of history is a row of its path and contents.
   public private(set) var tables: [String: [String]] = [:]
 
+  /// Columns that say which change of its partition a row was, and under which claim it was confirmed: a run that was
+  /// killed had more of both.
+  private static let ofTheRun: Set<String> = ["change", "epoch"]
+
   /// Columns that name a row and what it says. Internal state (segments of rules) may differ between runs, and a file's
   /// temporary name says which claim it was written under; tails must be gone when a run has ended.
   private static let queries = [
@@ -70,7 +74,8 @@ public struct StoredResults: Sendable {
     for (table, query) in Self.queries {
       tables[table] = try queue.read { database in
         try Row.fetchAll(database, sql: query).map { row in
-          row.map { name, value in "\(name)=\(Self.text(value))" }.joined(separator: "|")
+          row.compactMap { name, value in Self.ofTheRun.contains(name) ? nil : "\(name)=\(Self.text(value))" }
+            .joined(separator: "|")
         }
       }.sorted()
     }

@@ -52,8 +52,8 @@ public final class FaultyStore: Store {
     try await write { try await store.activate(activation, under: claim, text: text) }
   }
 
-  public func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws {
-    try await write { try await store.discardResults(under: claim, from: position, waiting: waiting) }
+  public func retract(_ waiting: WaitingResults, under claim: Claim) async throws {
+    try await write { try await store.retract(waiting, under: claim) }
   }
 
   public func commit(_ results: [Results]) async throws -> Set<Claim> {

@@ -36,9 +36,7 @@ public struct StoreContract: Sendable {
     Check(name: "activations come back in their order, and remove what lies behind them") {
       try await $0.activations()
     },
-    Check(name: "results behind a position are discarded, those of this partition alone") {
-      try await $0.discarding()
-    },
+    Check(name: "findings of events that wait are retracted") { try await $0.waiting() },
     Check(name: "writing the same again changes nothing") { try await $0.upserts() },
   ]
 
@@ -111,7 +109,7 @@ public struct StoreContract: Sendable {
       notes.wrong.append("an activation is refused")
     } catch let error as Superseded { notes.expect(error.claim == old, "the refusal names its claim") }
     do {
-      try await store.discardResults(under: old, from: .start, waiting: WaitingResults())
+      try await store.retract(WaitingResults(events: [.start], detectors: ["d"]), under: old)
       notes.wrong.append("a removal is refused")
     } catch is Superseded {}
     notes.expect(try await anomalies() == [anomaly(old, at: 1).id], "nothing of what was refused is there")
@@ -175,19 +173,18 @@ public struct StoreContract: Sendable {
     return notes.wrong
   }
 
-  private func discarding() async throws -> [String] {
+  private func waiting() async throws -> [String] {
     var notes = Notes()
     let claim = try await claim(first)
     let other = try await self.claim(second)
-    _ = try await store.commit([results(claim, at: 1, 5, 9), results(other, at: 9)])
-    let waiting = WaitingResults(events: [Position(segment: 0, offset: 1, row: 1)], detectors: ["other"])
-    try await store.discardResults(under: claim, from: Position(segment: 0, offset: 9, row: 9), waiting: waiting)
-    let left = [anomaly(claim, at: 1).id, anomaly(claim, at: 5).id, anomaly(other, at: 9).id].sorted()
-    notes.expect(try await anomalies() == left, "at or behind the position")
-    let found = WaitingResults(events: [Position(segment: 0, offset: 1, row: 1)], detectors: ["d"])
-    try await store.discardResults(under: claim, from: Position(segment: 0, offset: 9, row: 9), waiting: found)
-    notes.expect(
-      try await anomalies() == [anomaly(claim, at: 5).id, anomaly(other, at: 9).id].sorted(), "and of events that wait")
+    _ = try await store.commit([results(claim, at: 1, 5), results(other, at: 1)])
+    let event = Position(segment: 0, offset: 1, row: 1)
+    try await store.retract(WaitingResults(events: [event], detectors: ["other"]), under: claim)
+    let all = [anomaly(claim, at: 1).id, anomaly(claim, at: 5).id, anomaly(other, at: 1).id].sorted()
+    notes.expect(try await anomalies() == all, "of other detectors they stay")
+    try await store.retract(WaitingResults(events: [event], detectors: ["d"]), under: claim)
+    let left = [anomaly(claim, at: 5).id, anomaly(other, at: 1).id].sorted()
+    notes.expect(try await anomalies() == left, "those of this partition alone")
     return notes.wrong
   }
 

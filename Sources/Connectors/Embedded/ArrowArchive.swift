@@ -6,17 +6,20 @@ public import Pipeline
 
 /// The shards of one use case in a data directory.
 public struct ArrowArchive: HistoryArchive {
-  private let store: StoreReader
-  private let useCase: String
+  private let folder: String
+  private let listing: @Sendable () throws -> HistoryListing
 
-  public init(_ store: StoreReader, useCase: String) {
-    self.store = store
-    self.useCase = useCase
+  /// - Parameters:
+  ///   - folder: what the paths of shards are relative to.
+  ///   - listing: what is listed now; may block.
+  public init(folder: String, listing: @escaping @Sendable () throws -> HistoryListing) {
+    self.folder = folder
+    self.listing = listing
   }
 
-  public func latestTime() throws -> Int64? { try store.latestWatermark(of: useCase) }
+  public func latestTime() throws -> Int64? { try listing().latestTime }
 
-  public func shards() throws -> [ArchivedShard] { try store.shards(of: useCase) }
+  public func shards() throws -> [ArchivedShard] { try listing().shards }
 
   public func read(_ shard: ArchivedShard, schema: Schema, _ body: (EventBatch) throws -> Void) throws {
     do {
@@ -63,7 +66,7 @@ public struct ArrowArchive: HistoryArchive {
 
   /// A listed shard has its temporary name until the run that wrote it has given it the final one.
   private func open(_ shard: ArchivedShard) throws -> ColumnarFileReader {
-    let path = store.directory.path + "/" + shard.path
+    let path = folder + "/" + shard.path
     do { return try open(path, shard) } catch let error as ColumnarFileError {
       guard case .system(ENOENT) = error.reason else { throw error }
       let name = (path as NSString).lastPathComponent

@@ -39,7 +39,8 @@ extension SQLiteStore {
   /// to, and that may be large.
   static let quickCheckOrder = [
     "claims", "partitions", "state_spaces", "state", "history_tails", "history_shards", "activations", "configurations",
-    "window_definitions", "runs", "drift", "window_parts", "dead_letters", "anomalies",
+    "window_definitions", "runs", "drift", "retractions", "window_parts",
+    "dead_letters", "anomalies",
   ]
 
   /// Looks for damaged pages, table by table, for as long as `time`: SQLite reads every page of a table and of its indexes
@@ -79,11 +80,13 @@ private final class Interrupter: Sendable {
   func stop() { queue.withLock { $0 = nil } }
 }
 
-extension StoreReader {
+extension SQLiteReader {
   /// Everything that the store can tell about itself and the history beside it: SQLite's integrity check, whether the
   /// state of every partition can be read as a restart would, whether every history file on record is there with its
   /// size and rows. Models are not the store's.
-  public func check() throws -> [StoreFinding] {
+  public func check() async throws -> [StoreFinding] { try await detached { try self.checkAll() } }
+
+  private func checkAll() throws -> [StoreFinding] {
     let database = try checkDatabase()
     // What lies in damaged pages cannot be looked at.
     if !database.problems.isEmpty { return [database] }
@@ -93,7 +96,7 @@ extension StoreReader {
   private func checkDatabase() throws -> StoreFinding {
     var finding = StoreFinding(what: "database", checked: 0)
     do {
-      try read { database in
+      try blocking { database in
         finding.checked = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
         // Beside what it says it may fail: what it has said until then is kept.
         let said = try String.fetchCursor(database, sql: "PRAGMA integrity_check(20)")
@@ -107,7 +110,7 @@ extension StoreReader {
   }
 
   private func checkState() throws -> StoreFinding {
-    let partitions = try read { database in
+    let partitions = try blocking { database in
       try Row.fetchAll(database, sql: "SELECT use_case, source, partition FROM partitions ORDER BY 1, 2, 3")
         .map { (useCase: $0[0] as String, partition: PartitionID(source: $0[1], number: $0[2])) }
     }
@@ -123,7 +126,7 @@ extension StoreReader {
 
   private func checkState(of useCase: String, _ partition: PartitionID) throws {
     // One partition at a time: they need not fit into memory together.
-    let (snapshot, text) = try read { database in
+    let (snapshot, text) = try blocking { database in
       (
         try SQLiteCheckpoint.restore(useCase: useCase, partition, from: database),
         try WholeText.fetchOne(
@@ -145,8 +148,8 @@ extension StoreReader {
 
   private func checkHistory() throws -> StoreFinding {
     var finding = StoreFinding(what: "history", checked: 0)
-    for useCase in try useCases() {
-      let archive = ArrowArchive(self, useCase: useCase)
+    for useCase in try blocking({ try StoreView($0).useCases() }) {
+      let archive = archive(of: useCase)
       for shard in try archive.shards() {
         finding.checked += 1
         do { try archive.check(shard) } catch let error as OperatingError { finding.problems.append(error.description) }

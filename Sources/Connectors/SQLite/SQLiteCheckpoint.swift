@@ -11,28 +11,32 @@ struct SQLiteCheckpoint {
   /// Tables that hold rows of a use case.
   static let tables = [
     "partitions", "anomalies", "dead_letters", "window_parts", "state_spaces", "state", "history_shards",
-    "history_tails", "activations", "configurations", "drift",
+    "history_tails", "activations", "configurations", "drift", "retractions",
   ]
 
   private let checkpoint: Checkpoint
   private let database: Database
+  private var held: HeldClaim
   /// Use case, source and partition: the beginning of every key.
-  private let identity: [any DatabaseValueConvertible]
+  private let identity: [(any DatabaseValueConvertible)?]
 
-  init(_ checkpoint: Checkpoint, in database: Database) {
+  init(_ checkpoint: Checkpoint, under held: HeldClaim) {
     self.checkpoint = checkpoint
-    self.database = database
-    identity = [checkpoint.useCase, checkpoint.partition.source, checkpoint.partition.number]
+    self.held = held
+    database = held.database
+    identity = held.identity
   }
 
   /// - Returns: paths of history files that no longer belong to the store.
-  func write() throws -> [String] {
+  mutating func write() throws -> [String] {
+    try held.retractUnconfirmed(before: checkpoint.position, isLast: checkpoint.isLast)
     try writePosition()
     try writeWindows()
     try writeStates()
     let removed = try writeHistory()
     try writeDrift()
     try removeExpired()
+    try held.finish()
     return removed
   }
 
@@ -55,13 +59,9 @@ struct SQLiteCheckpoint {
       ])
   }
 
-  private func writeWindows() throws {
+  private mutating func writeWindows() throws {
     for (window, definition) in checkpoint.leftWindows {
-      try execute(
-        """
-        UPDATE window_parts SET closed = 1
-        WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND definition = ?
-        """, [window, try self.definition(definition)])
+      try close(window, try self.definition(definition))
     }
     for (window, startsAfter) in checkpoint.windowsBeyond {
       try execute(
@@ -70,12 +70,20 @@ struct SQLiteCheckpoint {
         WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND start > ?
         """, [window, startsAfter])
     }
+    for key in checkpoint.removedWindows {
+      try held.removeWindows(
+        "window = ?4 AND start = ?5 AND by_key = ?6 AND definition = ?7",
+        [key.window, key.start, Data(Self.bytes(of: key.by)), try definition(key.definition)])
+    }
     var insert = try RowStatement(
       """
       INSERT INTO window_parts (use_case, source, partition, window, start, by_key, end, closed, events, by_values,
-        aggregates, classes, definition, state)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET end = excluded.end, closed = excluded.closed, events = excluded.events,
+        aggregates, classes, definition, state, change)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET change = CASE WHEN closed = 1 AND (end, closed, events, aggregates, classes, state)
+          IS (excluded.end, excluded.closed, excluded.events, excluded.aggregates, excluded.classes, excluded.state)
+          THEN change ELSE excluded.change END,
+        end = excluded.end, closed = excluded.closed, events = excluded.events,
         by_values = excluded.by_values, aggregates = excluded.aggregates, classes = excluded.classes,
         state = excluded.state
       """, in: database)
@@ -90,23 +98,45 @@ struct SQLiteCheckpoint {
         current = keys
       }
       let part = row.part
-      var key = ByteWriter()
-      for value in part.by { key.write(scalar: value) }
       insert.bind(checkpoint.useCase, at: 1)
       insert.bind(checkpoint.partition.source, at: 2)
       insert.bind(Int64(checkpoint.partition.number), at: 3)
       insert.bind(part.window, at: 4)
       insert.bind(part.start, at: 5)
-      insert.bind(blob: key.bytes, at: 6)
+      insert.bind(blob: Self.bytes(of: part.by), at: 6)
       insert.bind(part.end, at: 7)
       insert.bind(part.closed ? 1 : 0, at: 8)
       insert.bind(part.events, at: 9)
-      insert.bindText(at: 10) { $0.appendJSONObject(keys.by, part.by) { $0.appendJSON($1) } }
-      insert.bindText(at: 11) { $0.appendJSONObject(keys.aggregates, row.result.values) { $0.appendJSON($1) } }
-      insert.bindText(at: 12) { $0.appendJSONObject(keys.classes, row.result.counts) { $0.appendJSON(.int($1)) } }
+      insert.bindText(at: 10) { $0.appendJSONObject(keys.by, part.by) }
+      insert.bindText(at: 11) { $0.appendJSONObject(keys.aggregates, row.result.values) }
+      insert.bindText(at: 12) { $0.appendJSONObject(keys.classes, counts: row.result.counts) }
       insert.bind(keys.number, at: 13)
       insert.bind(blob: part.state, at: 14)
+      // An open window is no result yet.
+      insert.bind(part.closed ? held.next() : 0, at: 15)
       try insert.execute()
+    }
+  }
+
+  /// The values of `by` as the key has them.
+  private static func bytes(of by: [Scalar]) -> [UInt8] {
+    var key = ByteWriter()
+    for value in by { key.write(scalar: value) }
+    return key.bytes
+  }
+
+  /// Closes the open parts of a definition that no longer applies: they become results as they are.
+  private mutating func close(_ window: String, _ definition: Int64) throws {
+    let rows = try Int64.fetchAll(
+      database,
+      sql: """
+        SELECT rowid FROM window_parts
+        WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND definition = ?
+        ORDER BY start, by_key
+        """, arguments: StatementArguments(identity + [window, definition]))
+    for row in rows {
+      try database.execute(
+        "UPDATE window_parts SET closed = 1, change = ? WHERE rowid = ?", binding: [held.next(), row])
     }
   }
 
@@ -208,12 +238,19 @@ struct SQLiteCheckpoint {
       try execute(
         "DELETE FROM window_parts WHERE \(Self.ofThisOrPassed) AND window = ?5 AND start < ?6",
         [checkpoint.watermark, window, startsBefore])
+      try execute(
+        "DELETE FROM retractions WHERE \(Self.ofThisOrPassed) AND kind = 'window' AND name = ?5 AND time < ?6",
+        [checkpoint.watermark, window, startsBefore])
     }
     guard let keepFrom = checkpoint.resultsKeepFrom else { return }
     for (table, time) in [("anomalies", "event_time"), ("dead_letters", "watermark")] {
       try execute(
         "DELETE FROM \(table) WHERE \(Self.ofThisOrPassed) AND \(time) < ?5", [checkpoint.watermark, keepFrom])
     }
+    // Who has not seen one by now, has never heard of the result, or has been told of it when it was new.
+    try execute(
+      "DELETE FROM retractions WHERE \(Self.ofThisOrPassed) AND kind IN ('anomaly', 'dead_letter') AND time < ?5",
+      [checkpoint.watermark, keepFrom])
   }
 
   private static var encoder: JSONEncoder {

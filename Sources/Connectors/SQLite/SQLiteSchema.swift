@@ -24,6 +24,9 @@ enum SQLiteSchema {
     migrator.registerMigration("5") { database in
       for statement in version5 { try database.execute(sql: statement) }
     }
+    migrator.registerMigration("6") { database in
+      for statement in version6 { try database.execute(sql: statement) }
+    }
     return migrator
   }
 

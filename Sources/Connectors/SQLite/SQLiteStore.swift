@@ -53,18 +53,24 @@ public final class SQLiteStore: Store {
     identity = try directory.identity()
   }
 
+  /// Leaves an empty log, so that the store can be read where nobody can write. Closing the last connection would do that
+  /// as well, but readers of this process may be on their way out still.
+  deinit {
+    try? queue.writeWithoutTransaction { database in
+      try database.execute(sql: "PRAGMA busy_timeout = 100")
+      _ = try Row.fetchAll(database, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+  }
+
   public func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition {
     let (directory, opened) = (directory, opened)
     let epoch = try await write(
       durably: true,
       { database in
-        let epoch = try Int64.fetchOne(
-          database,
-          sql: """
-            INSERT INTO claims (use_case, source, partition, epoch) VALUES (?, ?, ?, 1)
-            ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch
-            """, arguments: [useCase, partition.source, partition.number])
-        return (epoch ?? 0, try SQLiteCheckpoint.shardPaths(useCase: useCase, from: database))
+        (
+          try Self.takeClaim(useCase, partition, in: database),
+          try SQLiteCheckpoint.shardPaths(useCase: useCase, from: database)
+        )
       },
       afterwards: { _, shards in
         // This process alone writes here, so what no checkpoint lists is of an earlier one, until a lane has begun.
@@ -81,12 +87,34 @@ public final class SQLiteStore: Store {
     return ClaimedPartition(Claim(useCase: useCase, partition: partition, epoch: epoch), snapshot)
   }
 
+  /// Counts up the epoch of a partition.
+  private static func takeClaim(_ useCase: String, _ partition: PartitionID, in database: Database) throws -> Int64 {
+    let identity: StatementArguments = [useCase, partition.source, partition.number]
+    let epoch = try Int64.fetchOne(
+      database,
+      sql: """
+        INSERT INTO claims (use_case, source, partition, epoch) VALUES (?, ?, ?, 1)
+        ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch
+        """, arguments: identity)
+    let claim = Claim(useCase: useCase, partition: partition, epoch: epoch ?? 0)
+    let row = try Row.fetchOne(
+      database, sql: "SELECT segment, offset, row FROM partitions WHERE use_case = ? AND source = ? AND partition = ?",
+      arguments: identity)
+    let position = row.map { Position(segment: $0[0], offset: $0[1], row: $0[2]) } ?? .start
+    let hasUnconfirmed = try HeldClaim.hasResults(claim, from: position, except: claim.epoch, in: database)
+    try database.execute(
+      "UPDATE claims SET unconfirmed = ? WHERE use_case = ? AND source = ? AND partition = ?",
+      binding: [hasUnconfirmed, useCase, partition.source, partition.number])
+    return claim.epoch
+  }
+
   public func commit(_ results: [Results]) async throws -> Set<Claim> {
     try await write(durably: false) { database in
       var refused: Set<Claim> = []
       for batch in results where !refused.contains(batch.claim) {
-        if try Self.isHeld(batch.claim, in: database) {
-          try batch.write(to: database)
+        if var held = try HeldClaim(batch.claim, in: database) {
+          try batch.write(under: &held)
+          try held.finish()
         } else {
           refused.insert(batch.claim)
         }
@@ -99,23 +127,15 @@ public final class SQLiteStore: Store {
     try await write(durably: true) { database in
       var outcome = CommitOutcome()
       for checkpoint in checkpoints {
-        if try Self.isHeld(checkpoint.claim, in: database) {
-          outcome.removedShards[checkpoint.claim] = try SQLiteCheckpoint(checkpoint, in: database).write()
+        if let held = try HeldClaim(checkpoint.claim, in: database) {
+          var checkpoint = SQLiteCheckpoint(checkpoint, under: held)
+          outcome.removedShards[held.claim] = try checkpoint.write()
         } else {
           outcome.refused.insert(checkpoint.claim)
         }
       }
       return outcome
     }
-  }
-
-  /// Whether no other claim has superseded this one.
-  private static func isHeld(_ claim: Claim, in database: Database) throws -> Bool {
-    let epoch = try Int64.fetchOne(
-      database.cachedStatement(
-        sql: "SELECT epoch FROM claims WHERE use_case = ? AND source = ? AND partition = ?"),
-      arguments: [claim.useCase, claim.partition.source, claim.partition.number])
-    return epoch == claim.epoch
   }
 
   public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
@@ -135,14 +155,16 @@ public final class SQLiteStore: Store {
   }
 
   public func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {
-    try await write(under: claim, durably: true) { database in
-      let (useCase, partition, from) = (claim.useCase, activation.partition, activation.from)
+    try await write(under: claim, durably: true) { held in
+      let (useCase, partition, from, database) = (
+        claim.useCase, activation.partition, activation.from, held.database
+      )
       if let text {
         try database.execute(
           "INSERT OR IGNORE INTO configurations (use_case, version, text) VALUES (?, ?, ?)",
           binding: [useCase, activation.version, text])
       }
-      try Self.removeResults(useCase, partition, from: from, in: database)
+      try held.retractResults(from: from)
       try database.execute(
         """
         INSERT INTO activations (use_case, source, partition, segment, offset, row, kind, detector, version)
@@ -155,20 +177,13 @@ public final class SQLiteStore: Store {
     }
   }
 
-  public func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws {
-    try await write(under: claim, durably: false) { database in
-      let (useCase, partition) = (claim.useCase, claim.partition)
-      try Self.removeResults(useCase, partition, from: position, in: database)
+  public func retract(_ waiting: WaitingResults, under claim: Claim) async throws {
+    try await write(under: claim, durably: false) { held in
       for event in waiting.events {
         for detector in waiting.detectors {
-          try database.execute(
-            """
-            DELETE FROM anomalies WHERE use_case = ? AND source = ? AND partition = ? AND segment = ? AND offset = ?
-              AND row = ? AND detector = ?
-            """,
-            binding: [
-              useCase, partition.source, partition.number, event.segment, event.offset, event.row, detector,
-            ])
+          try held.retractAnomalies(
+            "segment = ?4 AND offset = ?5 AND row = ?6 AND detector = ?7",
+            [event.segment, event.offset, event.row, detector])
         }
       }
     }
@@ -176,21 +191,12 @@ public final class SQLiteStore: Store {
 
   /// A transaction that a superseded claim leaves undone.
   private func write(
-    under claim: Claim, durably: Bool, _ updates: @escaping @Sendable (Database) throws -> Void
+    under claim: Claim, durably: Bool, _ updates: @escaping @Sendable (inout HeldClaim) throws -> Void
   ) async throws {
     try await write(durably: durably) { database in
-      guard try Self.isHeld(claim, in: database) else { throw Superseded(claim) }
-      try updates(database)
-    }
-  }
-
-  private static func removeResults(
-    _ useCase: String, _ partition: PartitionID, from position: Position, in database: Database
-  ) throws {
-    for table in ["anomalies", "dead_letters"] {
-      try database.execute(
-        "DELETE FROM \(table) WHERE use_case = ? AND source = ? AND partition = ? AND (segment, offset) >= (?, ?)",
-        binding: [useCase, partition.source, partition.number, position.segment, position.offset])
+      guard var held = try HeldClaim(claim, in: database) else { throw Superseded(claim) }
+      try updates(&held)
+      try held.finish()
     }
   }
 
@@ -205,8 +211,15 @@ public final class SQLiteStore: Store {
         for table in SQLiteCheckpoint.tables {
           try database.execute("DELETE FROM \(table) WHERE use_case = ?", binding: [useCase])
         }
-        // Whoever has a partition is not to write to what comes after.
-        try database.execute("UPDATE claims SET epoch = epoch + 1 WHERE use_case = ?", binding: [useCase])
+        // Whoever has a partition is not to write to what comes after, and who follows its changes is told.
+        try database.execute(
+          "UPDATE claims SET epoch = epoch + 1, changes = changes + 1, unconfirmed = 0 WHERE use_case = ?",
+          binding: [useCase])
+        try database.execute(
+          """
+          INSERT INTO retractions (use_case, source, partition, change, kind, subject)
+          SELECT use_case, source, partition, changes, 'reset', '' FROM claims WHERE use_case = ?
+          """, binding: [useCase])
         return paths
       }, afterwards: { try directory.remove($0) })
   }
@@ -232,7 +245,7 @@ public final class SQLiteStore: Store {
           with: Result {
             try Self.reportingTrouble(in: directory) {
               try directory.expect(identity)
-              return try StoreReader.open(directory, isImmutable: false).read(body)
+              return try SQLiteReader.open(directory, isImmutable: false).read(body)
             }
           })
       }

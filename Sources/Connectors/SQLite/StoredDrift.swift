@@ -1,7 +1,7 @@
 // What events looked like to the models, in the store: a row for each partition, detector, version and day, with the
 // counts by bin as `{"inputs":[[…],…],"score":[…]}`, in the order of the model's bins.
 
-public import Detection
+import Detection
 import Foundation
 import GRDB
 import Pipeline
@@ -38,31 +38,17 @@ extension DriftCounts {
   }
 }
 
-extension StoreReader {
-  /// What the events of a use case looked like to its models, as of the last checkpoints, over all partitions: by
-  /// detector, version and day, ascending.
-  /// - Parameter detector: of this one only.
-  public func drift(of useCase: String, detector: String? = nil) throws -> [DriftCounts] {
-    let rows = try read { database -> [DriftCounts] in
-      // A store of before version 4 that nothing has written to since.
-      guard try database.tableExists("drift") else { return [] }
-      return try Row.fetchAll(
-        database,
-        sql: """
-          SELECT * FROM drift WHERE use_case = ? AND detector = coalesce(?, detector)
-          ORDER BY detector, version, day, source, partition
-          """, arguments: [useCase, detector]
-      ).map { try DriftCounts($0) }
-    }
-    var days: [DriftCounts] = []
-    for row in rows {
-      if let last = days.last, (last.detector, last.version, last.day) == (row.detector, row.version, row.day) {
-        // Where a version was replaced by hand its bins may be others in another partition: these are left out.
-        if last.hasBins(of: row) { days[days.count - 1].add(row) }
-      } else {
-        days.append(row)
-      }
-    }
-    return days
+extension StoreView {
+  func drift(of useCase: String, detector: String? = nil) throws -> [DriftCounts] {
+    // A store of before version 4 that nothing has written to since.
+    guard try database.tableExists("drift") else { return [] }
+    let rows = try Row.fetchAll(
+      database,
+      sql: """
+        SELECT * FROM drift WHERE use_case = ? AND detector = coalesce(?, detector)
+        ORDER BY detector, version, day, source, partition
+        """, arguments: [useCase, detector]
+    ).map { try DriftCounts($0) }
+    return rows.addedUp()
   }
 }

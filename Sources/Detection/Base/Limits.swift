@@ -217,4 +217,8 @@ public enum Limits {
 
   /// Days before the watermark for which counts of drift are kept.
   public static let driftDays: Int64 = 90
+
+  /// Retractions that are kept of a partition where results are kept for ever. A reader that has been away for longer
+  /// reads the partition anew.
+  public static let maxRetractions = 100_000
 }

@@ -42,6 +42,11 @@ public struct WindowResultNames: Sendable, Equatable {
   public let aggregates: [String]
   /// Names of the classes, in their order; empty where the use case does not classify.
   public let classes: [String]
+
+  public init(aggregates: [String], classes: [String] = []) {
+    self.aggregates = aggregates
+    self.classes = classes
+  }
 }
 
 /// The values of one window over all its partitions.
@@ -52,6 +57,13 @@ public struct WindowResult: Sendable {
   public let values: [Scalar]
   /// Events per class, in the order of the classes; empty where the use case does not classify.
   public let counts: [Int64]
+
+  public init(events: Int64, names: WindowResultNames, values: [Scalar], counts: [Int64]) {
+    self.events = events
+    self.names = names
+    self.values = values
+    self.counts = counts
+  }
 
   /// Name and value of each aggregate, in the order of the definition.
   public var aggregates: [(name: String, value: Scalar)] {

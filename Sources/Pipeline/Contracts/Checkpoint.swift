@@ -31,6 +31,31 @@ public struct Checkpoint: Sendable {
   /// Name of the state space that belongs to the source.
   static let sourceSpace = "source"
   public var history: HistoryChanges
+  /// Stored parts of windows that go before `windows` are written: what was merged into another part, or is no window any
+  /// more. One that was closed is retracted.
+  public var removedWindows: [WindowKey] = []
+  /// Whether the lane ends here, and the partition is not handed to another process: what an earlier claim has left
+  /// behind the position is found by nobody again.
+  public var isLast = false
+
+  /// What names a part of a window within its partition.
+  public struct WindowKey: Sendable, Hashable {
+    /// Name of the definition.
+    public var window: String
+    /// Start, microseconds.
+    public var start: Int64
+    /// The values of `by`.
+    public var by: [Scalar]
+    /// Fingerprint of the definition.
+    public var definition: String
+
+    public init(window: String, start: Int64, by: [Scalar], definition: String) {
+      self.window = window
+      self.start = start
+      self.by = by
+      self.definition = definition
+    }
+  }
 
   /// A part of a window with what it says so far.
   public struct WindowRow: Sendable {
@@ -166,10 +191,17 @@ public struct WaitingResults: Sendable, Hashable {
     self.events = events
     self.detectors = detectors
   }
+
+  /// Whether there are none.
+  public var isEmpty: Bool { events.isEmpty || detectors.isEmpty }
 }
 
 /// Where results and checkpoints are kept, together, so that one transaction covers both. Calls may come from several
 /// lanes at once; each is durable when it returns. Writes under a claim that was superseded are refused.
+///
+/// The results of a partition that are committed, change or are retracted get a number each, ascending within the
+/// partition and in the transaction that writes them (`ResultChange`). A partition has one writer, so its numbers are in
+/// the order of the commits, whatever the store is.
 public protocol Store: Sendable {
   /// Claims a partition: whoever had it before cannot write it any more. What a crash has left half done of it is
   /// finished.
@@ -178,25 +210,25 @@ public protocol Store: Sendable {
   /// The activations of a partition in the order in which they were recorded.
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation]
 
-  /// Records an activation before the first event scored by it, and removes anomalies and dead letters at or behind its
+  /// Records an activation before the first event scored by it, and retracts anomalies and dead letters at or behind its
   /// position: they were scored under another version and will be scored again.
   /// - Parameter text: of a configuration, kept by its version.
   /// - Throws: `Superseded`.
   func activate(_ activation: Activation, under claim: Claim, text: String?) async throws
 
-  /// Removes anomalies and dead letters at or behind a position: a run that was killed had committed them behind its
-  /// last checkpoint, and they are found again in the input as it is now.
-  /// - Parameter waiting: events before the position whose findings by some detectors go too, because they wait as of the
-  ///   checkpoint.
+  /// Retracts findings of events that wait as of the last checkpoint: a run that was killed had committed them behind it.
   /// - Throws: `Superseded`.
-  func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws
+  func retract(_ waiting: WaitingResults, under claim: Claim) async throws
 
-  /// Commits results at once, of any number of partitions in one transaction; positions stay. Upserts: writing again
-  /// changes nothing.
+  /// Commits results at once, of any number of partitions in one transaction; positions stay. Upserts: writing an equal
+  /// one again only confirms it under the claim, which is no change.
   /// - Returns: the claims that were refused.
   func commit(_ results: [Results]) async throws -> Set<Claim>
 
   /// Commits checkpoints, one of a partition, in one transaction. Their new shards get their final names afterwards, by
   /// the caller.
+  ///
+  /// What an earlier claim has committed behind its last checkpoint stays at first, because most of it is found again. Of
+  /// that, a checkpoint retracts what lies before its position and was not confirmed meanwhile: its input has changed.
   func commit(_ checkpoints: [Checkpoint]) async throws -> CommitOutcome
 }

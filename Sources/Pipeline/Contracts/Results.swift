@@ -8,8 +8,11 @@ public struct Anomaly: Sendable, Hashable {
   public var useCase: String
   public var partition: PartitionID
   public var position: Position
-  /// Name of the detector or rule. Together with the above it identifies the anomaly.
+  /// Name of the detector or rule.
   public var detector: String
+  /// What the finding is about where it is not the event at the position: an entity that was not heard of, a window.
+  /// Empty for the event. Together with the above it identifies the anomaly.
+  public var subject: String
   /// Microseconds since 1970-01-01 00:00 UTC.
   public var eventTime: Int64
   /// The entity key as text; empty when the use case has none.
@@ -25,13 +28,15 @@ public struct Anomaly: Sendable, Hashable {
   public var event: String
 
   public init(
-    useCase: String, partition: PartitionID, position: Position, detector: String, eventTime: Int64, key: String,
-    score: Double, severity: Severity, reason: String, explanation: Explanation, model: String? = nil, event: String
+    useCase: String, partition: PartitionID, position: Position, detector: String, subject: String = "",
+    eventTime: Int64, key: String, score: Double, severity: Severity, reason: String, explanation: Explanation,
+    model: String? = nil, event: String
   ) {
     self.useCase = useCase
     self.partition = partition
     self.position = position
     self.detector = detector
+    self.subject = subject
     self.eventTime = eventTime
     self.key = key
     self.score = score
@@ -42,9 +47,12 @@ public struct Anomaly: Sendable, Hashable {
     self.event = event
   }
 
-  /// The identity as one word: use case, source, partition, position (segment-offset), detector.
-  public var id: String {
-    "\(useCase).\(partition.source).\(partition.number).\(position.segment)-\(position.offset).\(detector)"
+  /// The identity as one word, as `AnomalyID` writes it.
+  public var id: String { identity.description }
+
+  /// What names the anomaly.
+  public var identity: AnomalyID {
+    AnomalyID(useCase: useCase, partition: partition, position: position, detector: detector, subject: subject)
   }
 }
 

@@ -3,8 +3,9 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Pipeline
 
-struct Anomalies: ParsableCommand {
+struct Anomalies: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "List anomalies, newest first, each with its reason.",
     discussion: "Example: pulse anomalies --data data --severity high --since 2024-03-02 --limit 10")
@@ -20,22 +21,23 @@ struct Anomalies: ParsableCommand {
   @Option(help: "Only this severity and above: info, low, medium, high, critical.")
   var severity: Severity?
 
-  func run() throws {
+  func run() async throws {
     var filter = options.filter
     filter.name = detector
     filter.key = key
     filter.severity = severity
     let reader = try options.reader
     if options.json {
-      return try options.printJSON(reader, filter, .detector) { add in
-        try reader.forEachAnomaly(filter) { add($0.json) }
+      return try await options.printJSON(reader, filter, .detector) { results, add in
+        try await results.forEachAnomaly(filter) { add($0.json) }
       }
     }
-    let anomalies = try reader.anomalies(filter)
-    if anomalies.isEmpty {
-      try KnownNames.check(filter, .detector, in: reader)
-      return Terminal.print("No anomalies match.")
+    let anomalies = try await reader.read { results in
+      let found = try await results.anomalies(filter)
+      if found.isEmpty { try await KnownNames.check(filter, .detector, in: results, of: reader) }
+      return found
     }
+    if anomalies.isEmpty { return Terminal.print("No anomalies match.") }
     var table = TextTable([
       ("time", .whole), ("severity", .left), ("detector", .left), ("key", .left), ("score", .right), ("reason", .left),
     ])

@@ -8,7 +8,7 @@ import Foundation
 import Learning
 import Pipeline
 
-struct Check: ParsableCommand {
+struct Check: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Validate a use case and report every error with its place, or look for damage in a data directory.",
     discussion: """
@@ -36,8 +36,8 @@ struct Check: ParsableCommand {
     if json, data == nil { throw ValidationError("--json is for --data") }
   }
 
-  func run() throws {
-    if let data { return try checkStored(DataDirectory(path: data)) }
+  func run() async throws {
+    if let data { return try await checkStored(DataDirectory(path: data)) }
     let location = try UseCaseLocator().locate(useCase ?? "")
     let check = UseCaseChecker.check(path: location.pipelineFile)
     guard let plan = check.plan else {
@@ -71,8 +71,8 @@ struct Check: ParsableCommand {
 
 extension Check {
   /// - Throws: `OperatingError` of kind `store` where anything is damaged, after all of it was printed.
-  private func checkStored(_ directory: DataDirectory) throws {
-    var findings = try StoreReader(directory).check()
+  private func checkStored(_ directory: DataDirectory) async throws {
+    var findings = try await SQLiteReader(directory).check()
     findings.append(try checkModels(directory))
     if json {
       var writer = JSONArrayWriter()

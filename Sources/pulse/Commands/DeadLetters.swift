@@ -3,8 +3,9 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Pipeline
 
-struct DeadLetters: ParsableCommand {
+struct DeadLetters: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "List events that could not be decoded or validated, last read first, with reason and raw bytes.",
     discussion: "Example: pulse dead-letters --data data --reason out_of_range --json")
@@ -23,28 +24,28 @@ struct DeadLetters: ParsableCommand {
     }
   }
 
-  func run() throws {
+  func run() async throws {
     var filter = options.filter
     filter.name = reason
     let reader = try options.reader
     if options.json {
-      return try options.printJSON(reader, filter, .reason) { add in
-        try reader.forEachDeadLetter(filter) { add($0.json) }
+      return try await options.printJSON(reader, filter, .reason) { results, add in
+        try await results.forEachDeadLetter(filter) { add($0.json) }
       }
     }
-    let letters = try reader.deadLetters(filter)
-    if letters.isEmpty {
-      try KnownNames.check(filter, .reason, in: reader)
-      return Terminal.print("No dead letters match.")
+    let letters = try await reader.read { results in
+      let found = try await results.deadLetters(filter)
+      if found.isEmpty { try await KnownNames.check(filter, .reason, in: results, of: reader) }
+      return found
     }
+    if letters.isEmpty { return Terminal.print("No dead letters match.") }
     var table = TextTable([
       ("near", .whole), ("record", .right), ("stage", .left), ("reason", .left), ("field", .left), ("message", .left),
     ])
     for letter in letters {
       table.add([
-        letter.watermark.map { Timestamp.formatWithinRange($0) } ?? "-", String(letter.row), letter.stage,
-        letter.reason,
-        letter.field ?? "-", letter.message,
+        letter.watermark.map { Timestamp.formatWithinRange($0) } ?? "-", String(letter.position.row),
+        letter.stage, letter.reason, letter.field ?? "-", letter.message,
       ])
     }
     Terminal.print(table)

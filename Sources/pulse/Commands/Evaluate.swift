@@ -7,7 +7,7 @@ import Foundation
 import Learning
 import Pipeline
 
-struct Evaluate: ParsableCommand {
+struct Evaluate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Compare what learned detectors found with labels.",
     discussion: """
@@ -56,30 +56,45 @@ struct Evaluate: ParsableCommand {
     }
   }
 
-  func run() throws {
+  func run() async throws {
     let plan = try UseCaseArgument.load(useCase).plan
     let name = plan.useCase.name
     let reader = try place.reader()
     let injected = try readLabels()
-    let status = try partition(reader, useCase: name)
+    let results = try await reader.snapshot()
+    let lines: [Line]
+    do { lines = try await judge(plan, results, reader.archive(of: name), injected) } catch {
+      await results.end()
+      throw error
+    }
+    await results.end()
+    try show(lines)
+  }
+
+  /// - Parameter injected: the labelled rows.
+  private func judge(
+    _ plan: Plan, _ results: any ResultSnapshot, _ archive: any HistoryArchive, _ injected: [Int64]
+  ) async throws -> [Line] {
+    let name = plan.useCase.name
+    let status = try await partition(results, useCase: name)
     guard status.waitingRows == 0 else {
       throw OperatingError(
         .input,
         "\(status.waitingRows) events of \(status.partition.source) are not in a history file yet: end the run first")
     }
-    let activations = try reader.modelActivations(of: name).filter {
-      $0.partition == status.partition && !$0.version.isEmpty
+    let activations = try await results.activations(of: name).filter {
+      $0.kind == .model && $0.partition == status.partition && !$0.version.isEmpty
     }
     var lines: [Line] = []
     for detector in plan.detectors where self.detector == nil || self.detector == detector.name {
       guard let first = activations.filter({ $0.detector == detector.name }).map(\.from).min() else { continue }
       let labelled = Set(injected.filter { $0 >= first.row && $0 < status.position.row })
-      let found = try reader.anomalyPositions(of: detector.name, useCase: name, in: status.partition)
+      let found = try await results.anomalyPositions(of: detector.name, useCase: name, in: status.partition)
       // What was found behind the checkpoint stands to be found again.
       let counted = Set(found.filter { $0 < status.position }.map(\.row))
       lines.append(Line(detector.name, "model", DetectionQuality(found: counted, labelled: labelled)))
       guard var baselines = ThresholdBaselines(detector, judgedFrom: first.row) else { continue }
-      try read(reader, plan, status.partition) { baselines.add($0) }
+      try read(archive, plan, status.partition) { baselines.add($0) }
       if let best = baselines.bestThreshold(labelled) {
         lines.append(Line(detector.name, "best threshold, \(best.threshold.fixed(0))", best.quality))
       }
@@ -91,7 +106,7 @@ struct Evaluate: ParsableCommand {
         "no model has scored events of \(status.partition.source)"
           + (detector.map { " for a detector `\($0)`" } ?? "") + ": train one and run on (pulse train)")
     }
-    try show(lines)
+    return lines
   }
 
   private func show(_ lines: [Line]) throws {
@@ -130,8 +145,8 @@ struct Evaluate: ParsableCommand {
   }
 
   /// The one partition that the labels are of.
-  private func partition(_ reader: StoreReader, useCase: String) throws -> PartitionStatus {
-    let all = try reader.status(of: useCase)
+  private func partition(_ results: any ResultSnapshot, useCase: String) async throws -> PartitionStatus {
+    let all = try await results.status(of: useCase)
     let chosen = all.filter { sourceName == nil || $0.partition.source == sourceName }
     guard let only = chosen.first, chosen.count == 1 else {
       let names = Set(all.map(\.partition.source)).sorted().joined(separator: ", ")
@@ -147,9 +162,8 @@ struct Evaluate: ParsableCommand {
   }
 
   private func read(
-    _ reader: StoreReader, _ plan: Plan, _ partition: PartitionID, _ body: (EventBatch) -> Void
+    _ archive: any HistoryArchive, _ plan: Plan, _ partition: PartitionID, _ body: (EventBatch) -> Void
   ) throws {
-    let archive = ArrowArchive(reader, useCase: plan.useCase.name)
     for shard in try archive.shards() where shard.partition == partition {
       try archive.read(shard, schema: plan.schema) { batch in
         var (batch, failures) = (batch, 0)

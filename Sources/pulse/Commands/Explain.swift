@@ -8,7 +8,7 @@ import Foundation
 import Learning
 import Pipeline
 
-struct Explain: ParsableCommand {
+struct Explain: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Explain a stored anomaly: score its event again and take the score apart.",
     discussion: """
@@ -26,9 +26,9 @@ struct Explain: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  func run() throws {
+  func run() async throws {
     let reader = try place.reader()
-    guard let (anomaly, configuration) = try reader.anomaly(id: id) else {
+    guard let (anomaly, configuration) = try await reader.read({ try await $0.anomaly(id: id) }) else {
       throw ValidationError(
         "\(reader.directory.path) has no anomaly `\(TextTable.cut(id, to: 120))` (`pulse anomalies --json` shows ids)")
     }

@@ -111,10 +111,12 @@ struct ModelsPrune: ParsableCommand {
     var reason: String
   }
 
-  func run() throws {
+  func run() async throws {
     let (registry, directory) = try options.open()
     if let detector { try ModelNames.check(detector: detector, in: registry) }
-    let uses = directory.exists ? try StoreReader(directory).modelUses(of: registry.useCase) : []
+    let uses =
+      directory.exists
+      ? try await SQLiteReader(directory).read { try await $0.modelUses(of: registry.useCase) } : []
     var verdicts: [Verdict] = []
     for detector in try detector.map({ [$0] }) ?? registry.detectors() {
       verdicts += try self.verdicts(on: detector, in: registry, uses: uses)
@@ -135,7 +137,7 @@ struct ModelsPrune: ParsableCommand {
   }
 
   private func verdicts(
-    on detector: String, in registry: ModelRegistry, uses: Set<StoreReader.ModelUse>
+    on detector: String, in registry: ModelRegistry, uses: Set<ModelUse>
   ) throws -> [Verdict] {
     let entries = try registry.entries(of: detector)
     let newest = Set(entries.suffix(keep).map(\.version))

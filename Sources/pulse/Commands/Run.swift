@@ -160,7 +160,7 @@ struct Run: AsyncParsableCommand {
     let wasStopped = try await supervise(pipeline, scheduler, logger: logger)
     if quiet { return }
     let progress = pipeline.progress.snapshot
-    let summary = try RunSummary(
+    let summary = try await RunSummary(
       progress: progress, duration: ContinuousClock.now - start, plan: plan, data: data,
       wasStopped: wasStopped, notes: notes.all + progress.gaps.map(\.description))
     if json { return Terminal.print(json: summary.json) }

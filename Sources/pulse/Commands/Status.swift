@@ -6,7 +6,7 @@ import Detection
 import Learning
 import Pipeline
 
-struct Status: ParsableCommand {
+struct Status: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show how far each use case has come and what is stored.",
     discussion: "Example: pulse status --data data")
@@ -19,17 +19,18 @@ struct Status: ParsableCommand {
   @Flag(help: "Print one JSON array.")
   var json = false
 
-  func run() throws {
+  func run() async throws {
     let reader = try place.reader()
-    var partitions = try reader.status(of: useCase)
     var reports: [String: DriftReport] = [:]
-    for index in partitions.indices {
-      let name = partitions[index].useCase
-      let report = try reports[name] ?? DriftReport(reader, useCase: name)
-      reports[name] = report
-      partitions[index].drift = report.notable
+    let partitions = try await reader.read { results in
+      var partitions = try await results.status(of: useCase)
+      for name in Set(partitions.map(\.useCase)) {
+        reports[name] = try await DriftReport(results, useCase: name, models: reader.directory.modelsPath)
+      }
+      for index in partitions.indices { partitions[index].drift = reports[partitions[index].useCase]?.notable ?? [] }
+      if partitions.isEmpty { try await KnownNames.check(useCase: useCase, in: results, of: reader) }
+      return partitions
     }
-    if partitions.isEmpty { try KnownNames.check(useCase: useCase, in: reader) }
     if json {
       var writer = JSONArrayWriter()
       for partition in partitions { writer.add(partition.json) }

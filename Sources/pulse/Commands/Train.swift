@@ -80,7 +80,7 @@ struct Train: ParsableCommand {
     options.promotes = promote
     options.maxBytes = maxMemory << 20
     let trainer = ModelTrainer(
-      plan: useCase.plan, configuration: useCase.version, archive: ArrowArchive(store, useCase: name),
+      plan: useCase.plan, configuration: useCase.version, archive: store.archive(of: name),
       registry: ModelRegistry(folder: directory.modelsPath, useCase: name), options: options)
     var rest = Rest()
     var report = TrainingReport(isShown: !quiet && Terminal.isInteractive)

@@ -3,8 +3,9 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Pipeline
 
-struct Windows: ParsableCommand {
+struct Windows: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "List windows with their aggregates, newest first.",
     discussion: "Example: pulse windows --data data --window instance_stats --since 2024-03-02 --json")
@@ -14,20 +15,21 @@ struct Windows: ParsableCommand {
   @Option(help: "Only windows of this definition.")
   var window: String?
 
-  func run() throws {
+  func run() async throws {
     var filter = options.filter
     filter.name = window
     let reader = try options.reader
     if options.json {
-      return try options.printJSON(reader, filter, .window) { add in
-        try reader.forEachWindow(filter) { add($0.json) }
+      return try await options.printJSON(reader, filter, .window) { results, add in
+        try await results.forEachWindow(filter) { add($0.json) }
       }
     }
-    let windows = try reader.windows(filter)
-    if windows.isEmpty {
-      try KnownNames.check(filter, .window, in: reader)
-      return Terminal.print("No windows match.")
+    let windows = try await reader.read { results in
+      let found = try await results.windows(filter)
+      if found.isEmpty { try await KnownNames.check(filter, .window, in: results, of: reader) }
+      return found
     }
+    if windows.isEmpty { return Terminal.print("No windows match.") }
     var table = TextTable([
       ("start", .whole), ("window", .left), ("by", .left), ("state", .left), ("events", .right), ("aggregates", .left),
     ])

@@ -26,7 +26,7 @@ struct CommitterTests {
     }
     func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
     func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {}
-    func discardResults(under claim: Claim, from position: Position, waiting: WaitingResults) async throws {}
+    func retract(_ waiting: WaitingResults, under claim: Claim) async throws {}
     func commit(_ results: [Results]) async throws -> Set<Claim> {
       await gate.wait()
       return try await store.commit(results)

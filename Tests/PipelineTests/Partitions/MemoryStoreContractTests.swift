@@ -1,4 +1,4 @@
-// The store that the other tests use keeps the contract.
+// The store that the other tests use keeps the contracts.
 
 import Pipeline
 import TestKit
@@ -11,5 +11,11 @@ struct MemoryStoreContractTests {
     let store = MemoryStore(MemoryHistory())
     let contract = StoreContract(store, keepsSeveralUseCases: false) { store.contents.anomalies.keys.sorted() }
     #expect(try await contract.run(check) == [])
+  }
+
+  @Test("its changes are as they must be", arguments: ChangesContract.checks)
+  func changes(check: ChangesContract.Check) async throws {
+    let store = MemoryStore(MemoryHistory())
+    #expect(try await ChangesContract(store, store).run(check) == [])
   }
 }

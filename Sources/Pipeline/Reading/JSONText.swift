@@ -1,16 +1,17 @@
-// JSON as it is stored in text columns and printed by `--json`: keys in the order given, numbers in their shortest form
-// that reads back the same, what is not finite as a word (`Double.json`), times in RFC 3339 UTC.
+// JSON as it is stored in text columns, printed by `--json` and given by an API: keys in the order given, numbers in their
+// shortest form that reads back the same, what is not finite as a word (`Double.json`), times in RFC 3339 UTC. It is made
+// here and nowhere else, whatever the store is.
 
-import Detection
+public import Detection
 
 /// Writes small JSON values.
-enum JSONText {
-  static func object(_ members: some Sequence<(String, Scalar)>) -> String {
+public enum JSONText {
+  public static func object(_ members: some Sequence<(String, Scalar)>) -> String {
     object(members.map { ($0.0, value($0.1)) })
   }
 
   /// An object of members whose values are JSON already.
-  static func object(_ members: some Sequence<(String, String)>) -> String {
+  public static func object(_ members: some Sequence<(String, String)>) -> String {
     var text = "{"
     for (name, json) in members {
       if text.utf8.count > 1 { text += "," }
@@ -22,12 +23,12 @@ enum JSONText {
   }
 
   /// An array of elements that are JSON already.
-  static func array(_ elements: some Sequence<String>) -> String { "[" + elements.joined(separator: ",") + "]" }
+  public static func array(_ elements: some Sequence<String>) -> String { "[" + elements.joined(separator: ",") + "]" }
 
-  static func value(_ scalar: Scalar) -> String { text { $0.appendJSON(scalar) } }
+  public static func value(_ scalar: Scalar) -> String { text { $0.appendJSON(scalar) } }
 
   /// A member's name as it begins the member: quoted, with a colon.
-  static func key(_ name: String) -> [UInt8] {
+  public static func key(_ name: String) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.appendJSON(string: name)
     bytes.append(UInt8(ascii: ":"))
@@ -40,12 +41,15 @@ enum JSONText {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  static func number(_ value: Double) -> String { value.json }
+  public static func number(_ value: Double) -> String { value.json }
 
-  static func optional(_ value: String?) -> String { value.map(string) ?? "null" }
+  public static func optional(_ value: String?) -> String { value.map(string) ?? "null" }
 
   /// A quoted string; escapes what RFC 8259 demands and nothing else.
-  static func string(_ string: String) -> String { text { $0.appendJSON(string: string) } }
+  public static func string(_ string: String) -> String { text { $0.appendJSON(string: string) } }
+
+  /// A time in RFC 3339; one beyond the years 0001 to 9999, which it cannot say, is the nearest that it can.
+  static func time(_ microseconds: Int64) -> String { string(Timestamp.formatWithinRange(microseconds)) }
 }
 
 extension [UInt8] {
@@ -79,14 +83,24 @@ extension [UInt8] {
 
   /// Appends an object.
   /// - Parameter keys: as `JSONText.key` makes them, one for each value.
-  mutating func appendJSONObject<Value>(
-    _ keys: [[UInt8]], _ values: [Value], _ write: (inout [UInt8], Value) -> Void
-  ) {
+  public mutating func appendJSONObject(_ keys: [[UInt8]], _ values: [Scalar]) {
     append(UInt8(ascii: "{"))
     for (index, value) in values.enumerated() {
       if index > 0 { append(UInt8(ascii: ",")) }
       append(contentsOf: keys[index])
-      write(&self, value)
+      appendJSON(value)
+    }
+    append(UInt8(ascii: "}"))
+  }
+
+  /// Appends an object of counts.
+  /// - Parameter keys: as `JSONText.key` makes them, one for each count.
+  public mutating func appendJSONObject(_ keys: [[UInt8]], counts: [Int64]) {
+    append(UInt8(ascii: "{"))
+    for (index, count) in counts.enumerated() {
+      if index > 0 { append(UInt8(ascii: ",")) }
+      append(contentsOf: keys[index])
+      append(contentsOf: String(count).utf8)
     }
     append(UInt8(ascii: "}"))
   }
@@ -94,7 +108,7 @@ extension [UInt8] {
 
 extension Explanation {
   /// `{contributions: [{feature, value, contribution}], expected, range, clause}`.
-  var json: String {
+  public var json: String {
     let contributions = contributions.map { part in
       JSONText.object([
         ("feature", JSONText.string(part.feature)), ("value", JSONText.value(part.value)),
@@ -108,6 +122,16 @@ extension Explanation {
         range.map { JSONText.array([JSONText.number($0.lowerBound), JSONText.number($0.upperBound)]) } ?? "null"
       ),
       ("clause", JSONText.optional(clause)),
+    ])
+  }
+}
+
+extension Position {
+  /// The position as a JSON object.
+  func json(in partition: PartitionID) -> String {
+    JSONText.object([
+      ("source", JSONText.string(partition.source)), ("partition", String(partition.number)),
+      ("segment", String(segment)), ("offset", String(offset)), ("row", String(row)),
     ])
   }
 }

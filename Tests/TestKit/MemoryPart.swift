@@ -1,0 +1,180 @@
+// Everything that a store in memory has of one partition, and how it changes: as `Store` says, but nothing is removed
+// because of its age.
+
+import Detection
+import Pipeline
+
+struct MemoryPart: Sendable {
+  /// A result with the number of the change that wrote it and the epoch of the claim that wrote or confirmed it.
+  struct Numbered<Value: Sendable>: Sendable {
+    var value: Value
+    var change: Int64
+    var epoch: Int64
+  }
+
+  var useCase = ""
+  var partition = PartitionID(source: "", number: 0)
+  var epoch: Int64 = 0
+  /// By their ids.
+  var anomalies: [String: Numbered<Anomaly>] = [:]
+  var deadLetters: [Position: Numbered<(letter: DeadLetter, watermark: Int64)>] = [:]
+  /// Open ones have the change 0.
+  var windows: [Checkpoint.WindowKey: Numbered<Checkpoint.WindowRow>] = [:]
+  /// Definitions of windows in the order in which they were first seen.
+  var definitions: [String] = []
+  var retractions: [(change: Int64, retracted: ResultChange.Retracted)] = []
+  var history: [String: [String]] = [:]
+  var drift: [String: DriftCounts] = [:]
+  var snapshot: PartitionSnapshot?
+  var watermark: Int64?
+  var entries: [String: (fingerprint: String, entries: [[UInt8]: [UInt8]])] = [:]
+  var tails: [HistoryTail] = []
+  var nextShard: [String: Int] = [:]
+  var activations: [Activation] = []
+  /// Texts by version.
+  var configurations: [String: String] = [:]
+  /// Number of the last change.
+  private(set) var changes: Int64 = 0
+  private var hasUnconfirmed = false
+
+  mutating func claim(_ useCase: String, _ partition: PartitionID) {
+    self.useCase = useCase
+    self.partition = partition
+    epoch += 1
+    hasUnconfirmed = hasResults(from: snapshot?.position ?? .start)
+  }
+
+  private func hasResults(from position: Position) -> Bool {
+    anomalies.values.contains { $0.value.position >= position && $0.epoch != epoch }
+      || deadLetters.contains { $0.key >= position && $0.value.epoch != epoch }
+  }
+
+  private mutating func next() -> Int64 {
+    changes += 1
+    return changes
+  }
+
+  // MARK: Windows of a restart
+
+  var openWindows: [(definition: String, part: WindowPart)] {
+    windows.values.filter { !$0.value.part.closed }.map { ($0.value.definition, $0.value.part) }
+      .sorted { ($0.part.window, $0.part.start, "\($0.part.by)") < ($1.part.window, $1.part.start, "\($1.part.by)") }
+  }
+
+  var closedWindows: [(window: String, definition: String, through: Int64)] {
+    Dictionary(grouping: windows.values.filter(\.value.part.closed)) { [$0.value.part.window, $0.value.definition] }
+      .map { ($0.key[0], $0.key[1], $0.value.map(\.value.part.start).max() ?? .min) }
+  }
+
+  // MARK: Results
+
+  mutating func write(_ results: Results) {
+    for anomaly in results.anomalies {
+      let isEqual = anomalies[anomaly.id]?.value == anomaly
+      let change = isEqual ? anomalies[anomaly.id]?.change ?? 0 : next()
+      anomalies[anomaly.id] = Numbered(value: anomaly, change: change, epoch: epoch)
+    }
+    for (letter, watermark) in results.deadLetters {
+      let known = deadLetters[letter.position]
+      let isEqual = known.map { $0.value.letter == letter && $0.value.watermark == watermark } ?? false
+      let change = isEqual ? known?.change ?? 0 : next()
+      deadLetters[letter.position] = Numbered(value: (letter, watermark), change: change, epoch: epoch)
+    }
+  }
+
+  private mutating func retract(_ anomaly: Anomaly) {
+    anomalies[anomaly.id] = nil
+    retractions.append((next(), .anomaly(anomaly.identity)))
+  }
+
+  /// Retracts results at some positions.
+  mutating func retract(exceptEpoch kept: Int64? = nil, _ isMeant: (Position) -> Bool) {
+    let gone = anomalies.values.filter { isMeant($0.value.position) && $0.epoch != kept }
+      .sorted { ($0.value.position, $0.value.id) < ($1.value.position, $1.value.id) }
+    for row in gone { retract(row.value) }
+    for (position, row) in deadLetters.sorted(by: { $0.key < $1.key }) where isMeant(position) && row.epoch != kept {
+      deadLetters[position] = nil
+      retractions.append(
+        (next(), .deadLetter(DeadLetterID(useCase: useCase, partition: partition, position: position))))
+    }
+  }
+
+  mutating func retract(_ waiting: WaitingResults) {
+    let gone = anomalies.values.filter {
+      waiting.events.contains($0.value.position) && waiting.detectors.contains($0.value.detector)
+    }
+    for row in gone { retract(row.value) }
+  }
+
+  private mutating func remove(_ key: Checkpoint.WindowKey) {
+    guard let row = windows.removeValue(forKey: key), row.value.part.closed else { return }
+    retractions.append((next(), .window(id(of: key))))
+  }
+
+  func id(of key: Checkpoint.WindowKey) -> WindowPartID {
+    var writer = ByteWriter()
+    for value in key.by { writer.write(scalar: value) }
+    return WindowPartID(
+      useCase: useCase, partition: partition, window: key.window, start: key.start, by: writer.bytes,
+      definition: key.definition)
+  }
+
+  // MARK: Checkpoints
+
+  mutating func commit(_ checkpoint: Checkpoint, shards: [(HistoryShard, rows: [String])]) {
+    if hasUnconfirmed {
+      let from = snapshot?.position ?? .start
+      retract(exceptEpoch: epoch) { $0 >= from && (checkpoint.isLast || $0 < checkpoint.position) }
+      hasUnconfirmed = !checkpoint.isLast && hasResults(from: checkpoint.position)
+    }
+    commitWindows(of: checkpoint)
+    for space in checkpoint.states {
+      if entries[space.name]?.fingerprint != space.fingerprint {
+        entries[space.name] = (space.fingerprint, [:])
+      }
+      for key in space.changes.deletes { entries[space.name]?.entries[key] = nil }
+      for (key, value) in space.changes.puts { entries[space.name]?.entries[key] = value }
+    }
+    let changes = checkpoint.history
+    let gone = Set(changes.droppedTails + changes.tails.map(\.number))
+    tails = (tails.filter { !gone.contains($0.number) } + changes.tails).sorted { $0.number < $1.number }
+    for (shard, rows) in shards {
+      history[shard.day, default: []] += rows
+      nextShard[shard.day] = shard.number + 1
+    }
+    for day in checkpoint.drift { drift["\(day.detector) \(day.version) \(day.day)"] = day }
+    if let keepFrom = checkpoint.driftKeepFrom { drift = drift.filter { $0.value.day >= keepFrom } }
+    watermark = checkpoint.watermark == .min ? nil : checkpoint.watermark
+    snapshot = PartitionSnapshot(
+      position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
+      closedWindows: [], states: [:], tails: [], nextShard: [:])
+  }
+
+  private mutating func commitWindows(of checkpoint: Checkpoint) {
+    for (window, definition) in checkpoint.leftWindows {
+      let keys = windows.keys.sorted { a, b in
+        a.start == b.start ? id(of: a).by.lexicographicallyPrecedes(id(of: b).by) : a.start < b.start
+      }
+      for key in keys
+      where key.window == window && key.definition == definition && windows[key]?.value.part.closed == false {
+        let number = next()
+        windows[key]?.value.part.closed = true
+        windows[key]?.change = number
+      }
+    }
+    for (window, startsAfter) in checkpoint.windowsBeyond {
+      windows = windows.filter {
+        $0.key.window != window || $0.key.start <= startsAfter || $0.value.value.part.closed
+      }
+    }
+    for key in checkpoint.removedWindows { remove(key) }
+    for row in checkpoint.windows {
+      let key = Checkpoint.WindowKey(
+        window: row.part.window, start: row.part.start, by: row.part.by, definition: row.definition)
+      if !definitions.contains(row.definition) { definitions.append(row.definition) }
+      let isEqual = row.part.closed && windows[key]?.value.part == row.part
+      let change = isEqual ? windows[key]?.change ?? 0 : row.part.closed ? next() : 0
+      windows[key] = Numbered(value: row, change: change, epoch: epoch)
+    }
+  }
+}

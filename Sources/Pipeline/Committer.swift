@@ -13,6 +13,8 @@ actor Committer {
   }
 
   private let store: any Store
+  /// Is told of every commit.
+  private let signal: ChangeSignal?
   private var results: [Results] = []
   /// Raw bytes of dead letters and text of anomalies in `results`.
   private var resultBytes = 0
@@ -28,7 +30,10 @@ actor Committer {
   private static let maxResults = 64
   private static let maxResultBytes = 16 << 20
 
-  init(store: any Store) { self.store = store }
+  init(store: any Store, signal: ChangeSignal? = nil) {
+    self.store = store
+    self.signal = signal
+  }
 
   /// Commits results soon, together with whatever else is waiting by then.
   /// - Throws: `Superseded` where earlier results of the claim were refused.
@@ -78,9 +83,15 @@ actor Committer {
       let (batch, due) = (results, checkpoints)
       (results, resultBytes, checkpoints) = ([], 0, [])
       do {
-        if !batch.isEmpty { refused.formUnion(try await store.commit(batch)) }
+        if !batch.isEmpty {
+          refused.formUnion(try await store.commit(batch))
+          signal?.announce()
+        }
         resumeWaiting()
-        if !due.isEmpty { try await commit(due) }
+        if !due.isEmpty {
+          try await commit(due)
+          signal?.announce()
+        }
       } catch {
         failure = error
         for next in due + checkpoints { next.continuation.resume(throwing: error) }

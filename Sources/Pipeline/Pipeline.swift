@@ -32,7 +32,7 @@ public final class Pipeline: Sendable {
       metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
     inFlight = InFlight(
       batches: options.workers * 2 + 2, bytes: Limits.bytesInFlight(workers: options.workers))
-    committer = Committer(store: store)
+    committer = Committer(store: store, signal: options.changes)
     shelf =
       plan.detectors.isEmpty
       ? nil : ModelShelf(plan.detectors, provider: models, patience: options.modelPatience, logger: logger)

@@ -18,6 +18,8 @@ extension Pipeline {
     public var modelPatience: Duration
     /// Where metrics go; nil: to what the program has installed.
     public var metrics: (any MetricsFactory)?
+    /// Is told of every commit, for those who follow changes.
+    public var changes: ChangeSignal?
     /// Seconds since 1970-01-01 00:00 UTC, for metrics only: how far behind the present events are. The system's clock
     /// unless another one is given.
     public var unixTime: @Sendable () -> Double
@@ -25,7 +27,7 @@ extension Pipeline {
     public init(
       workers: Int, checkpointInterval: Duration = .seconds(1), closesInput: Bool = false,
       idleAfter: Duration = .seconds(10), modelPatience: Duration = .seconds(60), metrics: (any MetricsFactory)? = nil,
-      unixTime: (@Sendable () -> Double)? = nil
+      changes: ChangeSignal? = nil, unixTime: (@Sendable () -> Double)? = nil
     ) {
       precondition(workers > 0, "a pipeline needs a worker")
       self.workers = workers
@@ -34,6 +36,7 @@ extension Pipeline {
       self.idleAfter = idleAfter
       self.modelPatience = modelPatience
       self.metrics = metrics
+      self.changes = changes
       self.unixTime = unixTime ?? { Date.now.timeIntervalSince1970 }
     }
   }

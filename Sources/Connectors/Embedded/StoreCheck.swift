@@ -39,7 +39,8 @@ extension SQLiteStore {
   /// to, and that may be large.
   static let quickCheckOrder = [
     "claims", "partitions", "state_spaces", "state", "history_tails", "history_shards", "activations", "configurations",
-    "window_definitions", "runs", "drift", "retractions", "window_parts",
+    "window_definitions", "runs", "drift", "retractions",
+    "feedback", "mutes", "audit", "jobs", "outboxes", "inboxes", "inbox_keys", "inbox_records", "window_parts",
     "dead_letters", "anomalies",
   ]
 

@@ -25,7 +25,7 @@ enum SQLiteSchema {
       for statement in version5 { try database.execute(sql: statement) }
     }
     migrator.registerMigration("6") { database in
-      for statement in version6 { try database.execute(sql: statement) }
+      for statement in version6 + actions { try database.execute(sql: statement) }
     }
     return migrator
   }

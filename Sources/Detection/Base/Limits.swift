@@ -221,4 +221,11 @@ public enum Limits {
   /// Retractions that are kept of a partition where results are kept for ever. A reader that has been away for longer
   /// reads the partition anew.
   public static let maxRetractions = 100_000
+
+  /// Bytes of records that may wait in an inbox: the disk is not to be filled by whoever hands in faster than is read.
+  public static let maxInboxBytes: Int64 = 1 << 30
+
+  /// How long the key of records that were handed in is remembered behind their processing, microseconds: a client that
+  /// has had no answer tries again within minutes.
+  public static let inboxKeyLifetime: Int64 = 24 * 3_600_000_000
 }

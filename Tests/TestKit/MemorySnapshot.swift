@@ -1,5 +1,6 @@
 // Reading a store in memory: a copy of what it had.
 
+import Configuration
 import Detection
 import Pipeline
 

@@ -1,6 +1,7 @@
 // Windows as a reader sees them. Parts of a window that lie in several partitions are merged here, sketches included, in
 // the order of the partitions.
 
+import Configuration
 import Detection
 import Foundation
 import GRDB

@@ -1,6 +1,7 @@
 // What a snapshot of the embedded store says, read by SQL. Everything here runs in one transaction of the caller, on a
 // thread that may block. Stores of earlier versions that nothing has written to since are read as they are.
 
+import Configuration
 import Detection
 import Foundation
 import GRDB

@@ -2,6 +2,8 @@
 // handed in. None of it needs a claim, and all of it may be written from another process than a run's. It changes what is
 // announced and asked for, never what is stored as a result.
 
+import Detection
+
 /// What people and routes may write. Each call is one transaction and durable when it returns; all throw
 /// `OperatingError`s. Times are microseconds since 1970-01-01 00:00 UTC and given by the caller.
 public protocol Actions: Sendable {

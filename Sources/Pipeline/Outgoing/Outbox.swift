@@ -2,6 +2,7 @@
 // once and in order. The commits of a run only wake it; so a sink that is slow or away holds up nothing, and what a crash
 // keeps from being delivered is delivered afterwards. See also `ResultFeed`, for those who need not see everything.
 
+import Detection
 public import Logging
 
 /// Where changes are delivered: a Kafka topic, a webhook.

@@ -43,6 +43,11 @@ struct StoredFormatsTests {
       let aggregates = try #require(window["aggregates"] as? [String: Any])
       #expect(aggregates["n"] as? Int == window["events"] as? Int)
     }
+    for command in ["anomalies", "dead-letters"] {
+      let all = try PulseCommand.run(command, "--data", folder / "data", "--json", "--limit", "0").rows()
+      let few = try PulseCommand.run(command, "--data", folder / "data", "--json", "--limit", "5").rows()
+      #expect(all.count > 5 && few.count == 5)
+    }
     try Self.run(folder).expect(0)
     try Self.run(folder, into: "whole").expect(0)
     let whole = try StoredResults(dataDirectory: folder / "whole")

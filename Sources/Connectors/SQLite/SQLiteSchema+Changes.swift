@@ -48,6 +48,8 @@ extension SQLiteSchema {
       by_key BLOB, definition INTEGER REFERENCES window_definitions (id),
       PRIMARY KEY (use_case, source, partition, change)) WITHOUT ROWID
     """,
+    // By which the old ones go.
+    "CREATE INDEX retractions_by_time ON retractions (use_case, time)",
     // Number of the last change; whether results of an earlier claim are still to be confirmed; up to which change
     // retractions have been forgotten.
     "ALTER TABLE claims ADD COLUMN changes INTEGER NOT NULL DEFAULT 0",

@@ -25,6 +25,8 @@ extension StoreView {
         last: row[3] as Int64, forgotten: row[4] as Int64
       )
     }.filter { cursor[$0.place] != $0.last }
+      // Those that are furthest behind first: more partitions than changes on a page do not keep one of them waiting.
+      .sorted { $0.last - cursor[$0.place] > $1.last - cursor[$1.place] }
     // A busy partition does not keep the others waiting.
     let share = max(1, limit / max(1, places.count))
     var bytes = 0

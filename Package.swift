@@ -93,10 +93,13 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       exclude: ["ONNX/Generated/onnx_subset.proto"], swiftSettings: strict),
+    .target(
+      name: "Operations", dependencies: ["Configuration", "Detection", "Pipeline", "Connectors", "Learning"],
+      swiftSettings: strict),
     .executableTarget(
       name: "pulse",
       dependencies: [
-        "Configuration", "Detection", "Pipeline", "Connectors", "Learning",
+        "Configuration", "Detection", "Pipeline", "Connectors", "Learning", "Operations",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -130,7 +133,7 @@ let package = Package(
     .testTarget(
       name: "LearningTests",
       dependencies: [
-        "Configuration", "Learning", "Connectors", "Detection", "Pipeline", "TestKit",
+        "Configuration", "Learning", "Connectors", "Detection", "Operations", "Pipeline", "TestKit",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),

@@ -5,6 +5,7 @@ import ArgumentParser
 import Configuration
 import Detection
 import Foundation
+import Operations
 import Pipeline
 
 @main
@@ -52,6 +53,8 @@ struct Pulse: AsyncParsableCommand {
     } catch let error as UseCaseNotFound {
       Terminal.printError("pulse: error: \(error)")
       Foundation.exit(OperatingError.Kind.configuration.rawValue)
+    } catch let error as RequestError {
+      end(with: ValidationError(error.description))
     } catch { end(with: error) }
   }
 

@@ -9,28 +9,6 @@ import Logging
 import Pipeline
 import Synchronization
 
-/// `<use case>`: a directory or the name of one under UseCases/.
-enum UseCaseArgument {
-  /// The checked use case with its compiled plan.
-  /// - Throws: `OperatingError` with all diagnostics when it is wrong.
-  static func load(_ argument: String) throws -> LoadedUseCase {
-    let location = try UseCaseLocator().locate(argument)
-    let check = UseCaseChecker.check(path: location.pipelineFile)
-    guard let plan = check.plan else {
-      throw OperatingError(
-        .configuration, "the use case \(argument) has \(check.diagnostics.count) error(s)\n\(check.rendered)")
-    }
-    return LoadedUseCase(
-      location: location, plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source))
-  }
-}
-
-struct LoadedUseCase: Sendable {
-  var location: UseCaseLocation
-  var plan: Plan
-  var version: ConfigurationVersion
-}
-
 /// Where things are: the configuration and the data directory.
 struct PlaceOptions: ParsableArguments {
   @Option(

@@ -38,8 +38,7 @@ import Testing
     #expect(input.type == "stdin" && input.text("name") == "app")
     #expect(configuration.store.path == "/var/lib/pulse" && configuration.store.connector.type == "sqlite")
     #expect(configuration.history.connector.values == ["codec": .text("zstd")])
-    let month: Int64 = 30 * 86_400_000_000
-    #expect(configuration.history.retain == month)
+    #expect(configuration.history.retain == Int64(30) * 86_400_000_000)
     #expect(configuration.checkpointInterval == 500_000 && configuration.workers == 3 && configuration.batchSize == 100)
     #expect(configuration.logLevel == .debug)
   }

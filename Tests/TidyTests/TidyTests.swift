@@ -81,7 +81,8 @@ struct TidyTests {
     "Pipeline": ["Configuration", "Detection"],
     "Connectors": ["Configuration", "Detection", "Pipeline", "CArrow", "CCompression"],
     "Learning": ["Detection", "Pipeline", "COnnxRuntime"],
-    "pulse": ["Configuration", "Detection", "Pipeline", "Connectors", "Learning"],
+    "Operations": ["Configuration", "Detection", "Pipeline", "Connectors", "Learning"],
+    "pulse": ["Configuration", "Detection", "Pipeline", "Connectors", "Learning", "Operations"],
   ]
 
   @Test("there is something to check")

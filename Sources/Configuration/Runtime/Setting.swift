@@ -103,7 +103,7 @@ public struct ConnectorSpecification: Sendable {
   }
 
   public let name: String
-  /// What it is in a sentence: "standard input".
+  /// What it is in a sentence: files, standard input.
   public let noun: String
   /// What it does, for lists.
   public let summary: String
@@ -165,7 +165,7 @@ public struct ConnectorSection: Sendable {
     return connectors.flatMap(\.settings).filter { known.insert($0.name).inserted }
   }
 
-  /// Connectors that have a setting, by what they are: "standard input or a simulator".
+  /// Connectors that have a setting, by what they are: files or standard input.
   public func owners(of setting: String) -> [ConnectorSpecification] {
     connectors.filter { $0.settings.contains { $0.name == setting } }
   }

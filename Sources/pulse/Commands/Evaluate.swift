@@ -5,6 +5,7 @@ import Connectors
 import Detection
 import Foundation
 import Learning
+import Operations
 import Pipeline
 
 struct Evaluate: AsyncParsableCommand {
@@ -57,7 +58,7 @@ struct Evaluate: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let plan = try UseCaseArgument.load(useCase).plan
+    let plan = try LoadedUseCase(useCase).plan
     let name = plan.useCase.name
     let reader = try place.reader()
     let injected = try readLabels()

@@ -1,11 +1,11 @@
 // `pulse explain`: why an event is an anomaly, by scoring it again with the model that scored it.
 
 import ArgumentParser
-import Configuration
 import Connectors
 import Detection
 import Foundation
 import Learning
+import Operations
 import Pipeline
 
 struct Explain: AsyncParsableCommand {
@@ -38,35 +38,11 @@ struct Explain: AsyncParsableCommand {
         "\(Self.head(anomaly))\nA rule found it, so there is no model to ask. What it saw: \(TextTable.escape(anomaly.explanation))"
       )
     }
-    let plan = try UseCaseChecker.plan(fromStored: configuration)
-    guard let detector = plan.detectors.first(where: { $0.name == anomaly.detector }) else {
-      throw OperatingError(.store, "the use case on record has no detector \(anomaly.detector): the store is damaged")
-    }
-    let registry = ModelRegistry(folder: reader.directory.modelsPath, useCase: anomaly.useCase)
-    let model = try registry.load(version, for: detector)
-    let batch = try Self.batch(anomaly.event, plan)
-    guard let learned = try? LearnedDetector(detector, model: model),
-      let explanation = learned.explain(row: 0, of: batch)
-    else {
-      throw OperatingError(.store, "the stored event is none that \(anomaly.detector) scores: the store is damaged")
-    }
+    let explanation = try AnomalyExplanation.explain(
+      event: anomaly.event, foundBy: anomaly.detector, model: version, configuration: configuration,
+      registry: ModelRegistry(folder: reader.directory.modelsPath, useCase: anomaly.useCase))
     if json { return Terminal.print(json: try Self.json(anomaly, explanation)) }
     Terminal.print(Self.text(anomaly, explanation))
-  }
-
-  /// The stored event as a derived batch of one.
-  private static func batch(_ event: String, _ plan: Plan) throws -> EventBatch {
-    let raw = RawBatch(
-      partition: PartitionID(source: "stored", number: 0),
-      positions: RecordPositions(segment: 0, offsets: [0], rows: [0]), payload: .json(RecordBytes([Array(event.utf8)])),
-      next: .start)
-    let decoded = Decoder(schema: plan.schema.rendered).decode(raw)
-    if let letter = decoded.deadLetters.first {
-      throw OperatingError(.store, "the stored event cannot be read: \(letter.message)")
-    }
-    var (events, failures) = (decoded.events, 0)
-    plan.extend(&events, failures: &failures)
-    return events
   }
 
   private static func head(_ anomaly: StoredAnomaly) -> String {

@@ -6,6 +6,7 @@ import Connectors
 import Detection
 import Foundation
 import Learning
+import Operations
 import Pipeline
 
 struct Models: ParsableCommand {
@@ -34,77 +35,11 @@ struct ModelsOptions: ParsableArguments {
   @Flag(help: "Print JSON.")
   var json = false
 
-  /// The registry, with the directory it lies in.
-  func open() throws -> (registry: ModelRegistry, directory: DataDirectory) {
+  /// The models of the use case.
+  func open() throws -> ModelOperations {
     let path =
       try place.config == nil ? place.data ?? place.configuration().store.path : place.configuration().store.path
-    let directory = DataDirectory(path: try PlaceOptions.required(path))
-    guard FileManager.default.fileExists(atPath: directory.path) else {
-      throw OperatingError(.store, "there is no data directory \(directory.path). Check --data")
-    }
-    return (ModelRegistry(folder: directory.modelsPath, useCase: try name(in: directory)), directory)
-  }
-
-  /// The detector as the use case defines it now; nil where the use case is only known by its models.
-  func detector(_ name: String) throws -> DetectorPlan? {
-    let plan: Plan
-    do { plan = try UseCaseArgument.load(useCase).plan } catch is UseCaseNotFound { return nil }
-    guard let detector = plan.detectors.first(where: { $0.name == name }) else {
-      throw OperatingError(.configuration, "the use case \(plan.useCase.name) has no detector `\(name)` any more")
-    }
-    return detector
-  }
-
-  /// The name of the use case: one that has models, or that of a use case that can be found.
-  private func name(in directory: DataDirectory) throws -> String {
-    let known = ((try? FileManager.default.contentsOfDirectory(atPath: directory.modelsPath)) ?? [])
-      .filter { !$0.hasPrefix(".") }.sorted()
-    if known.contains(useCase) { return useCase }
-    do {
-      return try UseCaseArgument.load(useCase).plan.useCase.name
-    } catch let error as UseCaseNotFound {
-      guard let near = nearest(to: useCase, among: known) else { throw error }
-      throw ValidationError(
-        "\(directory.modelsPath) has no use case `\(TextTable.cut(useCase, to: 60))`; did you mean `\(near)`? It has "
-          + known.joined(separator: ", "))
-    }
-  }
-}
-
-/// Names that a person gives, checked against those there are.
-enum ModelNames {
-  /// - Throws: `ValidationError` with the nearest name.
-  static func check(detector: String, in registry: ModelRegistry) throws {
-    try check(
-      detector, among: try registry.detectors(), "\(registry.useCase) has no models of a detector",
-      none: "`pulse train` makes them")
-  }
-
-  static func check(version: String, of detector: String, in registry: ModelRegistry) throws {
-    try check(detector: detector, in: registry)
-    let versions = try registry.entries(of: detector).map(\.version)
-    try check(version, among: versions, "the detector \(detector) has no version", none: "`pulse train` makes one")
-  }
-
-  private static func check(_ name: String, among known: [String], _ what: String, none: String) throws {
-    if known.contains(name) { return }
-    let near = nearest(to: name, among: known).map { "; did you mean `\($0)`?" } ?? "."
-    let list = known.suffix(20).joined(separator: ", ") + (known.count > 20 ? ", …" : "")
-    throw ValidationError(
-      "\(what) `\(TextTable.cut(name, to: 60))`\(near) " + (known.isEmpty ? "It has none: \(none)" : "It has \(list)"))
-  }
-
-  /// The version named, or the champion.
-  static func versionOrChampion(_ version: String?, of detector: String, in registry: ModelRegistry) throws -> String {
-    if let version {
-      try check(version: version, of: detector, in: registry)
-      return version
-    }
-    try check(detector: detector, in: registry)
-    guard let champion = try registry.champion(of: detector) else {
-      throw ValidationError("the detector \(detector) has no champion: name a version")
-    }
-    return champion
+    return try ModelOperations(of: useCase, in: DataDirectory(path: try PlaceOptions.required(path)))
   }
 }
 
@@ -183,8 +118,9 @@ struct ModelsList: ParsableCommand {
   }
 
   func run() throws {
-    let (registry, _) = try options.open()
-    if let detector { try ModelNames.check(detector: detector, in: registry) }
+    let models = try options.open()
+    let registry = models.registry
+    if let detector { try models.check(detector: detector) }
     let detectors = try detector.map { [$0] } ?? registry.detectors()
     let listed = try detectors.flatMap { try Self.listed($0, in: registry) }
     if options.json { return Terminal.print(json: try ModelsJSON.text(listed)) }
@@ -230,8 +166,9 @@ struct ModelsShow: ParsableCommand {
   }
 
   func run() throws {
-    let (registry, _) = try options.open()
-    let version = try ModelNames.versionOrChampion(version, of: detector, in: registry)
+    let models = try options.open()
+    let registry = models.registry
+    let version = try models.versionOrChampion(version, of: detector)
     let facts = try registry.facts(of: version, of: detector)
     let record = try? registry.championRecord(of: detector)
     if options.json {
@@ -283,9 +220,10 @@ struct ModelsDiff: ParsableCommand {
   }
 
   func run() throws {
-    let (registry, _) = try options.open()
-    try ModelNames.check(version: first, of: detector, in: registry)
-    let second = try ModelNames.versionOrChampion(second, of: detector, in: registry)
+    let models = try options.open()
+    let registry = models.registry
+    try models.check(version: first, of: detector)
+    let second = try models.versionOrChampion(second, of: detector)
     let (one, other) = (
       try registry.facts(of: first, of: detector), try registry.facts(of: second, of: detector)
     )

@@ -5,10 +5,10 @@ import Connectors
 import Detection
 import Foundation
 import Learning
-import Pipeline
+import Operations
 
-/// What a change of the champion prints with `--json`.
-private struct ChampionChange: Encodable {
+/// What a change of the champion prints.
+private struct ChampionReport: Encodable {
   var useCase: String
   var detector: String
   var champion: String
@@ -17,6 +17,10 @@ private struct ChampionChange: Encodable {
   private enum CodingKeys: String, CodingKey {
     case detector, champion, before
     case useCase = "use_case"
+  }
+
+  init(_ change: ChampionChange) {
+    (useCase, detector, champion, before) = (change.useCase, change.detector, change.champion, change.before)
   }
 
   func show(json: Bool) throws {
@@ -43,13 +47,8 @@ struct ModelsPromote: ParsableCommand {
   var reason = "promoted by hand"
 
   func run() throws {
-    let (registry, _) = try options.open()
-    try ModelNames.check(version: version, of: detector, in: registry)
-    let before = try? registry.champion(of: detector)
-    try registry.promote(
-      version, of: detector, fitting: try options.detector(detector), reason: reason, at: Date())
-    try ChampionChange(useCase: registry.useCase, detector: detector, champion: version, before: before)
-      .show(json: options.json)
+    let change = try options.open().promote(version, of: detector, reason: reason, at: Date())
+    try ChampionReport(change).show(json: options.json)
   }
 }
 
@@ -67,13 +66,8 @@ struct ModelsRollback: ParsableCommand {
   var reason = "rolled back by hand"
 
   func run() throws {
-    let (registry, _) = try options.open()
-    try ModelNames.check(detector: detector, in: registry)
-    let before = try registry.champion(of: detector)
-    let champion = try registry.rollback(
-      detector, fitting: try options.detector(detector), at: Date(), reason: reason)
-    try ChampionChange(useCase: registry.useCase, detector: detector, champion: champion, before: before)
-      .show(json: options.json)
+    let change = try options.open().rollback(detector, reason: reason, at: Date())
+    try ChampionReport(change).show(json: options.json)
   }
 }
 
@@ -109,62 +103,30 @@ struct ModelsPrune: ParsableCommand {
     var removed: Bool
     /// Why it stays; with `--dry-run`, why it would.
     var reason: String
+
+    init(_ verdict: PruneVerdict) {
+      (detector, version) = (verdict.detector, verdict.version)
+      (removed, reason) = (verdict.isRemoved, verdict.reason)
+    }
   }
 
   func run() async throws {
-    let (registry, directory) = try options.open()
-    if let detector { try ModelNames.check(detector: detector, in: registry) }
+    let models = try options.open()
     let uses =
-      directory.exists
-      ? try await SQLiteReader(directory).read { try await $0.modelUses(of: registry.useCase) } : []
-    var verdicts: [Verdict] = []
-    for detector in try detector.map({ [$0] }) ?? registry.detectors() {
-      verdicts += try self.verdicts(on: detector, in: registry, uses: uses)
-    }
-    if !dryRun {
-      for verdict in verdicts where verdict.removed { try registry.remove(verdict.version, of: verdict.detector) }
-    }
-    if options.json { return Terminal.print(json: try ModelsJSON.text(verdicts)) }
-    let removed = verdicts.filter(\.removed)
+      models.directory.exists
+      ? try await SQLiteReader(models.directory).read { try await $0.modelUses(of: models.registry.useCase) } : []
+    let verdicts = try models.prune(
+      detector: detector, keep: keep,
+      named: Set(uses.map { NamedModel(detector: $0.detector, version: $0.version) }), isTried: dryRun)
+    if options.json { return Terminal.print(json: try ModelsJSON.text(verdicts.map(Verdict.init))) }
+    let removed = verdicts.filter(\.isRemoved)
     for verdict in removed {
       Terminal.print("\(dryRun ? "would remove" : "removed") \(verdict.detector) \(verdict.version)")
     }
     let rest = verdicts.count - removed.count
     Terminal.print("\(removed.count.grouped) \(dryRun ? "to remove" : "removed"), \(rest.grouped) kept.")
-    for verdict in verdicts where !verdict.removed && verdict.reason.hasPrefix("unreadable") {
+    for verdict in verdicts where !verdict.isRemoved && verdict.reason.hasPrefix("unreadable") {
       Terminal.print("\(verdict.detector) \(verdict.version): \(verdict.reason)")
     }
-  }
-
-  private func verdicts(
-    on detector: String, in registry: ModelRegistry, uses: Set<ModelUse>
-  ) throws -> [Verdict] {
-    let entries = try registry.entries(of: detector)
-    let newest = Set(entries.suffix(keep).map(\.version))
-    let champion: String?
-    do { champion = try registry.champion(of: detector) } catch let error as OperatingError {
-      // Any of them may be it.
-      return entries.map {
-        Verdict(detector: detector, version: $0.version, removed: false, reason: "unreadable champion: \(error)")
-      }
-    }
-    return entries.map { entry in
-      let version = entry.version
-      let isUsed = uses.contains { $0.version == version && ($0.detector == nil || $0.detector == detector) }
-      let reason = reason(entry, champion: champion, newest: newest, isUsed: isUsed)
-      return Verdict(
-        detector: detector, version: version, removed: reason == nil, reason: reason ?? "nothing needs it")
-    }
-  }
-
-  /// Why a version stays; nil where nothing needs it.
-  private func reason(
-    _ entry: ModelRegistry.Entry, champion: String?, newest: Set<String>, isUsed: Bool
-  ) -> String? {
-    if entry.version == champion { return "the champion" }
-    if newest.contains(entry.version) { return "one of the newest" }
-    if isUsed { return "the store names it" }
-    if case .failure(let error) = entry.manifest { return "unreadable: \(error)" }
-    return nil
   }
 }

@@ -7,6 +7,7 @@ import Detection
 import Foundation
 import Learning
 import Logging
+import Operations
 import Pipeline
 import ServiceLifecycle
 import Synchronization
@@ -122,7 +123,7 @@ struct Run: AsyncParsableCommand {
     let configuration = try configuration()
     let data = try PlaceOptions.required(configuration.store.path)
     let logger = Logs.bootstrap(configuration.logLevel)
-    let useCase = try UseCaseArgument.load(useCase)
+    let useCase = try LoadedUseCase(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
     let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)

@@ -4,6 +4,7 @@ import ArgumentParser
 import Configuration
 import Detection
 import Foundation
+import Operations
 import Pipeline
 
 struct Test: ParsableCommand {
@@ -18,7 +19,7 @@ struct Test: ParsableCommand {
   var json = false
 
   func run() throws {
-    let useCase = try UseCaseArgument.load(useCase)
+    let useCase = try LoadedUseCase(useCase)
     let scenarios = try Scenario.load(from: useCase.location.directory)
     guard !scenarios.isEmpty else {
       throw OperatingError(

@@ -5,6 +5,7 @@ import Connectors
 import Detection
 import Foundation
 import Learning
+import Operations
 import Pipeline
 
 struct Train: ParsableCommand {
@@ -68,28 +69,23 @@ struct Train: ParsableCommand {
     sigemptyset(&none)
     sigprocmask(SIG_SETMASK, &none, nil)
     Self.giveWay(completely: background != nil)
-    let useCase = try UseCaseArgument.load(useCase)
+    let useCase = try LoadedUseCase(useCase)
     let store = try place.reader()
-    let directory = store.directory
     let name = useCase.plan.useCase.name
-    let lock = try lock(directory, useCase: name)
     var options = ModelTrainer.Options()
     options.detectors = detector.isEmpty ? nil : Set(detector)
     options.seed = seed
     options.threads = threads
     options.promotes = promote
     options.maxBytes = maxMemory << 20
-    let trainer = ModelTrainer(
-      plan: useCase.plan, configuration: useCase.version, archive: store.archive(of: name),
-      registry: ModelRegistry(folder: directory.modelsPath, useCase: name), options: options)
+    let training = TrainingOperation(
+      of: useCase, in: store.directory, options: options, patience: background == nil ? .zero : Self.patience)
     var rest = Rest()
     var report = TrainingReport(isShown: !quiet && Terminal.isInteractive)
-    let outcomes = try withExtendedLifetime(lock) {
-      try trainer.train { progress in
-        try checkParent()
-        if background != nil { rest.take() }
-        report.show(progress)
-      }
+    let outcomes = try training.run(from: store.archive(of: name), checkIsWanted: checkParent) { progress in
+      try checkParent()
+      if background != nil { rest.take() }
+      report.show(progress)
     }
     report.clear()
     if json {
@@ -125,29 +121,6 @@ struct Train: ParsableCommand {
 
   /// A run's training waits so long for another one to end: that of a run that was killed takes a while to notice.
   private static let patience = Duration.seconds(60)
-
-  /// One training of a use case at a time: a second one would learn the same.
-  private func lock(_ directory: DataDirectory, useCase: String) throws -> ProcessLock {
-    let folder = directory.modelsPath + "/" + useCase
-    let start = ContinuousClock.now
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      while true {
-        try checkParent()
-        do { return try ProcessLock(path: folder + "/.training.lock") } catch let taken as ProcessLock.Taken {
-          guard background != nil, ContinuousClock.now - start < Self.patience else { throw taken }
-          Thread.sleep(forTimeInterval: 0.2)
-        }
-      }
-    } catch let taken as ProcessLock.Taken {
-      throw OperatingError(
-        .store, "the use case \(useCase) is being trained by process \(taken.holder). Wait for it to end, or stop it")
-    } catch let error as OperatingError {
-      throw error
-    } catch {
-      throw OperatingError(.store, "the folder \(folder) cannot be made: \(systemReason(error)). Models are kept there")
-    }
-  }
 }
 
 /// The pauses of a run's training. Lowest priority alone leaves scoring the processors, but not their caches, and not the

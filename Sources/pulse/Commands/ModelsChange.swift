@@ -71,7 +71,7 @@ struct ModelsRollback: ParsableCommand {
   }
 }
 
-struct ModelsPrune: ParsableCommand {
+struct ModelsPrune: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prune", abstract: "Remove versions that nothing needs any more.",
     discussion: """

@@ -21,7 +21,9 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
         "Detectors/ExpectedValue", "Detectors/Learned", "",
       ]),
     FolderOrder(target: "Configuration", folders: ["YAML", "UseCases", "Inference", "Runtime"]),
-    FolderOrder(target: "Pipeline", folders: ["Contracts", "Models", "", "Scenarios"]),
+    FolderOrder(
+      target: "Pipeline",
+      folders: ["Contracts", "Reading", "Actions", "Outgoing", "Models", "", "Scenarios"]),
     FolderOrder(
       target: "Connectors",
       folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "SQLite", "Embedded", ""]),

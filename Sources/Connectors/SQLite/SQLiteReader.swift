@@ -56,12 +56,8 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
     try await detached { try self.blocking { try StoreView($0).tails(of: useCase) } }
   }
 
-  /// The history files of a use case.
-  public func archive(of useCase: String) -> ArrowArchive {
-    ArrowArchive(folder: directory.path) { try self.blockingListing(of: useCase) }
-  }
-
-  private func blockingListing(of useCase: String) throws -> HistoryListing {
+  /// What `listing(of:)` gives, on the thread of the caller.
+  func blockingListing(of useCase: String) throws -> HistoryListing {
     try blocking { try StoreView($0).listing(of: useCase) }
   }
 

@@ -6,6 +6,7 @@ import Detection
 import Foundation
 import Learning
 import Operations
+import Pipeline
 
 /// What a change of the champion prints.
 private struct ChampionReport: Encodable {

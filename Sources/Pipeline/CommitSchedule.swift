@@ -14,8 +14,10 @@ final class CommitSchedule {
   private var lastCheckpoint = ContinuousClock.now
   private var lastPosition: Position?
   private var checkpoint: Task<Void, any Error>?
-  /// Whether the partition has no checkpoint at all, and no batch: then it is not to get one.
+  /// Whether the partition has no checkpoint at all, and no batch: then it gets one only where its source has found
+  /// something that a later run must know.
   private var isNew: Bool
+  private let hasFound: @Sendable () -> Bool
   /// What a resumed run needs to find the segments up to this one again is durable; nil before the first batch.
   private var admitted: UInt32?
   /// Shards that the next checkpoint lists.
@@ -29,12 +31,15 @@ final class CommitSchedule {
 
   /// - Parameters:
   ///   - isNew: whether nothing of the partition is stored.
+  ///   - hasFound: whether a new partition is to be put on record before anything comes of it.
   ///   - wake: lets the lane call `checkpointIfDue` although nothing arrives.
   init(
-    _ output: LaneOutput, interval: Duration, isNew: Bool, wake: @escaping @Sendable () -> Void
+    _ output: LaneOutput, interval: Duration, isNew: Bool, hasFound: @escaping @Sendable () -> Bool = { false },
+    wake: @escaping @Sendable () -> Void
   ) {
     self.output = output
     self.isNew = isNew
+    self.hasFound = hasFound
     self.interval = interval
     self.wake = wake
   }
@@ -76,7 +81,12 @@ final class CommitSchedule {
   /// Takes a checkpoint if the interval has passed and anything has changed.
   func checkpointIfDue(_ processor: inout PartitionProcessor) async throws {
     let now = ContinuousClock.now
-    guard now - lastCheckpoint >= interval, !isNew else { return }
+    if isNew {
+      guard hasFound() else { return }
+      isNew = false
+      return try await takeCheckpoint(of: &processor)
+    }
+    guard now - lastCheckpoint >= interval else { return }
     stopWaking()
     processor.sealHistory(all: false, now: now)
     try await startShards(of: &processor)
@@ -93,7 +103,7 @@ final class CommitSchedule {
   ///   more instead.
   func finish(_ processor: inout PartitionProcessor, sealing: Bool) async throws {
     stopWaking()
-    if isNew { return }
+    if isNew && !hasFound() { return }
     if sealing { processor.sealHistory(all: true, now: .now) }
     try await takeCheckpoint(of: &processor, isLast: sealing)
     try await checkpoint?.value

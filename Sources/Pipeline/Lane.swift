@@ -51,6 +51,8 @@ final class Lane: Sendable {
     var lastBatch = ContinuousClock.now
     /// Whether it was said since then that nothing comes.
     var isIdle = false
+    /// Whether a new partition is to be put on record although nothing has come of it.
+    var hasFound = false
   }
 
   let partition: PartitionID
@@ -74,6 +76,14 @@ final class Lane: Sendable {
     if isTaken { inbox.send(.batch(batch)) }
     return isTaken
   }
+
+  /// The source has found something of a new partition that is to be put on record before anything comes of it.
+  func noteFound() {
+    state.withLock { $0.hasFound = true }
+    queue.tick()
+  }
+
+  var hasFound: Bool { state.withLock { $0.hasFound } }
 
   /// Nothing has come for a while.
   func sendIdle() {

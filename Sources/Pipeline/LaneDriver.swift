@@ -59,7 +59,7 @@ struct LaneDriver: Sendable {
     let (claim, log, point, first) = (prepared.processor.claim, prepared.log, prepared.point, prepared.first)
     output.progress.start(lane.partition, from: prepared.processor.totals)
     let commits = CommitSchedule(
-      output, interval: interval, isNew: point == nil, wake: { lane.queue.tick() })
+      output, interval: interval, isNew: point == nil, hasFound: { lane.hasFound }, wake: { lane.queue.tick() })
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
         do { try await self.dispatch(lane, claim, log, first, at: point) } catch {
@@ -98,6 +98,13 @@ struct LaneDriver: Sendable {
     try await activator.record(gaps, under: claim, from: position)
     output.progress.noteGaps(gaps)
     var tickets: UInt64 = 0
+    var first = first
+    if point == nil, !source.isRecorded(position.segment, of: lane.partition) {
+      // What the source found is on record although nothing comes of it: a later run tells by it what is new.
+      if let activation = first { try await activator.begin(activation, under: claim) }
+      first = nil
+      lane.noteFound()
+    }
     while let message = await lane.inbox.receive() {
       switch message {
       case .batch(let batch):

@@ -208,7 +208,7 @@ struct FileIndex {
         continue
       }
       let size = try file.status().size
-      if let original = try Self.original(of: entry, at: places[segment] ?? entry.path) {
+      if let original = try Self.original(of: entry, at: places[segment] ?? entry.path, besides: file) {
         if try file.ending(at: size) == original.ending(at: size) { return .part(of: segment) }
       } else if size < ending.end {
         return .perhapsPart(of: segment)
@@ -218,10 +218,14 @@ struct FileIndex {
     return .none
   }
 
-  /// The file of an entry, where it is or beside that.
-  private static func original(of entry: FileManifest.Entry, at path: String) throws(OperatingError) -> OpenFile? {
-    if let there = try? OpenFile(path), try FileLocator.holds(there, entry) { return there }
-    return try FileLocator.find(entry)
+  /// The file of an entry, where it is or beside that: another one than `file`, which is no part of itself.
+  private static func original(
+    of entry: FileManifest.Entry, at path: String, besides file: OpenFile
+  ) throws(OperatingError) -> OpenFile? {
+    if let there = try? OpenFile(path), there.identity != file.identity, try FileLocator.holds(there, entry) {
+      return there
+    }
+    return try FileLocator.find(entry, besides: file.identity)
   }
 
   /// The same of a file shorter than a full beginning. It was copied in one piece, if it was copied: programs copy pages.

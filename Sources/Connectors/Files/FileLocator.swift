@@ -30,44 +30,56 @@ struct FileLocator {
   }
 
   /// Describes a file that is to be read.
-  /// - Parameter isFollowed: whether it is the one that is followed: of that more is to be known while it holds nothing.
-  static func describe(
-    _ file: OpenFile, format: FileFormat?, isFollowed: Bool = false
-  ) throws(OperatingError) -> FileManifest.Opened {
-    // First what is beside it: a copy that comes after that may be of what is written to it after that.
-    let empty = isFollowed ? try empty(file) : nil
-    let beginning = try file.beginning()
+  static func describe(_ file: OpenFile, format: FileFormat?) throws(OperatingError) -> FileManifest.Opened {
     var opened = FileManifest.Opened(
-      identity: file.identity, beginning: beginning, format: try Self.format(of: file, expected: format))
-    if beginning.length == 0 { opened.empty = empty }
+      identity: file.identity, beginning: try file.beginning(), format: try Self.format(of: file, expected: format))
     if let compression = file.compression {
       opened.packed = FileManifest.Packed(compression: compression, ending: try file.packedEnding())
     }
     return opened
   }
 
-  /// What is beside a file that holds nothing; nil where it holds something, and where that is too much to keep.
-  private static func empty(_ file: OpenFile) throws(OperatingError) -> FileManifest.Empty? {
-    let status = try file.status()
-    guard status.size == 0 else { return nil }
-    var beside: [FileBeginning] = []
-    for sibling in siblings(of: file.path, where: { isRotated($0, of: file.path) }) {
-      guard let other = try? OpenFile(sibling.path), let beginning = try? other.beginning(), beginning.length > 0 else {
-        continue
-      }
-      beside.append(beginning)
+  /// The same of one that was described before and of which nothing was read since. One that held nothing stays known as
+  /// that until it is read: it may have been filled and rotated more than once meanwhile.
+  static func describe(
+    _ file: OpenFile, again opened: FileManifest.Opened?, format: FileFormat?
+  ) throws(OperatingError) -> FileManifest.Opened {
+    var now = try describe(file, format: format ?? opened?.format)
+    if let opened, opened.beginning.length == 0, opened.identity.inode == file.identity.inode {
+      now.beginning = opened.beginning
     }
-    return beside.count > FileManifest.Empty.maxBeside
-      ? nil : FileManifest.Empty(since: status.modified, beside: beside)
+    return now
   }
 
-  /// The same of one that was described before and of which nothing was read since.
-  static func describe(
-    _ file: OpenFile, again opened: FileManifest.Opened?, format: FileFormat?, isFollowed: Bool
-  ) throws(OperatingError) -> FileManifest.Opened {
-    var now = try describe(file, format: format ?? opened?.format, isFollowed: isFollowed)
-    if let opened, opened.identity.inode == file.identity.inode { now.empty = opened.empty ?? now.empty }
-    return now
+  /// What lies beside files under names that rotation makes of them or of what belongs to the list, and is not listed.
+  /// - Parameters:
+  ///   - paths: what is listed.
+  ///   - isOfList: whether a path may come to be.
+  ///   - before: time of change, of the last file of a path that was read; what is younger is left out. Nil for all.
+  static func beside(
+    _ paths: [String], isOfList: (String) -> Bool, before: ((String) -> Int64?)? = nil
+  ) -> [FileManifest.Beside] {
+    let listed = Set(paths)
+    let bases = Dictionary(paths.map { (RotatedName.base(of: $0), $0) }, uniquingKeysWith: { first, _ in first })
+    var beside: [FileManifest.Beside] = []
+    for folder in Set(paths.map { FileList.directory(of: $0) }) {
+      let found = siblings(of: (folder == "/" ? "" : folder) + "/.") { path in
+        if listed.contains(path) { return false }
+        let base = RotatedName.base(of: path)
+        return bases[base] != nil || base != path && isOfList(base)
+      }
+      for (path, status) in found where status.size > 0 {
+        if let before, let path = bases[RotatedName.base(of: path)], let time = before(path), status.modified >= time {
+          continue
+        }
+        // What cannot be read now is looked at when it can be.
+        guard let file = try? OpenFile(path), let beginning = try? file.beginning(), beginning.length > 0 else {
+          continue
+        }
+        beside.append(FileManifest.Beside(identity: file.identity, beginning: beginning, size: status.size))
+      }
+    }
+    return beside
   }
 
   static func format(of file: OpenFile, expected: FileFormat?) throws(OperatingError) -> FileFormat {
@@ -109,11 +121,14 @@ struct FileLocator {
   /// The file of an entry in the folder of its path: at the path, or under another name, the same file before a copy and
   /// a plain one before a compressed one. The device is not compared: within a directory it says nothing, and it may
   /// change when the machine starts again.
-  static func find(_ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile? {
+  /// - Parameter other: a file that is not looked for.
+  static func find(
+    _ entry: FileManifest.Entry, besides other: FileIdentity? = nil
+  ) throws(OperatingError) -> OpenFile? {
     // A rotation gives names away while they are looked at.
     for _ in 0..<maxLooks {
       let before = family(of: entry.path)
-      if let found = try findNow(entry) { return found }
+      if let found = try findNow(entry, besides: other) { return found }
       if family(of: entry.path) == before { return nil }
     }
     return nil
@@ -121,11 +136,13 @@ struct FileLocator {
 
   private static let maxLooks = 20
 
-  private static func findNow(_ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile? {
+  private static func findNow(
+    _ entry: FileManifest.Entry, besides other: FileIdentity?
+  ) throws(OperatingError) -> OpenFile? {
     guard let opened = entry.opened else { return nil }
     var candidates: [(rank: Int, path: String)] = []
     let base = RotatedName.base(of: entry.path)
-    for sibling in siblings(of: entry.path) {
+    for sibling in siblings(of: entry.path) where sibling.status.identity != other {
       let isSame = sibling.status.identity.inode == opened.identity.inode
       // One that was rotated before may have been rotated again.
       let isRelated = isRotated(sibling.path, of: entry.path) || RotatedName.base(of: sibling.path) == base
@@ -159,48 +176,27 @@ struct FileLocator {
     var alike: [String] = []
   }
 
-  /// What tells files that were rotated lately from those that were before: they were changed at that time or later, and
-  /// are none of those.
-  struct Since {
-    /// In nanoseconds.
-    var time: Int64
-    var other: FileIdentity?
-    var beside: [FileBeginning] = []
-
-    /// After a file was rotated.
-    init(_ file: OpenFile) throws(OperatingError) {
-      (time, other) = (try file.status().modified, file.identity)
-    }
-
-    /// After a file held nothing.
-    init(_ empty: FileManifest.Empty) {
-      (time, other, beside) = (empty.since, nil, empty.beside)
-    }
-
-    /// Whether a file was there before.
-    func knows(_ file: OpenFile) throws(OperatingError) -> Bool {
-      for beginning in beside where try file.begins(with: beginning) { return true }
-      return false
-    }
-  }
-
-  /// Files that were rotated after `since` and before the one that is at the path now: the path has changed hands, or
-  /// was emptied, more than once. They are known by a rotated name (`log.1`, `log-20250131`, also compressed) and by not
-  /// being in the manifest.
+  /// Files that were rotated before the one that is at the path now and are not known: the path has changed hands, or was
+  /// emptied, more than once. They are told by a rotated name (`log.1`, `log-20250131`, also compressed), by not being in
+  /// the manifest and not having been beside it at the first look. Times of change tell nothing: tools set them as they
+  /// like.
   /// - Parameters:
-  ///   - newest: what is at the path; a copy of what it holds is none that was there before.
+  ///   - old: what was at the path before.
+  ///   - newest: what is at the path, or was before it was renamed: then only what is older than that. A copy of what it
+  ///     holds is none that was there before.
   ///   - manifest: with the endings as they are now.
   static func between(
-    _ since: Since, _ newest: OpenFile?, path: String, _ manifest: FileManifest, _ index: FileIndex, format: FileFormat?
+    _ old: FileIdentity?, _ newest: OpenFile?, path: String, _ manifest: FileManifest, _ index: FileIndex,
+    format: FileFormat?
   ) throws(OperatingError) -> Rotations {
     var found = Rotations()
-    for candidate in siblings(of: path, where: { isRotated($0, of: path) }) {
+    var newestPath = path
+    for candidate in siblings(of: path, where: { $0 == path || isRotated($0, of: path) }) {
       let identity = candidate.status.identity
-      // Some tools that compress keep the time by whole seconds.
-      let isRounded = candidate.status.modified % 1_000_000_000 == 0
-      guard candidate.status.modified >= (isRounded ? since.time - since.time % 1_000_000_000 : since.time),
-        identity != since.other, identity != newest?.identity, candidate.status.size > 0
-      else { continue }
+      if identity == newest?.identity { newestPath = candidate.path }
+      guard candidate.path != path, identity != old, identity != newest?.identity, candidate.status.size > 0 else {
+        continue
+      }
       do throws(OperatingError) {
         guard try FileStatus.of(candidate.path)?.identity == identity else {
           found.isUnsettled = true
@@ -208,7 +204,7 @@ struct FileLocator {
         }
         let file = try OpenFile(candidate.path)
         if try index.isKnown(file, manifest) { continue }
-        if try since.knows(file) { continue }
+        if try manifest.liesBeside(file) { continue }
         if let newest, try isPart(file, of: newest) {
           // With less than a full beginning two files may begin alike.
           if candidate.status.size >= Int64(FileBeginning.maxLength) { continue }
@@ -235,7 +231,8 @@ struct FileLocator {
       }
     }
     // With the path among them it is clear that numbers count rotations.
-    let order = NaturalKey.sorted(found.files.map(\.path) + [path])
+    let all = NaturalKey.sorted(Array(Set(found.files.map(\.path) + [path, newestPath])))
+    let order = newestPath == path ? all : Array(all.prefix { $0 != newestPath })
     found.files = order.compactMap { path in found.files.first { $0.path == path } }
     return found
   }
@@ -271,6 +268,8 @@ struct FileLocator {
     case growing
     /// It is compressed and not whole, and nobody has written to it for long: not waited for before a rotation.
     case abandoned
+
+    var isGrowing: Bool { if case .growing = self { true } else { false } }
   }
 
   /// For how long a file was not written to that is not being copied or compressed, and one of which the rest will not
@@ -279,6 +278,12 @@ struct FileLocator {
 
   /// Whether nobody has written to a file for a moment.
   static func isQuiet(_ status: FileStatus) -> Bool { !(0..<4 * quiet.written).contains(age(of: status)) }
+
+  /// Whether nobody has written to it for so long.
+  static func isQuiet(_ status: FileStatus, for time: Duration) -> Bool {
+    let (seconds, attoseconds) = time.components
+    return !(0..<seconds * 1_000_000_000 + attoseconds / 1_000_000_000).contains(age(of: status))
+  }
 
   /// For how long a file was not written to, in nanoseconds.
   private static func age(of status: FileStatus, now: Date = .now) -> Int64 {
@@ -379,7 +384,7 @@ struct FileLocator {
     return paths
   }
 
-  private static func siblings(
+  static func siblings(
     of path: String, where isWanted: (String) -> Bool = { _ in true }
   ) -> [(path: String, status: FileStatus)] {
     let directory = FileList.directory(of: path)

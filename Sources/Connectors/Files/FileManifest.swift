@@ -55,19 +55,15 @@ struct FileManifest: Sendable, Hashable {
     var format: FileFormat
     /// Of a compressed file.
     var packed: Packed?
-    /// Of a file that held nothing, until something of it is read.
-    var empty: Empty?
   }
 
-  /// What tells that a file which held nothing was filled and rotated before it was looked at again.
-  struct Empty: Sendable, Hashable {
-    /// The most files beside it that are told apart.
-    static let maxBeside = 128
-
-    /// The time of its last change, in nanoseconds since 1970: what was in it since has a later one.
-    var since: Int64
-    /// What was beside it under names that rotation makes of its own: that was in it before.
-    var beside: [FileBeginning]
+  /// A file beside those of the list, under a name that rotation makes of one of them, when they were first looked for:
+  /// what it holds is not read, then or later. What lies there besides has come since.
+  struct Beside: Sendable, Hashable {
+    var identity: FileIdentity
+    var beginning: FileBeginning
+    /// Bytes of the file, as it is packed.
+    var size: Int64
   }
 
   /// What a compressed file is known by, beside its contents.
@@ -76,14 +72,35 @@ struct FileManifest: Sendable, Hashable {
     var ending: FileEnding
   }
 
-  /// Version 4 had no times of empty files, version 3 no places to begin at, ends of records, standings and compression
-  /// either. Versions 1 and 2 were one piece: version, how many files, and the files. Version 1 had no endings.
-  private static let version: UInt8 = 5
+  /// Version 5 had times of empty files and what lay beside those, and nothing of others, version 4 no such times, version
+  /// 3 no places to begin at, ends of records, standings and compression either. Versions 1 and 2 were one piece: version, how many files, and the files. Version 1 had no endings.
+  private static let version: UInt8 = 6
 
   /// What a checkpoint keeps beside the entries.
   static let state = [version]
 
   var entries: [Entry] = []
+  /// What lay beside them, by the files that hold it.
+  private(set) var beside: [FileIdentity: Beside] = [:]
+  /// The same by what it begins with.
+  private var besideBeginnings: Set<FileBeginning> = []
+
+  mutating func add(_ others: [Beside]) {
+    for other in others where beside.updateValue(other, forKey: other.identity) != other {
+      besideBeginnings.insert(other.beginning)
+    }
+  }
+
+  /// Whether a file is one that lay beside the list when it was first looked for, or a copy of one. A short beginning
+  /// proves that of the whole of a file only: others may begin alike.
+  func liesBeside(_ file: OpenFile) throws(OperatingError) -> Bool {
+    if besideBeginnings.isEmpty { return false }
+    if let same = beside[file.identity], try file.begins(with: same.beginning) {
+      if same.beginning.length == FileBeginning.maxLength { return true }
+      if try file.status().size == same.size { return true }
+    }
+    return besideBeginnings.contains(try file.beginning())
+  }
 
   /// Whether a file has left its path to the next entry.
   func isRotatedAway(_ segment: Int) -> Bool { nextRead(after: segment).map { entries[$0].isRotation } ?? false }
@@ -93,6 +110,13 @@ struct FileManifest: Sendable, Hashable {
 
   private func nextRead(after segment: Int) -> Int? {
     entries[min(segment + 1, entries.count)...].firstIndex { $0.standing == .listed || $0.standing == .gap }
+  }
+
+  /// Whether a plain file was left, and the list goes on: what it has behind is not read by this entry.
+  func isEndOnRecord(_ segment: Int) -> Bool {
+    let entry = entries[segment]
+    return entry.standing == .listed && entry.finalSize != nil && !isLast(segment) && entry.opened?.packed == nil
+      && entry.opened?.format.isColumnar == false
   }
 
   /// Whether everything of a file lies before `offset`; false where that is not known.
@@ -109,9 +133,12 @@ struct FileManifest: Sendable, Hashable {
     return segment > Int(position.segment) || segment == Int(position.segment) && position.offset == 0
   }
 
-  /// What has changed since the store had `stored`.
-  func changes(since stored: [Entry]) -> StateChanges {
+  /// What has changed since the store had `stored`, and so many files beside.
+  func changes(since stored: [Entry], beside known: Int = 0) -> StateChanges {
     var changes = StateChanges()
+    if beside.count != known {
+      changes.puts += beside.values.map { (Self.key(of: $0), Self.encoded($0)) }
+    }
     for (segment, entry) in entries.enumerated() where segment >= stored.count || stored[segment] != entry {
       changes.puts.append((Self.key(of: segment), Self.encoded(entry)))
     }
@@ -120,6 +147,31 @@ struct FileManifest: Sendable, Hashable {
 
   private static func key(of segment: Int) -> [UInt8] {
     (0..<4).map { UInt8(truncatingIfNeeded: segment >> (24 - 8 * $0)) }
+  }
+
+  /// Longer than those of entries.
+  private static func key(of beside: Beside) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(unsigned: beside.identity.device)
+    writer.write(unsigned: beside.identity.inode)
+    return [0xFF, 0xFF, 0xFF, 0xFF] + writer.bytes
+  }
+
+  private static func encoded(_ beside: Beside) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(unsigned: beside.identity.device)
+    writer.write(unsigned: beside.identity.inode)
+    writer.write(unsigned: UInt64(beside.beginning.length))
+    writer.write(blob: beside.beginning.sha256)
+    writer.write(signed: beside.size)
+    return writer.bytes
+  }
+
+  private static func beside(_ reader: inout ByteReader) throws(CodingError) -> Beside {
+    let identity = FileIdentity(device: try reader.readUnsigned(), inode: try reader.readUnsigned())
+    let length = try reader.readCount(upTo: FileBeginning.maxLength)
+    let beginning = FileBeginning(length: length, sha256: try reader.readBlob())
+    return Beside(identity: identity, beginning: beginning, size: try reader.readSigned())
   }
 
   private static func encoded(_ entry: Entry) -> [UInt8] {
@@ -147,15 +199,6 @@ struct FileManifest: Sendable, Hashable {
     if let opened = entry.opened {
       writer.write(string: opened.packed?.compression.rawValue ?? "")
       if let packed = opened.packed { write(packed.ending, to: &writer) }
-      writer.write(bool: opened.empty != nil)
-      if let empty = opened.empty {
-        writer.write(signed: empty.since)
-        writer.write(unsigned: UInt64(empty.beside.count))
-        for beginning in empty.beside {
-          writer.write(unsigned: UInt64(beginning.length))
-          writer.write(blob: beginning.sha256)
-        }
-      }
     }
     return writer.bytes
   }
@@ -198,10 +241,15 @@ struct FileManifest: Sendable, Hashable {
         let count = try reader.readCount(upTo: state.count)
         for _ in 0..<count { entries.append(try Self.entry(&reader, version: version)) }
       case 3...Self.version:
-        for segment in 0..<stored.count {
+        for segment in 0..<stored.count(where: { $0.key.count == Self.key(of: 0).count }) {
           guard let bytes = stored[Self.key(of: segment)] else { throw CodingError("file \(segment + 1) is missing") }
           var reader = ByteReader(bytes)
           entries.append(try Self.entry(&reader, version: version))
+          guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
+        }
+        for bytes in stored where bytes.key.count != Self.key(of: 0).count {
+          var reader = ByteReader(bytes.value)
+          add([try Self.beside(&reader)])
           guard reader.isAtEnd else { throw CodingError("\(reader.remaining) bytes are left over") }
         }
       default: throw CodingError("its version is \(version), expected 1 to \(Self.version)")
@@ -241,13 +289,13 @@ struct FileManifest: Sendable, Hashable {
       guard let ending = try ending(&reader) else { throw CodingError("a compressed file without its size") }
       entry.opened?.packed = Packed(compression: compression, ending: ending)
     }
-    if version >= 5, try reader.readBool() {
-      var empty = Empty(since: try reader.readSigned(), beside: [])
-      for _ in 0..<(try reader.readCount(upTo: Empty.maxBeside)) {
-        let length = try reader.readCount(upTo: FileBeginning.maxLength)
-        empty.beside.append(FileBeginning(length: length, sha256: try reader.readBlob()))
+    // What lay beside an empty file in version 5: it is noted anew, of all files.
+    if version == 5, try reader.readBool() {
+      _ = try reader.readSigned()
+      for _ in 0..<(try reader.readCount(upTo: 128)) {
+        _ = try reader.readCount(upTo: FileBeginning.maxLength)
+        _ = try reader.readBlob()
       }
-      entry.opened?.empty = empty
     }
     return entry
   }

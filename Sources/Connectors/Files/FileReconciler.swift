@@ -23,8 +23,6 @@ struct FileReconciler {
   private let position: Position
   private let follows: Bool
   private let acceptsGaps: Bool
-  /// Whether files that are not ready yet are looked for again.
-  private let looksAgain: Bool
   private let index: FileIndex
   /// The last entries by their paths, of those that are read.
   private var listed: [String: Int] = [:]
@@ -33,16 +31,19 @@ struct FileReconciler {
   private var claimed: Set<Int> = []
   private var named: Set<String> = []
   private var fresh: [(path: String, start: FileManifest.Place)] = []
-  /// New files that are not ready yet.
-  private var held: [String] = []
   private var current: Int { Int(position.segment) }
+  /// How many entries are done with in a list that is followed: what becomes of them is seen by looking.
+  private let left: Int
 
-  init(_ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool, looksAgain: Bool = false) {
-    self.looksAgain = looksAgain
+  /// - Parameter follows: what was read before and what is new is left to the looks of a list that is followed then.
+  init(_ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool) {
     self.manifest = manifest
     self.position = position
     self.follows = follows
     self.acceptsGaps = acceptsGaps
+    let current = Int(position.segment)
+    let isDone = manifest.isEndOnRecord(current) && manifest.isComplete(current, at: position.offset)
+    left = follows ? current + (isDone ? 1 : 0) : 0
     index = FileIndex(manifest, at: position)
     for (segment, entry) in manifest.entries.enumerated() where entry.standing == .listed {
       listed[entry.path] = segment
@@ -55,7 +56,6 @@ struct FileReconciler {
     var missing: [String] = []
     var others: [String] = []
     var conflicts: [(segment: Int, path: String)] = []
-    var empty: [(segment: Int, path: String)] = []
     // What is where it was, or has another name, goes before what is a copy.
     for path in paths {
       guard try FileStatus.of(path) != nil else {
@@ -67,10 +67,8 @@ struct FileReconciler {
         others.append(path)
         continue
       }
-      if isEmpty(segment) {
-        empty.append((segment, path))
-      } else if try isSuccessor(file, of: segment) {
-        notes.append(FileLocator.alike(path, manifest.entries[segment].ending?.end ?? 0))
+      if segment >= left, try isSuccessor(file, of: segment) {
+        if let end = manifest.entries[segment].ending?.end, end > 0 { notes.append(FileLocator.alike(path, end)) }
         conflicts.append((segment, path))
       } else {
         try claim(segment, file)
@@ -100,45 +98,17 @@ struct FileReconciler {
       }
     }
     for conflict in conflicts { try settle(conflict.segment, conflict.path) }
-    // What rotation made of one file is told by its name.
-    let coming = empty.isEmpty ? [] : Set((fresh.map(\.path) + held).map { RotatedName.base(of: $0) })
-    for one in empty {
-      if coming.contains(RotatedName.base(of: one.path)) {
-        leaveForLater(one.segment, one.path)
-      } else {
-        try claim(one.segment, try OpenFile(one.path))
-      }
-    }
     try settleCurrent()
     for path in missing { try settle(missing: path) }
     try settleUnread(missing: Set(missing))
-    try findGrown()
+    if follows { return }
     let order = Dictionary(paths.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
     let taken = Set(places.filter { $0.key >= current }.values)
-    // What comes behind a new file that is not ready, and was made of the same file, is found again behind that.
-    let heldFrom = Dictionary(held.map { (RotatedName.base(of: $0), order[$0] ?? 0) }, uniquingKeysWith: min)
     for file in fresh.sorted(by: { order[$0.path] ?? .max < order[$1.path] ?? .max })
-    where file.start.offset > 0
-      || !taken.contains(file.path) && order[file.path] ?? .max <= heldFrom[RotatedName.base(of: file.path)] ?? .max
-    {
+    where file.start.offset > 0 || !taken.contains(file.path) {
       places[manifest.entries.count] = file.path
       manifest.entries.append(FileManifest.Entry(path: file.path, start: file.start))
     }
-  }
-
-  /// A file of a followed pattern that held nothing when it was listed, and of which nothing was read: what was written to
-  /// it may be in new files beside it by now, and comes before what it holds.
-  private func isEmpty(_ segment: Int) -> Bool {
-    follows && looksAgain && manifest.isUnread(segment, at: position)
-      && manifest.entries[segment].opened?.beginning.length == 0
-  }
-
-  /// Lists the file of an entry anew, behind what has come beside it.
-  private mutating func leaveForLater(_ segment: Int, _ path: String) {
-    claimed.insert(segment)
-    manifest.entries[segment].standing = .leftOut
-    if segment == current { isCurrentDone = true }
-    fresh.append((path, FileManifest.Place()))
   }
 
   /// Gives entries of which nothing was read the files that begin as they did: they may have been rotated, or copied and
@@ -179,6 +149,10 @@ struct FileReconciler {
       notes.append("\(file.path) was given up in part, and stays so")
       return
     }
+    if segment < left {
+      claimed.insert(segment)
+      return
+    }
     guard claimed.insert(segment).inserted else { return passOver(file, copyOf: segment) }
     places[segment] = file.path
     // What is followed is what is named, also where the file is still there under the name that it was read by.
@@ -207,9 +181,11 @@ struct FileReconciler {
   /// begin alike.
   private func isSuccessor(_ file: OpenFile, of segment: Int) throws(OperatingError) -> Bool {
     let entry = manifest.entries[segment]
+    let end = entry.ending?.end ?? 0
     guard entry.standing == .listed, entry.path == file.path, file.compression == nil, let opened = entry.opened,
       opened.packed == nil, !opened.format.isColumnar, opened.identity.inode != file.identity.inode,
-      let end = entry.ending?.end, (1..<Int64(FileBeginning.maxLength)).contains(end),
+      opened.beginning.length < FileBeginning.maxLength,
+      ((follows ? 0 : 1)..<Int64(FileBeginning.maxLength)).contains(end),
       let old = try FileLocator.find(entry), old.identity.inode == opened.identity.inode
     else { return false }
     return follows || FileLocator.isRotated(old.path, of: file.path)
@@ -217,59 +193,27 @@ struct FileReconciler {
 
   /// A file that is new, unless it is a copy in the making or a grown one.
   private mutating func settle(new file: OpenFile) throws(OperatingError) {
-    var known = manifest
-    if follows && looksAgain, let place = places[current], let read = try? OpenFile(place),
-      let size = try read.contentSize()
-    {
-      known.entries[current].ending = try read.ending(at: size)
-    }
+    if follows { return }
     var place = FileManifest.Place()
-    let waits = follows && looksAgain
     // All of a compressed one is gone through for it.
     let isLikely = index.hasBeginning(try file.beginning())
-    if file.compression == nil || waits || isLikely {
-      switch try FileLocator.readiness(of: file, known, index, places: places, waits: waits) {
+    if file.compression == nil || isLikely {
+      switch try FileLocator.readiness(of: file, manifest, index, places: places, waits: false) {
       case .ready, .abandoned: break
       case .grownCopy(let original):
-        place = try FileLocator.end(of: known.entries[original], in: file)
-        notes.append("\(file.path) \(FileLocator.grownCopy(of: known.entries[original]))")
+        place = try FileLocator.end(of: manifest.entries[original], in: file)
+        notes.append("\(file.path) \(FileLocator.grownCopy(of: manifest.entries[original]))")
       case .alike(let why): notes.append("\(file.path) \(why)")
       // It is refused before anything of it is read.
-      case .part where file.compression != nil && !waits, .growing where file.compression != nil && !waits: break
+      case .part where file.compression != nil, .growing where file.compression != nil: break
       case .part, .growing:
-        // It is looked at again while the list is followed, and those behind it with it.
-        if waits, file.compression != nil { held.append(file.path) }
-        if !waits {
-          notes.append(
-            "\(file.path) holds a part of what was read as another file, and nothing else: it is being copied, or was not "
-              + "copied to its end, and is passed over until it holds more")
-        }
+        notes.append(
+          "\(file.path) holds a part of what was read as another file, and nothing else: it is being copied, or was not "
+            + "copied to its end, and is passed over until it holds more")
         return
       }
     }
     fresh.append((file.path, place))
-  }
-
-  /// Files that were followed and rotated away, and got more since they were left: as while following, what is new of
-  /// them is read.
-  private mutating func findGrown() throws(OperatingError) {
-    guard follows else { return }
-    var beside: [String: [UInt64: String]] = [:]
-    for segment in manifest.entries.indices.prefix(current) {
-      let entry = manifest.entries[segment]
-      guard !claimed.contains(segment), manifest.isRotatedAway(segment), entry.standing == .listed,
-        let final = entry.finalSize, entry.ending != nil, let opened = entry.opened, opened.packed == nil,
-        !opened.format.isColumnar,
-        index.isLatest(segment, manifest)
-      else { continue }
-      let folder = FileList.directory(of: entry.path)
-      if beside[folder] == nil { beside[folder] = FileLocator.paths(besides: entry.path) }
-      guard let path = beside[folder]?[opened.identity.inode], let file = try? OpenFile(path), file.compression == nil,
-        try FileLocator.holds(file, entry)
-      else { continue }
-      let size = try file.status().size
-      if size > final { try accept(grown: segment, file, from: final, to: size) }
-    }
   }
 
   /// Whether a compressed file is, as it is packed, the one that was read.
@@ -308,15 +252,19 @@ struct FileReconciler {
   private mutating func accept(
     grown segment: Int, _ file: OpenFile, from final: Int64, to size: Int64
   ) throws(OperatingError) {
-    guard acceptsGaps || follows else { throw FileLocator.grown(file.path, from: final, to: size) }
+    // One that held nothing was not read.
+    let isUnread = final == 0
+    guard acceptsGaps || isUnread else { throw FileLocator.grown(file.path, from: final, to: size) }
     fresh.append((file.path, try FileLocator.end(of: manifest.entries[segment], in: file)))
-    let what = "\(file.path) has grown from \(final) to \(size) bytes after it was read: the rest is read out of order"
-    if follows { notes.append(what) } else { gaps.append(what) }
+    if isUnread { return }
+    gaps.append(
+      "\(file.path) has grown from \(final) to \(size) bytes after it was read: the rest is read out of order")
   }
 
   /// A path where another file was read.
   private mutating func settle(_ segment: Int, _ path: String) throws(OperatingError) {
     let entry = manifest.entries[segment]
+    if segment < left { return }
     if claimed.contains(segment) {
       // What was read there is named as well, under another name.
       fresh.append((path, FileManifest.Place()))
@@ -333,7 +281,14 @@ struct FileReconciler {
       }
       var isRead = segment < current || manifest.isComplete(segment, at: position.offset)
       let size = try old.status().size
-      let hasMore = old.compression == nil && size > entry.finalSize ?? .max
+      var hasMore = old.compression == nil && size > entry.finalSize ?? .max
+      if hasMore, isRead, named.contains(old.path), FileLocator.isRotated(old.path, of: path) {
+        // What took its place is another one, so this is it, also where it has less than a full beginning.
+        fresh.removeAll { $0.path == old.path }
+        notes.removeAll { $0.hasPrefix("\(old.path) ") }
+        fresh.append((old.path, try FileLocator.end(of: entry, in: old)))
+        hasMore = false
+      }
       isRead = isRead && entry.finalSize != nil && !hasMore
       // A file that was followed has no end on record.
       if segment == current, old.compression == nil, entry.opened?.format.isColumnar == false, size == position.offset {
@@ -349,13 +304,6 @@ struct FileReconciler {
     }
     let readTo = segment == current ? position.offset : entry.finalSize ?? entry.ending?.end ?? 0
     let file = try OpenFile(path)
-    if follows, segment < current {
-      // As while following: names of files that were read are given to others.
-      if try FileLocator.find(entry) == nil { notes.append(FileLocator.rewritten(path, readTo: readTo)) }
-      claimed.insert(segment)
-      fresh.append((path, FileManifest.Place()))
-      return
-    }
     if !acceptsGaps {
       // Another file at the path of the one that was followed: that one was moved away.
       if follows, segment >= current, let opened = entry.opened, opened.identity != file.identity {
@@ -383,7 +331,9 @@ struct FileReconciler {
 
   /// The file that the position lies in, where no file that is named holds it.
   private mutating func settleCurrent() throws(OperatingError) {
-    guard manifest.entries.indices.contains(current), !claimed.contains(current) else { return }
+    guard manifest.entries.indices.contains(current) else { return }
+    if current < left { isCurrentDone = true }
+    if claimed.contains(current) || isCurrentDone { return }
     let entry = manifest.entries[current]
     guard let opened = entry.opened, entry.standing == .listed else {
       isCurrentDone = entry.standing != .listed
@@ -400,7 +350,10 @@ struct FileReconciler {
       return
     }
     let isComplete = manifest.isComplete(current, at: position.offset)
-    let mayBeRenamed = follows && isNamed || entry.isRotation || manifest.isRotatedAway(current)
+    // A list that is followed has files that were rotated from the ones that it names.
+    let base = RotatedName.base(of: entry.path)
+    let belongs = isNamed || named.contains { RotatedName.base(of: $0) == base }
+    let mayBeRenamed = follows && belongs || entry.isRotation || manifest.isRotatedAway(current)
     var file: OpenFile?
     if try FileStatus.of(entry.path) != nil {
       let there = try OpenFile(entry.path)
@@ -454,8 +407,8 @@ struct FileReconciler {
     if claimed.contains(last) || last == current && (places[last] != nil || manifest.entries[last].standing == .gap) {
       return
     }
-    // It is about to be created by whoever rotated it.
-    if follows, last <= current, manifest.isLast(last) { return }
+    // It is about to be created by whoever rotated it, or was deleted.
+    if last < left || follows && last == current && manifest.isLast(last) { return }
     if last > current { return }
     guard acceptsGaps else { throw FileLocator.gone(path) }
   }

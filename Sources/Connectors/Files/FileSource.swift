@@ -43,7 +43,8 @@ public final class FileSource: Source {
   ///   - rotationGrace: how long a rotated file must be quiet, once there is something in the new one, before it is left:
   ///     its writer may still have it open.
   public init(
-    name: String = "files", number: Int32 = 0, paths: [String], order: FileOrder = .natural, eventTimes: EventTimes? = nil,
+    name: String = "files", number: Int32 = 0, paths: [String], order: FileOrder = .natural,
+    eventTimes: EventTimes? = nil,
     format: FileFormat? = nil, delimiter: CSVDelimiter? = nil, follow: Bool = false, acceptsGaps: Bool = false,
     idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows, maxEventBytes: Int = Limits.maxEventBytes,
     columns: [(name: String, type: FieldType)] = [], requiredColumns: [String] = [], readsOtherColumns: Bool = false,
@@ -106,8 +107,9 @@ public final class FileSource: Source {
 final class SharedManifest: Sendable {
   private struct State: Sendable {
     var manifest = FileManifest()
-    /// The entries that the store has.
+    /// The entries that the store has, and how many files beside them.
     var stored: [FileManifest.Entry] = []
+    var storedBeside = 0
     /// The ends of the last batches, ascending: the reader is ahead of the checkpoint by those in flight.
     var endings: Deque<(position: Position, ending: FileEnding)> = []
   }
@@ -125,6 +127,7 @@ final class SharedManifest: Sendable {
       let count = state.manifest.entries.count
       if segment < count { state.manifest.entries[segment] = manifest.entries[segment] }
       if manifest.entries.count > count { state.manifest.entries += manifest.entries[count...] }
+      if manifest.beside.count > state.manifest.beside.count { state.manifest.add(Array(manifest.beside.values)) }
     }
   }
 
@@ -143,11 +146,15 @@ final class SharedManifest: Sendable {
   }
 
   /// What the store has from the last checkpoint.
-  func resume(_ stored: [FileManifest.Entry]) { state.withLock { $0.stored = stored } }
+  func resume(_ stored: FileManifest) {
+    state.withLock { ($0.stored, $0.storedBeside) = (stored.entries, stored.beside.count) }
+  }
 
   /// Whether the store has what a file is known by, or the checkpoint does that was last asked for.
   func isRecorded(_ segment: Int) -> Bool {
     state.withLock { state in
+      // Before the source has looked there is nothing to record.
+      if state.manifest.entries.isEmpty { return true }
       guard state.stored.indices.contains(segment), let stored = state.stored[segment].opened else { return false }
       return stored.identity == state.manifest.entries[segment].opened?.identity
     }
@@ -158,8 +165,8 @@ final class SharedManifest: Sendable {
     state.withLock { state in
       let ending = state.endings.first { $0.position == position }?.ending
       let manifest = state.manifest.at(position, ending: ending)
-      defer { state.stored = manifest.entries }
-      return manifest.changes(since: state.stored)
+      defer { (state.stored, state.storedBeside) = (manifest.entries, manifest.beside.count) }
+      return manifest.changes(since: state.stored, beside: state.storedBeside)
     }
   }
 }

@@ -35,15 +35,17 @@ extension FileWorker {
         lastData = .now
         return true
       }
-      if isRotatedHere, let successor = try FileStatus.of(path), successor.identity != file.identity,
-        successor.size > 0
-      {
+      // One that holds nothing yet ends what was there as well.
+      if isRotatedHere, let successor = try FileStatus.of(path), successor.identity != file.identity {
         let since = rotationSeen ?? .now
         rotationSeen = since
         if ContinuousClock.now - max(since, lastData) >= rotationGrace, try follow(from: file, to: path, reader) {
           return true
         }
       } else if try appendNew(quietSince: lastData) {
+        return true
+      } else if isTorn(reader), !isRotatedHere, try isOver() {
+        finalSegment = segment
         return true
       }
       if try !pause(stop, isFollowing: rotationSeen == nil) { return false }
@@ -93,7 +95,7 @@ extension FileWorker {
         var newest = try? OpenFile(entry.path)
         if !isRotatedHere, newest?.identity != file?.identity { newest = nil }
         if let entries = try successors(
-          FileLocator.Since(copy), entry.ending, newest, entry.path, entry.opened?.format)
+          copy.identity, entry.ending, newest, entry.path, entry.opened?.format)
         {
           try replace(with: copy)
           return append(entries.map(\.entry))
@@ -113,9 +115,10 @@ extension FileWorker {
   /// are read first then. Asked before the first records of it are handed over.
   func readMissed(_ stop: StopSignal) throws(OperatingError) -> Bool {
     let path = manifest.entries[segment].path
-    guard lastEnd.offset == 0, let file, let opened = manifest.entries[segment].opened, let empty = opened.empty
+    guard lastEnd.offset == 0, position.offset == 0, let file, file.compression == nil,
+      let opened = manifest.entries[segment].opened, mayHaveMissed(segment)
     else { return false }
-    guard let entries = try successors(FileLocator.Since(empty), nil, file, path, opened.format) else {
+    guard let entries = try successors(nil, nil, file, path, opened.format) else {
       // Opened again, it is read from its beginning.
       reopen()
       _ = try pause(stop, isFollowing: true)
@@ -127,6 +130,11 @@ extension FileWorker {
     reopen()
     append(entries.dropFirst().map(\.entry))
     return true
+  }
+
+  /// Whether an entry of which nothing was read may be of a file that was filled and rotated since it was listed.
+  func mayHaveMissed(_ segment: Int) -> Bool {
+    segment == resumedUnread || manifest.entries[segment].opened?.beginning.length == 0
   }
 
   // MARK: - Rotation
@@ -154,7 +162,7 @@ extension FileWorker {
     let ending = try old.ending(at: reader.readOffset)
     guard
       let entries = try successors(
-        FileLocator.Since(old), ending, newest, path, manifest.entries[segment].opened?.format)
+        old.identity, ending, newest, path, manifest.entries[segment].opened?.format)
     else { return false }
     append(entries.map(\.entry))
     return true
@@ -163,14 +171,15 @@ extension FileWorker {
   /// The entries of files that were rotated from a path and are not known yet, and of the one that is there now, the
   /// newest last; nil where it is too early to tell.
   /// - Parameters:
+  ///   - old: what was there.
   ///   - ending: where the file that is read has been read to.
   ///   - format: of the file that was there before; one may be too short yet to tell.
   func successors(
-    _ since: FileLocator.Since, _ ending: FileEnding?, _ newest: OpenFile?, _ path: String, _ format: FileFormat?
+    _ old: FileIdentity?, _ ending: FileEnding?, _ newest: OpenFile?, _ path: String, _ format: FileFormat?
   ) throws(OperatingError) -> [Coming]? {
     let before = (family: FileLocator.family(of: path), watched: watched)
     let (known, index) = known(readTo: ending)
-    let rotations = try FileLocator.between(since, newest, path: path, known, index, format: list.format)
+    let rotations = try FileLocator.between(old, newest, path: path, known, index, format: list.format)
     for odd in rotations.odd { passOver(odd.path, odd.why) }
     for alike in rotations.alike where watched.isFirst(alike) { notice(alike) }
     if rotations.isUnsettled {
@@ -179,8 +188,7 @@ extension FileWorker {
     }
     var entries: [Coming] = []
     for file in rotations.files + (newest.map { [$0] } ?? []) {
-      let isNewest = file.identity == newest?.identity
-      var opened = try FileLocator.describe(file, format: list.format, isFollowed: isNewest)
+      var opened = try FileLocator.describe(file, format: list.format)
       opened.format = format ?? opened.format
       let entry = FileManifest.Entry(path: path, isRotation: true, opened: opened)
       entries.append(Coming(path: file.path, entry: entry))
@@ -197,7 +205,7 @@ extension FileWorker {
   /// What is known so far, with the end of what was read of the current file.
   func known(readTo ending: FileEnding?) -> (FileManifest, FileIndex) {
     var known = manifest
-    if segment < known.entries.count { known.entries[segment].ending = ending }
+    if segment < known.entries.count, let ending { known.entries[segment].ending = ending }
     var index = index
     for segment in known.entries.indices.dropFirst(segment) { index.insert(segment, known.entries[segment]) }
     return (known, index)
@@ -214,7 +222,7 @@ extension FileWorker {
       let newest = try? OpenFile(entry.path)
       if newest?.identity == old.identity { return true }
       if let entries = try successors(
-        FileLocator.Since(old), entry.ending, newest, entry.path, entry.opened?.format)
+        old.identity, entry.ending, newest, entry.path, entry.opened?.format)
       {
         if !entries.isEmpty { append(entries.map(\.entry)) }
         return true
@@ -244,12 +252,26 @@ extension FileWorker {
     return size >= readTo ? .grownCopy : .shorterCopy
   }
 
-  /// Whether what is at the path of the file that is read takes its place when that is rotated. A pattern matches what
-  /// rotation makes of a name too, and such files are looked at as all that are new: what has the name `app.log.1` next
-  /// may have been behind others before.
+  /// Whether what is at the path of the file that is read takes its place when that is rotated. It does where the path is
+  /// named, or matched and made by no rotation: what has the name `app.log.1` next was behind others before.
   var isRotatedHere: Bool {
     let path = manifest.entries[segment].path
-    return RotatedName.base(of: path) == path || !list.matches(path + ".1")
+    return list.names(path) || RotatedName.base(of: path) == path && list.matches(path)
+  }
+
+  /// Whether nothing will be written to the file that is read any more: another one has taken its place since, which may
+  /// still be empty, and nobody has written to it for a while.
+  func isOver() throws(OperatingError) -> Bool {
+    guard let file, file.compression == nil else { return true }
+    return try isOver(try file.status(), beside: file.path)
+  }
+
+  func isOver(_ status: FileStatus, beside path: String) throws(OperatingError) -> Bool {
+    guard FileLocator.isQuiet(status, for: rotationGrace) else { return false }
+    let family = FileLocator.family(of: path)
+    let names = NaturalKey.sorted(Array(family.keys))
+    guard let own = names.lastIndex(where: { family[$0] == status.identity }) else { return status.links == 0 }
+    return own < names.count - 1
   }
 
   /// Says once what is waited for, where that takes longer than it usually does.

@@ -24,6 +24,11 @@ extension FileWorker {
       return try eventTimes.sorted(paths, options, format) { _, error throws(OperatingError) in throw error }
     }
 
+    /// Whether a path is named as it is.
+    func names(_ path: String) -> Bool {
+      patterns.contains { !FileList.isPattern($0) && FileList.absolute($0) == path }
+    }
+
     /// Whether a pattern would match a path.
     func matches(_ path: String) -> Bool {
       patterns.contains {

@@ -17,10 +17,10 @@ actor FileWorker {
   let notice: @Sendable (String) -> Void
   var manifest = FileManifest()
   /// What was given up when the list was opened.
-  private(set) var gaps: [String] = []
+  var gaps: [String] = []
   /// What was read before the entry that is read now.
-  private(set) var index = FileIndex()
-  private var stop: StopSignal?
+  var index = FileIndex()
+  var stop: StopSignal?
   /// Where the segment that is read next begins.
   var position = Position.start
   /// Where the last batch ended, or reading began.
@@ -32,7 +32,13 @@ actor FileWorker {
   /// Where files are that are not at their paths any more, by segment.
   var places: [Int: String] = [:]
   /// Whether what the run resumed in has nothing left.
-  private var isResumedDone = false
+  var isResumedDone = false
+  /// A segment of which the file does not grow any more, although nothing is read behind it.
+  var finalSegment: Int?
+  /// What a run was resumed in, where nothing of it was read: it may have been filled and rotated meanwhile.
+  var resumedUnread: Int?
+  /// Whether the segment ends before its file does.
+  private var isLimited = false
   var lastData = ContinuousClock.now
   /// Of a followed list: what was looked at and is known.
   var watched = WatchedFiles()
@@ -50,76 +56,6 @@ actor FileWorker {
   }
 
   var follows: Bool { list.follows }
-
-  func check() throws(OperatingError) {
-    var manifest = FileManifest()
-    manifest.entries = try list.paths(options).map { FileManifest.Entry(path: $0) }
-    try prepare(&manifest, [:])
-  }
-
-  func open(resumingAt point: ResumePoint?, stop: StopSignal) throws {
-    self.stop = stop
-    try StopSignal.$current.withValue(stop) { try open(resumingAt: point) }
-  }
-
-  private func open(resumingAt point: ResumePoint?) throws(OperatingError) {
-    let stored = try point.map { point throws(OperatingError) in
-      try FileManifest(decoding: point.sourceState, point.stateEntries)
-    }
-    let paths = try list.paths(options, knowing: stored)
-    if let point, let stored {
-      if FileManifest.isCurrent(point.sourceState) { shared.resume(stored.entries) }
-      position = point.position
-      guard segment < stored.entries.count else {
-        throw OperatingError(
-          .input,
-          "the stored position is in file \(segment + 1) of \(stored.entries.count). \(FileLocator.remedy)")
-      }
-      var reconciler = FileReconciler(
-        stored, at: position, follows: follows, acceptsGaps: list.acceptsGaps, looksAgain: list.hasPatterns)
-      try reconciler.run(paths)
-      (manifest, places, gaps) = (reconciler.manifest, reconciler.places, reconciler.gaps)
-      isResumedDone = reconciler.isCurrentDone
-      reconciler.notes.forEach(notice)
-    } else {
-      manifest.entries = paths.map { FileManifest.Entry(path: $0) }
-    }
-    try prepare(&manifest, places)
-    for segment in 0..<segment { index.insert(segment, manifest.entries[segment]) }
-    shared.replace(manifest)
-    if let warning = try list.eventTimes?.warning(unreadPaths, options, list.format) { notice(warning) }
-    lastData = .now
-  }
-
-  /// The files that are still to be read, from the one on that is read now.
-  private var unreadPaths: [String] {
-    manifest.entries.indices.dropFirst(segment + (isResumedDone ? 1 : 0))
-      .filter { manifest.entries[$0].standing == .listed }.map { places[$0] ?? manifest.entries[$0].path }
-  }
-
-  /// Checks and describes every file that is to be read, before anything is: what a resumed run relies on is on record
-  /// with the first checkpoint then.
-  private func prepare(_ manifest: inout FileManifest, _ places: [Int: String]) throws(OperatingError) {
-    for segment in manifest.entries.indices.dropFirst(segment) {
-      var entry = manifest.entries[segment]
-      if entry.standing != .listed || segment == self.segment && isResumedDone { continue }
-      let path = places[segment] ?? entry.path
-      let isFollowed = follows && manifest.isLast(segment)
-      // Only a file that was followed is missing here: its successor is about to be created.
-      if follows, try FileStatus.of(path) == nil, entry.opened != nil { continue }
-      let file = try OpenFile(path)
-      if entry.opened == nil || segment > self.segment && !entry.isRotation
-        || position.offset == 0 && position.segment == segment && !entry.isRotation
-      {
-        entry.opened = try FileLocator.describe(
-          file, again: entry.opened, format: list.format, isFollowed: isFollowed)
-        manifest.entries[segment] = entry
-      }
-      guard let opened = entry.opened else { continue }
-      if !follows, opened.beginning.length == 0, let problem = file.problem { throw problem }
-      try FileLocator.check(file, opened, path: entry.path, isFollowed: isFollowed, options, list.format)
-    }
-  }
 
   func next() throws -> SourceEvent {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
@@ -142,7 +78,11 @@ actor FileWorker {
         continue
       }
       let isFinal = !isTail
-      if let batch = try reader.next(isFinal: isFinal, stop: stop) {
+      var next = try reader.next(isFinal: isFinal && !isOpenEnded, stop: stop)
+      if next == nil, !stop.isSet, isFinal, isOpenEnded, isTorn(reader), try isOver() {
+        next = try reader.next(isFinal: true, stop: stop)
+      }
+      if let batch = next {
         lastData = .now
         // What the file is known by is read before it is looked at: what was read may be of two files.
         let beginning = try extendedBeginning(reader)
@@ -151,10 +91,9 @@ actor FileWorker {
           try recover(reader, from: trouble, stop)
           continue
         }
-        if isTail, try readMissed(stop) { continue }
+        if follows, try readMissed(stop) { continue }
         if let beginning {
           manifest.entries[segment].opened?.beginning = beginning
-          manifest.entries[segment].opened?.empty = nil
           publish()
         }
         if let ending { note(ending, at: batch.next) }
@@ -167,7 +106,7 @@ actor FileWorker {
       if let problem, !(follows && file?.isIncomplete == true) { throw problem }
       if isFinal && problem == nil {
         let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
-        let ending = isColumnar ? nil : try file?.ending(at: reader.readOffset)
+        let ending = isColumnar ? nil : try file?.ending(at: end(of: reader))
         if let trouble = try truncation(reader) {
           try recover(reader, from: trouble, stop)
           continue
@@ -182,8 +121,18 @@ actor FileWorker {
 
   var segment: Int { Int(position.segment) }
 
-  /// Whether the file that is read is the one that is followed.
-  var isTail: Bool { follows && manifest.isLast(segment) && file?.compression == nil }
+  /// Whether the file that is read is the one at whose end more is waited for.
+  var isTail: Bool {
+    follows && manifest.isLast(segment) && file?.compression == nil && finalSegment != segment
+  }
+
+  /// Whether an unfinished line at the end of the file may still be finished, whatever lies behind it in the list.
+  private var isOpenEnded: Bool { follows && file?.compression == nil && finalSegment != segment && !isLimited }
+
+  func isTorn(_ reader: any SegmentReader) -> Bool { reader.end.offset < reader.readOffset }
+
+  /// Where a text file was read to: an unfinished line is left for later.
+  private func end(of reader: any SegmentReader) -> Int64 { min(reader.end.offset, reader.readOffset) }
 
   /// Makes known what has changed of the entry that is read, and what was appended.
   func publish() { shared.publish(manifest, changed: segment) }
@@ -211,6 +160,7 @@ actor FileWorker {
       advance()
       return nil
     }
+    let limit = follows && manifest.isEndOnRecord(segment) ? entry.finalSize : nil
     let path = places[segment] ?? entry.path
     isWaitingInVain = false
     while follows, try FileStatus.of(path) == nil, entry.opened == nil || entry.isRotation {
@@ -224,8 +174,7 @@ actor FileWorker {
     if position.offset == 0 {
       // What it was when the list was opened may have been replaced since, before a byte of it was read.
       if !entry.isRotation && entry.start.offset == 0 || entry.opened == nil {
-        manifest.entries[segment].opened = try FileLocator.describe(
-          file, again: entry.opened, format: list.format, isFollowed: follows && manifest.isLast(segment))
+        manifest.entries[segment].opened = try FileLocator.describe(file, again: entry.opened, format: list.format)
       }
       if entry.start.offset > 0 {
         position = Position(segment: position.segment, offset: entry.start.offset, row: entry.start.row)
@@ -250,10 +199,13 @@ actor FileWorker {
       isWaitingInVain = true
       return nil
     }
-    // It is read on: how it ends is not known until it does.
-    manifest.entries[segment].finalSize = nil
-    manifest.entries[segment].lastRecordEnd = nil
-    manifest.entries[segment].endRow = nil
+    isLimited = limit != nil && file.compression == nil
+    if !isLimited {
+      // It is read on: how it ends is not known until it does.
+      manifest.entries[segment].finalSize = nil
+      manifest.entries[segment].lastRecordEnd = nil
+      manifest.entries[segment].endRow = nil
+    }
     publish()
     self.file = file
     try note(file)
@@ -267,7 +219,8 @@ actor FileWorker {
     case .parquet, .arrow:
       return try ColumnarSegmentReader(openedAt: file.path, path: entry.path, from: position, options)
     case let text:
-      return try TextSegmentReader(file, path: entry.path, isCSV: text == .csv, from: position, options)
+      return try TextSegmentReader(
+        file, path: entry.path, isCSV: text == .csv, from: position, to: isLimited ? limit : nil, options)
     }
   }
 
@@ -343,7 +296,9 @@ actor FileWorker {
   /// The path by which the same file was read before: it may have several names, by links.
   private func sameFile(_ file: OpenFile) throws(OperatingError) -> String? {
     guard let match = try index.same(file, manifest), match < segment,
-      manifest.entries[match].opened?.identity == file.identity, manifest.entries[match].path != file.path
+      // One that held nothing was not read.
+      manifest.entries[match].opened?.identity == file.identity, manifest.entries[match].finalSize != 0,
+      manifest.entries[match].path != manifest.entries[segment].path
     else { return nil }
     return manifest.entries[match].path
   }
@@ -387,20 +342,33 @@ actor FileWorker {
 
   private func finishSegment(_ reader: any SegmentReader, _ ending: FileEnding?) throws(OperatingError) {
     let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
-    manifest.entries[segment].finalSize = isColumnar ? try file?.status().size : reader.readOffset
+    manifest.entries[segment].finalSize = isColumnar ? try file?.status().size : end(of: reader)
     manifest.entries[segment].lastRecordEnd = lastEnd.offset
     if !isColumnar {
       manifest.entries[segment].ending = ending
       manifest.entries[segment].endRow = reader.end.row
+      // Of a header, or of blank lines, nothing was handed over.
+      let known = Int(min(end(of: reader), Int64(FileBeginning.maxLength)))
+      if let file, file.compression == nil, known > manifest.entries[segment].opened?.beginning.length ?? .max {
+        manifest.entries[segment].opened?.beginning = try file.beginning(upTo: known)
+      }
     }
     if let file, file.compression != nil {
       try notePacked(file)
-    } else if let file, follows, !isColumnar {
-      watched.leave(
-        segment, path: file.path, file.identity, size: reader.readOffset, file: file, isPacked: false)
+    } else if let file, follows, !isColumnar, !(isLimited && isContinued) {
+      watched.leave(segment, path: file.path, file.identity, size: end(of: reader), file: file, isPacked: false)
     }
     publish()
     advance()
+  }
+
+  /// Whether a later entry goes on in the file where this one ends.
+  private var isContinued: Bool {
+    let entry = manifest.entries[segment]
+    return manifest.entries[(segment + 1)...].contains {
+      $0.standing == .listed && $0.start.offset == entry.finalSize
+        && $0.opened?.identity.inode == entry.opened?.identity.inode
+    }
   }
 
   /// Notes what a compressed file that was read to its end is known by: it may have been incomplete when it was opened.
@@ -415,6 +383,9 @@ actor FileWorker {
       watched.leave(segment, path: file.path, file.identity, size: ending.end, file: nil, isPacked: true)
     }
   }
+
+  /// The segments that were read to their ends, at a start.
+  var leftSegments: Range<Int> { 0..<min(segment + (isResumedDone ? 1 : 0), manifest.entries.count) }
 
   /// Watches a file that was read to its end in an earlier run.
   func leave(_ segment: Int, as file: OpenFile, size: Int64) {

@@ -51,12 +51,16 @@ protocol SegmentReader: AnyObject {
 /// NDJSON and CSV.
 final class TextSegmentReader: SegmentReader {
   private let file: OpenFile
+  private let limit: Int64?
   private let cutter: RecordCutter
 
+  /// - Parameter limit: the byte behind the last one that is read; nil for all of the file.
   init(
-    _ file: OpenFile, path: String, isCSV: Bool, from position: Position, _ options: ReadOptions
+    _ file: OpenFile, path: String, isCSV: Bool, from position: Position, to limit: Int64? = nil,
+    _ options: ReadOptions
   ) throws(OperatingError) {
     self.file = file
+    self.limit = limit
     var cutting = Self.cutting(path, isCSV: isCSV, segment: position.segment, options)
     var isInLine = false
     if position.offset > 0 {
@@ -124,10 +128,18 @@ final class TextSegmentReader: SegmentReader {
       if try cutter.cut(isFinal: isFinal && isAtEnd && file.problem == nil) || isAtEnd {
         return cutter.takeBatch()
       }
-      let offset = cutter.readOffset
-      isAtEnd = try cutter.fill { space throws(OperatingError) in try file.read(into: space, at: offset) } == 0
+      isAtEnd = try cutter.fill { space throws(OperatingError) in try read(into: space) } == 0
     }
     return nil
+  }
+
+  private func read(into space: UnsafeMutableRawBufferPointer) throws(OperatingError) -> Int {
+    let offset = cutter.readOffset
+    guard let limit else { return try file.read(into: space, at: offset) }
+    let room = Int(max(0, min(Int64(space.count), limit - offset)))
+    if room == 0 { return 0 }
+    // SAFETY: the first bytes of the space that the caller gave.
+    return try file.read(into: UnsafeMutableRawBufferPointer(rebasing: space[..<room]), at: offset)
   }
 }
 

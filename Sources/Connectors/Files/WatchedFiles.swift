@@ -9,6 +9,8 @@ struct WatchedFiles {
   /// Files that were left last are kept open: they are found again whatever they are called by then. Others are looked
   /// for where they were.
   static let maxOpen = 16
+  /// More that are lost of one name are not looked for.
+  static let maxLost = 64
 
   /// A file that was read to its end.
   struct Left {
@@ -37,8 +39,13 @@ struct WatchedFiles {
   private var segmentOfLeft: [FileIdentity: Int] = [:]
   /// Segments whose files are open, the one that was left first before the others.
   private var open: [Int] = []
+  /// Paths where other files may be now than were, and still others may have been in between.
+  var handedOn: Set<String> = []
+  /// Names of which rotation was seen to make others: numbers in those count rotations.
+  private(set) var rotated: Set<String> = []
   private var nextLook = ContinuousClock.now
-  private var nextSearch = ContinuousClock.now
+  /// Segments of which the files are not where they were, by the names that rotation made theirs of.
+  private var lostByBase: [String: [Int]] = [:]
   /// What was said and is not to be said again.
   private var said: Set<String> = []
   /// Since when something is waited for.
@@ -48,6 +55,9 @@ struct WatchedFiles {
   mutating func note(_ path: String, _ status: FileStatus, size: Int64? = nil) {
     seen[path] = Seen(identity: status.identity, modified: status.modified, size: size)
   }
+
+  /// What is at a path is looked at anew.
+  mutating func unnote(_ path: String) { seen[path] = nil }
 
   /// Whether nothing is at a path that was not looked at.
   func isKnown(_ path: String, _ status: FileStatus) -> Bool {
@@ -88,10 +98,31 @@ struct WatchedFiles {
     open.removeAll { $0 == segment }
   }
 
+  /// A file has another name.
+  mutating func noteMove(from old: String, to new: String) {
+    let base = RotatedName.base(of: old)
+    if old != new, base != old, base == RotatedName.base(of: new) { rotated.insert(base) }
+  }
+
   /// A file that was left has another name.
   mutating func move(_ identity: FileIdentity, to path: String) {
     if let segment = segmentOfLeft[identity] { leftBySegment[segment]?.path = path }
   }
+
+  /// A file that was left is gone, or holds something else: what it held may be in a copy.
+  mutating func lose(_ segment: Int, _ base: String) {
+    lostByBase[base, default: []].append(segment)
+    if lostByBase[base, default: []].count > Self.maxLost { lostByBase[base]?.removeFirst() }
+  }
+
+  mutating func found(_ segment: Int) {
+    for base in lostByBase.keys { lostByBase[base]?.removeAll { $0 == segment } }
+  }
+
+  /// The segments of files that were lost, in the order in which they were.
+  func lost(_ base: String) -> [Int] { lostByBase[base] ?? [] }
+
+  func left(_ segment: Int) -> Left? { leftBySegment[segment] }
 
   func isLeft(_ identity: FileIdentity) -> Bool { segmentOfLeft[identity] != nil }
 
@@ -99,8 +130,8 @@ struct WatchedFiles {
 
   /// Takes back what was noted since, but for what was said and what is waited for.
   mutating func restore(_ before: WatchedFiles) {
-    (seen, leftBySegment, segmentOfLeft, open) = (
-      before.seen, before.leftBySegment, before.segmentOfLeft, before.open
+    (seen, leftBySegment, segmentOfLeft, open, lostByBase) = (
+      before.seen, before.leftBySegment, before.segmentOfLeft, before.open, before.lostByBase
     )
   }
 
@@ -115,13 +146,6 @@ struct WatchedFiles {
 
   /// Whether it is time to look again.
   var isDue: Bool { ContinuousClock.now >= nextLook }
-
-  /// Whether it is time to search folders for files that have other names by now; the next time is some seconds later.
-  mutating func isSearchDue() -> Bool {
-    guard ContinuousClock.now >= nextSearch else { return false }
-    nextSearch = .now + .seconds(5)
-    return true
-  }
 
   /// Looking must not become all the work there is, however many files match.
   mutating func looked(since start: ContinuousClock.Instant) {

@@ -266,9 +266,8 @@ struct FileReconciler {
     let entry = manifest.entries[segment]
     if segment < left { return }
     if claimed.contains(segment) {
-      // What was read there is named as well, under another name.
-      fresh.append((path, FileManifest.Place()))
-      return
+      // What was read there is named as well, under another name. What is there now may be known as another one.
+      return try settle(new: try OpenFile(path))
     }
     if let old = try FileLocator.find(entry), old.path != path {
       // It was rotated, and is beside its place.
@@ -298,8 +297,7 @@ struct FileReconciler {
       if isRead, isOfOneFile || FileLocator.isRotated(old.path, of: path) {
         claimed.insert(segment)
         if segment == current { isCurrentDone = true }
-        fresh.append((path, FileManifest.Place()))
-        return
+        return try settle(new: try OpenFile(path))
       }
     }
     let readTo = segment == current ? position.offset : entry.finalSize ?? entry.ending?.end ?? 0

@@ -427,6 +427,26 @@ struct FilesFamiliesTests {
     #expect(Self.numbers(first.texts + rest.texts) == Array(0..<19))
   }
 
+  @Test("bounded runs find what has grown and was rotated to a name that another one had")
+  func boundedRotations() async throws {
+    let folder = try TestFolder()
+    var writer = Writer(folder: folder)
+    var texts: [String] = []
+    var point: ResumePoint?
+    for run in 0..<6 {
+      for _ in 0..<(run == 0 ? 0 : run % 3 + 1) {
+        try writer.append("app.log", 15)
+        try writer.rotate("app.log", .renamed)
+        if access(folder / "app.log.2", F_OK) == 0 { try pack(folder, "app.log.2", with: "gzip", keep: false) }
+      }
+      try writer.append("app.log", 15)
+      let found = try await read(FileSource(paths: [folder / "app.log*"]), from: point)
+      point = found.points.last?.0
+      texts += found.texts
+      #expect(Self.numbers(texts) == Array(0..<writer.count), "run \(run)")
+    }
+  }
+
   @Test("a bounded run reads a file that was empty, wherever it stands", arguments: ["a.log", "z.log"])
   func boundedEmpty(name: String) async throws {
     let folder = try TestFolder()

@@ -44,12 +44,17 @@ public final class ResultFeed: Sendable {
     self.interval = interval
   }
 
+  /// A subscription and where it begins: what is behind this cursor will be offered.
+  public struct Beginning: Sendable {
+    public let subscription: FeedSubscription
+    public let from: ChangeCursor
+  }
+
   /// Begins to offer what is committed from now on; perhaps a little of what was committed just before.
   /// - Parameters:
   ///   - items: changes that wait at most.
   ///   - bytes: of large values in them, at most; one change always has room.
-  /// - Returns: the subscription and where it begins: what is behind this cursor will be offered.
-  public func subscribe(items: Int, bytes: Int) async throws -> (subscription: FeedSubscription, from: ChangeCursor) {
+  public func subscribe(items: Int, bytes: Int) async throws -> Beginning {
     let latest = try await reader.read { try await $0.latestChange(of: self.useCase) }
     let subscription = FeedSubscription(items: items, bytes: bytes, feed: self)
     let from = state.withLock { state in
@@ -61,7 +66,7 @@ public final class ResultFeed: Sendable {
     subscription.begin(at: from)
     // What was committed between the look and now.
     signal.announce()
-    return (subscription, from)
+    return Beginning(subscription: subscription, from: from)
   }
 
   func remove(_ subscription: FeedSubscription) {

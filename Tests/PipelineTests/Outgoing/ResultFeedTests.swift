@@ -43,8 +43,9 @@ struct ResultFeedTests {
     try await store.retract(
       WaitingResults(events: [Position(segment: 0, offset: 4, row: 4)], detectors: ["d"]), under: claim)
     signal.announce()
-    for (subscription, from) in subscriptions {
-      #expect(from[ChangeCursor.Place(useCase: "u", partition: Self.partition)] == 3)
+    for begun in subscriptions {
+      let subscription = begun.subscription
+      #expect(begun.from[ChangeCursor.Place(useCase: "u", partition: Self.partition)] == 3)
       var iterator = subscription.makeAsyncIterator()
       // What was retracted before it was offered is not offered as a finding.
       var seen: [Int64] = []

@@ -73,10 +73,10 @@ struct ModelTrail {
   func plant(
     in data: String, _ command: CrashCommand, useCase folder: String, champions: [String: String] = [:]
   ) throws {
-    let empty = data + "-empty.ndjson"
-    try Data().write(to: URL(fileURLWithPath: empty))
-    defer { try? FileManager.default.removeItem(atPath: empty) }
-    try command.run(["run", "--use-case", folder, "--data", data, "--quiet", "--source", empty])
+    // Standard input that is empty leaves nothing; of files it would be on record which there were.
+    try command.run([
+      "run", "--use-case", folder, "--data", data, "--quiet", "--source", "-", "--source-name", "nothing",
+    ])
     try FileManager.default.copyItem(atPath: models, toPath: data + "/models")
     var last = champions
     for entry in entries { last[entry.detector] = entry.version }

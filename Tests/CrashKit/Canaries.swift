@@ -25,8 +25,8 @@ struct Canaries {
       (
         "one doubled row",
         """
-        INSERT INTO anomalies SELECT use_case, source, partition, segment, offset + 1, detector, row, event_time, key,
-          score, severity, reason, model, explanation, event FROM anomalies WHERE rowid = \(anomaly)
+        INSERT INTO anomalies SELECT use_case, source, partition, segment, offset + 1, detector, subject, row, event_time,
+          key, score, severity, reason, model, explanation, event, change, epoch FROM anomalies WHERE rowid = \(anomaly)
         """
       ),
     ]

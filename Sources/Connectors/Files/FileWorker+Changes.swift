@@ -88,6 +88,11 @@ extension FileWorker {
   struct Coming {
     var path: String
     var entry: FileManifest.Entry
+
+    /// Whether another file goes on at the same place of the same contents.
+    func isSameStretch(as other: FileManifest.Entry) -> Bool {
+      entry.start.offset == other.start.offset && entry.opened?.beginning == other.opened?.beginning
+    }
   }
 
   /// Orders what was made of the same file by names.

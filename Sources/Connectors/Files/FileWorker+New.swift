@@ -78,7 +78,11 @@ extension FileWorker {
     for path in try ordered(unknown, besides: unlisted)
     where !held.contains(RotatedName.base(of: path)) {
       switch try newFile(path, known, index, isListed: !unlisted.contains(path)) {
-      case .entry(let entry): entries.append(Coming(path: path, entry: entry))
+      case .entry(let entry):
+        // What is behind the end of a file that was left is in that or, once it was truncated, in its copy: this look has
+        // seen both.
+        if entry.start.offset > 0, changed.contains(where: { $0.isSameStretch(as: entry) }) { return nil }
+        entries.append(Coming(path: path, entry: entry))
       case .none: break
       case .notReady: held.insert(RotatedName.base(of: path))
       }

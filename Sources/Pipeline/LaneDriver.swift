@@ -87,7 +87,10 @@ struct LaneDriver: Sendable {
     let schedule = shelf.map {
       ModelSchedule(activator.plan, claim, log, activator.store, $0, logger) { progress.noteActivations(1, of: $0) }
     }
-    try await schedule?.prepare(from: position)
+    do { try await schedule?.prepare(from: position) } catch is CancellationError where isStopped() {
+      // Nothing was read: the last checkpoint stands.
+      return lane.finish(.lost)
+    }
     let cuts = BatchCuts(log, schedule)
     let gaps: [InputGap]
     do { gaps = try await source.resume(lane.partition, at: point) } catch {

@@ -81,6 +81,8 @@ public final class Pipeline: Sendable {
   public func stop() {
     lanes.stop()
     source.stop()
+    // Lanes that are being prepared do not wait for models any more.
+    if let shelf { Task { await shelf.stop() } }
   }
 
   /// Reader: what the source says goes to the lanes.

@@ -32,6 +32,7 @@ actor ModelShelf {
   /// What partitions need.
   private var needed: [PartitionID: Set<Name>] = [:]
   private var isClosed = false
+  private var isStopped = false
 
   init(
     _ detectors: [DetectorPlan], provider: (any ModelProvider)?, patience: Duration, logger: Logger,
@@ -79,13 +80,16 @@ actor ModelShelf {
   }
 
   /// Whether a version can be used, waiting until it is loaded. It is kept until `keep` says otherwise.
-  /// - Throws: `CancellationError` where the run has ended meanwhile: then a failure says nothing of the model.
+  /// - Throws: `CancellationError` where the run has ended meanwhile, or is to end: then that the model is not there says
+  ///   nothing of it.
   func load(_ name: Name, for partition: PartitionID) async throws -> Bool {
     if isClosed { throw CancellationError() }
     needed[partition, default: []].insert(name)
     if places[name] == nil { start(name) }
     if case .loading(let load) = places[name] { try await settle(name, load) }
-    return model(name) != nil
+    if model(name) != nil { return true }
+    if isStopped { throw CancellationError() }
+    return false
   }
 
   /// Whether a version is loaded and can be used; begins to load it where that has not been tried. Waits only for what is
@@ -127,7 +131,15 @@ actor ModelShelf {
     for case .loading(let load) in places.values { load.cancel() }
   }
 
+  /// The run is to end in order: nothing more is loaded, and nobody waits for what is being loaded. Lanes that have batches
+  /// under way finish those with the models that they have.
+  func stop() {
+    isStopped = true
+    for case .loading(let load) in places.values { load.cancel() }
+  }
+
   private func start(_ name: Name) {
+    if isStopped { return }
     guard let plan = plans[name.detector] else { preconditionFailure("\(name.detector) is no detector of the plan") }
     places[name] = .loading(Load(name.version, for: plan, from: provider))
   }
@@ -143,6 +155,8 @@ actor ModelShelf {
       reported[name] = nil
     case .failure(let error):
       try Task.checkCancellation()
+      // Given up, or as good as that.
+      if isStopped { return places[name] = nil }
       places[name] = .refused(at: clock())
       let reason = "\(error)"
       if reported.updateValue(reason, forKey: name) == reason { return }

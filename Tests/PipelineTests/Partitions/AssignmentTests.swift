@@ -150,29 +150,27 @@ struct AssignmentTests {
     try await opening.value
   }
 
+  /// Has a champion that takes an hour to load.
+  private struct EndlessModels: ModelProvider {
+    let isLoading = ScriptedSource.Gate()
+    func champions() -> [String: String] { ["odd": "v1"] }
+    func load(_ version: String, of detector: String) async throws -> FittedModel {
+      isLoading.open()
+      try await Task.sleep(for: .seconds(3_600))
+      throw PlannedFault()
+    }
+  }
+
   @Test("a lane that fails does not wait for the models of one that is being opened")
   func failureAmidModels() async throws {
-    struct Endless: ModelProvider {
-      let isLoading = ScriptedSource.Gate()
-      func champions() -> [String: String] { ["odd": "v1"] }
-      func load(_ version: String, of detector: String) async throws -> FittedModel {
-        isLoading.open()
-        try await Task.sleep(for: .seconds(3_600))
-        throw PlannedFault()
-      }
-    }
     let (plan, version) = try LearnedUseCase.plan()
-    let history = MemoryHistory()
+    let (models, history, log) = (EndlessModels(), MemoryHistory(), LogLines())
     let store = MemoryStore(history)
-    // The first one loads a model; what the second one has to remove before it is opened fails then.
-    let models = Endless()
-    store.hold(MemorySource.partition(1), until: models.isLoading)
     let records = [LearnedUseCase.records(10, seed: 1), LearnedUseCase.records(10, seed: 2)]
-    let log = LogLines()
+    // The first one loads a model; then the claim of the second one fails.
+    let steps: [Step] = [.assign(0), .until(models.isLoading), .assign(1), .untilReleased(0), .untilReleased(1)]
     let pipeline = Pipeline(
-      plan: plan, version: version,
-      source: ScriptedSource(records, [.assign(0), .assign(1), .untilReleased(0), .untilReleased(1)]),
-      store: FaultyStore(store, failingAt: 3),
+      plan: plan, version: version, source: ScriptedSource(records, steps), store: FaultyStore(store, failingAt: 1),
       encoder: history, models: models, options: Pipeline.Options(workers: 1),
       logger: Logger(label: "test") { _ in log })
     await #expect(throws: PlannedFault.self) { try await pipeline.run() }
@@ -180,6 +178,24 @@ struct AssignmentTests {
     #expect(log.lines.isEmpty)
     let logs = store.log(of: MemorySource.partition(0)) + store.log(of: MemorySource.partition(1))
     #expect(logs.isEmpty)
+  }
+
+  @Test("a run that is stopped or cancelled does not wait for models", arguments: [false, true])
+  func stoppedAmidModels(isCancelled: Bool) async throws {
+    let (plan, version) = try LearnedUseCase.plan()
+    let (models, history, log) = (EndlessModels(), MemoryHistory(), LogLines())
+    let store = MemoryStore(history)
+    let pipeline = Pipeline(
+      plan: plan, version: version,
+      source: ScriptedSource([LearnedUseCase.records(10, seed: 1)], [.assign(0), .untilReleased(0)]), store: store,
+      encoder: history, models: models, options: Pipeline.Options(workers: 1),
+      logger: Logger(label: "test") { _ in log })
+    let run = Task { try await pipeline.run() }
+    await models.isLoading.wait()
+    if isCancelled { run.cancel() } else { pipeline.stop() }
+    try await run.value
+    #expect(log.lines.isEmpty)
+    #expect(store.contents == MemoryStore.Contents() && store.log(of: MemorySource.partition(0)).isEmpty)
   }
 
   @Test("a partition that was revoked or lost before it was claimed is not taken from whoever has it by now")

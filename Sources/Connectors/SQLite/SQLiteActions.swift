@@ -331,12 +331,13 @@ public final class SQLiteActions: Actions, OutboxCursors {
     try await write { database in
       let state = try Self.state(of: inbox, in: database)
       let first = min(max(number, state.first), state.next)
-      try database.execute("DELETE FROM inbox_records WHERE inbox = ? AND number < ?", binding: [inbox, first])
       try database.execute(
         """
-        UPDATE inboxes SET first = ?2,
-          bytes = (SELECT coalesce(sum(length(record)), 0) FROM inbox_records WHERE inbox = ?1) WHERE name = ?1
+        UPDATE inboxes SET first = ?2, bytes = bytes
+          - (SELECT coalesce(sum(length(record)), 0) FROM inbox_records WHERE inbox = ?1 AND number < ?2)
+        WHERE name = ?1
         """, binding: [inbox, first])
+      try database.execute("DELETE FROM inbox_records WHERE inbox = ? AND number < ?", binding: [inbox, first])
       try database.execute(
         "DELETE FROM inbox_keys WHERE inbox = ? AND first + count <= ? AND time < ?",
         binding: [inbox, first, time - Limits.inboxKeyLifetime])

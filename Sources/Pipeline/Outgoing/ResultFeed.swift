@@ -3,6 +3,7 @@
 // among it, and it has the numbers of the store. A subscriber that falls behind loses changes and is told from where on to
 // read them from the store; the others and the pipeline do not notice.
 
+import DequeModule
 import Synchronization
 
 /// Offers committed changes to subscribers.
@@ -110,7 +111,7 @@ public final class FeedSubscription: AsyncSequence, Sendable {
   public typealias Element = ResultFeed.Event
 
   private struct State: Sendable {
-    var waiting: [ResultChange] = []
+    var waiting: Deque<ResultChange> = []
     var bytes = 0
     /// Behind the last change that was put in, or that the reader was told to read from the store.
     var cursor = ChangeCursor()
@@ -178,8 +179,7 @@ public final class FeedSubscription: AsyncSequence, Sendable {
     while true {
       if Task.isCancelled { return nil }
       let (event, isOver) = state.withLock { state -> (ResultFeed.Event?, Bool) in
-        if !state.waiting.isEmpty {
-          let change = state.waiting.removeFirst()
+        if let change = state.waiting.popFirst() {
           state.bytes -= change.bytes
           return (.change(change), false)
         }

@@ -156,7 +156,10 @@ actor ModelShelf {
     case .failure(let error):
       try Task.checkCancellation()
       // Given up, or as good as that.
-      if isStopped { return places[name] = nil }
+      if isStopped {
+        places[name] = nil
+        return
+      }
       places[name] = .refused(at: clock())
       let reason = "\(error)"
       if reported.updateValue(reason, forKey: name) == reason { return }

@@ -40,6 +40,8 @@ actor FileWorker {
   /// Whether the segment ends before its file does.
   private var isLimited = false
   var lastData = ContinuousClock.now
+  /// When the last batch was handed over; nil before the first one.
+  private var lastHandedOver: ContinuousClock.Instant?
   /// Of a followed list: what was looked at and is known.
   var watched = WatchedFiles()
 
@@ -59,6 +61,9 @@ actor FileWorker {
 
   func next() throws -> SourceEvent {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
+    // While nobody asks nothing can come: that the pipeline took its time is not for a source to end by.
+    if let lastHandedOver { lastData += ContinuousClock.now - lastHandedOver }
+    defer { lastHandedOver = .now }
     do {
       return try StopSignal.$current.withValue(stop) { try readNext(stop) }
     } catch let error as OperatingError where error == StopSignal.interruption {

@@ -109,6 +109,8 @@ actor StandardInputWorker {
   private var unhashed: [UInt8] = []
   private var isAtEnd = false
   private var lastData = ContinuousClock.now
+  /// When the last batch was handed over; nil before the first one.
+  private var lastHandedOver: ContinuousClock.Instant?
   /// When the first record of the open batch was cut.
   private var batchStart: ContinuousClock.Instant?
 
@@ -155,6 +157,9 @@ actor StandardInputWorker {
   func next() throws(OperatingError) -> SourceEvent {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
     guard let cutter else { return .end }
+    // While nobody asks nothing can come: that the pipeline took its time is not for a source to end by.
+    if let lastHandedOver { lastData += ContinuousClock.now - lastHandedOver }
+    defer { lastHandedOver = .now }
     while true {
       // What is in the window cannot be read again: its complete records are handed over before the end.
       if stop.isSet { return try takeRest(cutter) }

@@ -43,6 +43,22 @@ struct FilesCopyingTests {
     #expect(numbers.sorted() == Array(0..<60), "\(numbers)")
   }
 
+  @Test("that a pipeline takes its time is not taken for an input that has fallen silent")
+  func slowPipeline() async throws {
+    let folder = try TestFolder()
+    var writer = Families.Writer(folder: folder)
+    try writer.append("api.log", 15)
+    let source = Families.source([folder / "*.log*"], idle: .milliseconds(500), grace: .milliseconds(100))
+    let first = try await read(source, items: 15)
+    try await Task.sleep(for: .seconds(1))
+    // What has come meanwhile is in the file that took the place of the one that was read.
+    try writer.rotate("api.log", .renamed)
+    try writer.append("api.log", 15)
+    let rest = try await readOn(source, stored: first.points.last?.0.stateEntries ?? [:], items: 15)
+    source.stop()
+    #expect(Families.numbers(first.texts + rest.texts) == Array(0..<30))
+  }
+
   @Test("a file that is on record as one to go on in, and is copied and truncated while the run is down")
   func listedAndDown() async throws {
     let folder = try TestFolder()

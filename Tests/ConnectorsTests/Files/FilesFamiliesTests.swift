@@ -121,7 +121,7 @@ struct FilesFamiliesTests {
     var writer = Writer(folder: folder)
     for name in Self.names { try writer.append(name, 15) }
     let notices = Notices()
-    let source = Self.source(Self.paths(folder, kind.naming), idle: .seconds(6), notices)
+    let source = Self.source(Self.paths(folder, kind.naming), idle: .seconds(120), notices)
     let first = try await read(source, items: 45)
     for _ in 0..<kind.rotations {
       try writer.append(kind.name, 2)

@@ -77,11 +77,10 @@ public final class Pipeline: Sendable {
     }
   }
 
-  /// Ends the run early, in order: what the source has handed over is finished and checkpointed.
+  /// Ends the run early, in order: what was handed over is finished and checkpointed. No lane waits for models any more.
   public func stop() {
     lanes.stop()
     source.stop()
-    // Lanes that are being prepared do not wait for models any more.
     if let shelf { Task { await shelf.stop() } }
   }
 

@@ -121,6 +121,7 @@ extension StoreView {
     guard let text = try WindowDefinitions.texts(of: useCase, in: database).first else { return [] }
     let plan = try UseCaseChecker.plan(fromStored: text)
     guard let compiled = plan.windows.first(where: { $0.definition.name == name }),
+      let merger = AggregateMerger(compiled, aggregate: aggregate),
       let definition = try Int64.fetchOne(
         database, sql: "SELECT id FROM window_definitions WHERE text = CAST(? AS TEXT)",
         arguments: [WholeText(compiled.fingerprint)])
@@ -132,15 +133,17 @@ extension StoreView {
         SELECT rowid, by_key FROM window_parts WHERE use_case = ? AND window = ?
         ORDER BY by_key, start, source, partition
         """, arguments: [useCase, name])
-    let select = try database.makeStatement(sql: "SELECT * FROM window_parts WHERE rowid = ? AND definition = ?")
-    var entity = EntityTotal(WindowMerger(compiled), aggregate: aggregate, limit: limit)
+    let parts = try RowLookup(
+      "SELECT state, events, by_values FROM window_parts WHERE rowid = ? AND definition = ?", in: database)
+    var entity = EntityTotal(merger, limit: limit)
     var last: Data?
     while let key = try keys.next() {
-      let by: Data = key["by_key"]
+      let by: Data = key[1]
       if by != last { entity.finish() }
       last = by
-      if let row = try Row.fetchOne(select, arguments: [key["rowid"] as Int64, definition]) {
-        try entity.add(try SQLiteCheckpoint.windowPart(row), by: row["by_values"])
+      try parts.find(key[0], definition) { part in
+        if entity.by == nil { entity.by = part.text(2) }
+        try merger.add(part.blob(0), events: part.integer(1))
       }
     }
     entity.finish()
@@ -233,39 +236,32 @@ private struct WindowDefinitions {
   }
 }
 
-/// Merges the windows of one entity after another and keeps those with the highest value.
+/// Of the entities whose windows are merged one after another, those with the highest value.
 private struct EntityTotal {
-  private let merger: WindowMerger
-  private let aggregate: String
+  private let merger: AggregateMerger
   private let limit: Int
-  private var by: String?
+  /// The values of the entity that is being merged; nil while there is no part of it.
+  var by: String?
   /// Highest first.
   private(set) var top: [TopEntity] = []
 
-  init(_ merger: WindowMerger, aggregate: String, limit: Int) {
+  init(_ merger: AggregateMerger, limit: Int) {
     self.merger = merger
-    self.aggregate = aggregate
     self.limit = limit
-  }
-
-  mutating func add(_ part: WindowPart, by: String) throws {
-    self.by = by
-    try merger.add(part)
   }
 
   /// Ends the entity; nothing where it had no part.
   mutating func finish() {
     guard let by else { return }
-    let result = merger.result
-    merger.reset()
+    let total = merger.take()
     self.by = nil
     let value: Double
-    switch result.aggregates.first(where: { $0.name == aggregate })?.value {
+    switch total.value {
     case .double(let number): value = number
     case .int(let number): value = Double(number)
     default: return
     }
-    top.append(TopEntity(by: by, events: result.events, value: value))
+    top.append(TopEntity(by: by, events: total.events, value: value))
     top.sort { ($1.value, $0.by) < ($0.value, $1.by) }
     if top.count > limit { top.removeLast() }
   }

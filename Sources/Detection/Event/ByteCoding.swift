@@ -8,6 +8,9 @@ public struct ByteWriter: Sendable {
 
   public init() {}
 
+  /// Forgets what was written and keeps the memory.
+  public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
   public mutating func write(byte: UInt8) { bytes.append(byte) }
 
   /// LEB128, 1 to 10 bytes.

@@ -18,23 +18,34 @@ final class AggregateSet {
     let argument: Int
   }
 
+  /// A call of the definition.
+  private struct Call {
+    let reading: AggregateReading
+    /// Nil where the number of events is all it takes.
+    let member: Int?
+    /// Of a quantile: the calls that keep the exact least and greatest value of its argument, if any.
+    let least: Int?
+    let greatest: Int?
+  }
+
   private let members: [Member]
-  private let calls: [(call: AggregateCall, member: Int?)]
-  /// For each call that is a quantile, the calls that keep the exact least and greatest value of its argument, if any.
-  private let extremes: [(least: Int?, greatest: Int?)]
+  private let calls: [Call]
+  /// The members that a sum is read off, once for each sum.
+  private let sums: [Int]
   private let classes: [String]
   private let names: WindowResultNames
   private let seconds: Double
   private var classCounts: [Int64] = []
   private var events: [Int64] = []
+  private var writer = ByteWriter()
 
   init(_ window: CompiledWindow) {
     var arguments: [Expression] = []
     var argumentIndex: [String: Int] = [:]
     var members: [Member] = []
     var memberIndex: [[Int]: Int] = [:]
-    calls = window.aggregates.map { _, call in
-      guard let argument = call.argument else { return (call, nil) }
+    func member(_ call: AggregateCall) -> Int? {
+      guard let argument = call.argument else { return nil }
       // sum(x) and avg(x) may see the same text as different types.
       let text = "\(argument.type.rawValue) \(argument.text)"
       let index = argumentIndex[text] ?? arguments.count
@@ -48,11 +59,15 @@ final class AggregateSet {
         memberIndex[[Int(states.tag), index]] = member
         members.append(Member(states: states, argument: index))
       }
-      return (call, member)
+      return member
     }
+    calls = window.aggregates.map { _, call in
+      let (least, greatest) = Self.extremes(for: call, in: window)
+      return Call(reading: AggregateReading(call), member: member(call), least: least, greatest: greatest)
+    }
+    sums = calls.compactMap { $0.reading.function == .sum ? $0.member : nil }
     self.arguments = arguments
     self.members = members
-    extremes = window.aggregates.map { Self.extremes(for: $0.call, in: window) }
     classes = window.classColumn == nil ? [] : window.classes
     names = WindowResultNames(aggregates: window.aggregates.map(\.name), classes: classes)
     seconds = Double(window.definition.size) / 1e6
@@ -145,6 +160,12 @@ final class AggregateSet {
     for member in members { member.states.merge(source, into: target) }
   }
 
+  /// Adds only the number of events and some of the members.
+  func merge(_ source: Int, into target: Int, members some: [Int]) {
+    events[target] = events[target].addingSaturated(events[source])
+    for member in some { members[member].states.merge(source, into: target) }
+  }
+
   func reset(_ slot: Int) {
     events[slot] = 0
     for index in classes.indices { classCounts[slot * classes.count + index] = 0 }
@@ -156,32 +177,57 @@ final class AggregateSet {
 
   /// Sums of a slot that are NULL because they do not fit into their type.
   func overflows(_ slot: Int) -> Int {
-    calls.count { $0.call.function == .sum && ($0.member.map { members[$0].states.overflows(slot) } ?? false) }
+    var overflows = 0
+    for member in sums where members[member].states.overflows(slot) { overflows += 1 }
+    return overflows
   }
 
   func result(_ slot: Int) -> WindowResult {
-    var values = calls.map { call, member -> Scalar in
-      if let member { return members[member].states.result(slot, of: call, seconds: seconds) }
-      return call.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot])
-    }
-    for (index, (least, greatest)) in extremes.enumerated() {
-      guard case .double(var quantile) = values[index] else { continue }
-      if let least, let bound = values[least].finiteNumber { quantile = max(quantile, bound) }
-      if let greatest, let bound = values[greatest].finiteNumber { quantile = min(quantile, bound) }
-      values[index] = .double(quantile)
+    var values: [Scalar] = []
+    values.reserveCapacity(calls.count)
+    for call in calls { values.append(plainValue(slot, of: call)) }
+    for (index, call) in calls.enumerated() {
+      values[index] = Self.bounded(values[index], call.least.map { values[$0] }, call.greatest.map { values[$0] })
     }
     let counts = classCounts[slot * classes.count..<(slot + 1) * classes.count]
     return WindowResult(events: events[slot], names: names, values: values, counts: Array(counts))
   }
 
+  /// The value of one call, as `result` has it.
+  func value(_ slot: Int, of index: Int) -> Scalar {
+    let call = calls[index]
+    return Self.bounded(
+      plainValue(slot, of: call), call.least.map { plainValue(slot, of: calls[$0]) },
+      call.greatest.map { plainValue(slot, of: calls[$0]) })
+  }
+
+  private func plainValue(_ slot: Int, of call: Call) -> Scalar {
+    if let member = call.member { return members[member].states.result(slot, of: call.reading, seconds: seconds) }
+    return call.reading.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot])
+  }
+
+  /// A quantile within the least and greatest value there was.
+  private static func bounded(_ value: Scalar, _ least: Scalar?, _ greatest: Scalar?) -> Scalar {
+    guard least != nil || greatest != nil, case .double(var quantile) = value else { return value }
+    if let bound = least?.finiteNumber { quantile = max(quantile, bound) }
+    if let bound = greatest?.finiteNumber { quantile = min(quantile, bound) }
+    return .double(quantile)
+  }
+
+  /// The members that the value of a call is read off.
+  func members(of index: Int) -> [Int] {
+    [index, calls[index].least, calls[index].greatest].compactMap { $0.flatMap { calls[$0].member } }
+  }
+
   func encode(_ slot: Int) -> [UInt8] {
-    var writer = ByteWriter()
+    writer.removeAll()
     writer.write(byte: Self.version)
     writer.write(unsigned: UInt64(classes.count))
     for index in classes.indices { writer.write(unsigned: UInt64(classCounts[slot * classes.count + index])) }
     writer.write(unsigned: UInt64(members.count))
     for member in members { member.states.encode(slot, into: &writer) }
-    return writer.bytes
+    // As long as it is: many of them wait for a checkpoint.
+    return [UInt8](writer.bytes[...])
   }
 
   /// Fills a slot from stored bytes.

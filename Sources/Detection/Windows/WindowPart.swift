@@ -119,6 +119,46 @@ public final class WindowMerger {
   public var result: WindowResult { self.set.result(0) }
 }
 
+/// Merges one aggregate of many windows into a value over all of them: of the others only what is stored is read.
+public final class AggregateMerger {
+  /// Slot 0 holds the result, slot 1 the part that is added.
+  private let set: AggregateSet
+  private let index: Int
+  private let members: [Int]
+
+  /// - Returns: nil where the definition has no aggregate of this name.
+  public init?(_ window: CompiledWindow, aggregate name: String) {
+    guard let index = window.aggregates.firstIndex(where: { $0.name == name }) else { return nil }
+    set = AggregateSet(window)
+    set.grow(to: 2)
+    self.index = index
+    members = set.members(of: index)
+  }
+
+  /// Merges one part more into the result.
+  /// - Parameters:
+  ///   - state: of the part (`WindowPart.state`).
+  ///   - events: of the part.
+  /// - Throws: `CodingError` when the state cannot be read or belongs to another definition.
+  public func add(_ state: [UInt8], events: Int64) throws(CodingError) {
+    try set.decode(1, state, events: events)
+    set.merge(1, into: 0, members: members)
+  }
+
+  /// The value over what was added since the last call, and the number of events. Then it begins anew.
+  public func take() -> AggregateTotal {
+    defer { set.reset(0) }
+    return AggregateTotal(value: set.value(0, of: index), events: set.eventCount(0))
+  }
+}
+
+/// What an aggregate comes to over several windows.
+public struct AggregateTotal: Sendable {
+  public let value: Scalar
+  /// Number of events.
+  public let events: Int64
+}
+
 /// An operating error of windows.
 public struct WindowError: Error, Hashable, CustomStringConvertible {
   /// Which window, what was expected and what was found.

@@ -35,6 +35,18 @@ struct WindowEntries {
   }
 }
 
+/// How a value is read off a state: what calls that share one differ in. Nothing in it is counted by reference, since it is
+/// handed to every state of every window that is read.
+struct AggregateReading: Sendable {
+  let function: AggregateFunction
+  /// The fraction of a quantile, 0 to 1.
+  let fraction: Double?
+  /// Type of the result.
+  let type: ValueType
+
+  init(_ call: AggregateCall) { (function, fraction, type) = (call.function, call.fraction, call.type) }
+}
+
 /// The state of one aggregate in one window.
 protocol Accumulator: Sendable {
   /// Names the kind of state in stored bytes; a change of its encoding takes a new one.
@@ -53,7 +65,7 @@ protocol Accumulator: Sendable {
   /// The state that stands behind a tag; nil where the tag is of another kind.
   static func decode(_ tag: UInt8, from reader: inout ByteReader) throws(CodingError) -> Self?
   /// The value of one of the calls that share this state.
-  func result(of call: AggregateCall, seconds: Double) -> Scalar
+  func result(of reading: AggregateReading, seconds: Double) -> Scalar
   /// Whether the sum does not fit into its type and is NULL.
   var overflows: Bool { get }
 }
@@ -104,7 +116,7 @@ protocol AggregateStates: AnyObject {
   /// Fills a slot with the state behind a tag.
   /// - Throws: `CodingError` for a tag of another kind, and for bytes that are no such state.
   func decode(_ slot: Int, tag: UInt8, from reader: inout ByteReader) throws(CodingError)
-  func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar
+  func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> Scalar
   func overflows(_ slot: Int) -> Bool
 }
 
@@ -133,8 +145,8 @@ final class StateColumn<State: Accumulator>: AggregateStates {
     }
     slots[slot] = state
   }
-  func result(_ slot: Int, of call: AggregateCall, seconds: Double) -> Scalar {
-    slots[slot].result(of: call, seconds: seconds)
+  func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> Scalar {
+    slots[slot].result(of: reading, seconds: seconds)
   }
   func overflows(_ slot: Int) -> Bool { slots[slot].overflows }
 }

@@ -182,10 +182,10 @@ extension DDSketch {
 
 // MARK: - Bins
 
-/// The bins of one sign: sorted ones, then values that came since and are not yet sorted in. An entry is a word,
+/// The bins of one sign: sorted ones, then values and bins of others that came since and are not yet sorted in. An entry is a word,
 /// index above and count below, so an addition is one append and most of a sketch is one allocation.
 struct DDSketchBins: Sendable {
-  /// The first `sorted` have ascending, distinct indexes; the others have a count of one.
+  /// The first `sorted` have ascending, distinct indexes.
   private var entries: [UInt64] = []
   private var sorted = 0
   /// The bin in which an earlier version may have counted smaller magnitudes: of it and those below nobody knows which
@@ -207,6 +207,11 @@ struct DDSketchBins: Sendable {
   @inline(__always)
   mutating func add(_ index: Int) {
     entries.append(UInt64(truncatingIfNeeded: index &+ Self.bias) << Self.countBits | 1)
+    sortWherePending()
+  }
+
+  @inline(__always)
+  private mutating func sortWherePending() {
     let pending = entries.count - sorted
     if pending >= Self.minPending && pending * 2 >= sorted { sortIn() }
   }
@@ -215,7 +220,7 @@ struct DDSketchBins: Sendable {
     guard !other.entries.isEmpty else { return }
     floor = [floor, other.floor].compactMap { $0 }.max()
     entries.append(contentsOf: other.entries)
-    sortIn()
+    sortWherePending()
   }
 
   mutating func removeAll() {

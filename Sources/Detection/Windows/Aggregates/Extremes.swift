@@ -197,5 +197,5 @@ struct Kept<Value: KeptValue, Kind: Choice>: Accumulator {
     value = try Value.decode(from: &reader)
   }
 
-  func result(of call: AggregateCall, seconds: Double) -> Scalar { isSet ? value.scalar(call.type) : .null }
+  func result(of reading: AggregateReading, seconds: Double) -> Scalar { isSet ? value.scalar(reading.type) : .null }
 }

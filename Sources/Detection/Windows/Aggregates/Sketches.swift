@@ -20,8 +20,8 @@ extension DDSketch: NumberAccumulator {
 
   mutating func reset() { removeAll() }
 
-  func result(of call: AggregateCall, seconds: Double) -> Scalar {
-    guard let fraction = call.fraction else { preconditionFailure("a quantile needs a fraction") }
+  func result(of reading: AggregateReading, seconds: Double) -> Scalar {
+    guard let fraction = reading.fraction else { preconditionFailure("a quantile needs a fraction") }
     return quantile(fraction).map { .double($0) } ?? .null
   }
 }
@@ -52,5 +52,5 @@ extension HyperLogLog: Accumulator {
 
   mutating func reset() { removeAll() }
 
-  func result(of call: AggregateCall, seconds: Double) -> Scalar { .int(estimate) }
+  func result(of reading: AggregateReading, seconds: Double) -> Scalar { .int(estimate) }
 }

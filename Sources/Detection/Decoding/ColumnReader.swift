@@ -133,17 +133,10 @@ struct ColumnReader {
   /// A row as JSON, which stands for the raw bytes that a columnar file does not have: its columns by name, flat. A value
   /// that its column cannot hold is what a message says of it.
   func json(ofRow row: Int) -> String {
-    var text = "{"
-    for (index, (name, column)) in input.enumerated() {
-      if index > 0 { text += "," }
-      JSONText.append(string: name, to: &text)
-      text += ":"
-      if let misfit = misfits[name]?.first(where: { $0.row == row }) {
-        JSONText.append(string: misfit.found, to: &text)
-      } else {
-        JSONText.append(column[row], to: &text)
-      }
-    }
-    return text + "}"
+    JSONText.object(
+      input.map { name, column in
+        let misfit = misfits[name]?.first { $0.row == row }
+        return (name, misfit.map { JSONText.string($0.found) } ?? JSONText.value(column[row]))
+      })
   }
 }

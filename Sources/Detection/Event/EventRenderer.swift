@@ -35,69 +35,28 @@ public struct EventRenderer: Sendable {
   /// The event of a row: all fields of the schema, null ones included.
   /// - Precondition: the first columns of the batch are the schema's fields.
   public func json(of batch: EventBatch, row: Int) -> String {
-    var text = ""
-    append(root, batch, row, to: &text)
-    return text
+    var bytes: [UInt8] = []
+    append(root, batch, row, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
   }
 
-  private func append(_ nodes: [Node], _ batch: EventBatch, _ row: Int, to text: inout String) {
-    text += "{"
+  private func append(_ nodes: [Node], _ batch: EventBatch, _ row: Int, to bytes: inout [UInt8]) {
+    bytes.append(UInt8(ascii: "{"))
     for (index, node) in nodes.enumerated() {
-      if index > 0 { text += "," }
-      JSONText.append(string: node.key, to: &text)
-      text += ":"
+      if index > 0 { bytes.append(UInt8(ascii: ",")) }
+      bytes.appendJSON(string: node.key)
+      bytes.append(UInt8(ascii: ":"))
       if let field = node.field, node.children.isEmpty || !batch.columns[field].isNull(row) {
         let value = batch.columns[field][row]
         if schema.fields[field].type == .json, case .string(let raw) = value {
-          text += raw
+          bytes.append(contentsOf: raw.utf8)
         } else {
-          JSONText.append(value, to: &text)
+          bytes.appendJSON(value)
         }
       } else {
-        append(node.children, batch, row, to: &text)
+        append(node.children, batch, row, to: &bytes)
       }
     }
-    text += "}"
-  }
-}
-
-extension Double {
-  /// The number as JSON: the shortest decimal that reads back as the same double, in one of the forms `0.1` and `1e-05`.
-  /// JSON has no number for what is not finite; that is one of the strings `"inf"`, `"-inf"` and `"nan"`, the words that
-  /// a cast to VARCHAR gives, so that it is not taken for NULL.
-  public var json: String {
-    isFinite ? description : isNaN ? "\"nan\"" : self < 0 ? "\"-inf\"" : "\"inf\""
-  }
-}
-
-/// Values as JSON text.
-enum JSONText {
-  static func append(_ scalar: Scalar, to text: inout String) {
-    switch scalar {
-    case .null: text += "null"
-    case .int(let value): text += String(value)
-    case .double(let value): text += value.json
-    case .bool(let value): text += value ? "true" : "false"
-    case .string(let value): append(string: value, to: &text)
-    case .timestamp(let value): text += "\"" + Timestamp.format(value) + "\""
-    }
-  }
-
-  static func append(string: String, to text: inout String) {
-    text += "\""
-    for scalar in string.unicodeScalars {
-      switch scalar {
-      case "\"": text += "\\\""
-      case "\\": text += "\\\\"
-      case "\n": text += "\\n"
-      case "\r": text += "\\r"
-      case "\t": text += "\\t"
-      case "\0"..."\u{1F}":
-        let digits = String(scalar.value, radix: 16)
-        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: text.unicodeScalars.append(scalar)
-      }
-    }
-    text += "\""
+    bytes.append(UInt8(ascii: "}"))
   }
 }

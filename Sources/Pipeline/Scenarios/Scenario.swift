@@ -112,12 +112,12 @@ public struct Scenario: Sendable {
       members.append((key.string ?? "", try json(value)))
     }
     for (key, value) in mapping { members.append((key.string ?? "", try json(value))) }
-    return Array(("{" + members.map { "\(quoted($0.0)):\($0.1)" }.joined(separator: ",") + "}").utf8)
+    return Array(("{" + members.map { "\(JSONText.string($0.0)):\($0.1)" }.joined(separator: ",") + "}").utf8)
   }
 
   private static func json(_ node: Node) throws -> String {
     if let mapping = node.mapping {
-      return "{" + (try mapping.map { "\(quoted($0.string ?? "")):\(try json($1))" }).joined(separator: ",") + "}"
+      return "{" + (try mapping.map { "\(JSONText.string($0.string ?? "")):\(try json($1))" }).joined(separator: ",") + "}"
     }
     if let sequence = node.sequence { return "[" + (try sequence.map(json)).joined(separator: ",") + "]" }
     switch node.plainScalar {
@@ -127,13 +127,8 @@ public struct Scenario: Sendable {
       guard value.isFinite else { throw ScenarioError("JSON has no number for \(value)", node) }
       return "\(value)"
     case .bool(let value): return value ? "true" : "false"
-    case .string(let value): return quoted(value)
+    case .string(let value): return JSONText.string(value)
     }
-  }
-
-  private static func quoted(_ text: String) -> String {
-    let data = try? JSONEncoder().encode(text)
-    return String(decoding: data ?? Data("\"\"".utf8), as: UTF8.self)
   }
 
   private static func list(_ node: Node) throws -> [[String: Expected]] {

@@ -123,9 +123,7 @@ public struct EventTimes: Sendable {
     var count = 0
     for path in paths.prefix(Self.maxFiles) {
       guard try FileStatus.of(path)?.isRegular == true, let span = try span(of: path, options, format) else { continue }
-      if let reached, reached.time.subtractingReportingOverflow(span.first).partialValue > lateness,
-        reached.time > span.first
-      {
+      if let reached, reached.time.subtractingSaturated(span.first) > lateness, reached.time > span.first {
         count += 1
         if reached.time - span.first > worst.map({ $0.reached.time - $0.first }) ?? 0 {
           worst = (path, span.first, reached)

@@ -164,8 +164,7 @@ struct ClockDirectory: Sendable {
     // One that comes back starts where the others are.
     if isSilent { place.progress = progress }
     if step > 0 {
-      let usual = commonStep.multipliedReportingOverflow(by: Limits.commonStepReach)
-      if usual.overflow || step <= max(usual.partialValue, Limits.leastClockReach) {
+      if step <= max(commonStep.multipliedSaturated(by: Limits.commonStepReach), Limits.leastClockReach) {
         place.progress = place.progress.addingSaturated(step)
         progress = max(progress, place.progress)
       }

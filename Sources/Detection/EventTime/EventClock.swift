@@ -40,10 +40,7 @@ struct EventClockSettings: Sendable, Hashable {
   var settling: Int
 
   /// How far ahead a time is absurd: what a clock that was not open yet took from beyond is taken back.
-  var absurd: Int64 {
-    let (product, overflow) = maxAhead.multipliedReportingOverflow(by: Limits.absurdlyAhead)
-    return overflow ? .max : product
-  }
+  var absurd: Int64 { maxAhead.multipliedSaturated(by: Limits.absurdlyAhead) }
 
   /// The least reach.
   var floor: Int64 { max(outOfOrder, min(Limits.leastClockReach, maxAhead)) }
@@ -118,8 +115,7 @@ struct UsualStep: Sendable, Hashable {
   /// How long a step may be to be taken for granted.
   @inline(__always)
   func reach(_ settings: EventClockSettings) -> Int64 {
-    let (product, overflow) = value.multipliedReportingOverflow(by: Limits.clockReach)
-    return max(settings.floor, overflow ? .max : product)
+    max(settings.floor, value.multipliedSaturated(by: Limits.clockReach))
   }
 }
 

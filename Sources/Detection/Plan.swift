@@ -40,6 +40,12 @@ public struct StagedBatch: Sendable {
   }
 }
 
+/// A feature that is computed.
+public struct CompiledFeature: Sendable {
+  public let name: String
+  public let expression: Expression
+}
+
 /// A use case that is ready to run.
 public struct Plan: Sendable {
   /// A check on every event.
@@ -66,7 +72,7 @@ public struct Plan: Sendable {
   /// The windows, in the order of the use case.
   public let windows: [CompiledWindow]
   /// Columns behind the fields that are computed, in their order: the features that something reads.
-  public let features: [(name: String, expression: Expression)]
+  public let features: [CompiledFeature]
   /// The rules, in the order of the use case.
   public let rules: [CompiledRule]
   /// The learned detectors, in the order of the use case. They score with the models of a `ModelSet`.

@@ -8,7 +8,7 @@ struct PlanCompiler {
   private let featureDefinitions: [FeatureDefinition]
   private(set) var diagnostics: [Diagnostic] = []
   private(set) var checks: [Plan.Check] = []
-  private(set) var features: [(name: String, expression: Expression)] = []
+  private(set) var features: [CompiledFeature] = []
   private(set) var conditions: [Expression] = []
   private(set) var rules: [CompiledRule] = []
   private(set) var windows: [CompiledWindow] = []
@@ -81,7 +81,7 @@ struct PlanCompiler {
       }
       // A feature that is wrong keeps its name, so that what uses it is not reported as well.
       scope = scope.adding((feature.name, compiled?.type ?? .double), unclear: compiled == nil ? [feature.name] : [])
-      if let compiled { features.append((feature.name, compiled)) }
+      if let compiled { features.append(CompiledFeature(name: feature.name, expression: compiled)) }
     }
   }
 

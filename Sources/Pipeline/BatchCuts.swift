@@ -31,9 +31,9 @@ final class BatchCuts {
     var parts: [RawBatch] = []
     var rest = raw
     for position in ends where position > first {
-      guard let (before, behind) = rest.split(at: position) else { continue }
-      parts.append(before)
-      rest = behind
+      guard let split = rest.split(at: position) else { continue }
+      parts.append(split.before)
+      rest = split.behind
     }
     return parts + [rest]
   }

@@ -202,9 +202,9 @@ struct PartitionProcessor {
     for decision in decisions {
       switch decision {
       case .believed(let run, let latestOfRun):
-        let (believed, absurd) = waiting.take(run: run, until: min(latest, latestOfRun))
-        for events in absurd { try leaveOut(events, areUndecided: false) }
-        try apply(decision, believed, watermark: watermarkTime, believed: watermark.believed, &outcome)
+        let taken = waiting.take(run: run, until: min(latest, latestOfRun))
+        for events in taken.absurd { try leaveOut(events, areUndecided: false) }
+        try apply(decision, taken.believed, watermark: watermarkTime, believed: watermark.believed, &outcome)
       case .dismissed(let run, heard: nil):
         for events in waiting.take(run: run).believed { try leaveOut(events, areUndecided: false) }
       case .dismissed, .opened:

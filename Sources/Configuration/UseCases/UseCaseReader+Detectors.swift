@@ -248,7 +248,7 @@ extension UseCaseReader {
     guard let keys = reader.keys(of: node, in: "`training`", known: Self.trainingKeys) else { return training }
     if let schedule = keys["schedule"].flatMap({ schedule($0) }) { training.schedule = schedule }
     if let history = keys["history"], let length = reader.duration(history, what: "`history`", positive: true) {
-      let day = DurationText.units[0].microseconds
+      let day = DurationText.day
       if length % day == 0 {
         training.history = length
       } else {
@@ -269,7 +269,7 @@ extension UseCaseReader {
       reader.report(node.location, "`schedule` is not known", expected: expected, found: node.description)
       return nil
     }
-    if text.text == "daily" { return .every(DurationText.units[0].microseconds) }
+    if text.text == "daily" { return .every(DurationText.day) }
     if text.text == "manual" { return .manual }
     let words = text.text.split(separator: " ")
     let length = words.count == 2 && words[0] == "every" ? words[1] : words.count == 1 ? words[0] : ""

@@ -166,7 +166,7 @@ public struct UseCaseReader {
     guard let keys = reader.keys(of: node, in: "`\(section)`", known: ["retain"]), let retain = keys["retain"],
       let length = reader.duration(retain, what: "`retain`", positive: true)
     else { return nil }
-    let day = DurationText.units[0].microseconds
+    let day = DurationText.day
     if wholeDays, length % day != 0 {
       reader.report(
         retain.location, "history is kept by whole days", expected: "a duration such as 30d", found: retain.description,

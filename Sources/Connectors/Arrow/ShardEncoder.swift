@@ -20,7 +20,7 @@ public struct ShardEncoder: Sendable {
   public let names: [String]
   public let codec: Codec
   /// Key-value pairs of the schema, in order.
-  public let metadata: [(key: String, value: String)]
+  let metadata: [(key: String, value: String)]
 
   /// - Precondition: at least one name, no name twice; a ZSTD level of 1 to 22.
   public init(names: [String], codec: Codec = .lz4, metadata: [(key: String, value: String)] = []) {
@@ -58,9 +58,15 @@ public struct ShardEncoder: Sendable {
     return [UInt8](UnsafeRawBufferPointer(start: bytes.data, count: bytes.count))
   }
 
+  /// A column with its name.
+  public struct NamedColumn: Sendable {
+    public var name: String
+    public var column: Column
+  }
+
   /// The columns that `encodeTail` was given, strings one entry a row.
-  public static func decodeTail(_ bytes: [UInt8]) throws(ColumnarFileError) -> [(name: String, column: Column)] {
-    try decodeBatch(bytes).columns
+  public static func decodeTail(_ bytes: [UInt8]) throws(ColumnarFileError) -> [NamedColumn] {
+    try decodeBatch(bytes).columns.map { NamedColumn(name: $0.name, column: $0.column) }
   }
 
   /// The same with the metadata of the schema.

@@ -3,29 +3,28 @@
 
 /// What is known about an event that a detector has to find out. Not part of the event.
 public struct Label: Sendable, Hashable {
+  /// A field of the event.
+  public struct Member: Sendable, Hashable {
+    public let name: String
+    /// Its value.
+    public let json: String
+  }
+
   /// Number of the event, and of its line, from 0.
   public let row: Int
   /// The fields that identify the event, as JSON.
-  public let identity: [(name: String, json: String)]
+  public let identity: [Member]
   /// Name of the injection, label or damage.
   public let kind: String
   /// Whether the event was made anomalous. Labels of other events name those that only look it, or are damaged.
   public let injected: Bool
 
-  public static func == (a: Label, b: Label) -> Bool {
-    a.row == b.row && a.kind == b.kind && a.injected == b.injected && a.identity.count == b.identity.count
-      && zip(a.identity, b.identity).allSatisfy { $0 == $1 }
-  }
-
-  public func hash(into hasher: inout Hasher) {
-    hasher.combine(row)
-    hasher.combine(kind)
-  }
-
   /// The label as a line of JSON with its line end.
   public var line: [UInt8] {
     var result = Array("{\"row\":\(row)".utf8)
-    for (name, json) in identity { result += [0x2C] + EventWriter.quoted(name) + [0x3A] + Array(json.utf8) }
+    for member in identity {
+      result += [0x2C] + EventWriter.quoted(member.name) + [0x3A] + Array(member.json.utf8)
+    }
     result += Array(",\"kind\":".utf8) + EventWriter.quoted(kind)
     return result + Array(",\"injected\":\(injected)}\n".utf8)
   }
@@ -167,7 +166,7 @@ public struct Simulator: Sendable {
 
   private func label(_ place: Int, kind: String, injected: Bool) -> Label {
     let identity = definition.labelFields.map { field in
-      (name: definition.fields[field].name, json: writer.json(field, place, of: values))
+      Label.Member(name: definition.fields[field].name, json: writer.json(field, place, of: values))
     }
     return Label(row: block.firstRow + place, identity: identity, kind: kind, injected: injected)
   }

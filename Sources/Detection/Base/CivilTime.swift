@@ -1,6 +1,15 @@
 // The proleptic Gregorian calendar in UTC, and timestamps as text. Day numbers count from 1970-01-01; year 0 is 1 BC.
 // Conversions between days and dates are those of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
+/// A day of the proleptic Gregorian calendar.
+public struct CivilDate: Sendable, Hashable {
+  public var year: Int64
+  /// 1 to 12.
+  public var month: Int64
+  /// 1 to 31.
+  public var day: Int64
+}
+
 enum CivilTime {
   static let second: Int64 = 1_000_000
   static let minute: Int64 = 60 * second
@@ -22,16 +31,8 @@ enum CivilTime {
     return remainder < 0 ? remainder + b : remainder
   }
 
-  struct Date {
-    var year: Int64
-    /// 1 to 12.
-    var month: Int64
-    /// 1 to 31.
-    var day: Int64
-  }
-
   @inline(__always)
-  static func date(ofDay day: Int64) -> Date {
+  static func date(ofDay day: Int64) -> CivilDate {
     let shifted = day + 719_468
     let era = floorDivide(shifted, 146_097)
     let dayOfEra = shifted - era * 146_097
@@ -39,13 +40,13 @@ enum CivilTime {
     let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
     let monthFromMarch = (5 * dayOfYear + 2) / 153
     let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    return Date(
+    return CivilDate(
       year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month: month,
       day: dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)
   }
 
   @inline(__always)
-  static func day(of date: Date) -> Int64 {
+  static func day(of date: CivilDate) -> Int64 {
     let year = date.month <= 2 ? date.year - 1 : date.year
     let era = floorDivide(year, 400)
     let yearOfEra = year - era * 400
@@ -71,7 +72,7 @@ enum CivilTime {
   /// Day of the year, from 1.
   @inline(__always)
   static func dayOfYear(ofDay day: Int64) -> Int64 {
-    day - Self.day(of: Date(year: date(ofDay: day).year, month: 1, day: 1)) + 1
+    day - Self.day(of: CivilDate(year: date(ofDay: day).year, month: 1, day: 1)) + 1
   }
 
   /// ISO 8601 week of the year: that of the week's Thursday.

@@ -3,13 +3,24 @@
 
 /// Reads and writes durations.
 public enum DurationText {
-  /// Unit names by falling length, with their microseconds.
-  public static let units: [(name: String, microseconds: Int64)] = [
-    ("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000),
+  /// A unit of time.
+  struct Unit: Sendable {
+    let name: String
+    let microseconds: Int64
+  }
+
+  /// A day, microseconds.
+  public static let day: Int64 = 86_400_000_000
+
+  /// Units by falling length, which is how a duration is written.
+  static let units = [
+    Unit(name: "d", microseconds: day), Unit(name: "h", microseconds: 3_600_000_000),
+    Unit(name: "m", microseconds: 60_000_000), Unit(name: "s", microseconds: 1_000_000),
+    Unit(name: "ms", microseconds: 1_000),
   ]
 
   /// A thousand years, microseconds.
-  public static let longest = 365_000 * units[0].microseconds
+  public static let longest = 365_000 * day
 
   /// Whether a text has the form of a duration but exceeds the longest one.
   public static func isTooLong(_ text: String) -> Bool {

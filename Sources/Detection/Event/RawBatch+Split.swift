@@ -1,6 +1,14 @@
 // Cutting a batch of records in two. Rare (where another model takes over), so clarity goes before speed; bytes are
 // shared, not copied.
 
+/// A batch in two parts.
+public struct SplitBatch: Sendable {
+  /// The records before a position.
+  public var before: RawBatch
+  /// Those at or behind it.
+  public var behind: RawBatch
+}
+
 extension RawBatch {
   /// The position of the first record, oversized ones included; nil for a batch without any.
   public var first: Position? {
@@ -10,7 +18,7 @@ extension RawBatch {
 
   /// Two batches in place of this one: the records before `position`, and those at or behind it.
   /// - Returns: nil where all records lie on one side.
-  public func split(at position: Position) -> (before: RawBatch, behind: RawBatch)? {
+  public func split(at position: Position) -> SplitBatch? {
     let count = (0..<positions.count).partitionPoint { positions[$0] < position }
     let letters = (
       before: oversized.filter { $0.position < position }, behind: oversized.filter { $0.position >= position }
@@ -23,7 +31,7 @@ extension RawBatch {
     let before = RawBatch(
       partition: partition, positions: positions.part(0..<count), payload: payload.part(0..<count),
       oversized: letters.before, misfits: misfits.filter { $0.row < count }, next: behind.first ?? next)
-    return (before, behind)
+    return SplitBatch(before: before, behind: behind)
   }
 }
 

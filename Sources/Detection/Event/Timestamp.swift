@@ -54,11 +54,8 @@ public enum Timestamp {
     return parse(bytes: bytes.span.bytes)
   }
 
-  /// The date of a day since 1970-01-01 in the proleptic Gregorian calendar; `month` 1 to 12, `day` 1 to 31.
-  public static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    let date = CivilTime.date(ofDay: days)
-    return (date.year, date.month, date.day)
-  }
+  /// The date of a day since 1970-01-01 in the proleptic Gregorian calendar.
+  public static func civil(fromDays days: Int64) -> CivilDate { CivilTime.date(ofDay: days) }
 
   /// The timestamp of a number since 1970 in the unit of the format; `.automatic` tells the unit by the size. Nil for
   /// `.rfc3339` and outside `range`.

@@ -86,9 +86,9 @@ public final class WaitingEvents: Stateful {
       switch decision.kind {
       case .believed(let run, let latest):
         let taken = marks.latestTaken(at: marks.watermarks[decision.row])
-        let (believed, absurd) = take(run: run, until: min(latest, taken), batch)
-        if !believed.isEmpty { outcome.believed[index] = believed }
-        outcome.dismissed += absurd
+        let events = take(run: run, until: min(latest, taken), batch)
+        if !events.believed.isEmpty { outcome.believed[index] = events.believed }
+        outcome.dismissed += events.absurd
       case .dismissed(let run, heard: nil):
         let events = remove(run)
         for event in events { if let row = event.row { marks.dismissed[row] = true } }
@@ -104,7 +104,7 @@ public final class WaitingEvents: Stateful {
 
   /// Takes out the events of a run, in their order, when the input is at its end.
   /// - Parameter latest: later ones are not to be believed.
-  public func take(run: UInt64, until latest: Int64 = .max) -> (believed: [ReleasedEvents], absurd: [ReleasedEvents]) {
+  public func take(run: UInt64, until latest: Int64 = .max) -> TakenEvents {
     take(run: run, until: latest, nil)
   }
 
@@ -196,14 +196,14 @@ public final class WaitingEvents: Stateful {
 
   // MARK: Release
 
-  private func take(run: UInt64, until latest: Int64, _ batch: EventBatch?)
-    -> (believed: [ReleasedEvents], absurd: [ReleasedEvents])
-  {
+  private func take(run: UInt64, until latest: Int64, _ batch: EventBatch?) -> TakenEvents {
     let events = remove(run)
-    guard events.contains(where: { $0.time > latest }) else { return (released(events, batch), []) }
-    return (
-      released(events.filter { $0.time <= latest }, batch), released(events.filter { $0.time > latest }, batch)
-    )
+    guard events.contains(where: { $0.time > latest }) else {
+      return TakenEvents(believed: released(events, batch), absurd: [])
+    }
+    return TakenEvents(
+      believed: released(events.filter { $0.time <= latest }, batch),
+      absurd: released(events.filter { $0.time > latest }, batch))
   }
 
   private func values(of batch: EventBatch, _ row: Int) -> [Scalar] {
@@ -239,6 +239,12 @@ public struct WaitingOutcome: Sendable {
   public var dismissed: [ReleasedEvents] = []
   /// Events that were given up undecided, because too many bytes waited.
   public var undecided: [ReleasedEvents] = []
+}
+
+/// The events of a run, told apart by whether their time is to be believed.
+public struct TakenEvents: Sendable {
+  public var believed: [ReleasedEvents]
+  public var absurd: [ReleasedEvents]
 }
 
 /// Events that wait no more: a batch without derived columns.

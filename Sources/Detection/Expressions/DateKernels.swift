@@ -53,7 +53,7 @@ enum DateKernels {
 
   @inline(__always)
   private static func dates(
-    _ times: Lane<Int64>, _ count: Int, _ change: (inout CivilTime.Date) -> Void
+    _ times: Lane<Int64>, _ count: Int, _ change: (inout CivilDate) -> Void
   ) -> [Int64] {
     days(times, count) {
       var date = CivilTime.date(ofDay: $0)

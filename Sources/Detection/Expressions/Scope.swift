@@ -2,8 +2,13 @@
 
 /// The columns an expression can name, in the order of the batch: column i of the scope is column i of the batch.
 public struct Scope: Sendable {
-  /// Name and type of each column.
-  public let columns: [(name: String, type: ValueType)]
+  /// A column that can be named.
+  public struct Column: Sendable, Hashable {
+    public let name: String
+    public let type: ValueType
+  }
+
+  public let columns: [Column]
   private let indices: [String: Int]
   /// Names of columns that are declared, but not rightly: their types are not known, and fit everywhere.
   let unclear: Set<String>
@@ -13,9 +18,9 @@ public struct Scope: Sendable {
 
   /// - Parameter unclear: those whose types are guesses. Expressions over them are checked, and must not be run.
   init(_ columns: [(name: String, type: ValueType)], unclear: Set<String>) {
-    self.columns = columns
+    self.columns = columns.map { Column(name: $0.name, type: $0.type) }
     self.unclear = unclear
-    indices = Dictionary(columns.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    indices = Dictionary(self.columns.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
   /// The column with this name; names are case-sensitive.
@@ -23,7 +28,7 @@ public struct Scope: Sendable {
 
   /// The scope with columns more.
   func adding(_ more: (name: String, type: ValueType)..., unclear: Set<String> = []) -> Scope {
-    Scope(columns + more, unclear: self.unclear.union(unclear))
+    Scope(columns.map { ($0.name, $0.type) } + more, unclear: self.unclear.union(unclear))
   }
 }
 

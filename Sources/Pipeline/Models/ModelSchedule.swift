@@ -76,9 +76,9 @@ final class ModelSchedule {
     var parts: [RawBatch] = []
     var rest = raw
     for position in timeline.changes(behind: first) {
-      guard let (before, behind) = rest.split(at: position) else { continue }
-      parts.append(before)
-      rest = behind
+      guard let split = rest.split(at: position) else { continue }
+      parts.append(split.before)
+      rest = split.behind
     }
     return (parts + [rest]).map { ScoredPiece(raw: $0, models: models(at: $0.first ?? first)) }
   }

@@ -191,8 +191,9 @@ struct DuckDBOracleTests {
     let scope = Scope([("i", .int), ("k", .int), ("b", .bool), ("c", .bool), ("s", .string)])
     let rows = 40
     var random = SeededRandom(seed: Self.seed)
-    let columns = scope.columns.map { _, type in
-      Column(
+    let columns = scope.columns.map { column in
+      let type = column.type
+      return Column(
         type,
         (0..<rows).map { _ -> Scalar in
           if random.next() % 6 == 0 { return .null }

@@ -76,7 +76,8 @@ import Testing
     let (name, whole) = Self.batches[index]
     #expect(whole.first == Self.position(0))
     for row in 1...9 {
-      let (before, behind) = try #require(whole.split(at: Self.position(row)), "\(name), \(row)")
+      let split = try #require(whole.split(at: Self.position(row)), "\(name), \(row)")
+      let (before, behind) = (split.before, split.behind)
       #expect(before.count + before.oversized.count == row, "\(name), \(row)")
       #expect(behind.count + behind.oversized.count == 10 - row)
       #expect(behind.first == Self.position(row) && before.next == Self.position(row) && behind.next == whole.next)
@@ -93,7 +94,8 @@ import Testing
   @Test func `bytes are counted by piece`() throws {
     let whole = Self.batches[0].1
     let records = [0, 1, 2, 4, 5, 6, 8, 9].map { Self.record($0).utf8.count }
-    let (before, behind) = try #require(whole.split(at: Self.position(4)))
+    let split = try #require(whole.split(at: Self.position(4)))
+    let (before, behind) = (split.before, split.behind)
     // A line feed stands behind each record; that of the last one counts with none.
     #expect(before.byteCount == records[..<3].reduce(0, +) + 2 + 2_000_000)
     #expect(behind.byteCount == records[3...].reduce(0, +) + 4 + 2_000_000)
@@ -104,7 +106,8 @@ import Testing
       partition: PartitionID(source: "s", number: 0), positions: RecordPositions(segment: 2),
       payload: .json(RecordBytes([])), oversized: Self.letters, next: Self.position(8))
     #expect(raw.first == Self.position(3) && raw.split(at: Self.position(3)) == nil)
-    let (before, behind) = try #require(raw.split(at: Self.position(5)))
+    let split = try #require(raw.split(at: Self.position(5)))
+    let (before, behind) = (split.before, split.behind)
     #expect(before.oversized.map(\.position) == [Self.position(3)] && before.next == Self.position(7))
     #expect(behind.oversized.map(\.position) == [Self.position(7)] && behind.count == 0)
     let empty = RawBatch(

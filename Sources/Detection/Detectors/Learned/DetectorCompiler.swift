@@ -5,7 +5,7 @@ struct DetectorScope {
   let scope: Scope
   let event: EventDefinition
   /// Computed features behind the fields, by the order of their columns.
-  let features: [(name: String, expression: Expression)]
+  let features: [CompiledFeature]
   let encoders: [EncoderDefinition]
   /// Columns of fields and features; the class lies behind them.
   let columnCount: Int

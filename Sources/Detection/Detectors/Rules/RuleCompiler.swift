@@ -53,7 +53,7 @@ private struct RuleCompiler {
   var diagnostics: [Diagnostic] = []
   var aggregates = AggregateTable()
 
-  private var columns: [(name: String, type: ValueType)] { scope.columns }
+  private var columns: [Scope.Column] { scope.columns }
 
   init(_ definition: RuleDefinition, scope: Scope, event: EventDefinition) {
     self.definition = definition

@@ -71,13 +71,12 @@ private func problems(_ text: String) -> [String] {
         .ordinal, .frequency, .frequencyBucket(rareBelow: 5, commonFrom: 50), .clip(lower: 0.01, upper: 0.99), .scale,
       ])
     let outlier = useCase.detectors[0]
-    #expect(outlier.kind == .isolationForest(IsolationForestDefinition(trees: 50, sampleSize: 128)))
+    #expect(outlier.parameters as? IsolationForestDefinition == IsolationForestDefinition(trees: 50, sampleSize: 128))
     #expect(outlier.features.map(\.text) == ["half", "code", "seen", "bucket", "cut", "scaled", "y"])
     #expect(outlier.when?.text == "y > 0.0" && outlier.trainWhen?.text == "y < 9.5" && outlier.severity == .low)
     #expect(outlier.budget == FalseAlarmBudget(.perEntityAndDay(2), fitsTail: true))
-    guard case .expectedValue(let slow) = useCase.detectors[1].kind,
-      case .expectedValue(let plain) = useCase.detectors[2].kind
-    else { return #expect(Bool(false)) }
+    let slow = try #require(useCase.detectors[1].parameters as? ExpectedValueDefinition)
+    let plain = try #require(useCase.detectors[2].parameters as? ExpectedValueDefinition)
     #expect(slow.target.text == "y" && slow.quantile == 0.8 && slow.floor == 5 && slow.ratio == 3)
     #expect(slow.delta == 7.5 && slow.leastExpected == 0.5 && slow.trees == 30 && slow.leaves == 7)
     #expect(slow.learningRate == 0.3 && slow.misrank == .init(actual: 0.95, expected: 0.5, minRows: 100))
@@ -95,7 +94,7 @@ private func problems(_ text: String) -> [String] {
     let text = useCase.canonicalText
     let again = try UseCaseReader.read(text).get()
     #expect(again.canonicalText == text)
-    #expect(again.detectors.map(\.kind.name) == useCase.detectors.map(\.kind.name))
+    #expect(again.detectors.map(\.type) == useCase.detectors.map(\.type))
     #expect(again.encoders.map(\.kind) == useCase.encoders.map(\.kind) && again.training == useCase.training)
     for (old, new) in [
       ("trees: 50", "trees: 51"), ("sample_size: 128", "sample_size: 129"), ("y > 0.0", "y > 1.0"),

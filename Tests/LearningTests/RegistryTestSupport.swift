@@ -112,7 +112,8 @@ struct Shop {
       trees: 20, depth: 5, features: matrix.columnCount, outputs: 2, leaf: -0.2...0.4, seed: seed)
     let rows = Array(0..<events.count)
     let targets = detector.targets(of: events, rows: rows)
-    guard case .expectedValue(let definition) = detector.definition.kind, let misrank = definition.misrank else {
+    guard let definition = detector.definition.parameters as? ExpectedValueDefinition, let misrank = definition.misrank
+    else {
       throw RegistryTestError()
     }
     let quantiles = EntityQuantiles.fit(
@@ -122,7 +123,7 @@ struct Shop {
     let scorer = BoostedExpectation(trees: trees, quantiles: quantiles)
     return FittedModel(
       detector: "slow", version: version, plan: detector.fingerprint, encoders: encoders,
-      scorer: .expectedValue(scorer),
+      scorer: scorer,
       drift: DriftReference.fit(plan: detector, matrix: matrix, scores: scorer.predict(matrix).means))
   }
 
@@ -133,7 +134,7 @@ struct Shop {
     let scores = forest.scores(of: matrix)
     return FittedModel(
       detector: "odd", version: version, plan: detector.fingerprint, encoders: encoders,
-      scorer: .isolationForest(forest),
+      scorer: forest,
       calibration: try Calibration.fit(scores: scores, budget: FalseAlarmBudget(.rate(0.01)), entityDays: 0),
       drift: DriftReference.fit(plan: detector, matrix: matrix, scores: scores))
   }

@@ -36,10 +36,10 @@ struct RegistryTests {
       let loaded = try registry.load("v1", for: plan)
       #expect(loaded.encoders == model.encoders && loaded.calibration == model.calibration)
       #expect(loaded.drift == model.drift && loaded.plan == model.plan && loaded.version == "v1")
-      if case .expectedValue(let before) = model.scorer, case .expectedValue(let after) = loaded.scorer {
+      if let before = model.scorer as? BoostedExpectation, let after = loaded.scorer as? BoostedExpectation {
         #expect(after.quantiles == before.quantiles && after.quantiles.count == 5)
         #expect(after.trees == before.trees)
-      } else if case .isolationForest(let before) = model.scorer, case .isolationForest(let after) = loaded.scorer {
+      } else if let before = model.scorer as? IsolationForest, let after = loaded.scorer as? IsolationForest {
         #expect(after == before && after.sampleSize == 64)
       } else {
         Issue.record("another type of model")

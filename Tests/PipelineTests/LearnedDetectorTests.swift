@@ -112,10 +112,10 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     fitters.add(training)
     slow = FittedModel(
       detector: "slow", version: "v1", plan: plan.detectors[0].fingerprint, encoders: fitters.finish(),
-      scorer: .expectedValue(BoostedExpectation(trees: expectation)))
+      scorer: BoostedExpectation(trees: expectation))
     let scores = (0..<2_000).map { Double($0) / 2_500 }
     odd = FittedModel(
-      detector: "odd", version: "v7", plan: plan.detectors[1].fingerprint, scorer: .isolationForest(forest),
+      detector: "odd", version: "v7", plan: plan.detectors[1].fingerprint, scorer: forest,
       calibration: try Calibration.fit(scores: scores, budget: FalseAlarmBudget(.rate(0.01)), entityDays: 0))
   }
 
@@ -209,8 +209,8 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     let detector = try #require(models["odd"])
     var failures = 0
     let events = derived(plan, [Event(ms: 100), Event(ms: 100_000)]).events
-    let (rows, scores) = detector.rawScores(of: events, failures: &failures)
-    #expect(rows == [0, 1] && scores[1] > scores[0])
+    let raw = detector.rawScores(of: events, failures: &failures)
+    #expect(raw.rows == [0, 1] && raw.scores[1] > raw.scores[0])
     let threshold = try #require(odd.calibration).threshold
     #expect(!detector.calibrated(threshold).isAlarm && detector.calibrated(threshold).score == 1)
     #expect(detector.calibrated(threshold.nextUp).isAlarm && detector.calibrated(threshold.nextUp).score > 1)
@@ -236,12 +236,12 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     #expect(renamed.contains("line "))
     #expect(refusal { $0.plan += "\nmore" }.contains("the use case no such line"))
     #expect(refusal { $0.encoders = [:] }.contains("no encoder for `key_code`"))
-    #expect(refusal { $0.scorer = .isolationForest(forest) }.contains("another type than expected_value"))
+    #expect(refusal { $0.scorer = forest }.contains("another type than expected_value"))
     #expect(refusal({ $0.calibration = nil }, odd).contains("not calibrated"))
     let narrow = TreeEnsemble(
       nodes: [.init(value: 1), .init(value: 2)], roots: [0, 1], outputs: [0, 1], baseValues: [0, 0], featureCount: 3)
     #expect(
-      refusal { $0.scorer = .expectedValue(BoostedExpectation(trees: narrow)) }.contains(
+      refusal { $0.scorer = BoostedExpectation(trees: narrow) }.contains(
         "3 features, the detector 4"))
     // A changed use case: the text differs where the definition does, and only there.
     let changes: [(String, String, String?)] = [
@@ -266,12 +266,12 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     var useCase = plan.useCase
     useCase.detectors = [
       DetectorDefinition(
-        name: "mine", kind: .onnx(ONNXDefinition(model: LocatedText("model.onnx"), threshold: 3)),
+        name: "mine", parameters: ONNXDefinition(model: LocatedText("model.onnx"), threshold: 3),
         features: [LocatedText("joins")])
     ]
     let own = try Plan(useCase)
     let model = FittedModel(
-      detector: "mine", version: "file", plan: own.detectors[0].fingerprint, scorer: .external(scorer))
+      detector: "mine", version: "file", plan: own.detectors[0].fingerprint, scorer: ExternalModel(scorer))
     return (own, try ModelSet([model], for: own))
   }
 
@@ -296,7 +296,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     let scorer = Endless()
     let (own, _) = try external(scorer)
     let model = FittedModel(
-      detector: "mine", version: "v", plan: own.detectors[0].fingerprint, scorer: .external(scorer))
+      detector: "mine", version: "v", plan: own.detectors[0].fingerprint, scorer: ExternalModel(scorer))
     let history = MemoryHistory()
     let pipeline = Pipeline(
       plan: own, version: ConfigurationVersion(identifier: "v", text: ""),
@@ -356,7 +356,7 @@ private func derived(_ plan: Plan, _ events: [Event], models: ModelSet = .none) 
     let scores = forest.scores(of: matrix)
     let reference = DriftReference.fit(plan: detector, matrix: matrix, scores: scores)
     let model = FittedModel(
-      detector: "odd", version: "v1", plan: detector.fingerprint, scorer: .isolationForest(forest),
+      detector: "odd", version: "v1", plan: detector.fingerprint, scorer: forest,
       calibration: try Calibration.fit(scores: scores, budget: FalseAlarmBudget(.rate(0.01)), entityDays: 0),
       drift: reference)
     return (try ModelSet([model], for: plan), reference)

@@ -33,7 +33,7 @@ struct ModelsCommandTests {
           ], roots: [0], outputs: [0], baseValues: [0], featureCount: 1), sampleSize: 64)
       let scores = (0..<1_000).map { Double($0 + index) / 2_000 }
       let model = FittedModel(
-        detector: detector, version: version, plan: "plan 1\ninput load double", scorer: .isolationForest(forest),
+        detector: detector, version: version, plan: "plan 1\ninput load double", scorer: forest,
         calibration: try Calibration.fit(scores: scores, budget: FalseAlarmBudget(.rate(0.05)), entityDays: 0))
       let checks = [
         GateReport.Check(name: "alarms", passed: index == 0, found: 2, bound: 1, message: "2 alarms of 1 at most")

@@ -73,12 +73,12 @@ public enum LearnedUseCase {
     fitters.add(batch)
     let encoders = fitters.finish()
     let matrix = detector.features.matrix(of: batch, encoders: encoders)
-    if case .isolationForest = detector.definition.kind {
+    if detector.definition.parameters is IsolationForestDefinition {
       let forest = IsolationForest.fit(matrix, treeCount: 8, sampleSize: 64, seed: seed)
       let scores = forest.scores(of: matrix)
       return FittedModel(
         detector: detector.name, version: version, plan: detector.fingerprint, encoders: encoders,
-        scorer: .isolationForest(forest),
+        scorer: forest,
         calibration: try Calibration.fit(scores: scores, budget: FalseAlarmBudget(.rate(0.05)), entityDays: 0),
         drift: DriftReference.fit(plan: detector, matrix: matrix, scores: scores))
     }
@@ -92,7 +92,7 @@ public enum LearnedUseCase {
       ], roots: [0, 3], outputs: [0, 1], baseValues: [0, 0], featureCount: 1)
     return FittedModel(
       detector: detector.name, version: version, plan: detector.fingerprint, encoders: encoders,
-      scorer: .expectedValue(BoostedExpectation(trees: trees)),
+      scorer: BoostedExpectation(trees: trees),
       drift: DriftReference.fit(plan: detector, matrix: matrix, scores: matrix.column(0).map { _ in 0 }))
   }
 }

@@ -17,8 +17,8 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       target: "Detection",
       folders: [
         "Base", "Event", "Expressions", "Decoding", "Definition", "Features", "Keys", "EventTime", "Windows/Aggregates",
-        "Windows", "Detectors", "Detectors/Trees", "Detectors/Rules", "Detectors/IsolationForest",
-        "Detectors/ExpectedValue", "Detectors/Learned", "",
+        "Windows", "Detectors", "Detectors/Trees", "Detectors/Learned", "Detectors/Rules", "Detectors/IsolationForest",
+        "Detectors/ExpectedValue", "Detectors/ONNX", "",
       ]),
     FolderOrder(target: "Configuration", folders: ["YAML", "UseCases", "Inference", "Runtime"]),
     FolderOrder(
@@ -27,7 +27,12 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
     FolderOrder(
       target: "Connectors",
       folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "SQLite", "Embedded", ""]),
-    FolderOrder(target: "Learning", folders: ["", "ONNX", "LightGBM", "Registry", "Training"]),
+    FolderOrder(
+      target: "Learning",
+      folders: [
+        "Native", "ONNX", "LightGBM", "Registry", "Training", "Detectors/IsolationForest", "Detectors/ExpectedValue",
+        "Detectors/ONNX", "",
+      ]),
   ]
 
   /// The place of a file's folder in the order; nil where the order does not know it.

@@ -8,8 +8,6 @@ import Testing
 struct PublicTypesTests {
   /// Tuples that are still public, by file. A number goes down with each that becomes a struct; there are no new ones.
   static let known: [String: Int] = [
-    "Sources/Detection/Detectors/Learned/FittedModel.swift": 1,
-    "Sources/Detection/Detectors/Learned/LearnedDetector.swift": 2,
     "Sources/Detection/Detectors/Rules/SlidingRule.swift": 1,
     "Sources/Detection/Event/StateChanges.swift": 1,
     "Sources/Detection/Windows/CompiledWindow.swift": 2,

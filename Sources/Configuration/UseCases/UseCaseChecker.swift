@@ -21,21 +21,24 @@ public struct UseCaseCheck: Sendable {
 /// Checks use cases.
 public enum UseCaseChecker {
   /// Checks the `pipeline.yaml` at `path`.
-  public static func check(path: String) -> UseCaseCheck {
+  public static func check(path: String, catalog: DetectorCatalog = .standard) -> UseCaseCheck {
     switch ConfigurationFile.read(path) {
-    case .success(let text): return check(text: text, path: path)
+    case .success(let text): return check(text: text, path: path, catalog: catalog)
     case .failure(let errors):
       return UseCaseCheck(path: path, source: "", useCase: nil, plan: nil, diagnostics: errors.diagnostics)
     }
   }
 
   /// Checks the text of a `pipeline.yaml`.
-  public static func check(text: String, path: String = "pipeline.yaml") -> UseCaseCheck {
-    check(text, path: path, isStored: false)
+  /// - Parameter catalog: the types of detectors that it may have.
+  public static func check(
+    text: String, path: String = "pipeline.yaml", catalog: DetectorCatalog = .standard
+  ) -> UseCaseCheck {
+    check(text, path: path, isStored: false, catalog: catalog)
   }
 
-  private static func check(_ text: String, path: String, isStored: Bool) -> UseCaseCheck {
-    var (useCase, unclear, diagnostics) = UseCaseReader.readPartially(text, isStored: isStored)
+  private static func check(_ text: String, path: String, isStored: Bool, catalog: DetectorCatalog) -> UseCaseCheck {
+    var (useCase, unclear, diagnostics) = UseCaseReader.readPartially(text, isStored: isStored, catalog: catalog)
     var plan: Plan?
     if let useCase, diagnostics.isEmpty {
       do throws(PlanErrors) { plan = try Plan(useCase) } catch { diagnostics = error.diagnostics }
@@ -52,8 +55,8 @@ public enum UseCaseChecker {
 
   /// The plan of a use case that ran: its text as the activation log keeps it.
   /// - Throws: `OperatingError` when the text is not right, as when a newer version wrote it.
-  public static func plan(fromStored text: String) throws -> Plan {
-    let check = check(text, path: "the stored configuration", isStored: true)
+  public static func plan(fromStored text: String, catalog: DetectorCatalog = .standard) throws -> Plan {
+    let check = check(text, path: "the stored configuration", isStored: true, catalog: catalog)
     guard let plan = check.plan else {
       let first = check.diagnostics.first
       throw OperatingError(

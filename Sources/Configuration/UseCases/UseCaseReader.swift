@@ -14,6 +14,8 @@ public struct UseCaseReader {
   var fieldPlaces: [String: SourceLocation] = [:]
   /// Whether the text is one that ran: what was accepted then is still read.
   let isStored: Bool
+  /// The types of detectors that are known.
+  let catalog: DetectorCatalog
 
   /// The use case that `text` describes, or everything that is wrong with it, by location.
   /// - Parameter isStored: whether the text is one that a store keeps because it ran. Names that collide in a way that
@@ -27,9 +29,9 @@ public struct UseCaseReader {
   /// The use case as far as it could be read, so that its expressions can be checked along with its form. Without an
   /// event definition there is none. `unclear`: names that it declares in a way that could not be read.
   static func readPartially(
-    _ text: String, isStored: Bool = false
+    _ text: String, isStored: Bool = false, catalog: DetectorCatalog = .standard
   ) -> (useCase: UseCase?, unclear: Set<String>, diagnostics: [Diagnostic]) {
-    var useCaseReader = UseCaseReader(isStored: isStored)
+    var useCaseReader = UseCaseReader(isStored: isStored, catalog: catalog)
     guard let root = YAMLLoader.load(text, diagnostics: &useCaseReader.reader.diagnostics) else {
       return (nil, [], useCaseReader.reader.diagnostics.sorted { $0.location < $1.location })
     }

@@ -157,29 +157,3 @@ struct NodeReader {
     return nil
   }
 }
-
-/// The values of a mapping with known keys.
-struct Keys {
-  /// What the mapping is, for messages.
-  let place: String
-  let location: SourceLocation
-  let values: [String: YAMLEntry]
-
-  /// The value of a key; nil when it is absent or null.
-  subscript(key: String) -> YAMLNode? {
-    guard let entry = values[key] else { return nil }
-    if case .null = entry.value.content { return nil }
-    return entry.value
-  }
-
-  /// Where a key stands; where the mapping begins when it is absent.
-  func location(of key: String) -> SourceLocation { values[key]?.key.location ?? location }
-
-  /// The value of a key that must be there.
-  func required(_ key: String, _ expected: String, _ reader: inout NodeReader) -> YAMLNode? {
-    if let node = self[key] { return node }
-    let at = values[key]?.value.location ?? location
-    reader.report(at, "\(place) has no `\(key)`", expected: "`\(key): \(expected)`")
-    return nil
-  }
-}

@@ -84,25 +84,11 @@ public struct FalseAlarmBudget: Sendable, Hashable, Codable {
   }
 }
 
-/// One entry of `detectors:`.
-public struct DetectorDefinition: Sendable, Hashable {
-  public enum Kind: Sendable, Hashable {
-    case isolationForest(IsolationForestDefinition)
-    case expectedValue(ExpectedValueDefinition)
-    case onnx(ONNXDefinition)
-
-    /// The word that names it in `pipeline.yaml`, as in `DetectorCatalog`.
-    public var name: String {
-      switch self {
-      case .isolationForest: "isolation_forest"
-      case .expectedValue: "expected_value"
-      case .onnx: "onnx"
-      }
-    }
-  }
-
+/// One entry of `detectors:`: what every learned detector has, and the parameters of its type.
+public struct DetectorDefinition: Sendable {
   public var name: String
-  public var kind: Kind
+  /// What is written for its type alone.
+  public var parameters: any DetectorParameters
   /// Fields, computed and fitted features, in the order of the file.
   public var features: [LocatedText]
   /// Events it scores; nil for all.
@@ -114,12 +100,12 @@ public struct DetectorDefinition: Sendable, Hashable {
   public var location: SourceLocation
 
   public init(
-    name: String, kind: Kind, features: [LocatedText], when: LocatedText? = nil, trainWhen: LocatedText? = nil,
-    severity: Severity = .medium, budget: FalseAlarmBudget? = nil,
+    name: String, parameters: any DetectorParameters, features: [LocatedText], when: LocatedText? = nil,
+    trainWhen: LocatedText? = nil, severity: Severity = .medium, budget: FalseAlarmBudget? = nil,
     location: SourceLocation = SourceLocation(line: 1, column: 1)
   ) {
     self.name = name
-    self.kind = kind
+    self.parameters = parameters
     self.features = features
     self.when = when
     self.trainWhen = trainWhen
@@ -128,107 +114,27 @@ public struct DetectorDefinition: Sendable, Hashable {
     self.location = location
   }
 
+  /// The word that names its type in `pipeline.yaml`.
+  public var type: String { Swift.type(of: parameters).descriptor.type }
+
   /// Whether its models come from stored history; the others are brought by the user.
-  public var isTrained: Bool { if case .onnx = kind { false } else { true } }
+  public var isTrained: Bool { Swift.type(of: parameters).isTrained }
 
-  /// The budget that holds: a forest has no threshold of its own, and gets a thousandth of its events.
-  public var effectiveBudget: FalseAlarmBudget? {
-    if case .isolationForest = kind { return budget ?? FalseAlarmBudget(.rate(0.001)) }
-    return budget
-  }
+  /// The budget that holds: the one that is written, or the usual one of a type that has no threshold of its own.
+  public var effectiveBudget: FalseAlarmBudget? { budget ?? parameters.usualBudget }
 }
 
-/// The parameters of an isolation forest (Liu, Ting, Zhou, "Isolation Forest", ICDM 2008).
-public struct IsolationForestDefinition: Sendable, Hashable {
-  public var trees: Int
-  /// Rows that each tree is grown from, drawn without replacement.
-  public var sampleSize: Int
-
-  public init(trees: Int = 100, sampleSize: Int = 256) {
-    self.trees = trees
-    self.sampleSize = sampleSize
-  }
-}
-
-/// The parameters of an expected value.
-public struct ExpectedValueDefinition: Sendable, Hashable {
-  /// When an event is out of the order of its entity: actually among the highest, expectedly not.
-  public struct Misrank: Sendable, Hashable {
-    /// Quantile of the entity's actual values that is exceeded, 0 to 1.
-    public var actual: Double
-    /// Quantile of the entity's expected values that is not, 0 to 1.
-    public var expected: Double
-    /// Rows without which an entity has no quantiles.
-    public var minRows: Int
-
-    public init(actual: Double = 0.99, expected: Double = 0.9, minRows: Int = 200) {
-      self.actual = actual
-      self.expected = expected
-      self.minRows = minRows
-    }
+extension DetectorDefinition: Hashable {
+  public static func == (a: DetectorDefinition, b: DetectorDefinition) -> Bool {
+    a.name == b.name && AnyHashable(a.parameters) == AnyHashable(b.parameters) && a.features == b.features
+      && a.when == b.when && a.trainWhen == b.trainWhen && a.severity == b.severity && a.budget == b.budget
+      && a.location == b.location
   }
 
-  /// The field or computed feature that is predicted: a number from 0 on.
-  public var target: LocatedText
-  /// Level of the second prediction, above 0 and below 1.
-  public var quantile: Double
-  /// Target below which nothing is an anomaly; in the target's unit, as `delta` and `leastExpected`.
-  public var floor: Double
-  /// Actual by expected from which on an event is an anomaly.
-  public var ratio: Double
-  /// Actual less expected from which on an event is an anomaly.
-  public var delta: Double
-  /// Nil where rank does not matter.
-  public var misrank: Misrank?
-  /// Smallest expectation that is believed.
-  public var leastExpected: Double
-  public var trees: Int
-  public var leaves: Int
-  public var learningRate: Double
-
-  public init(
-    target: LocatedText, quantile: Double = 0.9, floor: Double = 60_000, ratio: Double = 10, delta: Double = 120_000,
-    misrank: Misrank? = Misrank(), leastExpected: Double = 1, trees: Int = 300, leaves: Int = 31,
-    learningRate: Double = 0.1
-  ) {
-    self.target = target
-    self.quantile = quantile
-    self.floor = floor
-    self.ratio = ratio
-    self.delta = delta
-    self.misrank = misrank
-    self.leastExpected = leastExpected
-    self.trees = trees
-    self.leaves = leaves
-    self.learningRate = learningRate
-  }
-}
-
-/// A model that the user brings.
-public struct ONNXDefinition: Sendable, Hashable {
-  /// Path of the file, from the folder of the use case.
-  public var model: LocatedText
-  /// Threads that score a batch.
-  public var threads: Int
-  /// Execution provider of the runtime.
-  public var provider: String
-  /// Name of the model's input; nil for its only one.
-  public var input: String?
-  /// Name of the model's output that is the score; nil for its only one.
-  public var output: String?
-  /// Score from which on an event is an anomaly.
-  public var threshold: Double
-
-  public init(
-    model: LocatedText, threads: Int = 1, provider: String = "cpu", input: String? = nil, output: String? = nil,
-    threshold: Double = 0.5
-  ) {
-    self.model = model
-    self.threads = threads
-    self.provider = provider
-    self.input = input
-    self.output = output
-    self.threshold = threshold
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(name)
+    hasher.combine(AnyHashable(parameters))
+    hasher.combine(features)
   }
 }
 

@@ -26,12 +26,9 @@ extension EncoderKind {
 
 extension DetectorDefinition {
   var members: [(String, String)] {
-    var members = [("name", jsonString(name)), ("type", jsonString(kind.name))]
-    switch kind {
-    case .isolationForest(let forest): members += forest.members
-    case .expectedValue(let expected): members += expected.members
-    case .onnx(let model): members += model.members
-    }
+    var own = CanonicalMembers()
+    parameters.write(to: &own)
+    var members = [("name", jsonString(name)), ("type", jsonString(type))] + own.members
     members.append(("features", "[\(features.map { jsonString($0.text) }.joined(separator: ", "))]"))
     if let when { members.append(("when", jsonString(when.text))) }
     if let trainWhen { members.append(("train_when", jsonString(trainWhen.text))) }
@@ -51,60 +48,6 @@ extension FalseAlarmBudget {
   }
 }
 
-extension IsolationForestDefinition {
-  fileprivate var members: [(String, String)] {
-    let usual = Self()
-    var members: [(String, String)] = []
-    if trees != usual.trees { members.append(("trees", String(trees))) }
-    if sampleSize != usual.sampleSize { members.append(("sample_size", String(sampleSize))) }
-    return members
-  }
-}
-
-extension ExpectedValueDefinition {
-  fileprivate var members: [(String, String)] {
-    let usual = Self(target: target)
-    var members = [("target", jsonString(target.text))]
-    func add(_ name: String, _ value: some CustomStringConvertible, _ differs: Bool) {
-      if differs { members.append((name, value.description)) }
-    }
-    add("quantile", quantile, quantile != usual.quantile)
-    add("floor", floor, floor != usual.floor)
-    add("ratio", ratio, ratio != usual.ratio)
-    add("delta", delta, delta != usual.delta)
-    if let misrank, misrank != usual.misrank {
-      members.append(
-        (
-          "misrank",
-          jsonObject([
-            ("actual", misrank.actual.description), ("expected", misrank.expected.description),
-            ("min_rows", String(misrank.minRows)),
-          ])
-        ))
-    } else if misrank == nil {
-      members.append(("misrank", jsonString("none")))
-    }
-    add("least_expected", leastExpected, leastExpected != usual.leastExpected)
-    add("trees", trees, trees != usual.trees)
-    add("leaves", leaves, leaves != usual.leaves)
-    add("learning_rate", learningRate, learningRate != usual.learningRate)
-    return members
-  }
-}
-
-extension ONNXDefinition {
-  fileprivate var members: [(String, String)] {
-    let usual = Self(model: model)
-    var members = [("model", jsonString(model.text))]
-    if threads != usual.threads { members.append(("threads", String(threads))) }
-    if provider != usual.provider { members.append(("provider", jsonString(provider))) }
-    if let input { members.append(("input", jsonString(input))) }
-    if let output { members.append(("output", jsonString(output))) }
-    if threshold != usual.threshold { members.append(("threshold", threshold.description)) }
-    return members
-  }
-}
-
 extension TrainingDefinition {
   var members: [(String, String)] {
     let usual = Self()
@@ -118,5 +61,29 @@ extension TrainingDefinition {
     if history != usual.history { members.append(("history", durationText(history))) }
     if maxRows != usual.maxRows { members.append(("max_rows", String(maxRows))) }
     return members
+  }
+}
+
+/// The members of a JSON object, in their order: how a type of detector says its parameters in the canonical text.
+public struct CanonicalMembers: Sendable {
+  private(set) var members: [(String, String)] = []
+
+  public init() {}
+
+  /// Adds a text; nothing for nil.
+  public mutating func add(_ name: String, text: String?) {
+    if let text { members.append((name, jsonString(text))) }
+  }
+
+  /// Adds a number, unless it is the one that holds where none is written.
+  public mutating func add<Number: Numeric & CustomStringConvertible>(
+    _ name: String, _ value: Number, unless usual: Number? = nil
+  ) {
+    if value != usual { members.append((name, value.description)) }
+  }
+
+  /// Adds an object.
+  public mutating func add(_ name: String, object: CanonicalMembers) {
+    members.append((name, jsonObject(object.members)))
   }
 }

@@ -35,6 +35,9 @@ enum RuleText {
     return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
   }
 
+  /// To three decimals.
+  static func rounded(_ value: Double) -> String { number((value * 1_000).rounded() / 1_000) }
+
   /// The string, or what of it fits into `Limits.maxExplainedBytes` and an ellipsis.
   static func shortened(_ string: String) -> String {
     guard string.utf8.count > Limits.maxExplainedBytes else { return string }

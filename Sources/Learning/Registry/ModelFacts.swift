@@ -32,11 +32,12 @@ extension [ModelFact] {
 }
 
 extension ModelRegistry {
-  /// Facts about a version, in a fixed order: its record, its threshold, what its encoders know, how many trees and nodes it
-  /// has and which share of its splits tests which feature.
+  /// Facts about a version, in a fixed order: its record, its threshold, what its encoders know, and what there is to say of
+  /// a model of its type.
   public func facts(of version: String, of detector: String) throws -> [ModelFact] {
     let manifest = try manifest(of: version, of: detector)
-    let (document, bytes) = try files(of: version, of: detector)
+    let files = try files(of: version, of: detector)
+    let document = files.document
     var facts = Self.facts(manifest)
     func number(_ name: String, _ value: some BinaryInteger) {
       facts.append(ModelFact(name: name, value: .number(Double(value))))
@@ -50,20 +51,14 @@ extension ModelRegistry {
     for (name, encoder) in document.encoders.sorted(by: { $0.key < $1.key }) {
       number("encoders.\(name).values", encoder.knownValues)
     }
-    if let quantiles = document.entityQuantiles { number("entities", quantiles.count) }
     if let drift = document.drift {
       let rows = drift.score.counts.reduce(0) { $0 + Double($1) }
       facts.append(ModelFact(name: "drift.rows", value: .number(rows)))
     }
-    if document.external == nil {
-      let trees = try TreeModel(parsing: bytes)
-      number("trees", trees.ensemble.roots.count)
-      number("nodes", trees.ensemble.nodes.count)
-      for (name, share) in zip(trees.featureNames, Self.splits(of: trees.ensemble)) {
-        facts.append(ModelFact(name: "splits.\(name)", value: .number(share)))
-      }
+    if let format = formats.format(of: document.type) {
+      facts += try format.facts(ofPart: document.part, files.model)
     }
-    number("model.bytes", bytes.count)
+    number("model.bytes", files.model.count)
     facts.append(ModelFact(name: "model.sha256", value: .text(document.modelHash)))
     for line in document.plan.split(separator: "\n").enumerated() {
       facts.append(ModelFact(name: "plan.\(line.offset + 1)", value: .text(String(line.element))))
@@ -99,12 +94,27 @@ extension ModelRegistry {
     }
     return facts
   }
+}
+
+extension [ModelFact] {
+  /// How many trees and nodes a model has, and which share of its splits tests which feature.
+  static func trees(_ bytes: [UInt8]) throws -> [ModelFact] {
+    let trees = try TreeModel(parsing: bytes)
+    let counts = [
+      ModelFact(name: "trees", value: .number(Double(trees.ensemble.roots.count))),
+      ModelFact(name: "nodes", value: .number(Double(trees.ensemble.nodes.count))),
+    ]
+    return counts
+      + zip(trees.featureNames, splits(of: trees.ensemble)).map {
+        ModelFact(name: "splits.\($0)", value: .number($1))
+      }
+  }
 
   /// The share of the splits that test each feature.
   private static func splits(of trees: TreeEnsemble) -> [Double] {
     var counts = [Double](repeating: 0, count: trees.featureCount)
     for node in trees.nodes where !node.isLeaf { counts[Int(node.feature)] += 1 }
-    let total = max(1, counts.reduce(0, +))
+    let total = Swift.max(1, counts.reduce(0, +))
     return counts.map { $0 / total }
   }
 }

@@ -13,6 +13,8 @@ public struct ModelRegistry: Sendable {
   /// Where all models lie: `<data directory>/models`.
   public let folder: String
   public let useCase: String
+  /// The types of detectors whose models can be here.
+  let formats: [any ModelFormat]
 
   /// Files of a version.
   enum File {
@@ -28,11 +30,6 @@ public struct ModelRegistry: Sendable {
     static let manifest = 64 << 20
     /// A message of protobuf, and so an ONNX file, has fewer bytes.
     static let model = Int(Int32.max)
-  }
-
-  public init(folder: String, useCase: String) {
-    self.folder = folder
-    self.useCase = useCase
   }
 
   // MARK: - Looking
@@ -99,15 +96,13 @@ public struct ModelRegistry: Sendable {
   /// Reads a version. The file and its parts are checked; whether it fits a use case's detector is said by
   /// `load(_:for:)` and `ModelSet`.
   public func load(_ version: String, of detector: String) throws -> FittedModel {
-    try load(version, of: detector, definition: nil)
+    try load(version, of: detector, parameters: nil)
   }
 
   /// Reads a version that is to score for a detector as the use case defines it now.
   /// - Throws: also an `OperatingError` of kind `configuration` where the model does not fit the detector.
   public func load(_ version: String, for plan: DetectorPlan) throws -> FittedModel {
-    var definition: ONNXDefinition?
-    if case .onnx(let own) = plan.definition.kind { definition = own }
-    let model = try load(version, of: plan.name, definition: definition)
+    let model = try load(version, of: plan.name, parameters: plan.definition.parameters)
     do {
       _ = try LearnedDetector(plan, model: model)
     } catch {
@@ -116,17 +111,21 @@ public struct ModelRegistry: Sendable {
     return model
   }
 
-  private func load(_ version: String, of detector: String, definition: ONNXDefinition?) throws -> FittedModel {
-    let (document, bytes) = try files(of: version, of: detector)
-    return try document.model(bytes, in: try path(of: detector, version), definition: definition)
+  private func load(
+    _ version: String, of detector: String, parameters: (any DetectorParameters)?
+  ) throws -> FittedModel {
+    let files = try files(of: version, of: detector)
+    return try files.document.model(
+      files.model, in: try path(of: detector, version), formats: formats, for: parameters)
   }
 
   /// Checks that the files of a version are whole and belong together.
   func verify(_ version: String, of detector: String) throws {
     _ = try manifest(of: version, of: detector)
-    let (document, bytes) = try files(of: version, of: detector)
-    // What the user's own files hold was checked when they were imported, and ONNX Runtime may be elsewhere.
-    if document.external == nil { _ = try document.model(bytes, in: try path(of: detector, version)) }
+    let files = try files(of: version, of: detector)
+    // What needs a library was checked when it came, and the library may be elsewhere.
+    if formats.format(of: files.document.type)?.isSelfContained == false { return }
+    _ = try files.document.model(files.model, in: try path(of: detector, version), formats: formats)
   }
 
   /// Whether there is a version of this name, in whatever state.
@@ -152,7 +151,7 @@ public struct ModelRegistry: Sendable {
     return damaged
   }
 
-  func files(of version: String, of detector: String) throws -> (document: ModelDocument, model: [UInt8]) {
+  func files(of version: String, of detector: String) throws -> ModelDocument.Files {
     let document = try document(of: version, of: detector)
     let path = "\(try path(of: detector, version))/\(File.model)"
     guard let bytes = try RegistryFiles.read(path, limit: Bounds.model) else { throw missing(path) }
@@ -160,7 +159,7 @@ public struct ModelRegistry: Sendable {
       throw OperatingError(
         .store, "\(path) was damaged or exchanged: it does not have the SHA-256 that \(File.document) names")
     }
-    return (document, bytes)
+    return ModelDocument.Files(document: document, model: bytes)
   }
 
   /// `model.json` of a version, checked.
@@ -184,9 +183,8 @@ public struct ModelRegistry: Sendable {
   /// - Throws: `OperatingError` of kind `input` where there is a whole version of this name, or the manifest is another
   ///   model's.
   public func add(_ model: FittedModel, manifest: ModelManifest) throws {
-    let names = ModelDocument.features(ofPlan: model.plan)
-    let (trees, document) = try ModelDocument.files(of: model, useCase: useCase, features: names)
-    try add(document, model: trees, manifest: manifest)
+    let files = try ModelDocument.files(of: model, useCase: useCase, formats: formats)
+    try add(files.document, model: files.model, manifest: manifest)
   }
 
   func add(_ document: ModelDocument, model: [UInt8], manifest: ModelManifest) throws {
@@ -294,7 +292,8 @@ public struct ModelRegistry: Sendable {
       if RegistryFiles.isFolder(folder) { throw missing(path) }
       throw try unknown(version, of: detector)
     }
-    return try SealedJSON.decode(type, bytes, path: path)
+    let known = ModelDocument.formatsKey.map { [$0: formats] } ?? [:]
+    return try SealedJSON.decode(type, bytes, path: path, userInfo: known)
   }
 
   private func check(

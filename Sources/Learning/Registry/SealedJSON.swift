@@ -44,9 +44,11 @@ enum SealedJSON {
   /// - Parameters:
   ///   - path: where the bytes come from, for messages.
   ///   - remedy: what mends a damaged file, as a sentence without a full stop.
+  ///   - userInfo: what decoding of the content needs.
   /// - Throws: `OperatingError` of kind `store` where the file is damaged, or newer than this program.
   static func decode<Content: Decodable>(
-    _ type: Content.Type, _ bytes: [UInt8], path: String, remedy: String? = nil
+    _ type: Content.Type, _ bytes: [UInt8], path: String, remedy: String? = nil,
+    userInfo: [CodingUserInfoKey: any Sendable] = [:]
   ) throws -> Content {
     guard isWhole(bytes) else {
       throw OperatingError(
@@ -55,6 +57,7 @@ enum SealedJSON {
           + (remedy.map { ". \($0)" } ?? ""))
     }
     let decoder = JSONDecoder()
+    decoder.userInfo = userInfo
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {

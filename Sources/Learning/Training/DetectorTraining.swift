@@ -23,13 +23,19 @@ struct DetectorTraining {
   let plan: DetectorPlan
   let version: String
   let champion: FittedModel?
+  private let trainer: any DetectorTrainer
   private(set) var rows: [TrainingWindow.Part: TrainingRows] = [:]
   private var fitters: EncoderFitters?
   private var encoders: [String: FittedEncoder] = [:]
   private var entityDays: EntityDays?
 
-  init(_ plan: DetectorPlan, version: String, champion: FittedModel?) {
+  /// Rows without which nothing is learned: fifty leaves of boosted trees, four samples of an isolation tree.
+  static let leastRows = 1_000
+
+  /// - Parameter trainer: of the detector's type.
+  init(_ plan: DetectorPlan, by trainer: any DetectorTrainer, version: String, champion: FittedModel?) {
     self.plan = plan
+    self.trainer = trainer
     self.version = version
     self.champion = champion
     fitters = plan.features.makeFitters()
@@ -87,78 +93,67 @@ struct DetectorTraining {
   mutating func fit(
     seed: UInt64, threads: Int, window: TrainingWindow, leastSpan: Int64, _ progress: (String, Double) throws -> Void
   ) throws -> Fitted {
+    try fit(by: trainer, seed: seed, threads: threads, window: window, leastSpan: leastSpan, progress)
+  }
+
+  private mutating func fit(
+    by trainer: some DetectorTrainer, seed: UInt64, threads: Int, window: TrainingWindow, leastSpan: Int64,
+    _ progress: (String, Double) throws -> Void
+  ) throws -> Fitted {
     var counts = rows.mapValues(\.count)
     var training = rows.removeValue(forKey: .training) ?? TrainingRows()
     let learned = training.learnedRows
-    guard learned.count >= ModelFitting.leastRows else {
+    guard learned.count >= Self.leastRows else {
       throw Failure(
-        message: "\(learned.count) events to learn from, at least \(ModelFitting.leastRows) are needed")
+        message: "\(learned.count) events to learn from, at least \(Self.leastRows) are needed")
     }
     counts[.training] = learned.count
-    let fitting = ModelFitting(plan: plan, seed: seed, threads: threads)
+    let parameters = trainer.parameters(of: plan.definition)
     let matrix = training.takeMatrix(of: plan)
     let start = ContinuousClock.now
-    var scorer = try fitting.scorer(
-      learned.count == matrix.rowCount ? matrix : matrix.rows(learned),
-      targets: plan.target == nil ? [] : learned.map { training.targets[$0] }
+    let fitted = try trainer.fit(
+      FittingRows(
+        matrix: learned.count == matrix.rowCount ? matrix : matrix.rows(learned),
+        targets: plan.target == nil ? [] : learned.map { training.targets[$0] }, seed: seed, threads: threads),
+      for: parameters
     ) { try progress("fitting \(plan.name)", 0.9 * $0) }
     var metrics = ["fit_seconds": Self.seconds(since: start)]
     try progress("calibrating \(plan.name)", 0.9)
-    let (calibration, held, scores) = try calibrate(&scorer, into: &metrics)
+    var calibrating = rows.removeValue(forKey: .calibration) ?? TrainingRows()
+    guard calibrating.count > 0 else { throw Failure(message: "there are no events to calibrate with") }
+    let held = calibrating.takeMatrix(of: plan)
+    let completed = trainer.complete(fitted, by: calibrating, held, for: parameters)
+    let calibration = try calibration(completed.scores, into: &metrics)
     var model = FittedModel(
-      detector: plan.name, version: version, plan: plan.fingerprint, encoders: encoders, scorer: scorer,
+      detector: plan.name, version: version, plan: plan.fingerprint, encoders: encoders, scorer: completed.scorer,
       calibration: calibration)
     // Rows as they look live: a row that encoders were fitted on would lie beside the values that the same one has later.
-    model.drift = DriftReference.fit(plan: plan, matrix: held, scores: scores)
-    if case .isolationForest(let forest) = scorer {
-      model.usualContributions = UsualContributions(of: forest, matrix)
-    }
+    model.drift = DriftReference.fit(plan: plan, matrix: held, scores: completed.scores)
+    model.usualContributions = trainer.usualContributions(of: completed.scorer, matrix)
     do { _ = try LearnedDetector(plan, model: model) } catch { throw Failure(message: error.reason) }
     try progress("judging \(plan.name)", 0.95)
     let span = (learned.map { training.times[$0] }.max() ?? 0) - (learned.map { training.times[$0] }.min() ?? 0)
-    let report = try judge(
-      model, baseline: baseline(training, learned), span: span, leastSpan: leastSpan, seed: seed)
+    let gate = ModelGate(
+      plan: plan, candidate: model, champion: champion, learned: training, span: span, leastSpan: leastSpan, seed: seed)
+    let report = try judge(gate, by: trainer)
     try progress("judging \(plan.name)", 1)
     return Fitted(model: model, report: report, metrics: metrics, rows: counts)
   }
 
-  /// The threshold, by events that were not learned from; for an expected value also what is usual for entities.
-  private mutating func calibrate(
-    _ scorer: inout FittedModel.Scorer, into metrics: inout [String: Double]
-  ) throws -> (Calibration?, matrix: FeatureMatrix, scores: [Double]) {
-    var held = rows.removeValue(forKey: .calibration) ?? TrainingRows()
-    guard held.count > 0 else { throw Failure(message: "there are no events to calibrate with") }
-    let matrix = held.takeMatrix(of: plan)
-    let budget = plan.definition.effectiveBudget
-    var scores: [Double]
-    if case .expectedValue(let expectation) = scorer, case .expectedValue(let definition) = plan.definition.kind {
-      let entities = HeldOutEntities(definition, expectation, held, matrix)
-      scorer = .expectedValue(entities.fitted(to: held.learnedRows))
-      scores = entities.crossFittedScores()
-    } else {
-      scores = scorer.rawScores(of: held, matrix, plan)
-    }
-    guard let budget else { return (nil, matrix, scores) }
+  /// The threshold, by events that were not learned from; nil without a budget.
+  private func calibration(_ scores: [Double], into metrics: inout [String: Double]) throws -> Calibration? {
+    guard let budget = plan.definition.effectiveBudget else { return nil }
     do {
       let calibration = try Calibration.fit(
         scores: scores.filter { !$0.isNaN }, budget: budget, entityDays: entityDays?.sampled ?? 0)
       metrics["threshold"] = calibration.threshold
       metrics["reachable_rate"] = calibration.reachableRate
       metrics["expected_rate"] = calibration.rate
-      return (calibration, matrix, scores)
+      return calibration
     } catch let problem { throw Failure(message: problem.description) }
   }
 
-  private func baseline(_ training: TrainingRows, _ learned: [Int]) -> EntityBaseline? {
-    guard case .expectedValue(let definition) = plan.definition.kind else { return nil }
-    return EntityBaseline(
-      entities: learned.map { training.entities[$0] }, logarithms: learned.map { log1p(training.targets[$0]) },
-      level: definition.quantile)
-  }
-
-  private mutating func judge(
-    _ model: FittedModel, baseline: EntityBaseline?, span: Int64, leastSpan: Int64, seed: UInt64
-  ) throws -> GateReport {
+  private mutating func judge(_ gate: ModelGate, by trainer: some DetectorTrainer) throws -> GateReport {
     var held = rows.removeValue(forKey: .gate) ?? TrainingRows()
     guard held.learnedRows.count >= Limits.minGateRows else {
       throw Failure(
@@ -166,9 +161,7 @@ struct DetectorTraining {
     }
     let matrix = held.takeMatrix(of: plan)
     let championMatrix = champion == nil ? nil : held.takeChampionMatrix(of: plan)
-    return ModelGate(
-      plan: plan, candidate: model, champion: champion, baseline: baseline, span: span, leastSpan: leastSpan, seed: seed
-    ).judge(held, matrix: matrix, championMatrix: championMatrix)
+    return gate.judge(GateRows(events: held, matrix: matrix, championMatrix: championMatrix), by: trainer)
   }
 
   private static func seconds(since start: ContinuousClock.Instant) -> Double {

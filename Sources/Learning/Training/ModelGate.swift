@@ -10,16 +10,14 @@ struct ModelGate {
   let candidate: FittedModel
   /// Only where it fits the use case as it is now.
   let champion: FittedModel?
-  /// For an expected value.
-  let baseline: EntityBaseline?
+  /// The rows that the candidate learned from, without what the model saw of them; nil where they are not known.
+  let learned: TrainingRows?
   /// Microseconds of event time that the candidate learned from, and that it should have learned from at least.
   let span: Int64
   let leastSpan: Int64
   let seed: UInt64
 
-  /// How much larger than the champion's a candidate's pinball loss may be: what chance alone makes of one day.
-  static let lossTolerance = 1.02
-  /// How much lower its area under the curve.
+  /// How much lower than the champion's its area under the curve may be.
   static let areaTolerance = 0.02
   /// Least area under the curve of a first candidate: half-way between knowing nothing and knowing everything is 0.75.
   static let leastArea = 0.75
@@ -28,22 +26,14 @@ struct ModelGate {
   /// Alarms on held-out events, as a multiple of what the budget lets expect, and a count that chance alone may add.
   static let alarmTolerance = (factor: 3.0, count: 10.0)
 
-  /// - Parameters:
-  ///   - rows: held-out events.
-  ///   - matrix: as the candidate sees them.
-  ///   - championMatrix: as the champion sees them; nil without one.
-  func judge(_ rows: TrainingRows, matrix: FeatureMatrix, championMatrix: FeatureMatrix?) -> GateReport {
+  /// - Parameter trainer: of the detector's type.
+  func judge(_ rows: GateRows, by trainer: some DetectorTrainer) -> GateReport {
     var checks = [coverage()]
-    switch plan.definition.kind {
-    case .expectedValue(let definition):
-      checks += losses(rows, matrix, championMatrix, definition)
-      checks.append(targetFaults(rows, matrix, championMatrix, definition))
-    case .isolationForest:
-      checks.append(variation(rows, matrix))
-      checks.append(featureFaults(matrix, championMatrix))
-    case .onnx: break
+    let parameters = trainer.parameters(of: plan.definition)
+    checks += trainer.checks(by: self, rows, for: parameters)
+    if let calibration = candidate.calibration {
+      checks.append(alarms(trainer.rawScores(of: candidate, rows, for: parameters), calibration))
     }
-    if let calibration = candidate.calibration { checks.append(alarms(rows, matrix, calibration)) }
     return GateReport(checks: checks)
   }
 
@@ -54,86 +44,16 @@ struct ModelGate {
       message: "learned from \(Self.text(found)) hours of events, at least \(Self.text(bound))")
   }
 
-  private func losses(
-    _ rows: TrainingRows, _ matrix: FeatureMatrix, _ championMatrix: FeatureMatrix?,
-    _ definition: ExpectedValueDefinition
-  ) -> [GateReport.Check] {
-    let learned = rows.learnedRows
-    let actual = learned.map { log1p(rows.targets[$0]) }
-    func loss(_ predictions: [Double]) -> Double {
-      Quality.pinballLoss(predictions, actual, level: definition.quantile)
-    }
-    func loss(_ model: FittedModel, _ matrix: FeatureMatrix) -> Double {
-      guard case .expectedValue(let expectation) = model.scorer else { return .infinity }
-      return loss(expectation.predict(matrix.rows(learned)).quantiles)
-    }
-    let found = loss(candidate, matrix)
-    var checks: [GateReport.Check] = []
-    if let baseline {
-      let bound = loss(baseline.predict(learned.map { rows.entities[$0] }))
-      checks.append(
-        GateReport.Check(
-          name: "baseline_loss", passed: found < bound, found: found, bound: bound,
-          message: "pinball loss \(Self.text(found)), below \(Self.text(bound)) of each entity's own quantile"))
-    }
-    if let champion, let championMatrix {
-      let loss = loss(champion, championMatrix)
-      let bound = loss * Self.lossTolerance
-      checks.append(
-        GateReport.Check(
-          name: "champion_loss", passed: found <= bound, found: found, bound: bound,
-          message: "pinball loss \(Self.text(found)), at most \(Self.text(Self.lossTolerance)) times the champion's "
-            + Self.text(loss)))
-    }
-    return checks
-  }
-
-  private func targetFaults(
-    _ rows: TrainingRows, _ matrix: FeatureMatrix, _ championMatrix: FeatureMatrix?,
-    _ definition: ExpectedValueDefinition
-  ) -> GateReport.Check {
-    let planted = PlantedFaults.targets(
-      rows.targets, learned: rows.learnedRows, floor: definition.floor, seed: seed)
-    if let few = tooFew(planted.faulty.count) { return few }
-    func area(_ model: FittedModel, _ matrix: FeatureMatrix) -> Double {
-      func scores(_ events: [(row: Int, target: Double)]) -> [Double] {
-        model.scorer.rawScores(
-          matrix.rows(events.map(\.row)), targets: events.map(\.target), entities: events.map { rows.entities[$0.row] },
-          plan: plan, floor: 0)
-      }
-      return Quality.pairedArea(faulty: scores(planted.faulty), ordinary: scores(planted.ordinary))
-    }
-    return areaCheck(area(candidate, matrix), champion.flatMap { model in championMatrix.map { area(model, $0) } })
-  }
-
-  /// Columns that faults may be planted in: of the event, not of its time, and seen alike by every model.
-  private var plantedColumns: [Int] {
-    plan.features.inputs.indices.filter { index in
-      let input = plan.features.inputs[index]
-      return input.encoder == nil && !plan.isCalendar(input)
-    }
-  }
-
-  private func featureFaults(_ matrix: FeatureMatrix, _ championMatrix: FeatureMatrix?) -> GateReport.Check {
-    let changes = PlantedFaults.changes(matrix, columns: plantedColumns, seed: seed)
-    if let few = tooFew(changes.count) { return few }
-    func area(_ model: FittedModel, _ matrix: FeatureMatrix) -> Double {
-      guard case .isolationForest(let forest) = model.scorer else { return 0 }
-      return Quality.areaUnderCurve(
-        faulty: forest.scores(of: PlantedFaults.apply(changes, to: matrix)), ordinary: forest.scores(of: matrix))
-    }
-    return areaCheck(area(candidate, matrix), champion.flatMap { model in championMatrix.map { area(model, $0) } })
-  }
-
   /// Where faults cannot be planted (targets that are all alike, features that are all fitted), nothing is said by them.
-  private func tooFew(_ count: Int) -> GateReport.Check? {
+  func tooFew(_ count: Int) -> GateReport.Check? {
     guard count < Self.leastFaults else { return nil }
     return GateReport.Check(
       name: "planted_faults", passed: true, found: Double(count), bound: Double(Self.leastFaults),
       message: "only \(count) faults could be planted, fewer than \(Self.leastFaults): they are not judged by")
   }
 
-  private func areaCheck(_ found: Double, _ champions: Double?) -> GateReport.Check {
+  /// By the area under the curve on planted faults: not much below the champion's, or enough for a first model.
+  func areaCheck(_ found: Double, _ champions: Double?) -> GateReport.Check {
     let bound = champions.map { $0 - Self.areaTolerance } ?? Self.leastArea
     let comparison =
       champions.map { "at least \(Self.text(bound)): the champion has \(Self.text($0))" }
@@ -143,17 +63,9 @@ struct ModelGate {
       message: "area under the curve \(Self.text(found)) on planted faults, \(comparison)")
   }
 
-  private func variation(_ rows: TrainingRows, _ matrix: FeatureMatrix) -> GateReport.Check {
-    let scores = rawScores(rows, matrix)
-    let range = (scores.max() ?? 0) - (scores.min() ?? 0)
-    return GateReport.Check(
-      name: "variation", passed: range > 1e-6, found: range, bound: 1e-6,
-      message: "scores differ by \(Self.text(range)), more than 0.000001")
-  }
-
-  private func alarms(_ rows: TrainingRows, _ matrix: FeatureMatrix, _ calibration: Calibration) -> GateReport.Check {
-    let found = Double(rawScores(rows, matrix).count { $0 > calibration.threshold })
-    let expected = calibration.rate * Double(rows.count)
+  private func alarms(_ scores: [Double], _ calibration: Calibration) -> GateReport.Check {
+    let found = Double(scores.count { $0 > calibration.threshold })
+    let expected = calibration.rate * Double(scores.count)
     let bound = Self.alarmTolerance.factor * expected + Self.alarmTolerance.count
     return GateReport.Check(
       name: "alarms", passed: found <= bound, found: found, bound: bound,
@@ -161,10 +73,25 @@ struct ModelGate {
         + Self.text(expected))
   }
 
-  private func rawScores(_ rows: TrainingRows, _ matrix: FeatureMatrix) -> [Double] {
-    candidate.scorer.rawScores(matrix, targets: rows.targets, entities: rows.entities, plan: plan)
-  }
-
   /// To four significant digits, for people.
   static func text(_ value: Double) -> String { String(format: "%.4g", value) }
+}
+
+/// Held-out events that a candidate is judged by.
+struct GateRows {
+  let events: TrainingRows
+  /// As the candidate sees them.
+  let matrix: FeatureMatrix
+  /// As the champion sees them; nil without one.
+  let championMatrix: FeatureMatrix?
+}
+
+extension DetectorTrainer {
+  /// Raw scores of held-out events.
+  /// - Precondition: a model of this type.
+  func rawScores(of model: FittedModel, _ rows: GateRows, for parameters: Scorer.Parameters) -> [Double] {
+    guard let scorer = model.scorer as? Scorer else { preconditionFailure("a model of another type than \(type)") }
+    let events = ScoringRows(rows.matrix, targets: rows.events.targets, entities: rows.events.entities)
+    return scorer.rawScores(of: events, for: parameters)
+  }
 }

@@ -104,7 +104,9 @@ public struct ModelTrainer {
         if let outcome = try again(detector.name, version, now) {
           outcomes.append(outcome)
         } else {
-          trainings.append(DetectorTraining(detector, version: version, champion: champion(of: detector)))
+          trainings.append(
+            DetectorTraining(
+              detector, by: try trainer(of: detector), version: version, champion: champion(of: detector)))
         }
       } catch let error as OperatingError { outcomes.append(Self.failed(detector.name, error)) }
     }
@@ -149,6 +151,15 @@ public struct ModelTrainer {
         .configuration, "the use case \(plan.useCase.name) has no detector `\(unknown)` that is trained\(near)")
     }
     return trainable.filter { chosen.contains($0.name) }
+  }
+
+  /// What fits models of the detector's type.
+  private func trainer(of detector: DetectorPlan) throws -> any DetectorTrainer {
+    let type = detector.definition.type
+    guard let trainer = registry.formats.format(of: type) as? any DetectorTrainer else {
+      throw OperatingError(.configuration, "detectors of type \(type) are not trained here")
+    }
+    return trainer
   }
 
   /// What becomes of a training whose version is there already: it is promoted where that is still to do, because the
@@ -264,7 +275,7 @@ public struct ModelTrainer {
     _ progress: (String, Double) throws -> Void
   ) throws -> TrainingOutcome {
     let detector = training.plan.name
-    let type = training.plan.definition.kind.name
+    let type = training.plan.definition.type
     let fitted: DetectorTraining.Fitted
     do {
       fitted = try training.fit(

@@ -11,10 +11,16 @@ struct PlantedFaults {
 
   // MARK: Expected values
 
-  /// Rows of the held-out events, each with the target it is given.
+  /// Faults, and the events they stand beside.
   struct Targets {
-    var faulty: [(row: Int, target: Double)] = []
-    var ordinary: [(row: Int, target: Double)] = []
+    var faulty: [Target] = []
+    var ordinary: [Target] = []
+  }
+
+  /// A row of the held-out events, and the target that it is judged with.
+  struct Target {
+    var row: Int
+    var target: Double
   }
 
   /// Large events as they are, and as many that are as large only because they took ten to a hundred times as long as
@@ -42,8 +48,8 @@ struct PlantedFaults {
       let places = place(targets[row] / 100)..<place(targets[row] / 10)
       guard !places.isEmpty else { continue }
       let faulty = sorted[places.lowerBound + random.next(below: places.count)]
-      result.ordinary.append((row, targets[row]))
-      result.faulty.append((faulty, targets[row]))
+      result.ordinary.append(Target(row: row, target: targets[row]))
+      result.faulty.append(Target(row: faulty, target: targets[row]))
     }
     return result
   }

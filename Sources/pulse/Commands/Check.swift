@@ -56,13 +56,8 @@ struct Check: AsyncParsableCommand {
 
   /// Loads the models that users bring, as a run would.
   private func checkModels(_ plan: Plan, in directory: String) throws {
-    for detector in plan.detectors {
-      guard case .onnx(let definition) = detector.definition.kind else { continue }
-      do {
-        try ModelRegistry.checkModel(definition, of: detector, from: directory)
-      } catch let error as OperatingError where error.kind == .missing {
-        Terminal.printError("pulse: the model of the detector \(detector.name) was not checked: \(error)")
-      }
+    try ModelRegistry.checkModels(of: plan, from: directory) { detector, error in
+      Terminal.printError("pulse: the model of the detector \(detector) was not checked: \(error)")
     }
   }
 }

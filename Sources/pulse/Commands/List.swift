@@ -44,7 +44,7 @@ struct List: ParsableCommand {
   static func entries(of what: What) -> [Entry] {
     switch what {
     case .detectors:
-      DetectorCatalog.entries.map { detector in
+      DetectorCatalog.standard.descriptors.map { detector in
         Entry(
           name: detector.type, summary: detector.summary, available: detector.isAvailable,
           details: detector.parameters.map { parameter in

@@ -106,12 +106,12 @@ import Testing
   }
 
   @Test func `the catalogue is sorted and says what is not there yet`() {
-    let types = DetectorCatalog.entries.map(\.type)
+    let types = DetectorCatalog.standard.descriptors.map(\.type)
     #expect(types == types.sorted() && Set(types).count == types.count)
-    #expect(DetectorCatalog.descriptor(of: "sliding_rule")?.unavailability == nil)
-    #expect(DetectorCatalog.entries.allSatisfy { $0.unavailability == nil })
+    #expect(DetectorCatalog.standard.descriptor(of: "sliding_rule")?.unavailability == nil)
+    #expect(DetectorCatalog.standard.descriptors.allSatisfy { $0.unavailability == nil })
     let planned = DetectorDescriptor(type: "later", summary: "", isStateful: false, isAvailable: false)
     #expect(planned.unavailability == "detector type `later` is not available yet")
-    #expect(DetectorCatalog.descriptor(of: "rules") == nil)
+    #expect(DetectorCatalog.standard.descriptor(of: "rules") == nil)
   }
 }

@@ -19,7 +19,8 @@ private struct Trial {
     let detectorPlan = try #require(plan.detectors.first { $0.name == detector })
     let window = try #require(
       TrainingWindow(history.shards(), until: history.latestTime()!, length: plan.useCase.training.history))
-    var training = DetectorTraining(detectorPlan, version: "v", champion: champion)
+    var training = DetectorTraining(
+      detectorPlan, by: try trainer(of: detectorPlan), version: "v", champion: champion)
     for pass in 0..<2 {
       for shard in history.shards() {
         try history.read(shard, schema: plan.schema) { batch in
@@ -87,7 +88,7 @@ private func changed(_ history: JobHistory, _ change: (inout [JobHistory.Event])
   @Test(arguments: ["slow", "odd"]) func `swapped columns are refused`(detector: String) throws {
     let good = try Trial(detector, history)
     var candidate = good.fitted.model
-    candidate.scorer = candidate.scorer.swappingFeatures()
+    candidate.scorer = swappingFeatures(candidate.scorer)
     let report = try judge(candidate, of: good, champion: good.fitted.model)
     #expect(!report.passed, "\(report)")
   }
@@ -97,7 +98,7 @@ private func changed(_ history: JobHistory, _ change: (inout [JobHistory.Event])
   {
     let good = try Trial(detector, history)
     var candidate = good.fitted.model
-    candidate.scorer = candidate.scorer.constant()
+    candidate.scorer = constant(candidate.scorer)
     for champion in [nil, good.fitted.model] {
       let report = try judge(candidate, of: good, champion: champion)
       #expect(failed(report).contains("planted_faults"), "\(report)")
@@ -157,42 +158,47 @@ private func changed(_ history: JobHistory, _ change: (inout [JobHistory.Event])
       matrix = FeatureMatrix(joining: parts)
     }
     return ModelGate(
-      plan: plan, candidate: candidate, champion: champion, baseline: nil, span: JobHistory.day * 7,
+      plan: plan, candidate: candidate, champion: champion, learned: nil, span: JobHistory.day * 7,
       leastSpan: JobHistory.day, seed: 1
-    ).judge(rows, matrix: matrix, championMatrix: champion == nil ? nil : championMatrix)
+    ).judge(
+      GateRows(events: rows, matrix: matrix, championMatrix: champion == nil ? nil : championMatrix),
+      by: try trainer(of: plan))
   }
 }
 
-extension FittedModel.Scorer {
-  /// The same trees, each test made of the next feature.
-  fileprivate func swappingFeatures() -> Self {
-    mapTrees { trees in
-      var trees = trees
-      for index in trees.nodes.indices where !trees.nodes[index].isLeaf {
-        trees.nodes[index].feature = (trees.nodes[index].feature + 1) % Int32(trees.featureCount)
-      }
-      return trees
-    }
-  }
+/// What fits models of a detector.
+private func trainer(of plan: DetectorPlan) throws -> any DetectorTrainer {
+  try #require(LearningCatalog.entries.format(of: plan.definition.type) as? any DetectorTrainer)
+}
 
-  /// Trees of one leaf each.
-  fileprivate func constant() -> Self {
-    mapTrees { trees in
-      var trees = trees
-      for index in trees.nodes.indices { trees.nodes[index].value = 5 }
-      return trees
+/// The same trees, each test made of the next feature.
+private func swappingFeatures(_ scorer: any ModelScorer) -> any ModelScorer {
+  mapTrees(scorer) { trees in
+    var trees = trees
+    for index in trees.nodes.indices where !trees.nodes[index].isLeaf {
+      trees.nodes[index].feature = (trees.nodes[index].feature + 1) % Int32(trees.featureCount)
     }
+    return trees
   }
+}
 
-  private func mapTrees(_ change: (TreeEnsemble) -> TreeEnsemble) -> Self {
-    switch self {
-    case .isolationForest(let forest):
-      .isolationForest(IsolationForest(trees: change(forest.trees), sampleSize: forest.sampleSize))
-    case .expectedValue(let expectation):
-      .expectedValue(BoostedExpectation(trees: change(expectation.trees), quantiles: expectation.quantiles))
-    case .external: self
-    }
+/// Trees of one leaf each.
+private func constant(_ scorer: any ModelScorer) -> any ModelScorer {
+  mapTrees(scorer) { trees in
+    var trees = trees
+    for index in trees.nodes.indices { trees.nodes[index].value = 5 }
+    return trees
   }
+}
+
+private func mapTrees(_ scorer: any ModelScorer, _ change: (TreeEnsemble) -> TreeEnsemble) -> any ModelScorer {
+  if let forest = scorer as? IsolationForest {
+    return IsolationForest(trees: change(forest.trees), sampleSize: forest.sampleSize)
+  }
+  if let expectation = scorer as? BoostedExpectation {
+    return BoostedExpectation(trees: change(expectation.trees), quantiles: expectation.quantiles)
+  }
+  return scorer
 }
 
 @Suite struct QualityTests {

@@ -68,8 +68,8 @@ import Testing
       let model = try #require(try history.train(plan, seed: seed).models["outlier"])
       let learned = try LearnedDetector(detector, model: model)
       var blind = model
-      guard case .isolationForest(let forest) = model.scorer else { preconditionFailure("not a forest") }
-      blind.scorer = .isolationForest(Self.permuted(forest))
+      guard let forest = model.scorer as? IsolationForest else { preconditionFailure("not a forest") }
+      blind.scorer = Self.permuted(forest)
       let permuted = try LearnedDetector(detector, model: blind)
       var (right, all, byChance) = (0, 0, 0)
       var misses: [String: Int] = [:]
@@ -122,7 +122,7 @@ import Testing
     #expect(columns.count == 15)
     for seed: UInt64 in [1, 2, 3] {
       let model = try #require(try history.train(plan, seed: seed).models["outlier"])
-      guard case .isolationForest(let forest) = model.scorer else { preconditionFailure("not a forest") }
+      guard let forest = model.scorer as? IsolationForest else { preconditionFailure("not a forest") }
       let usual = try #require(model.usualContributions)
       func matrix(_ history: SimulatedHistory) -> FeatureMatrix {
         FeatureMatrix(

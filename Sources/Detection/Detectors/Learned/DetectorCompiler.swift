@@ -73,8 +73,8 @@ struct DetectorCompiler {
       }
     }
     var target: Int?
-    if case .expectedValue(let expected) = definition.kind {
-      target = self.target(expected, inputs)
+    if let predicted = definition.parameters.predicted {
+      target = self.target(predicted, inputs)
       for (text, input) in pairs(inputs) { checkKnown(input, at: text.location) }
     }
     if case .perEntityAndDay? = definition.budget?.amount, place.event.schema.keyField == nil {
@@ -99,7 +99,7 @@ struct DetectorCompiler {
 
   private mutating func input(_ text: LocatedText) -> FeaturePlan.Input? {
     if let encoder = place.encoders.first(where: { $0.name == text.text }) {
-      if case .onnx = definition.kind {
+      if !definition.isTrained {
         report(
           "`\(text.text)` is fitted by training, and a model of your own is not trained here", at: text.location,
           expected: "fields and computed features")
@@ -151,8 +151,7 @@ struct DetectorCompiler {
     }
   }
 
-  private mutating func target(_ expected: ExpectedValueDefinition, _ inputs: [FeaturePlan.Input]) -> Int? {
-    let text = expected.target
+  private mutating func target(_ text: LocatedText, _ inputs: [FeaturePlan.Input]) -> Int? {
     guard let column = place.column(of: text.text) else {
       let isFitted = place.encoders.contains { $0.name == text.text }
       report(
@@ -200,26 +199,13 @@ struct DetectorCompiler {
 
   private func fingerprint(_ inputs: [FeaturePlan.Input], target: Int?, when: Expression?) -> String {
     let schema = place.event.schema
-    var lines = ["plan 1", "detector \(definition.kind.name)"]
+    var lines = ["plan 1", "detector \(definition.type)"]
     lines.append("when \(when?.text ?? "true")")
     var columns = inputs.map(\.column) + (when.map { Array($0.columns) } ?? [])
     if let target { columns.append(target) }
-    switch definition.kind {
-    case .isolationForest: break
-    case .expectedValue(let expected):
-      lines.append("target \(expected.target.text), quantile \(expected.quantile), least \(expected.leastExpected)")
-      if let misrank = expected.misrank {
-        lines.append("misrank \(misrank.actual) \(misrank.expected) \(misrank.minRows)")
-        if let key = schema.keyField { columns.append(key) }
-        lines.append("entity \(schema.keyField.map { schema.fields[$0].name } ?? "none")")
-      }
-      if definition.effectiveBudget != nil {
-        lines.append("scores from \(expected.floor), by \(expected.ratio) and \(expected.delta)")
-      }
-    case .onnx(let model):
-      let names = [model.input.map { ", input \($0)" }, model.output.map { ", output \($0)" }]
-      lines.append("model \(model.model.text)\(names.compactMap(\.self).joined())")
-    }
+    let entity = schema.keyField.map { schema.fields[$0].name } ?? "none"
+    lines += definition.parameters.fingerprint(entity: entity, hasBudget: definition.effectiveBudget != nil)
+    if definition.parameters.isByEntity, let key = schema.keyField { columns.append(key) }
     if let budget = definition.effectiveBudget { lines.append("budget \(jsonObject(budget.members))") }
     for input in inputs {
       let source = place.scope.columns[input.column].name

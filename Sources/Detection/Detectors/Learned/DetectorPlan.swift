@@ -10,7 +10,7 @@ public struct DetectorPlan: Sendable {
   public let when: Expression?
   /// Of those, the events it learns from; nil for all.
   public let trainWhen: Expression?
-  /// Column of the target, a number, for an expected value.
+  /// Column of what is predicted, a number; nil for a detector that predicts nothing.
   public let target: Int?
   /// Column of the entity, which the event's key is; nil where events have none.
   public let entity: Int?
@@ -32,7 +32,7 @@ public struct DetectorPlan: Sendable {
     return when.matches(batch.columns, count: batch.count, failures: &failures)
   }
 
-  /// The events that are learned from; an expected value learns from events that have a finite target of at least 0.
+  /// The events that are learned from; one that predicts, from those with a finite target of at least 0.
   public func trainingRows(of batch: EventBatch, failures: inout Int) -> Bitmap {
     var rows = scoredRows(of: batch, failures: &failures)
     if let trainWhen {
@@ -48,7 +48,7 @@ public struct DetectorPlan: Sendable {
   }
 
   /// The targets of some rows, NaN for null.
-  /// - Precondition: an expected value.
+  /// - Precondition: a detector that predicts.
   public func targets(of batch: EventBatch, rows: [Int]) -> [Double] {
     guard let target else { preconditionFailure("\(name) has no target") }
     let column = batch.columns[target]

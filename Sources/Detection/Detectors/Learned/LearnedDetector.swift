@@ -23,14 +23,10 @@ public struct LearnedDetector: StatelessDetector {
       guard let encoder = model.encoders[input.name] else { throw mismatch("it has no encoder for `\(input.name)`") }
       if encoder.kind != kind { throw mismatch("its encoder for `\(input.name)` is another one") }
     }
-    let featureCount: Int?
-    switch (plan.definition.kind, model.scorer) {
-    case (.isolationForest, .isolationForest(let forest)): featureCount = forest.trees.featureCount
-    case (.expectedValue, .expectedValue(let expectation)): featureCount = expectation.trees.featureCount
-    case (.onnx, .external): featureCount = nil
-    default: throw mismatch("it is a model of another type than \(plan.definition.kind.name)")
+    guard model.scorer.fits(plan.definition.parameters) else {
+      throw mismatch("it is a model of another type than \(plan.definition.type)")
     }
-    if let featureCount, featureCount != plan.features.inputs.count {
+    if let featureCount = model.scorer.featureCount, featureCount != plan.features.inputs.count {
       throw mismatch("it has \(featureCount) features, the detector \(plan.features.inputs.count)")
     }
     if isCalibrated, plan.definition.effectiveBudget != nil, model.calibration == nil {
@@ -66,28 +62,35 @@ public struct LearnedDetector: StatelessDetector {
   public func run(on batch: EventBatch, countsDrift: Bool = true) -> Output {
     var output = Output()
     let reference = countsDrift ? model.drift : nil
-    let scored = score(batch, needsMatrix: reference != nil, failures: &output.failures)
+    var scored = score(batch, needsMatrix: reference != nil, failures: &output.failures)
     output.trouble = scored.trouble
     guard !scored.rows.isEmpty else { return output }
     for (ordinal, raw) in scored.raw.enumerated() {
-      let (score, isAlarm) = calibrated(raw)
+      let calibrated = calibrated(raw)
       if raw.isNaN { output.failures += 1 }
-      guard isAlarm else { continue }
-      output.findings.append(finding(explanation(of: scored, at: ordinal, score: score, in: batch), in: batch))
+      guard calibrated.isAlarm else { continue }
+      let explanation = explanation(of: scored.rows[ordinal], raw: raw, score: calibrated.score, in: batch)
+      output.findings.append(finding(explanation, in: batch))
     }
-    if let reference, let matrix = scored.matrix {
+    if let reference {
       output.drift = reference.count(
-        matrix, scores: scored.raw, times: scored.rows.map { batch.eventTimes[$0] }, detector: name,
+        scored.events.matrix(), scores: scored.raw, times: scored.rows.map { batch.eventTimes[$0] }, detector: name,
         version: model.version)
     }
     return output
   }
 
+  /// Events that are scored, and their scores.
+  public struct RawScores: Sendable {
+    /// Rows in the batch, ascending.
+    public var rows: [Int]
+    public var scores: [Double]
+  }
+
   /// The raw scores of the events that are scored.
-  /// - Returns: their rows, ascending, and their scores.
-  public func rawScores(of batch: EventBatch, failures: inout Int) -> (rows: [Int], scores: [Double]) {
+  public func rawScores(of batch: EventBatch, failures: inout Int) -> RawScores {
     let scored = score(batch, needsMatrix: false, failures: &failures)
-    return (scored.rows, scored.raw)
+    return RawScores(rows: scored.rows, scores: scored.raw)
   }
 
   /// What the detector's budget was turned into; nil where it has none.
@@ -97,17 +100,9 @@ public struct LearnedDetector: StatelessDetector {
   var budgetThreshold: Double? { budgetCalibration?.threshold }
 
   /// The calibrated score of a raw one, 1 at the threshold, and whether it is an anomaly.
-  public func calibrated(_ raw: Double) -> (score: Double, isAlarm: Bool) {
-    if let calibration = budgetCalibration {
-      return (calibration.calibrated(raw), raw > calibration.threshold)
-    }
-    if case .onnx(let definition) = plan.definition.kind {
-      // A threshold of a model of the user's own may be 0 or below: then the distance is what can be told.
-      let threshold = definition.threshold
-      let score = threshold > 0 ? raw / threshold : 1 + raw - threshold
-      return (min(score, Limits.maxRuleScore), raw >= threshold)
-    }
-    return (raw, raw >= 1)
+  public func calibrated(_ raw: Double) -> CalibratedScore {
+    guard let calibration = budgetCalibration else { return plan.definition.parameters.calibrated(raw) }
+    return CalibratedScore(calibration.calibrated(raw), isAlarm: raw > calibration.threshold)
   }
 }
 
@@ -119,79 +114,48 @@ extension LearnedDetector {
     /// Ascending.
     var rows: [Int]
     var raw: [Double]
-    /// A row for each of `rows`, where it was needed.
-    var matrix: FeatureMatrix?
-    /// For an expected value: of the rows at or above the floor, by ordinal in `rows`.
-    var candidates: [Candidate] = []
+    /// What the model saw of them.
+    var events: ScoringRows
     /// Why there are no scores.
     var trouble: LimitError?
   }
 
-  /// An event whose expectation was asked for.
-  struct Candidate {
-    var ordinal: Int
-    var actual: Double
-    var expected: Double
-    /// The output that the expectation comes from.
-    var output: Int
-    var ranks: EntityQuantiles.Pair?
-    var judgement: ExpectedValueRule.Judgement
-  }
-
+  /// - Parameter needsMatrix: whether the matrix of all events is used for something else, too.
   func score(_ batch: EventBatch, needsMatrix: Bool, failures: inout Int) -> Scored {
-    let selection = plan.scoredRows(of: batch, failures: &failures)
-    let rows = selection.setRows
-    guard !rows.isEmpty else { return Scored(rows: [], raw: []) }
-    func matrix(_ rows: [Int]) -> FeatureMatrix {
-      plan.features.matrix(
-        of: batch, rows: rows.count == batch.count ? nil : rows, encoders: model.encoders)
-    }
-    switch model.scorer {
-    case .isolationForest(let forest):
-      let matrix = matrix(rows)
-      return Scored(rows: rows, raw: forest.scores(of: matrix), matrix: matrix)
-    case .external(let scorer):
-      let matrix = matrix(rows)
-      let raw: [Double]
-      do throws(LimitError) { raw = try scorer.scores(of: matrix) } catch {
-        return Scored(rows: [], raw: [], trouble: error)
-      }
-      precondition(raw.count == rows.count, "an external model gave \(raw.count) scores for \(rows.count) rows")
-      return Scored(rows: rows, raw: raw, matrix: matrix)
-    case .expectedValue(let expectation):
-      guard case .expectedValue(let definition) = plan.definition.kind else { preconditionFailure("checked at init") }
-      let whole = needsMatrix ? matrix(rows) : nil
-      var scored = Scored(rows: rows, raw: [Double](repeating: 0, count: rows.count), matrix: whole)
-      // Below the floor nothing is an anomaly, whatever was expected.
-      let actual = plan.targets(of: batch, rows: rows)
-      let ordinals = rows.indices.filter { actual[$0] >= definition.floor }
-      guard !ordinals.isEmpty else { return scored }
-      var chosen = whole ?? matrix(ordinals.map { rows[$0] })
-      if whole != nil, ordinals.count < rows.count { chosen = chosen.rows(ordinals) }
-      judge(batch, ordinals, chosen, actual, expectation, definition, into: &scored)
-      return scored
+    let rows = plan.scoredRows(of: batch, failures: &failures).setRows
+    var events = ScoringRows(batch, rows: rows, of: plan, encoders: model.encoders)
+    guard !rows.isEmpty else { return Scored(rows: [], raw: [], events: events) }
+    if needsMatrix { _ = events.matrix() }
+    do throws(LimitError) {
+      let raw = try model.scorer.scores(of: &events, by: plan.definition)
+      precondition(raw.count == rows.count, "a model gave \(raw.count) scores for \(rows.count) rows")
+      return Scored(rows: rows, raw: raw, events: events)
+    } catch {
+      return Scored(rows: [], raw: [], events: events, trouble: error)
     }
   }
+}
 
-  private func judge(
-    _ batch: EventBatch, _ ordinals: [Int], _ matrix: FeatureMatrix, _ actual: [Double],
-    _ expectation: BoostedExpectation, _ definition: ExpectedValueDefinition, into scored: inout Scored
-  ) {
-    let rule = ExpectedValueRule(definition)
-    let (means, quantiles) = expectation.predict(matrix)
-    let entities =
-      definition.misrank == nil || expectation.quantiles.count == 0
-      ? [] : plan.entities(of: batch, rows: ordinals.map { scored.rows[$0] })
-    scored.candidates.reserveCapacity(ordinals.count)
-    for (index, ordinal) in ordinals.enumerated() {
-      let expected = rule.expected(mean: means[index], quantile: quantiles[index])
-      let ranks = entities.isEmpty ? nil : expectation.quantiles[entities[index]]
-      let judgement = rule.judge(actual: actual[ordinal], expected: expected, ranks: ranks)
-      scored.raw[ordinal] = judgement.score
-      scored.candidates.append(
-        Candidate(
-          ordinal: ordinal, actual: actual[ordinal], expected: expected,
-          output: quantiles[index] > means[index] ? 1 : 0, ranks: ranks, judgement: judgement))
+extension ModelScorer {
+  /// Whether it scores for detectors with such parameters.
+  func fits(_ parameters: any DetectorParameters) -> Bool { parameters is Parameters }
+
+  /// - Precondition: a definition of its type.
+  func scores(of rows: inout ScoringRows, by definition: DetectorDefinition) throws(LimitError) -> [Double] {
+    try scores(of: &rows, for: parameters(of: definition))
+  }
+
+  /// - Precondition: a definition of its type.
+  func explanation(
+    of rows: inout ScoringRows, raw: Double, threshold: Double?, by definition: DetectorDefinition
+  ) -> ScoreExplanation {
+    explanation(of: &rows, raw: raw, threshold: threshold, for: parameters(of: definition))
+  }
+
+  private func parameters(of definition: DetectorDefinition) -> Parameters {
+    guard let parameters = definition.parameters as? Parameters else {
+      preconditionFailure("a model of another type than \(definition.type)")
     }
+    return parameters
   }
 }

@@ -1,7 +1,6 @@
-// Why a model gave an event its score. A forest's contributions add up to the base-2 logarithm of the score, boosted
-// trees' to the logarithm of what was expected: they explain the expectation, and the reason says what happened. Credit
-// goes to the fields of the event: an input that is computed from several shares its own among them equally. Fields stand
-// in the order of their contributions, for a forest by what is usual of them.
+// Why a model gave an event its score. What contributions add up to is said by the type of detector. Credit goes to the fields
+// of the event: an input that is computed from several shares its own among them equally. Fields stand in the order of
+// their contributions, by what is usual of them where that is known.
 
 /// The score of one event, taken apart.
 public struct LearnedExplanation: Sendable, Hashable {
@@ -18,8 +17,8 @@ public struct LearnedExplanation: Sendable, Hashable {
   public var raw: Double
   /// 1 is the threshold.
   public var score: Double
-  /// What the contributions start from: with them it adds up to log2(raw score) for a forest, and to the log1p
-  /// prediction that was the higher one for an expected value. 0 for an external model, which is not taken apart.
+  /// What the contributions start from: with them it adds up to log2(raw score) for a forest, to the log1p prediction that
+  /// was the higher one for an expected value, and to nothing for a model that is not taken apart.
   public var base: Double
   /// By input, in the order of the matrix.
   public var inputs: [InputContribution]
@@ -40,34 +39,28 @@ extension LearnedDetector {
     let alone = batch.filtered(Bitmap(count: batch.count) { $0 == row })
     let scored = score(alone, needsMatrix: false, failures: &failures)
     guard let raw = scored.raw.first else { return nil }
-    var explanation = explanation(of: scored, at: 0, score: calibrated(raw).score, in: alone)
+    var explanation = explanation(of: 0, raw: raw, score: calibrated(raw).score, in: alone)
     explanation.row = row
     return explanation
   }
 
-  /// The explanation of one of the scored events.
-  func explanation(of scored: Scored, at ordinal: Int, score: Double, in batch: EventBatch) -> LearnedExplanation {
-    let row = scored.rows[ordinal]
-    let raw = scored.raw[ordinal]
-    let matrix = plan.features.matrix(of: batch, rows: [row], encoders: model.encoders)
-    let values = matrix.row(0)
-    var parts = PathContributions(base: 0, byFeature: values.map { _ in 0 })
-    var candidate: Candidate?
-    switch model.scorer {
-    case .isolationForest(let forest): parts = forest.contributions(of: values)
-    case .expectedValue(let expectation):
-      candidate = scored.candidates.first { $0.ordinal == ordinal }
-      parts = expectation.trees.pathContributions(of: values)[candidate?.output ?? 0]
-    case .external: break
-    }
-    let fields = credit(parts.byFeature, row: row, in: batch, byMagnitude: candidate != nil)
+  /// The explanation of one of the scored events. Of that event alone what the model saw is made again: few are explained.
+  func explanation(of row: Int, raw: Double, score: Double, in batch: EventBatch) -> LearnedExplanation {
+    var event = ScoringRows(batch, rows: [row], of: plan, encoders: model.encoders)
+    let values = event.matrix().row(0)
+    let why = model.scorer.explanation(of: &event, raw: raw, threshold: budgetThreshold, by: plan.definition)
+    let fields = credit(why.byInput, row: row, in: batch, byMagnitude: why.isByMagnitude)
+    let named = fields.prefix(3).map { part in
+      let sign = part.contribution > 0 ? "+" : ""
+      return "\(part.feature) = \(RuleText.text(of: part.value)) (\(sign)\(RuleText.rounded(part.contribution)))"
+    }.joined(separator: ", ")
     return LearnedExplanation(
-      row: row, raw: raw, score: score, base: parts.base,
+      row: row, raw: raw, score: score, base: why.base,
       inputs: plan.features.inputs.indices.map {
-        .init(input: plan.features.inputs[$0].name, value: values[$0], contribution: parts.byFeature[$0])
+        .init(input: plan.features.inputs[$0].name, value: values[$0], contribution: why.byInput[$0])
       },
-      fields: fields, expected: candidate?.expected, clause: candidate?.judgement.clause?.rawValue,
-      reason: reason(raw: raw, score: score, fields: fields, candidate: candidate))
+      fields: fields, expected: why.expected, clause: why.clause,
+      reason: why.lead.map { named.isEmpty ? why.reason : "\(why.reason); \($0) \(named)" } ?? why.reason)
   }
 
   func finding(_ explanation: LearnedExplanation, in batch: EventBatch) -> Finding {
@@ -79,8 +72,8 @@ extension LearnedDetector {
       model: model.version)
   }
 
-  /// Contributions by field: for a forest those first that made the event anomalous in an unusual way, else the largest in
-  /// either direction.
+  /// Contributions by field: those first that made the event anomalous, in an unusual way where that is known; or the
+  /// largest in either direction.
   private func credit(
     _ contributions: [Double], row: Int, in batch: EventBatch, byMagnitude: Bool
   ) -> [Explanation.Contribution] {
@@ -101,32 +94,4 @@ extension LearnedDetector {
           contribution: sum.contribution)
       }
   }
-
-  /// What happened with its numbers, and the three fields that had the largest part.
-  private func reason(
-    raw: Double, score: Double, fields: [Explanation.Contribution], candidate: Candidate?
-  ) -> String {
-    let named = fields.prefix(3).map { part in
-      let sign = part.contribution > 0 ? "+" : ""
-      let amount = RuleText.number(rounded(part.contribution))
-      return "\(part.feature) = \(RuleText.text(of: part.value)) (\(sign)\(amount))"
-    }.joined(separator: ", ")
-    switch plan.definition.kind {
-    case .expectedValue(let definition):
-      guard let candidate else { return "\(definition.target.text) is below \(RuleText.number(definition.floor))" }
-      let head = ExpectedValueRule(definition).reason(
-        candidate.judgement, target: definition.target.text, actual: candidate.actual, expected: candidate.expected,
-        ranks: candidate.ranks, threshold: budgetThreshold ?? 1)
-      return named.isEmpty ? head : "\(head); expected from \(named)"
-    case .isolationForest:
-      let head = "unlike other events: score \(RuleText.number(rounded(raw)))"
-      let bound = budgetThreshold.map { ", threshold \(RuleText.number(rounded($0)))" } ?? ""
-      return head + bound + (named.isEmpty ? "" : "; mostly for \(named)")
-    case .onnx(let definition):
-      return "score \(RuleText.number(raw)), threshold \(RuleText.number(definition.threshold))"
-    }
-  }
-
-  /// To three decimals, for people.
-  private func rounded(_ value: Double) -> Double { (value * 1_000).rounded() / 1_000 }
 }

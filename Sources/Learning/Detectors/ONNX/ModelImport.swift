@@ -23,7 +23,7 @@ extension ModelRegistry {
   ) throws -> [String: String] {
     var versions: [String: String] = [:]
     for detector in plan.detectors {
-      guard case .onnx(let definition) = detector.definition.kind else { continue }
+      guard let definition = detector.definition.parameters as? ONNXDefinition else { continue }
       do {
         let version = try importModel(definition, of: detector, from: directory, configuration: configuration, at: at)
         try promote(version, of: detector.name, reason: "imported from \(definition.model.text)", at: at)
@@ -35,14 +35,21 @@ extension ModelRegistry {
     return versions
   }
 
-  /// Reads and loads the model that a detector of type `onnx` names, and keeps nothing.
-  /// - Throws: `OperatingError`: of kind `configuration` where the file is not there or does not fit the detector,
-  ///   `missing` without ONNX Runtime.
-  public static func checkModel(
-    _ definition: ONNXDefinition, of detector: DetectorPlan, from directory: String
+  /// Reads and loads the models that detectors of type `onnx` name, and keeps nothing.
+  /// - Parameter report: told of a detector whose model cannot be checked, as without ONNX Runtime.
+  /// - Throws: `OperatingError` of kind `configuration` where a file is not there or does not fit its detector.
+  public static func checkModels(
+    of plan: Plan, from directory: String, report: (_ detector: String, OperatingError) -> Void
   ) throws {
-    let (path, bytes) = try read(definition, of: detector, from: directory)
-    try load(bytes, path: path, external(definition, of: detector))
+    for detector in plan.detectors {
+      guard let definition = detector.definition.parameters as? ONNXDefinition else { continue }
+      do {
+        let (path, bytes) = try read(definition, of: detector, from: directory)
+        try load(bytes, path: path, external(definition, of: detector))
+      } catch let error as OperatingError where error.kind == .missing {
+        report(detector.name, error)
+      }
+    }
   }
 
   private static func read(
@@ -60,13 +67,13 @@ extension ModelRegistry {
     }
   }
 
-  private static func external(_ definition: ONNXDefinition, of detector: DetectorPlan) -> ModelDocument.External {
-    ModelDocument.External(
+  private static func external(_ definition: ONNXDefinition, of detector: DetectorPlan) -> ONNXLearning.Part.External {
+    ONNXLearning.Part.External(
       input: definition.input, output: definition.output, threads: definition.threads,
       provider: definition.provider, features: detector.features.names)
   }
 
-  private static func load(_ bytes: [UInt8], path: String, _ external: ModelDocument.External) throws {
+  private static func load(_ bytes: [UInt8], path: String, _ external: ONNXLearning.Part.External) throws {
     _ = try ONNXScorer(
       model: bytes, name: path, features: external.features,
       options: ONNXSession.Options(
@@ -98,8 +105,8 @@ extension ModelRegistry {
     }
     let external = Self.external(definition, of: detector)
     let document = ModelDocument(
-      useCase: useCase, detector: detector.name, type: detector.definition.kind.name, version: version,
-      plan: detector.fingerprint, encoders: [:], external: external, modelHash: hash)
+      useCase: useCase, detector: detector.name, type: detector.definition.type, version: version,
+      plan: detector.fingerprint, modelHash: hash, part: ONNXLearning.Part(external: external))
     // Loaded before it is kept: what does not fit is refused with its own path.
     try Self.load(bytes, path: path, external)
     let manifest = ModelManifest(

@@ -14,19 +14,19 @@ public struct UsualContributions: Sendable, Hashable, Codable {
   /// Added to each scale, so that a feature that never told anything is not first with the least of contributions.
   static let least = 0.01
 
-  /// - Precondition: as many numbers as the forest has features.
+  /// - Precondition: as many numbers as the model has features.
   init(scales: [Double]) { self.scales = scales }
 
-  /// The scales of a forest.
-  /// - Parameter matrix: rows like those it was fitted on; at least one.
-  public init(of forest: IsolationForest, _ matrix: FeatureMatrix) {
+  /// The scales of a model.
+  /// - Parameters:
+  ///   - matrix: rows like those it was fitted on; at least one.
+  ///   - contributions: of a row, one per column.
+  init(of matrix: FeatureMatrix, contributions: ([Float]) -> [Double]) {
     precondition(matrix.rowCount > 0, "nothing is usual without rows")
     var columns = [[Double]](repeating: [], count: matrix.columnCount)
     let step = max(1, matrix.rowCount / Self.rows)
     for row in stride(from: 0, to: matrix.rowCount, by: step) {
-      for (column, part) in forest.contributions(of: matrix.row(row)).byFeature.enumerated() {
-        columns[column].append(part)
-      }
+      for (column, part) in contributions(matrix.row(row)).enumerated() { columns[column].append(part) }
     }
     scales = columns.map { parts in
       let sorted = parts.sorted()

@@ -6,6 +6,7 @@ import Connectors
 public import Detection
 import Foundation
 import Logging
+import Operations
 import Pipeline
 import Synchronization
 
@@ -85,7 +86,8 @@ struct ListOptions: ParsableArguments {
     return filter
   }
 
-  var reader: SQLiteReader { get throws { try place.reader() } }
+  /// What is listed.
+  var lists: ResultLists { get throws { ResultLists(try place.reader()) } }
 
   static func time(_ text: String) throws -> Int64 {
     guard let time = Timestamp.parse(text) else {
@@ -96,15 +98,9 @@ struct ListOptions: ParsableArguments {
 
   /// Prints rows as one JSON array while they are read.
   /// - Parameter rows: reads them, and calls what it is given with each.
-  func printJSON(
-    _ reader: any ResultReader, _ filter: ResultFilter, _ kind: KnownNames.Kind,
-    rows: (any ResultSnapshot, (String) -> Void) async throws -> Void
-  ) async throws {
+  func printJSON(_ rows: ((String) -> Void) async throws -> Void) async throws {
     var writer = JSONArrayWriter()
-    try await reader.read { results in
-      try await rows(results) { writer.add($0) }
-      if writer.isEmpty { try await KnownNames.check(filter, kind, in: results, of: reader) }
-    }
+    try await rows { writer.add($0) }
     writer.finish()
   }
 }

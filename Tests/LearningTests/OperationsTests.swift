@@ -52,6 +52,24 @@ struct OperationsTests {
     #expect(try models.registry.champion(of: "slow") == "v1")
   }
 
+  @Test("versions are listed, told and compared, damaged ones with their reason")
+  func records() throws {
+    #expect(try models.versions(of: nil).map(\.version) == ["v1", "v2"])
+    #expect(try models.versions(of: "slow").map(\.isChampion) == [true, false])
+    let record = try models.record(of: nil, of: "slow")
+    #expect(record.version == "v1" && record.isChampion && record.history.map(\.reason) == ["first"])
+    #expect(record.manifest.version == "v1" && record.facts.byName["entities"] == .number(5))
+    let compared = try models.compare("v2", with: nil, of: "slow")
+    #expect(compared.first == "v2" && compared.second == "v1")
+    #expect(compared.differences.map(\.fact).contains("model.sha256"))
+    #expect(try models.compare("v1", with: "v1", of: "slow").differences.isEmpty)
+    #expect(throws: RequestError.self) { try models.versions(of: "slwo") }
+    try FileManager.default.removeItem(atPath: folder.version("slow", "v1"))
+    let listed = try models.versions(of: "slow")
+    #expect(listed.map(\.version) == ["v1", "v2"])
+    #expect(listed[0].error?.description.contains("its folder is gone") == true && listed[0].manifest == nil)
+  }
+
   @Test("only what nothing needs is removed, and only if that is meant")
   func prune() throws {
     let tried = try models.prune(detector: nil, keep: 0, named: [], isTried: true)

@@ -26,6 +26,12 @@ public struct DetectionQuality: Sendable, Hashable {
   public var f1: Double { found + labelled == 0 ? 0 : 2 * Double(both) / Double(found + labelled) }
 }
 
+/// A threshold, and how well it finds what is labelled.
+public struct JudgedThreshold: Sendable, Hashable {
+  public var threshold: Double
+  public var quality: DetectionQuality
+}
+
 /// Simple thresholds on the target of an expected value, over the events that it scores.
 public struct ThresholdBaselines: Sendable {
   private struct Event: Sendable {
@@ -72,8 +78,8 @@ public struct ThresholdBaselines: Sendable {
   /// The threshold on the target that has the best F1 on the very events that are judged: no threshold that was chosen
   /// before could be better.
   /// - Returns: nil where no threshold finds anything that is labelled.
-  public func bestThreshold(_ labelled: Set<Int64>) -> (threshold: Double, quality: DetectionQuality)? {
-    var best: (threshold: Double, quality: DetectionQuality)?
+  public func bestThreshold(_ labelled: Set<Int64>) -> JudgedThreshold? {
+    var best: JudgedThreshold?
     let sorted = events.sorted { $0.target > $1.target }
     var both = 0
     for (index, event) in sorted.enumerated() {
@@ -81,7 +87,7 @@ public struct ThresholdBaselines: Sendable {
       // Equal targets are found together.
       if index + 1 < sorted.count, sorted[index + 1].target == event.target { continue }
       let quality = DetectionQuality(found: index + 1, labelled: labelled.count, both: both)
-      if quality.f1 > best?.quality.f1 ?? 0 { best = (event.target, quality) }
+      if quality.f1 > best?.quality.f1 ?? 0 { best = JudgedThreshold(threshold: event.target, quality: quality) }
     }
     return best
   }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Operations
 import Pipeline
 
 struct Anomalies: AsyncParsableCommand {
@@ -26,17 +27,12 @@ struct Anomalies: AsyncParsableCommand {
     filter.name = detector
     filter.key = key
     filter.severity = severity
-    let reader = try options.reader
+    let lists = try options.lists
     if options.json {
-      return try await options.printJSON(reader, filter, .detector) { results, add in
-        try await results.forEachAnomaly(filter) { add($0.json) }
-      }
+      return try await options.printJSON { add in try await lists.forEachAnomaly(filter) { add($0.json) } }
     }
-    let anomalies = try await reader.read { results in
-      let found = try await results.anomalies(filter)
-      if found.isEmpty { try await KnownNames.check(filter, .detector, in: results, of: reader) }
-      return found
-    }
+    var anomalies: [StoredAnomaly] = []
+    try await lists.forEachAnomaly(filter) { anomalies.append($0) }
     if anomalies.isEmpty { return Terminal.print("No anomalies match.") }
     var table = TextTable([
       ("time", .whole), ("severity", .left), ("detector", .left), ("key", .left), ("score", .right), ("reason", .left),

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Operations
 import Pipeline
 
 struct DeadLetters: AsyncParsableCommand {
@@ -27,17 +28,12 @@ struct DeadLetters: AsyncParsableCommand {
   func run() async throws {
     var filter = options.filter
     filter.name = reason
-    let reader = try options.reader
+    let lists = try options.lists
     if options.json {
-      return try await options.printJSON(reader, filter, .reason) { results, add in
-        try await results.forEachDeadLetter(filter) { add($0.json) }
-      }
+      return try await options.printJSON { add in try await lists.forEachDeadLetter(filter) { add($0.json) } }
     }
-    let letters = try await reader.read { results in
-      let found = try await results.deadLetters(filter)
-      if found.isEmpty { try await KnownNames.check(filter, .reason, in: results, of: reader) }
-      return found
-    }
+    var letters: [StoredDeadLetter] = []
+    try await lists.forEachDeadLetter(filter) { letters.append($0) }
     if letters.isEmpty { return Terminal.print("No dead letters match.") }
     var table = TextTable([
       ("near", .whole), ("record", .right), ("stage", .left), ("reason", .left), ("field", .left), ("message", .left),

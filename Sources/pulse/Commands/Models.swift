@@ -91,40 +91,20 @@ struct ModelsList: ParsableCommand {
     var champion: Bool
     var manifest: ModelManifest?
     var error: String?
-  }
 
-  private static func listed(_ detector: String, in registry: ModelRegistry) throws -> [Listed] {
-    var rows: [Listed] = []
-    var champion: String?
-    do { champion = try registry.champion(of: detector) } catch let error as OperatingError {
-      rows.append(Listed(detector: detector, champion: true, error: error.description))
+    init(_ model: ListedModel) {
+      (detector, version, champion) = (model.detector, model.version, model.isChampion)
+      (manifest, error) = (model.manifest, model.error?.description)
     }
-    let entries = try registry.entries(of: detector)
-    if let champion, !entries.contains(where: { $0.version == champion }) {
-      let error = "its folder is gone: restore it, or promote another version"
-      rows.append(Listed(detector: detector, version: champion, champion: true, error: error))
-    }
-    for entry in entries {
-      var row = Listed(detector: detector, version: entry.version, champion: entry.version == champion)
-      switch entry.manifest {
-      case .success(let manifest):
-        row.manifest = manifest
-        row.error = registry.trouble(with: entry.version, of: detector)?.description
-      case .failure(let error): row.error = error.description
-      }
-      rows.append(row)
-    }
-    return rows
   }
 
   func run() throws {
     let models = try options.open()
-    let registry = models.registry
-    if let detector { try models.check(detector: detector) }
-    let detectors = try detector.map { [$0] } ?? registry.detectors()
-    let listed = try detectors.flatMap { try Self.listed($0, in: registry) }
-    if options.json { return Terminal.print(json: try ModelsJSON.text(listed)) }
-    if listed.isEmpty { return Terminal.print("\(registry.useCase) has no models yet: `pulse train` makes them.") }
+    let listed = try models.versions(of: detector)
+    if options.json { return Terminal.print(json: try ModelsJSON.text(listed.map(Listed.init))) }
+    if listed.isEmpty {
+      return Terminal.print("\(models.registry.useCase) has no models yet: `pulse train` makes them.")
+    }
     var table = TextTable([
       ("detector", .left), ("version", .whole), ("champion", .left), ("created", .whole), ("rows", .right),
       ("gate", .left),
@@ -132,9 +112,9 @@ struct ModelsList: ParsableCommand {
     for row in listed {
       let gate = row.manifest?.gate.map { $0.passed ? "passed" : Self.failures($0) }
       table.add([
-        row.detector, row.version ?? "?", row.champion ? "yes" : "",
+        row.detector, row.version ?? "?", row.isChampion ? "yes" : "",
         row.manifest.map { Timestamp.formatWithinRange($0.created) } ?? "", row.manifest?.rows.train.grouped ?? "",
-        row.error ?? gate ?? row.manifest?.importedFrom.map { "imported from \($0)" } ?? "",
+        row.error?.description ?? gate ?? row.manifest?.importedFrom.map { "imported from \($0)" } ?? "",
       ])
     }
     Terminal.print(table)
@@ -167,23 +147,20 @@ struct ModelsShow: ParsableCommand {
 
   func run() throws {
     let models = try options.open()
-    let registry = models.registry
-    let version = try models.versionOrChampion(version, of: detector)
-    let facts = try registry.facts(of: version, of: detector)
-    let record = try? registry.championRecord(of: detector)
+    let record = try models.record(of: version, of: detector)
     if options.json {
       let shown = Shown(
-        champion: record?.version == version, manifest: try registry.manifest(of: version, of: detector),
-        facts: facts.byName, history: record?.history ?? [])
+        champion: record.isChampion, manifest: record.manifest, facts: record.facts.byName, history: record.history)
       return Terminal.print(json: try ModelsJSON.text(shown))
     }
-    Terminal.print("\(registry.useCase)  \(detector)  \(version)" + (record?.version == version ? "  (champion)" : ""))
+    let mark = record.isChampion ? "  (champion)" : ""
+    Terminal.print("\(models.registry.useCase)  \(detector)  \(record.version)\(mark)")
     var table = TextTable([("what", .left), ("value", .left)])
-    for fact in facts { table.add([fact.name, fact.value.shown]) }
+    for fact in record.facts { table.add([fact.name, fact.value.shown]) }
     Terminal.print(table)
-    guard let history = record?.history, !history.isEmpty else { return }
+    guard !record.history.isEmpty else { return }
     var changes = TextTable([("champion since", .whole), ("version", .whole), ("reason", .left)])
-    for change in history.suffix(10).reversed() {
+    for change in record.history.suffix(10).reversed() {
       changes.add([Timestamp.formatWithinRange(change.at), change.version, change.reason])
     }
     Terminal.print(changes)
@@ -211,6 +188,10 @@ struct ModelsDiff: ParsableCommand {
     var what: String
     var first: ModelFact.Value?
     var second: ModelFact.Value?
+
+    init(_ difference: ModelDifference) {
+      (what, first, second) = (difference.fact, difference.first, difference.second)
+    }
   }
 
   private struct Differences: Encodable {
@@ -220,29 +201,16 @@ struct ModelsDiff: ParsableCommand {
   }
 
   func run() throws {
-    let models = try options.open()
-    let registry = models.registry
-    try models.check(version: first, of: detector)
-    let second = try models.versionOrChampion(second, of: detector)
-    let (one, other) = (
-      try registry.facts(of: first, of: detector), try registry.facts(of: second, of: detector)
-    )
-    let values = other.byName
-    let names = Set(one.map(\.name))
-    var differences = one.filter { values[$0.name] != $0.value }.map {
-      Difference(what: $0.name, first: $0.value, second: values[$0.name])
-    }
-    differences += other.filter { !names.contains($0.name) }.map {
-      Difference(what: $0.name, first: nil, second: $0.value)
-    }
+    let compared = try options.open().compare(first, with: second, of: detector)
+    let (second, differences) = (compared.second, compared.differences)
     if options.json {
-      let whole = Differences(first: first, second: second, differences: differences)
+      let whole = Differences(first: first, second: second, differences: differences.map(Difference.init))
       return Terminal.print(json: try ModelsJSON.text(whole))
     }
     if differences.isEmpty { return Terminal.print("\(first) and \(second) do not differ.") }
     var table = TextTable([("what", .left), (first, .left), (second, .left)])
     for difference in differences {
-      table.add([difference.what, difference.first?.shown ?? "none", difference.second?.shown ?? "none"])
+      table.add([difference.fact, difference.first?.shown ?? "none", difference.second?.shown ?? "none"])
     }
     Terminal.print(table)
   }

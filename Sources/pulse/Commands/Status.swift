@@ -4,6 +4,7 @@ import ArgumentParser
 import Connectors
 import Detection
 import Learning
+import Operations
 import Pipeline
 
 struct Status: AsyncParsableCommand {
@@ -21,16 +22,8 @@ struct Status: AsyncParsableCommand {
 
   func run() async throws {
     let reader = try place.reader()
-    var reports: [String: DriftReport] = [:]
-    let partitions = try await reader.read { results in
-      var partitions = try await results.status(of: useCase)
-      for name in Set(partitions.map(\.useCase)) {
-        reports[name] = try await DriftReport(results, useCase: name, models: reader.directory.modelsPath)
-      }
-      for index in partitions.indices { partitions[index].drift = reports[partitions[index].useCase]?.notable ?? [] }
-      if partitions.isEmpty { try await KnownNames.check(useCase: useCase, in: results, of: reader) }
-      return partitions
-    }
+    let status = try await ResultLists(reader).status(of: useCase, models: reader.directory.modelsPath)
+    let partitions = status.partitions
     if json {
       var writer = JSONArrayWriter()
       for partition in partitions { writer.add(partition.json) }
@@ -41,7 +34,7 @@ struct Status: AsyncParsableCommand {
       Terminal.print(Self.text(partition, models: reader.directory.modelsPath))
       // Drift is of the use case: said once, behind its last partition.
       let isLast = index + 1 == partitions.count || partitions[index + 1].useCase != partition.useCase
-      if isLast, let text = reports[partition.useCase]?.text { Terminal.print(text) }
+      if isLast, let text = status.drift[partition.useCase]?.text { Terminal.print(text) }
     }
   }
 

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Connectors
 import Detection
+import Operations
 import Pipeline
 
 struct Windows: AsyncParsableCommand {
@@ -18,17 +19,12 @@ struct Windows: AsyncParsableCommand {
   func run() async throws {
     var filter = options.filter
     filter.name = window
-    let reader = try options.reader
+    let lists = try options.lists
     if options.json {
-      return try await options.printJSON(reader, filter, .window) { results, add in
-        try await results.forEachWindow(filter) { add($0.json) }
-      }
+      return try await options.printJSON { add in try await lists.forEachWindow(filter) { add($0.json) } }
     }
-    let windows = try await reader.read { results in
-      let found = try await results.windows(filter)
-      if found.isEmpty { try await KnownNames.check(filter, .window, in: results, of: reader) }
-      return found
-    }
+    var windows: [StoredWindow] = []
+    try await lists.forEachWindow(filter) { windows.append($0) }
     if windows.isEmpty { return Terminal.print("No windows match.") }
     var table = TextTable([
       ("start", .whole), ("window", .left), ("by", .left), ("state", .left), ("events", .right), ("aggregates", .left),

@@ -117,7 +117,8 @@ public struct Scenario: Sendable {
 
   private static func json(_ node: Node) throws -> String {
     if let mapping = node.mapping {
-      return "{" + (try mapping.map { "\(JSONText.string($0.string ?? "")):\(try json($1))" }).joined(separator: ",") + "}"
+      return "{" + (try mapping.map { "\(JSONText.string($0.string ?? "")):\(try json($1))" }).joined(separator: ",")
+        + "}"
     }
     if let sequence = node.sequence { return "[" + (try sequence.map(json)).joined(separator: ",") + "]" }
     switch node.plainScalar {

@@ -95,8 +95,8 @@ private final class CountingStore: Store {
 
 /// A history that keeps nothing.
 private struct NoHistory: HistoryEncoder {
-  func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 { 0 }
-  func encodeTail(_ rows: HistoryRows) throws -> [UInt8] { [] }
+  func writeShard(_ rows: HistoryRows, of partition: PartitionID, to path: String) throws -> Int64 { 0 }
+  func encodeTail(_ rows: HistoryRows, of partition: PartitionID) throws -> [UInt8] { [] }
   func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows { throw WrongOutput("nothing was kept") }
   func publish(_ shards: [HistoryShard]) throws {}
   func remove(_ paths: [String]) throws {}

@@ -119,9 +119,9 @@ final class CommitSchedule {
   private func startShards(of processor: inout PartitionProcessor) async throws {
     for job in processor.takeShardJobs() {
       if shardsUnderWay.count >= Self.maxShardsUnderWay { _ = try await shardsUnderWay.removeFirst().value }
-      let task = Task { [output, previous = shardsUnderWay.last] in
+      let task = Task { [output, partition = processor.partition, previous = shardsUnderWay.last] in
         _ = try await previous?.value
-        return try await output.history.write(job)
+        return try await output.history.write(job, of: partition)
       }
       shards.append(task)
       shardsUnderWay.append(task)
@@ -161,7 +161,9 @@ struct LaneOutput: Sendable {
   ) async throws {
     let start = ContinuousClock.now
     var checkpoint = checkpoint
-    for tail in tails { checkpoint.history.tails.append(try await history.encode(tail)) }
+    for tail in tails {
+      checkpoint.history.tails.append(try await history.encode(tail, of: checkpoint.partition))
+    }
     for shard in shards { checkpoint.history.sealed.append(try await shard.value) }
     let removed = try await committer.commit(checkpoint)
     try await history.settle(published: checkpoint.history.sealed, removed: removed)

@@ -132,14 +132,14 @@ actor HistoryWriter {
 
   init(encoder: any HistoryEncoder) { self.encoder = encoder }
 
-  func write(_ job: ShardJob) throws -> HistoryShard {
+  func write(_ job: ShardJob, of partition: PartitionID) throws -> HistoryShard {
     var shard = job.shard
-    shard.bytes = try encoder.writeShard(job.rows, to: shard.temporaryPath)
+    shard.bytes = try encoder.writeShard(job.rows, of: partition, to: shard.temporaryPath)
     return shard
   }
 
-  func encode(_ job: TailJob) throws -> HistoryTail {
-    HistoryTail(number: job.number, days: job.days, bytes: try encoder.encodeTail(job.rows))
+  func encode(_ job: TailJob, of partition: PartitionID) throws -> HistoryTail {
+    HistoryTail(number: job.number, days: job.days, bytes: try encoder.encodeTail(job.rows, of: partition))
   }
 
   /// Brings the files in line with a committed checkpoint.

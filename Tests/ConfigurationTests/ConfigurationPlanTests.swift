@@ -53,7 +53,7 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     }
   }
 
-  @Test func namesThatWindowsAndHistoryHaveThemselvesAreRefused() {
+  @Test func namesThatWindowsAndHistoryHaveThemselvesAreRefused() throws {
     let window = { (by: String) in
       "windows:\n  - {name: w, type: tumbling, size: 1m, by: [\(by)], aggregates: {n: count(*)}}\n"
     }
@@ -66,10 +66,15 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     }
     // The class is no collision: grouped by it, a window has it instead of counts.
     #expect(problems("classify: {into: c, cases: [{a: x > 1}], else: b}\n" + window("c")).isEmpty)
-    for name in ["_late", "_segment", "_offset", "_row"] {
+    for name in ["_late", "_segment", "_offset", "_row", "_source", "_partition"] {
       let check = UseCaseChecker.check(text: head.replacing("    y:", with: "    \(name):"))
       #expect(check.plan == nil)
       #expect(check.rendered.contains("did you mean `event\(name): {path: [\(name)], …}`?"), "\(check.rendered)")
+    }
+    // What ran before history had these names is read from the store as it was.
+    for name in ["_source", "_partition"] {
+      let useCase = try UseCaseReader.read(head.replacing("    y:", with: "    \(name):"), isStored: true).get()
+      #expect(useCase.event.schema.index(of: name) != nil)
     }
   }
 

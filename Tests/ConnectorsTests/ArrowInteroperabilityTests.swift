@@ -3,6 +3,7 @@
 import Connectors
 import Detection
 import Foundation
+import Pipeline
 import TestKit
 import Testing
 
@@ -42,6 +43,46 @@ struct ArrowInteroperabilityTests {
         [null, -2.5e+300, true, "", null]
         [9223372036854775807, null, false, "日本", -1]
         [7, 3.0, true, null, 0]
+        """)
+  }
+
+  @Test("files of both formats of history are one data set, and each row says whose it is")
+  func bothFormats() throws {
+    let script = """
+      import sys, json, pyarrow as pa, pyarrow.dataset as ds
+      history = ds.dataset(sys.argv[1], format="ipc", partitioning="hive")
+      schemas = [file.physical_schema for file in history.get_fragments()]
+      history = history.replace_schema(pa.unify_schemas([history.schema, *schemas]))
+      print([str(history.schema.field(n).type) for n in ["_source", "_partition"]])
+      columns = ["row", "_source", "_partition"]
+      for row in history.to_table(columns=columns).sort_by("row").to_pylist(): print(json.dumps(row))
+      print(history.count_rows(filter=ds.field("_source") == "orders"))
+      """
+    let output = try withTemporaryFolder { folder in
+      let rows = { (first: Int64) in
+        HistoryRows(
+          layout: HistoryLayout(columns: [.init(name: "row", type: .int)]), columns: [Column(.int([first, first + 1]))])
+      }
+      let history = ArrowHistory(in: DataDirectory(path: folder), useCase: "shop")
+      let day = "day=2024-03-01"
+      for (number, source) in [(1, "orders"), (2, "größe")] {
+        let partition = PartitionID(source: source, number: Int32(number))
+        _ = try history.writeShard(rows(Int64(10 * number)), of: partition, to: "\(day)/\(number).arrow")
+      }
+      try ShardEncoder(names: ["row"], metadata: [("pulse.format", "1")])
+        .write(rows(0).columns, to: "\(folder)/\(day)/0.arrow")
+      return try NativeTools.run(NativeTools.python, "-c", script, folder)
+    }
+    #expect(
+      output == """
+        ['dictionary<values=string, indices=int32, ordered=0>', 'int64']
+        {"row": 0, "_source": null, "_partition": null}
+        {"row": 1, "_source": null, "_partition": null}
+        {"row": 10, "_source": "orders", "_partition": 1}
+        {"row": 11, "_source": "orders", "_partition": 1}
+        {"row": 20, "_source": "gr\\u00f6\\u00dfe", "_partition": 2}
+        {"row": 21, "_source": "gr\\u00f6\\u00dfe", "_partition": 2}
+        2
         """)
   }
 

@@ -104,11 +104,13 @@ struct CommitScheduleTests {
     private let history = MemoryHistory()
     let written = Mutex<[String]>([])
 
-    func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 {
+    func writeShard(_ rows: HistoryRows, of partition: PartitionID, to path: String) throws -> Int64 {
       written.withLock { $0.append(path) }
-      return try history.writeShard(rows, to: path)
+      return try history.writeShard(rows, of: partition, to: path)
     }
-    func encodeTail(_ rows: HistoryRows) throws -> [UInt8] { try history.encodeTail(rows) }
+    func encodeTail(_ rows: HistoryRows, of partition: PartitionID) throws -> [UInt8] {
+      try history.encodeTail(rows, of: partition)
+    }
     func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows { try history.decodeTail(bytes) }
     func publish(_ shards: [HistoryShard]) throws {}
     func remove(_ paths: [String]) throws {}

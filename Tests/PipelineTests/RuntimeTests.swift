@@ -111,14 +111,14 @@ struct RuntimeTests {
       noted.withLock { _ = $0[name, default: []].insert(Thread.current.name ?? "") }
     }
 
-    func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 {
+    func writeShard(_ rows: HistoryRows, of partition: PartitionID, to path: String) throws -> Int64 {
       note()
-      return try history.writeShard(rows, to: path)
+      return try history.writeShard(rows, of: partition, to: path)
     }
 
-    func encodeTail(_ rows: HistoryRows) throws -> [UInt8] {
+    func encodeTail(_ rows: HistoryRows, of partition: PartitionID) throws -> [UInt8] {
       note()
-      return try history.encodeTail(rows)
+      return try history.encodeTail(rows, of: partition)
     }
 
     func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows { try history.decodeTail(bytes) }
@@ -206,7 +206,7 @@ struct RuntimeTests {
     #expect(try await store.commit([results]) == [])
     var checkpoint = processor.takeCheckpoint(sourceState: [])
     checkpoint.history.tails = try processor.takeTailJobs().stored.map {
-      HistoryTail(number: $0.number, days: $0.days, bytes: try history.encodeTail($0.rows))
+      HistoryTail(number: $0.number, days: $0.days, bytes: try history.encodeTail($0.rows, of: raw.partition))
     }
     #expect(try await store.commit([checkpoint]).refused == [])
   }

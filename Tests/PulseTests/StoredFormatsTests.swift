@@ -12,6 +12,9 @@ import Testing
 struct StoredFormatsTests {
   private static let fixtures = PulseCommand.package + "/Tests/PulseTests/Fixtures"
 
+  /// Stores that this version would have left alike, but for formats.
+  private static let current: Set<String> = ["store-5", "store-6", "store-6-history-2"]
+
   /// A folder with a copy of a stored data directory as `data`.
   private static func copy(_ store: String) throws -> TestFolder {
     let folder = try TestFolder()
@@ -29,7 +32,7 @@ struct StoredFormatsTests {
 
   @Test(
     "a store of an earlier version is read and continued",
-    arguments: ["store-1", "store-2", "store-3", "store-4", "store-5", "store-6"])
+    arguments: ["store-1", "store-2", "store-3", "store-4", "store-5", "store-6", "store-6-history-2"])
   func continued(_ store: String) throws {
     let folder = try Self.copy(store)
     let status = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()
@@ -37,7 +40,7 @@ struct StoredFormatsTests {
     #expect(status.first?["history_rows"] as? Int == 241)
     let windows = try PulseCommand.run("windows", "--data", folder / "data", "--json", "--limit", "0").rows()
     // The watermark begins with the eighth event since, so that of two windows the only events are late.
-    #expect(windows.count == (["store-5", "store-6"].contains(store) ? 209 : 211))
+    #expect(windows.count == (Self.current.contains(store) ? 209 : 211))
     #expect(windows.filter { $0["closed"] as? Bool == false }.count == 8)
     for window in windows {
       let aggregates = try #require(window["aggregates"] as? [String: Any])
@@ -72,7 +75,7 @@ struct StoredFormatsTests {
       let expected = try StoredResults.rows(of: later, dataDirectory: folder / "whole")
       #expect(rows.count > 200 && rows == expected)
     }
-    if ["store-5", "store-6"].contains(store) { changed = [] }
+    if Self.current.contains(store) { changed = [] }
     // What a model that is gone saw of the events remains, and that it had scored.
     if store == "store-4" { changed.formUnion(["drift", "models"]) }
     let query = "SELECT detector, version, rows, counts FROM drift"
@@ -80,6 +83,14 @@ struct StoredFormatsTests {
       try StoredResults.rows(of: query, dataDirectory: folder / "data")
         == (store == "store-4" ? [#"former|v1|250|{"inputs":[[100,140,10]],"score":[200,50,0]}"#] : []))
     #expect(try StoredResults(dataDirectory: folder / "data").differences(from: whole, except: changed) == [])
+    // Rows that waited in tails of format 1 are in files of format 2.
+    let files = (FileManager.default.enumerator(atPath: folder / "data/history")?.allObjects as? [String] ?? [])
+      .filter { $0.hasSuffix(".arrow") }
+    #expect(files.count == 3)
+    for file in files {
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: folder / "data/history/" + file))
+      #expect(bytes.firstRange(of: Data("_partition".utf8)) != nil, "\(file)")
+    }
     // What an earlier version had stored are changes too: each result that is there has a number of its own.
     let numbers = """
       SELECT change FROM anomalies UNION ALL SELECT change FROM dead_letters
@@ -126,9 +137,9 @@ struct StoredFormatsTests {
     try Self.run(folder).expect(message.hasPrefix("standard input") ? 3 : 4, saying: message, "expected 1", "--reset")
   }
 
-  @Test("a history file of an earlier version holds the events it was written from, and says its version")
-  func historyFile() throws {
-    let path = Self.fixtures + "/history-1.arrow"
+  @Test("a history file of each version holds the events it was written from, and says its version", arguments: 1...2)
+  func historyFile(_ version: Int) throws {
+    let path = Self.fixtures + "/history-\(version).arrow"
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)).firstRange(of: Data("pulse.format".utf8)) != nil)
     let folder = try TestFolder()
     let run = try PulseCommand.run(

@@ -1,6 +1,6 @@
 // A history in memory, for stores in memory.
 
-import Detection
+public import Detection
 public import Pipeline
 import Synchronization
 
@@ -17,13 +17,13 @@ public final class MemoryHistory: HistoryEncoder {
 
   func rows(at path: String) -> [String] { state.withLock { $0.shards[path] ?? [] } }
 
-  public func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 {
+  public func writeShard(_ rows: HistoryRows, of partition: PartitionID, to path: String) throws -> Int64 {
     let text = (0..<rows.count).map { row in rows.columns.map { "\($0[row])" }.joined(separator: "|") }
     state.withLock { $0.shards[path] = text }
     return Int64(text.count)
   }
 
-  public func encodeTail(_ rows: HistoryRows) throws -> [UInt8] {
+  public func encodeTail(_ rows: HistoryRows, of partition: PartitionID) throws -> [UInt8] {
     state.withLock { state in
       state.tails.append(rows)
       var writer = ByteWriter()

@@ -197,7 +197,8 @@ extension UseCaseReader {
         (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F
       }
     }
-    if HistoryColumns.ownNames.contains(name.text) {
+    let couldBeNamedSo = isStored && HistoryColumns.addedInFormat2.contains(name.text)
+    if HistoryColumns.ownNames.contains(name.text), !couldBeNamedSo {
       reader.report(
         name.location, "the field `\(name.text)` has the name of a column that history adds to the fields",
         expected: "a name of its own; `path` says where the value lies",

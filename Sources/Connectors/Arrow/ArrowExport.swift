@@ -1,7 +1,8 @@
 // Our columns as an Arrow struct array of the C Data Interface. Invariants: numbers, bitmaps and bytes are lent, not
 // copied; the structs are valid only inside the closure, and nothing the callee does can free what is Swift's. The
-// types depend on the column's type alone, never on how strings happen to be encoded, so all shards have one schema:
-// int64, float64, bool, utf8 (32-bit offsets) and timestamp[us, UTC], all nullable.
+// types depend on the column's type and on what the caller asks for, never on how strings happen to be encoded, so all
+// shards have one schema: int64, float64, bool, utf8 (32-bit offsets), a dictionary of these with int32 indices, and
+// timestamp[us, UTC], all nullable.
 
 import CArrow
 import Detection
@@ -14,20 +15,23 @@ struct ArrowExport {
   }
 
   private let names: [String]
-  /// The columns, dictionary-encoded strings expanded.
+  /// The columns, with codes where a dictionary is asked for, else one entry a row.
   private let columns: [Column]
   private let rows: Int
 
+  /// - Parameter dictionaries: names of text columns that become dictionaries.
   /// - Precondition: as many names as columns, at least one, all of one length.
-  init(names: [String], columns: [Column]) throws(TooLarge) {
+  init(names: [String], columns: [Column], dictionaries: Set<String> = []) throws(TooLarge) {
     precondition(names.count == columns.count && !columns.isEmpty, "every column needs a name")
     rows = columns[0].count
     self.names = names
     var expanded: [Column] = []
     for (name, column) in zip(names, columns) {
       precondition(column.count == columns[0].count, "columns of different lengths")
-      guard let plain = Self.plain(column) else { throw TooLarge(column: name) }
-      expanded.append(plain)
+      guard let written = dictionaries.contains(name) ? Self.coded(column) : Self.plain(column) else {
+        throw TooLarge(column: name)
+      }
+      expanded.append(written)
     }
     self.columns = expanded
   }
@@ -50,6 +54,16 @@ struct ArrowExport {
     return Column(.string(StringColumn(offsets: offsets, bytes: bytes)), validity: column.validity)
   }
 
+  /// The column with a code a row; nil where its entries exceed 2^31 - 1 bytes.
+  private static func coded(_ column: Column) -> Column? {
+    guard case .string(let strings) = column.values else { preconditionFailure("only text makes a dictionary") }
+    guard Int32(exactly: strings.bytes.count) != nil, Int32(exactly: strings.entryCount) != nil else { return nil }
+    if strings.codes != nil { return column }
+    let codes = Array(0..<UInt32(strings.entryCount))
+    return Column(
+      .string(StringColumn(offsets: strings.offsets, bytes: strings.bytes, codes: codes)), validity: column.validity)
+  }
+
   /// Calls `body` with the columns as structs, which it may release but not keep.
   func lend<Result>(
     _ body: (UnsafeMutablePointer<ArrowSchema>, UnsafeMutablePointer<ArrowArray>) -> Result
@@ -64,14 +78,24 @@ struct ArrowExport {
     let nullCount: Int
     /// SAFETY: lent by the closures of `withBuffers`, inside which every value of this type lives and dies.
     let buffers: [UnsafeRawPointer?]
+    /// Boundaries and bytes of the entries of a dictionary; the format and the buffers are then those of the indices.
+    var entries: Entries?
+  }
+
+  private struct Entries {
+    let count: Int
+    /// SAFETY: as the buffers above.
+    let buffers: [UnsafeRawPointer?]
   }
 
   /// Opens the storage of one column after another, so that all of it is lent while `body` runs.
   private func withBuffers<Result>(of rest: ArraySlice<Column>, lent: [Lent], _ body: ([Lent]) -> Result) -> Result {
     guard let column = rest.first else { return body(lent) }
-    func next(_ format: StaticString, _ validity: UnsafeRawPointer?, _ buffers: UnsafeRawPointer?...) -> Result {
+    func next(
+      _ format: StaticString, _ validity: UnsafeRawPointer?, _ buffers: UnsafeRawPointer?..., entries: Entries? = nil
+    ) -> Result {
       let nullCount = column.validity.map { rows - $0.setCount } ?? 0
-      let this = Lent(format: format, nullCount: nullCount, buffers: [validity] + buffers)
+      let this = Lent(format: format, nullCount: nullCount, buffers: [validity] + buffers, entries: entries)
       return withBuffers(of: rest.dropFirst(), lent: lent + [this], body)
     }
     // SAFETY: the recursion and `body` run inside the closures, and `self` holds the arrays unchanged for as long. Each
@@ -83,9 +107,14 @@ struct ArrowExport {
       case .double(let values): values.withUnsafeBytes { next("g", validity, $0.baseAddress) }
       case .bool(let values): Self.withWords(values) { next("b", validity, $0) }
       case .string(let strings):
-        // Offsets are at most 2^31 - 1, so their bits read the same as signed integers.
+        // Offsets and codes are at most 2^31 - 1, so their bits read the same as signed integers.
         strings.offsets.withUnsafeBytes { offsets in
-          strings.bytes.withUnsafeBytes { next("u", validity, offsets.baseAddress, $0.baseAddress) }
+          strings.bytes.withUnsafeBytes { bytes in
+            guard let codes = strings.codes else { return next("u", validity, offsets.baseAddress, bytes.baseAddress) }
+            let buffers = [nil, offsets.baseAddress, bytes.baseAddress]
+            let entries = Entries(count: strings.entryCount, buffers: buffers)
+            return codes.withUnsafeBytes { next("i", validity, $0.baseAddress, entries: entries) }
+          }
         }
       }
     }
@@ -104,12 +133,14 @@ struct ArrowExport {
   ) -> Result {
     // SAFETY: everything allocated here is freed after `body`, which is the contract of the shim: structs passed in
     // are consumed when the call returns, and their release callbacks below free nothing. A column has one schema, one
-    // array and at most three buffers; the last place of the tables is the batch's own.
-    let schemas = UnsafeMutablePointer<ArrowSchema>.allocate(capacity: lent.count + 1)
-    let arrays = UnsafeMutablePointer<ArrowArray>.allocate(capacity: lent.count + 1)
+    // array and at most three buffers, and as much again for the entries of a dictionary, which stand behind those of all
+    // columns; the last place of the tables is the batch's own.
+    let places = 2 * lent.count
+    let schemas = UnsafeMutablePointer<ArrowSchema>.allocate(capacity: places + 1)
+    let arrays = UnsafeMutablePointer<ArrowArray>.allocate(capacity: places + 1)
     let schemaTable = UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>.allocate(capacity: lent.count)
     let arrayTable = UnsafeMutablePointer<UnsafeMutablePointer<ArrowArray>?>.allocate(capacity: lent.count)
-    let bufferTable = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(capacity: 3 * lent.count + 1)
+    let bufferTable = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(capacity: 3 * places + 1)
     let nameBytes = names.map { name in Self.cString(name) }
     defer {
       for name in nameBytes { name.deallocate() }
@@ -122,14 +153,25 @@ struct ArrowExport {
     for (index, column) in lent.enumerated() {
       let buffers = bufferTable + 3 * index
       for (number, buffer) in column.buffers.enumerated() { (buffers + number).initialize(to: buffer) }
-      (schemas + index).initialize(to: Self.schema(column.format, name: nameBytes[index]))
-      (arrays + index).initialize(
-        to: Self.array(rows: rows, nulls: column.nullCount, buffers: buffers, bufferCount: column.buffers.count))
+      var schema = Self.schema(column.format, name: nameBytes[index])
+      var array = Self.array(
+        rows: rows, nulls: column.nullCount, buffers: buffers, bufferCount: column.buffers.count)
+      if let entries = column.entries {
+        let place = lent.count + index
+        let buffers = bufferTable + 3 * place
+        for (number, buffer) in entries.buffers.enumerated() { (buffers + number).initialize(to: buffer) }
+        (schemas + place).initialize(to: Self.schema("u", name: nil))
+        (arrays + place).initialize(to: Self.array(rows: entries.count, nulls: 0, buffers: buffers, bufferCount: 3))
+        schema.dictionary = schemas + place
+        array.dictionary = arrays + place
+      }
+      (schemas + index).initialize(to: schema)
+      (arrays + index).initialize(to: array)
       (schemaTable + index).initialize(to: schemas + index)
       (arrayTable + index).initialize(to: arrays + index)
     }
     // The batch is a struct without nulls: one buffer, its absent bitmap.
-    let noBitmap = bufferTable + 3 * lent.count
+    let noBitmap = bufferTable + 3 * places
     noBitmap.initialize(to: nil)
     var schema = Self.schema("+s", name: nil)
     schema.n_children = Int64(lent.count)
@@ -137,9 +179,9 @@ struct ArrowExport {
     var array = Self.array(rows: rows, nulls: 0, buffers: noBitmap, bufferCount: 1)
     array.n_children = Int64(lent.count)
     array.children = arrayTable
-    (schemas + lent.count).initialize(to: schema)
-    (arrays + lent.count).initialize(to: array)
-    return body(schemas + lent.count, arrays + lent.count)
+    (schemas + places).initialize(to: schema)
+    (arrays + places).initialize(to: array)
+    return body(schemas + places, arrays + places)
   }
 
   private static func schema(_ format: StaticString, name: UnsafePointer<CChar>?) -> ArrowSchema {

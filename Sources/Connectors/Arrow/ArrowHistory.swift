@@ -1,14 +1,14 @@
 // History as Arrow IPC files by day, which other tools read without asking us. The format is described in
 // docs/history.md; its version stands in the metadata of every file.
 
-import Detection
+public import Detection
 import Foundation
 public import Pipeline
 
 /// Writes shards below a data directory.
 public struct ArrowHistory: HistoryEncoder {
-  /// Version of the layout of shards and tails.
-  public static let formatVersion = 1
+  /// Version of the layout of shards and tails. Since 2 they say of which partition each row is.
+  public static let formatVersion = 2
 
   private static let formatKey = "pulse.format"
 
@@ -25,19 +25,33 @@ public struct ArrowHistory: HistoryEncoder {
     identity = try? directory.identity()
   }
 
-  private func encoder(for layout: HistoryLayout) -> ShardEncoder {
-    ShardEncoder(
-      names: layout.columns.map(\.name), codec: codec,
-      metadata: [(Self.formatKey, String(Self.formatVersion)), ("pulse.use_case", useCase)])
+  /// What a file or tail with some rows consists of.
+  private func content(_ rows: HistoryRows, of partition: PartitionID) -> (encoder: ShardEncoder, columns: [Column]) {
+    var (names, columns, version) = (rows.layout.columns.map(\.name), rows.columns, Self.formatVersion)
+    if HistoryColumns.addedInFormat2.isDisjoint(with: names) {
+      names += [HistoryColumns.source, HistoryColumns.partition]
+      let codes = [UInt32](repeating: 0, count: rows.count)
+      let source = StringColumn([partition.source])
+      columns.append(Column(.string(StringColumn(offsets: source.offsets, bytes: source.bytes, codes: codes))))
+      columns.append(Column(.int([Int64](repeating: Int64(partition.number), count: rows.count))))
+    } else {
+      // Rows that waited when a field could have one of these names.
+      version = 1
+    }
+    let encoder = ShardEncoder(
+      names: names, dictionaries: version > 1 ? [HistoryColumns.source] : [], codec: codec,
+      metadata: [(Self.formatKey, String(version)), ("pulse.use_case", useCase)])
+    return (encoder, columns)
   }
 
-  public func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64 {
+  public func writeShard(_ rows: HistoryRows, of partition: PartitionID, to path: String) throws -> Int64 {
     try directory.expect(identity)
     let path = directory.path + "/" + path
     let folder = (path as NSString).deletingLastPathComponent
     do {
       try Self.create(folder: folder)
-      try encoder(for: rows.layout).write(rows.columns, to: path)
+      let (encoder, columns) = content(rows, of: partition)
+      try encoder.write(columns, to: path)
     } catch {
       throw OperatingError(
         .store,
@@ -73,17 +87,20 @@ public struct ArrowHistory: HistoryEncoder {
 
   public func remove(_ paths: [String]) throws { try directory.remove(paths) }
 
-  public func encodeTail(_ rows: HistoryRows) throws -> [UInt8] {
-    try encoder(for: rows.layout).encodeTail(rows.columns)
+  public func encodeTail(_ rows: HistoryRows, of partition: PartitionID) throws -> [UInt8] {
+    let (encoder, columns) = content(rows, of: partition)
+    return try encoder.encodeTail(columns)
   }
 
   public func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows {
     do {
-      let (columns, metadata) = try ShardEncoder.decodeBatch(bytes)
+      var (columns, metadata) = try ShardEncoder.decodeBatch(bytes)
       let version = metadata[Self.formatKey] ?? "none"
-      guard version == String(Self.formatVersion) else {
-        throw CodingError("its version is \(version), expected \(Self.formatVersion)")
+      guard (1...Self.formatVersion).contains(Int(version) ?? 0) else {
+        throw CodingError("its version is \(version), expected 1 to \(Self.formatVersion)")
       }
+      // The store knows whose tail it is, and rows that wait need not say so.
+      if version != "1" { columns.removeAll { HistoryColumns.addedInFormat2.contains($0.name) } }
       return HistoryRows(
         layout: HistoryLayout(columns: columns.map { HistoryLayout.Column(name: $0.name, type: $0.column.type) }),
         columns: columns.map(\.column))

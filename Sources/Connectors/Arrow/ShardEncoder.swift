@@ -18,16 +18,21 @@ public struct ShardEncoder: Sendable {
 
   /// The columns' names, in order.
   public let names: [String]
+  /// Those of text columns that are written as a dictionary and a 32-bit index a row.
+  public let dictionaries: Set<String>
   public let codec: Codec
   /// Key-value pairs of the schema, in order.
   let metadata: [(key: String, value: String)]
 
   /// - Precondition: at least one name, no name twice; a ZSTD level of 1 to 22.
-  public init(names: [String], codec: Codec = .lz4, metadata: [(key: String, value: String)] = []) {
+  public init(
+    names: [String], dictionaries: Set<String> = [], codec: Codec = .lz4, metadata: [(key: String, value: String)] = []
+  ) {
     precondition(!names.isEmpty, "a shard has at least one column")
     precondition(Set(names).count == names.count, "two columns have the same name")
     if case .zstd(let level) = codec { precondition((1...22).contains(level), "ZSTD levels are 1 to 22") }
     self.names = names
+    self.dictionaries = dictionaries
     self.codec = codec
     self.metadata = metadata
   }
@@ -125,7 +130,7 @@ public struct ShardEncoder: Sendable {
   ) throws(ColumnarFileError) {
     let export: ArrowExport
     do throws(ArrowExport.TooLarge) {
-      export = try ArrowExport(names: names, columns: columns)
+      export = try ArrowExport(names: names, columns: columns, dictionaries: dictionaries)
     } catch {
       let message = "column '\(error.column)' holds more than 2 GiB of text; write fewer rows at once"
       throw ColumnarFileError(.tooLarge, path: path, message: message)

@@ -111,12 +111,13 @@ public struct HistoryChanges: Sendable {
 public protocol HistoryEncoder: Sendable {
   /// Writes a complete shard and syncs it and its directory.
   /// - Parameters:
+  ///   - partition: whose rows they are; every row of a shard says so.
   ///   - path: relative to the data directory.
   /// - Returns: the size of the file in bytes.
-  func writeShard(_ rows: HistoryRows, to path: String) throws -> Int64
-  /// Rows as self-describing bytes for a checkpoint.
-  func encodeTail(_ rows: HistoryRows) throws -> [UInt8]
-  /// The inverse.
+  func writeShard(_ rows: HistoryRows, of partition: PartitionID, to path: String) throws -> Int64
+  /// Rows of a partition as self-describing bytes for a checkpoint.
+  func encodeTail(_ rows: HistoryRows, of partition: PartitionID) throws -> [UInt8]
+  /// The rows that `encodeTail` was given.
   func decodeTail(_ bytes: [UInt8]) throws -> HistoryRows
   /// Gives shards of a committed checkpoint their final names, durably. Repeating it is harmless.
   func publish(_ shards: [HistoryShard]) throws

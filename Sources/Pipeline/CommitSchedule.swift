@@ -3,6 +3,7 @@
 // the disk cannot keep up with shards, or before the first results of a segment whose description is not stored yet.
 
 import Detection
+import Synchronization
 
 /// The commits of one lane, in order. Used by the lane's task alone.
 final class CommitSchedule {
@@ -14,6 +15,9 @@ final class CommitSchedule {
   private var lastCheckpoint = ContinuousClock.now
   private var lastPosition: Position?
   private var checkpoint: Task<Void, any Error>?
+  private let held = HeldCheckpoint()
+  /// Bytes of memory that the checkpoint under way takes.
+  var heldBytes: Int { held.bytes.load(ordering: .relaxed) }
   /// Whether the partition has no checkpoint at all, and no batch: then it gets one only where its source has found
   /// something that a later run must know.
   private var isNew: Bool
@@ -139,13 +143,20 @@ final class CommitSchedule {
     next.states.append(Checkpoint.StateSpace(name: Checkpoint.sourceSpace, fingerprint: "", changes: changes))
     next.history.droppedTails = tails.dropped
     next.isLast = isLast
-    checkpoint = Task { [output, content = next, shards, tails = tails.stored] in
+    held.bytes.store(next.heldBytes, ordering: .relaxed)
+    checkpoint = Task { [output, held, content = next, shards, tails = tails.stored] in
+      defer { held.bytes.store(0, ordering: .relaxed) }
       try await output.commit(content, shards: shards, tails: tails)
     }
     self.shards = []
     lastCheckpoint = .now
     lastPosition = processor.position
   }
+}
+
+/// What the last checkpoint of a lane takes in memory until it is durable.
+private final class HeldCheckpoint: Sendable {
+  let bytes = Atomic(0)
 }
 
 /// What all lanes of a run write through, and whom they tell.

@@ -75,17 +75,17 @@ final class InFlight: Sendable {
 
   private struct State: Sendable {
     var load = Load()
+    var capacity: Load
     var isOpen = false
     var reader: CheckedContinuation<Void, Never>?
   }
 
-  private let capacity: Load
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   init(batches: Int, bytes: Int) {
     precondition(batches > 0, "one batch must be under way at least")
     precondition(bytes >= 0, "there cannot be less than nothing under way")
-    capacity = Load(batches: batches, bytes: bytes)
+    state = Mutex(State(capacity: Load(batches: batches, bytes: bytes)))
   }
 
   /// Batches that are under way.
@@ -110,11 +110,14 @@ final class InFlight: Sendable {
   /// What is done with, or given up.
   func leave(_ load: Load) { update { $0.load -= load } }
 
+  /// There is memory for so many bytes.
+  func limit(to bytes: Int) { update { $0.capacity.bytes = bytes } }
+
   /// Nobody waits any more: the run has failed.
   func open() { update { $0.isOpen = true } }
 
   private func hasRoom(_ state: State) -> Bool {
-    state.isOpen || state.load.batches <= capacity.batches && state.load.bytes <= capacity.bytes
+    state.isOpen || state.load.batches <= state.capacity.batches && state.load.bytes <= state.capacity.bytes
   }
 
   private func update(_ change: @Sendable (inout State) -> Void) {

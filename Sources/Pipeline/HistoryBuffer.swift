@@ -76,6 +76,8 @@ struct HistoryBuffer {
   private var nextShard: [Int64: Int] = [:]
   private var tails = StoredTails()
   private(set) var jobs: [ShardJob] = []
+  /// Bytes of the rows that wait: of text, and a word for each other value.
+  var heldBytes: Int { waitingBytes + waitingRows * 8 * layout.columns.count }
   /// The watermark before the last row.
   private var watermark = Int64.min
 

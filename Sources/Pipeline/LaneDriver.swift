@@ -24,6 +24,7 @@ struct LaneDriver: Sendable {
   let interval: Duration
   let work: Mailbox<LaneWork>
   let inFlight: InFlight
+  let memory: MemoryBudget
   /// Whether the run is to end early.
   let isStopped: @Sendable () -> Bool
   let logger: Logger
@@ -36,6 +37,7 @@ struct LaneDriver: Sendable {
   func serve(_ lane: Lane) async throws {
     // What was given back or lost meanwhile may be another process's by now, and is not to be taken from it.
     guard lane.ending != .revoked, lane.ending != .lost else { return await source.release(lane.partition) }
+    defer { memory.forget(lane.partition) }
     do {
       var prepared = try await activator.prepare(lane.partition)
       try await drive(lane, &prepared)
@@ -67,7 +69,10 @@ struct LaneDriver: Sendable {
           throw error
         }
       }
-      do { try await advance(lane, &prepared.processor, commits) } catch {
+      do {
+        try note(&prepared.processor, commits)
+        try await advance(lane, &prepared.processor, commits)
+      } catch {
         // Lets the dispatcher end.
         lane.finish(.lost)
         await commits.settle()
@@ -129,16 +134,29 @@ struct LaneDriver: Sendable {
         let pieces = batch.pieces
         try await commits.admit(pieces[0].next.segment, to: &processor)
         let results = try processor.process(pieces, now: .now)
+        try note(&processor, commits)
         lane.passed(batch.load)
         inFlight.leave(batch.load)
         output.progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: inFlight.batches)
         try await commits.write(results, of: &processor)
-      case .tick: try await commits.checkpointIfDue(&processor)
+      case .tick:
+        try await commits.checkpointIfDue(&processor)
+        try note(&processor, commits)
       case .idle: output.progress.noteIdle(processor)
       case .end: return try await end(lane, &processor, commits)
       case .aborted: return await commits.settle()
       }
     }
+  }
+
+  /// Says what the lane holds, and keeps to what there is memory for.
+  private func note(_ processor: inout PartitionProcessor, _ commits: CommitSchedule) throws {
+    var held = processor.memory
+    held.state["checkpoint"] = commits.heldBytes
+    try memory.note(held, of: processor.partition)
+    inFlight.limit(to: memory.inFlight)
+    output.progress.noteState(bytes: memory.heldState)
+    if memory.isToSeal(processor.partition) { processor.sealHistory(all: true, now: .now) }
   }
 
   /// Everything that was handed over is processed.

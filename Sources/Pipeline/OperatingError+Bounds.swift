@@ -7,7 +7,6 @@ extension OperatingError {
   static func explaining(_ error: any Error) -> any Error {
     switch error {
     case let error as LimitError: OperatingError(.limit, error.description)
-    case let error as WindowError: OperatingError(.limit, error.description)
     default: error
     }
   }

@@ -72,6 +72,14 @@ struct PartitionProcessor {
 
   private var stateful: [any Stateful] { [watermark, waiting] + detectors }
 
+  /// What is in memory.
+  var memory: LaneMemory {
+    var memory = LaneMemory(history: history.heldBytes)
+    for part in stateful { memory.state[part.stateName] = part.heldBytes }
+    for window in windows { memory.state["window/\(window.window.definition.name)"] = window.heldBytes }
+    return memory
+  }
+
   /// Takes up what the last checkpoint left. State written under another definition is discarded.
   /// - Returns: what was discarded, for the log.
   /// - Throws: `CodingError` when stored state cannot be read.
@@ -96,20 +104,16 @@ struct PartitionProcessor {
     let names = Set(stateful.map(\.stateName) + [Checkpoint.sourceSpace])
     discarded += snapshot.states.keys.filter { !names.contains($0) }.sorted()
     for window in windows {
-      let parts = snapshot.openWindows.filter { $0.part.window == window.window.definition.name }
-      let closed = snapshot.closedWindows.first {
-        $0.window == window.window.definition.name && $0.definition == window.window.fingerprint
-      }
+      let (name, fingerprint) = (window.window.definition.name, window.window.fingerprint)
+      let closed = snapshot.closedWindows.first { $0.window == name && $0.definition == fingerprint }
       try window.restore(
-        parts.filter { $0.definition == window.window.fingerprint }.map(\.part), closedThrough: closed?.through)
+        snapshot.openWindows.group(of: name, definition: fingerprint), closedThrough: closed?.through)
     }
     let current = Set(windows.map(\.window.fingerprint))
-    for (definition, parts) in Dictionary(grouping: snapshot.openWindows, by: \.definition).sorted(by: {
-      $0.key < $1.key
-    })
-    where !current.contains(definition) {
-      leftWindows.append((window: parts[0].part.window, definition: definition))
-      discarded.append("window/\(parts[0].part.window)")
+    let left = snapshot.openWindows.groups.filter { !current.contains($0.definition) }
+    for group in left.sorted(by: { ($0.definition, $0.window) < ($1.definition, $1.window) }) {
+      leftWindows.append((window: group.window, definition: group.definition))
+      discarded.append("window/\(group.window)")
     }
     watermarkTime = watermark.current
     // Earlier versions kept windows of absurd times.
@@ -255,7 +259,7 @@ struct PartitionProcessor {
     var late: Bitmap?
     for window in windows {
       let missed = window.missedWindows
-      guard let rows = try window.add(batch, marks: marks, failures: &outcome.failures) else { continue }
+      guard let rows = window.add(batch, marks: marks, failures: &outcome.failures) else { continue }
       totals.lateEvents[window.window.definition.name, default: 0] += Int(window.missedWindows - missed)
       late = late.map { $0 | rows } ?? rows
     }
@@ -323,7 +327,7 @@ struct PartitionProcessor {
     let driftKeepFrom = driftKeepFrom
     var checkpoint = Checkpoint(
       claim: claim, position: position, sourceState: sourceState,
-      watermark: watermarkTime, totals: totals, windows: windows.flatMap(rows), leftWindows: left,
+      watermark: watermarkTime, totals: totals, windows: changedWindows(), leftWindows: left,
       windowRetention: windows.compactMap { window in
         window.window.expired(before: watermarkTime)
           .map { (window: window.window.definition.name, startsBefore: $0) }
@@ -360,12 +364,9 @@ struct PartitionProcessor {
     return max(watermarkTime.subtractingSaturated(retention), Timestamp.range.lowerBound)
   }
 
-  private func rows(of window: WindowOperator) -> [Checkpoint.WindowRow] {
-    let definition = window.window
-    let (names, fingerprint) = (definition.by.map(\.name), definition.fingerprint)
-    return window.takeChanges().map { change in
-      Checkpoint.WindowRow(part: change.part, result: change.result, byNames: names, definition: fingerprint)
-    }
+  private func changedWindows() -> Checkpoint.WindowRows {
+    Checkpoint.WindowRows(
+      windows.map { ($0.takeChanges(), byNames: $0.window.by.map(\.name), definition: $0.window.fingerprint) })
   }
 
   /// The first day whose drift is kept.

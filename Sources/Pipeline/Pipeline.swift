@@ -30,18 +30,20 @@ public final class Pipeline: Sendable {
     self.options = options
     progress = RunProgress(
       metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
-    inFlight = InFlight(
-      batches: options.workers * 2 + 2, bytes: Limits.bytesInFlight(workers: options.workers))
+    let memory = MemoryBudget(bytes: options.memory, workers: options.workers)
+    inFlight = InFlight(batches: options.workers * 2 + 2, bytes: memory.inFlight)
     committer = Committer(store: store, signal: options.changes)
-    shelf =
-      plan.detectors.isEmpty
-      ? nil : ModelShelf(plan.detectors, provider: models, patience: options.modelPatience, logger: logger)
+    let shelf = ModelShelf(
+      plan.detectors, provider: models, patience: options.modelPatience, logger: logger,
+      noteBytes: { memory.note(models: $0) })
+    self.shelf = plan.detectors.isEmpty ? nil : shelf
     driver = LaneDriver(
-      activator: Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger), shelf: shelf,
+      activator: Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger),
+      shelf: self.shelf,
       output: LaneOutput(
         committer: committer, history: HistoryWriter(encoder: encoder), source: source, progress: progress),
-      interval: options.checkpointInterval, work: work, inFlight: inFlight, isStopped: { [lanes] in lanes.isStopped },
-      logger: logger)
+      interval: options.checkpointInterval, work: work, inFlight: inFlight, memory: memory,
+      isStopped: { [lanes] in lanes.isStopped }, logger: logger)
     for detector in plan.detectors { progress.noteActivations(0, of: detector.name) }
   }
 
@@ -77,7 +79,7 @@ public final class Pipeline: Sendable {
     }
   }
 
-  /// Ends the run early, in order: what was handed over is finished and checkpointed. No lane waits for models any more.
+  /// Ends the run early, in order: what was handed over is finished and checkpointed. Lanes wait for no models any more.
   public func stop() {
     lanes.stop()
     source.stop()
@@ -125,7 +127,6 @@ public final class Pipeline: Sendable {
     work.finish(discarding: true)
     inFlight.open()
     source.stop()
-    // Lanes that are being prepared do not wait for models any more.
     await shelf?.close()
   }
 

@@ -1,5 +1,6 @@
 // How a run works. Results depend on none of it but on what is put on record.
 
+public import Detection
 import Foundation
 public import Metrics
 
@@ -8,6 +9,8 @@ extension Pipeline {
   public struct Options: Sendable {
     /// Batches that are decoded and classified at the same time.
     public var workers: Int
+    /// Bytes that the process may take, `Limits.leastMemory` at least. What does not fit ends the run.
+    public var memory: Int
     /// Time between checkpoints.
     public var checkpointInterval: Duration
     /// Whether the end of the source is the end of the input, put on record: what waits is decided, every window closes.
@@ -25,12 +28,13 @@ extension Pipeline {
     public var unixTime: @Sendable () -> Double
 
     public init(
-      workers: Int, checkpointInterval: Duration = .seconds(1), closesInput: Bool = false,
-      idleAfter: Duration = .seconds(10), modelPatience: Duration = .seconds(60), metrics: (any MetricsFactory)? = nil,
-      changes: ChangeSignal? = nil, unixTime: (@Sendable () -> Double)? = nil
+      workers: Int, memory: Int = Limits.defaultMemory, checkpointInterval: Duration = .seconds(1),
+      closesInput: Bool = false, idleAfter: Duration = .seconds(10), modelPatience: Duration = .seconds(60),
+      metrics: (any MetricsFactory)? = nil, changes: ChangeSignal? = nil, unixTime: (@Sendable () -> Double)? = nil
     ) {
       precondition(workers > 0, "a pipeline needs a worker")
       self.workers = workers
+      self.memory = memory
       self.checkpointInterval = checkpointInterval
       self.closesInput = closesInput
       self.idleAfter = idleAfter

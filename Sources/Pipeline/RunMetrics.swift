@@ -78,6 +78,9 @@ final class RunMetrics: Sendable {
   /// How many batches have been read and not gone through their lane yet.
   func noteQueue(batches: Int) { record("queue_batches", Double(batches), []) }
 
+  /// What the state of all partitions takes.
+  func noteState(bytes: Int) { record("state_bytes", Double(bytes), []) }
+
   /// A checkpoint is durable.
   func noteCheckpoint(of partition: PartitionID, taking duration: Duration) {
     let (seconds, attoseconds) = duration.components

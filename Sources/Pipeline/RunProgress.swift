@@ -26,6 +26,12 @@ public final class RunProgress: Sendable {
     public var idle: [PartitionID: IdlePartition] = [:]
     /// Breaks of the input that were accepted and put on record.
     public var gaps: [InputGap] = []
+    /// Checkpoints that are durable, and what the longest of them and all together took.
+    public var checkpoints = 0
+    public var longestCheckpoint = Duration.zero
+    public var checkpointTime = Duration.zero
+    /// The most bytes that the state of all partitions took so far, as it is counted against `memory`.
+    public var stateBytes = 0
     /// Events that earlier runs had processed.
     public var resumedRecords: Int { all.records - run.records }
   }
@@ -38,6 +44,10 @@ public final class RunProgress: Sendable {
     var idle: [PartitionID: IdlePartition] = [:]
     var gaps: [InputGap] = []
     var eventTime = Int64.min
+    var checkpoints = 0
+    var longestCheckpoint = Duration.zero
+    var checkpointTime = Duration.zero
+    var stateBytes = 0
   }
 
   private let state = Mutex(State())
@@ -88,7 +98,18 @@ public final class RunProgress: Sendable {
   func noteActivations(_ number: Int, of detector: String) { metrics.noteActivations(number, of: detector) }
 
   func noteCheckpoint(of partition: PartitionID, taking duration: Duration) {
+    state.withLock { state in
+      state.checkpoints += 1
+      state.checkpointTime += duration
+      state.longestCheckpoint = max(state.longestCheckpoint, duration)
+    }
     metrics.noteCheckpoint(of: partition, taking: duration)
+  }
+
+  /// What the state of all partitions takes.
+  func noteState(bytes: Int) {
+    state.withLock { $0.stateBytes = max($0.stateBytes, bytes) }
+    metrics.noteState(bytes: bytes)
   }
 
   public var snapshot: Snapshot {
@@ -97,6 +118,8 @@ public final class RunProgress: Sendable {
     snapshot.eventTime = state.eventTime
     snapshot.idle = state.idle
     snapshot.gaps = state.gaps
+    (snapshot.checkpoints, snapshot.stateBytes) = (state.checkpoints, state.stateBytes)
+    (snapshot.longestCheckpoint, snapshot.checkpointTime) = (state.longestCheckpoint, state.checkpointTime)
     snapshot.run = state.earlier
     for (partition, totals) in state.now {
       snapshot.all = snapshot.all + totals

@@ -121,6 +121,19 @@ final class InputNotes: Sendable {
   var all: [String] { sentences.withLock { $0 } }
 }
 
+/// The option that says how much memory a run may take.
+enum MemoryOption {
+  /// - Throws: `ValidationError` where it is no amount, or out of range.
+  static func bytes(_ text: String) throws -> Int {
+    let range = RuntimeConfiguration.memoryRange
+    guard let bytes = ByteSizeText.parse(text), range.contains(bytes) else {
+      let bounds = "\(ByteSizeText.format(range.lowerBound)) to \(ByteSizeText.format(range.upperBound))"
+      throw ValidationError("--memory must be \(bounds), such as 2GB, found \(text)")
+    }
+    return bytes
+  }
+}
+
 /// Options that are numbers with a fraction.
 enum NumberOption {
   /// - Throws: `ValidationError` where the number is out of range, or none.

@@ -163,6 +163,11 @@ struct RunSummary {
       "events": progress.run.events, "records_per_second": Double(progress.run.records) / seconds,
       "resumed_records": progress.resumedRecords, "data": data,
       "event_time": progress.eventTime == .min ? NSNull() : Timestamp.format(progress.eventTime) as Any,
+      "memory": ["state_bytes": progress.stateBytes],
+      "checkpoints": [
+        "count": progress.checkpoints, "longest_seconds": progress.longestCheckpoint.seconds,
+        "mean_seconds": progress.checkpointTime.seconds / Double(max(progress.checkpoints, 1)),
+      ] as [String: Any],
       "totals": [
         "records": progress.all.records, "events": progress.all.events, "classes": progress.all.classes,
         "anomalies": progress.all.anomalies, "dead_letters": progress.all.deadLetters,

@@ -24,6 +24,7 @@ import Testing
         store: {type: sqlite, path: /var/lib/pulse}
         history: {codec: zstd, retain: 30d}
         checkpoint: {interval: 500ms}
+        memory: 2GiB
         workers: 3
         batch_size: 100
         log: {level: debug}
@@ -40,7 +41,7 @@ import Testing
     #expect(configuration.history.connector.values == ["codec": .text("zstd")])
     #expect(configuration.history.retain == Int64(30) * 86_400_000_000)
     #expect(configuration.checkpointInterval == 500_000 && configuration.workers == 3 && configuration.batchSize == 100)
-    #expect(configuration.logLevel == .debug)
+    #expect(configuration.logLevel == .debug && configuration.memory == 2 << 30)
   }
 
   @Test(arguments: [nil, "", "# nothing\n", "source:\n"] as [String?])
@@ -72,6 +73,10 @@ import Testing
     #expect(problems("checkpoint: {interval: 10ms}").isEmpty && problems("checkpoint: {interval: 1h}").isEmpty)
     #expect(problems("source: {csv_delimiter: x}") == ["1:25 `source.csv_delimiter` is not known"])
     #expect(problems("workers: 257") == ["1:10 `workers` is not in range"])
+    #expect(problems("memory: 127MB") == ["1:9 `memory` is not in range"])
+    #expect(problems("memory: 2TiB") == ["1:9 `memory` is not in range"])
+    #expect(problems("memory: 2000") == ["1:9 `memory` is not an amount of memory"])
+    #expect(problems("memory: 128MB").isEmpty && problems("memory: 1 TiB").isEmpty)
     // Paths in the environment stand for the source that the file names.
     let configuration = try RuntimeConfiguration.load(
       text: "source: {type: stdin}", environment: ["PULSE__SOURCE__PATHS": "x"], catalog: .standard)

@@ -309,20 +309,6 @@ struct EventTimeTests {
     #expect(contents.totals.aheadEvents == 60 && contents.totals.waitingEvents == 0)
   }
 
-  @Test("a run that a bound of windows has ended goes on after a change of the key that the message names")
-  func windowBound() async throws {
-    let count = Limits.maxOpenWindows + 1000
-    let records = (0..<count).map { Self.record(Self.friday + $0 / 100_000, user: "u\($0)") }
-    let store = MemoryStore(MemoryHistory())
-    let error = await #expect(throws: OperatingError.self) {
-      _ = try await Self.run(records, into: store, changing: { $0 })
-    }
-    #expect(error?.kind == .limit && error?.description.contains("`by`") == true, "\(String(describing: error))")
-    let contents = try await Self.run(
-      records, into: store, changing: { $0.replacing("by: [user], ", with: "") })
-    #expect(contents.totals.events == count)
-  }
-
   // MARK: Crashes
 
   /// What tells two outcomes apart.

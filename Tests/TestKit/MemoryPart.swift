@@ -56,9 +56,13 @@ struct MemoryPart: Sendable {
 
   // MARK: Windows of a restart
 
-  var openWindows: [(definition: String, part: WindowPart)] {
-    windows.values.filter { !$0.value.part.closed }.map { ($0.value.definition, $0.value.part) }
-      .sorted { ($0.part.window, $0.part.start, "\($0.part.by)") < ($1.part.window, $1.part.start, "\($1.part.by)") }
+  /// How many windows are open.
+  var openCount: Int { windows.values.count { !$0.value.part.closed } }
+
+  var openWindows: StoredWindows {
+    func place(_ part: WindowPart) -> (String, Int64, String) { (part.window, part.start, "\(part.by)") }
+    let rows = windows.values.map(\.value).filter { !$0.part.closed }.sorted { place($0.part) < place($1.part) }
+    return rows.reduce(into: StoredWindows()) { $0.append($1.part, definition: $1.definition) }
   }
 
   var closedWindows: [(window: String, definition: String, through: Int64)] {
@@ -146,8 +150,8 @@ struct MemoryPart: Sendable {
     if let keepFrom = checkpoint.driftKeepFrom { drift = drift.filter { $0.value.day >= keepFrom } }
     watermark = checkpoint.watermark == .min ? nil : checkpoint.watermark
     snapshot = PartitionSnapshot(
-      position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals, openWindows: [],
-      closedWindows: [], states: [:], tails: [], nextShard: [:])
+      position: checkpoint.position, sourceState: checkpoint.sourceState, totals: checkpoint.totals,
+      openWindows: StoredWindows(), closedWindows: [], states: [:], tails: [], nextShard: [:])
   }
 
   private mutating func commitWindows(of checkpoint: Checkpoint) {

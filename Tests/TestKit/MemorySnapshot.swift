@@ -184,7 +184,7 @@ struct MemorySnapshot: ResultSnapshot {
       status.storedAnomalies = Dictionary(grouping: part.anomalies.values, by: \.value.detector).mapValues(\.count)
       status.storedDeadLetters = part.deadLetters.count
       status.windows = part.windows.count
-      status.openWindows = part.openWindows.count
+      status.openWindows = part.openCount
       status.shards = part.nextShard.values.reduce(0, +)
       status.shardRows = part.history.values.reduce(0) { $0 + $1.count }
       status.waitingRows = part.tails.reduce(0) { $0 + $1.rows }

@@ -16,8 +16,8 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
     FolderOrder(
       target: "Detection",
       folders: [
-        "Base", "Event", "Expressions", "Decoding", "Definition", "Features", "Keys", "EventTime", "Windows/Aggregates",
-        "Windows", "Detectors", "Detectors/Trees", "Detectors/Learned", "Detectors/Rules", "Detectors/IsolationForest",
+        "Base", "Event", "Expressions", "Decoding", "Definition", "Features", "Keys", "State", "EventTime",
+        "Windows/Aggregates", "Windows", "Detectors", "Detectors/Trees", "Detectors/Learned", "Detectors/Rules", "Detectors/IsolationForest",
         "Detectors/ExpectedValue", "Detectors/ONNX", "",
       ]),
     FolderOrder(target: "Configuration", folders: ["YAML", "UseCases", "Inference", "Runtime"]),

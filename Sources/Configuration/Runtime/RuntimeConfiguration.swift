@@ -32,6 +32,9 @@ public struct RuntimeConfiguration: Sendable, Hashable {
   /// The time between checkpoints, microseconds. A shorter one would only sync the disk: a commit takes some milliseconds.
   public static let checkpointIntervals: ClosedRange<Int64> = 10_000...3_600_000_000
 
+  /// How much memory a run may be given, bytes.
+  public static let memoryRange = Limits.leastMemory...(1 << 40)
+
   /// Where events come from.
   public var source: ConnectorSettings
   public var store: Store
@@ -40,6 +43,8 @@ public struct RuntimeConfiguration: Sendable, Hashable {
   public var checkpointInterval: Int64 = 1_000_000
   /// Batches decoded at a time; nil takes one per processor.
   public var workers: Int?
+  /// Bytes that a run may take.
+  public var memory = Limits.defaultMemory
   /// Most events in a batch.
   public var batchSize = Limits.defaultBatchRows
   public var logLevel = LogLevel.info

@@ -30,7 +30,7 @@ struct RuntimeReader {
     sections =
       catalog.sections.map { Section(name: $0.name, keys: Self.own[$0.name] ?? [], connectors: $0) } + [
         Section(name: "checkpoint", keys: ["interval"]), Section(name: "log", keys: ["level"]),
-        Section(name: "", keys: ["workers", "batch_size"]),
+        Section(name: "", keys: ["memory", "workers", "batch_size"]),
       ]
   }
 
@@ -186,6 +186,10 @@ struct RuntimeReader {
       }
     case ("log", "level"):
       if let level = choice(node, what, RuntimeConfiguration.LogLevel.self) { configuration.logLevel = level }
+    case (_, "memory"):
+      if let bytes = reader.size(node, what: what, in: RuntimeConfiguration.memoryRange) {
+        configuration.memory = bytes
+      }
     case (_, "workers"):
       if let count = reader.integer(node, what: what, in: RuntimeConfiguration.workerRange) {
         configuration.workers = count

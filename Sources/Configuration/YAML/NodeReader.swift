@@ -97,6 +97,20 @@ struct NodeReader {
     return nil
   }
 
+  /// An amount of memory in bytes.
+  mutating func size(_ node: YAMLNode, what: String, in range: ClosedRange<Int>) -> Int? {
+    let bounds = "\(ByteSizeText.format(range.lowerBound)) to \(ByteSizeText.format(range.upperBound))"
+    guard case .scalar(let text, _) = node.content, let bytes = ByteSizeText.parse(text.text) else {
+      report(
+        node.location, "\(what) is not an amount of memory", expected: "an amount such as 512MB or 2GiB",
+        found: node.description)
+      return nil
+    }
+    if range.contains(bytes) { return bytes }
+    report(node.location, "\(what) is not in range", expected: bounds, found: node.description)
+    return nil
+  }
+
   /// A duration in microseconds.
   mutating func duration(_ node: YAMLNode, what: String, positive: Bool = false) -> Int64? {
     let expected = "a duration such as 500ms, 10m, 1h30m or 8d"

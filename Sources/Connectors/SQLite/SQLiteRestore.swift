@@ -47,19 +47,19 @@ extension SQLiteCheckpoint {
 
   private static func restoreWindows(
     _ identity: StatementArguments, from database: Database
-  ) throws -> [(definition: String, part: WindowPart)] {
+  ) throws -> StoredWindows {
     // The long texts of definitions are read once, not with every row.
     var definitions: [Int64: String] = [:]
     try forEach("SELECT id, text FROM window_definitions", [], from: database) {
       definitions[$0[0]] = ($0[1] as WholeText).text
     }
-    var windows: [(definition: String, part: WindowPart)] = []
+    var windows = StoredWindows()
     try forEach(
       "SELECT * FROM window_parts \(ofPartition) AND closed = 0 ORDER BY window, start, by_key", identity,
       from: database
     ) { row in
       // One without a definition is of none that applies.
-      windows.append((definitions[row["definition"]] ?? "", try windowPart(row)))
+      windows.append(try windowPart(row), definition: definitions[row["definition"]] ?? "")
     }
     return windows
   }

@@ -24,9 +24,20 @@ public enum Limits {
   /// Bytes of records a batch holds before it is closed whatever its row count: sixteen of the largest events.
   public static let maxBatchBytes = 16 << 20
 
-  /// Bytes of the batches that are read and not yet done with, as `RawBatch.heldBytes` counts them: room for four of the
-  /// largest, or half a one for each worker. Batches of ordinary events are far smaller, so that their number bounds them;
-  /// of large ones each has its records, its columns and what history copies in memory.
+  // MARK: Memory of a run (see `MemoryBudget`)
+
+  /// Bytes that a run may take unless configured.
+  public static let defaultMemory = 512_000_000
+
+  /// Bytes that a run takes without an event: the program and its libraries, the store's cache, threads.
+  public static let processMemory = 64_000_000
+
+  /// The least that can be configured: what a run takes without an event, and as much again.
+  public static let leastMemory = 2 * processMemory
+
+  /// Bytes of the batches that are read and not yet done with, as `RawBatch.heldBytes` counts them, where there is memory
+  /// for them: room for four of the largest, or half a one for each worker. Batches of ordinary events are far smaller, so
+  /// that their number bounds them; of large ones each has its records, its columns and what history copies in memory.
   public static func bytesInFlight(workers: Int) -> Int { max(4, workers / 2) * maxBatchBytes }
 
   // MARK: Columnar files
@@ -141,19 +152,6 @@ public enum Limits {
 
   /// Windows one event may belong to (size / every of a sliding window): the cost of an event is proportional to it.
   public static let maxWindowOverlap = 64
-
-  /// Open windows of one partition and definition; each 1 KiB that keys of strings take counts as one more. A window of
-  /// counts, sums and extremes of numbers takes 100 to 300 bytes, so this is at most about 80 MB and 256 MB of keys. Each
-  /// `distinct` adds up to 4 KB, each `quantile` 8 to 24 bytes per occupied bin (35 bins for each doubling, never more bins
-  /// than values; a few KB, at most 3.5 MB for values of both signs and all magnitudes that a double can have), and `min`, `max`, `first` and `last` of a string hold that
-  /// string.
-  public static let maxOpenWindows = 1 << 18
-
-  /// What the sliding windows of one rule may hold in one partition, in units of 32 bytes. An event of a rule that only
-  /// counts is one unit and an entity four; each aggregate of an argument makes both larger (`SlidingEntities`: an event of
-  /// `distinct(text)` is four), and a sum of doubles of extremely different size is seventeen more. So it is 128 MB, and up
-  /// to twice that while arrays have room to grow: four million counted events, or 800 thousand entities with one each.
-  public static let maxRuleEntries = 1 << 22
 
   /// Different arguments of the aggregates of one rule: one bit each in a 32-bit mask of nulls.
   public static let maxRuleArguments = 32

@@ -14,6 +14,8 @@ struct PairingHeap: Sendable {
   private var sibling: [UInt32] = []
   private var previous: [UInt32] = []
 
+  var heldBytes: Int { keys.heldBytes + child.heldBytes + sibling.heldBytes + previous.heldBytes }
+
   /// Makes room for nodes below `count`.
   mutating func grow(to count: Int) {
     let more = count - keys.count

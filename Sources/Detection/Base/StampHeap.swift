@@ -26,6 +26,7 @@ struct StampHeap: Sendable {
   }
 
   var count: Int { items.count }
+  var heldBytes: Int { items.heldBytes }
 
   /// Removes items. Looks at all of them.
   mutating func removeAll(where isRemoved: (Item) -> Bool) {

@@ -15,8 +15,6 @@ public protocol StatefulDetector: Stateful {
   /// Name in results and metrics.
   var name: String { get }
   /// Appends the findings about the next batch of the partition, in ascending order of rows, and adds to the counts.
-  /// - Throws: `LimitError` when the state would grow beyond its bound. The detector is then unfit for use: neither its
-  ///   findings nor its state belong to a whole batch.
   func detect(
     in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding], counts: inout DetectorCounts
   ) throws

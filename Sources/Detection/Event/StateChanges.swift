@@ -31,6 +31,8 @@ public protocol Stateful: AnyObject {
   /// Whether state written under a fingerprint can be restored: under its own, or one of an earlier version of the format.
   /// State restored from another fingerprint is reported anew as changes.
   func continues(_ fingerprint: String) -> Bool
+  /// Bytes of memory that the state takes, nearly.
+  var heldBytes: Int { get }
   /// The changes since the last call (or since `restore`), and forgets them.
   func takeChanges() -> StateChanges
   /// Replaces the state by the one the entries describe, in ascending order of keys (unsigned bytes).

@@ -61,6 +61,8 @@ public final class WaitingEvents: Stateful {
     self.maxBytes = maxBytes
   }
 
+  public var heldBytes: Int { bytes + order.heldBytes }
+
   /// Where the events that wait came from.
   public var positions: [Position] { order[oldest...].compactMap { event($0)?.position } }
 

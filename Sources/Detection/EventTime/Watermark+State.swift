@@ -7,6 +7,8 @@ extension Watermark {
   private static let clockPrefix = Array("clock".utf8)
 
   public var stateName: String { "watermark" }
+  /// A clock has its runs, places in the orders of the directory, and what was stored of it last.
+  public var heldBytes: Int { clocks.heldBytes + several.places.count * 256 + lastTaken.count * 256 }
 
   /// Without the definition: event time does not go back because the use case has changed.
   public var stateFingerprint: String { "watermark \(Self.version)" }

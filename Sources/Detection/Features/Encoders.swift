@@ -21,6 +21,9 @@ public struct FittedEncoder: Sendable, Hashable {
   private let leftOut: [Float]
   private let table: ValueTable
 
+  /// Bytes in memory: of each value its hash and number of occurrences too.
+  var heldBytes: Int { live.count * 16 + live.heldBytes + leftOut.heldBytes + table.heldBytes }
+
   init(kind: EncoderKind, fit: Fit) {
     self.kind = kind
     self.fit = fit

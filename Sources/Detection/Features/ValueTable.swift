@@ -9,6 +9,8 @@ struct ValueTable: Sendable, Hashable {
   private var places: [Int32]
   private let mask: Int
 
+  var heldBytes: Int { hashes.heldBytes + places.heldBytes }
+
   /// - Parameter keys: distinct hashes; the number of a key is its index.
   init(_ keys: [UInt64]) {
     var size = 16

@@ -3,7 +3,7 @@
 // SQL groups together have one key: the two zeros, and all NaN.
 
 /// Turns the values of `by` into keys and back.
-struct WindowKeys {
+struct WindowKeys: Sendable {
   private let types: [ValueType]
   /// Whether keys are words.
   let areWords: Bool

@@ -1,15 +1,10 @@
 // All aggregates of one window definition for many windows: slot i of every state belongs to window i. Calls that can
 // share a state do: sum and avg, and all quantiles of the same argument; count(*) and rate(*) are the number of events.
 //
-// Encoding of a slot (`WindowPart.state`), little-endian as in `ByteWriter`:
-//   version 1 · number of classes · count per class · number of states · tag and state of each, in the order in which
-//   the definition first needs them
-// Invariant: equal states have equal bytes.
+// They are encoded as `AggregateSnapshot` says.
 
 /// The states of the aggregates of one definition, a slot per window.
 final class AggregateSet {
-  private static let version: UInt8 = 1
-
   /// The distinct arguments, evaluated once per batch.
   let arguments: [Expression]
 
@@ -18,33 +13,18 @@ final class AggregateSet {
     let argument: Int
   }
 
-  /// A call of the definition.
-  private struct Call {
-    let reading: AggregateReading
-    /// Nil where the number of events is all it takes.
-    let member: Int?
-    /// Of a quantile: the calls that keep the exact least and greatest value of its argument, if any.
-    let least: Int?
-    let greatest: Int?
-  }
-
   private let members: [Member]
-  private let calls: [Call]
-  /// The members that a sum is read off, once for each sum.
-  private let sums: [Int]
-  private let classes: [String]
-  private let names: WindowResultNames
-  private let seconds: Double
+  private let shape: AggregateShape
+  private var classes: [String] { shape.names.classes }
   private var classCounts: [Int64] = []
   private var events: [Int64] = []
-  private var writer = ByteWriter()
 
   init(_ window: CompiledWindow) {
     var arguments: [Expression] = []
     var argumentIndex: [String: Int] = [:]
     var members: [Member] = []
     var memberIndex: [[Int]: Int] = [:]
-    func member(_ call: AggregateCall) -> Int? {
+    func member(of call: AggregateCall) -> Int? {
       guard let argument = call.argument else { return nil }
       // sum(x) and avg(x) may see the same text as different types.
       let text = "\(argument.type.rawValue) \(argument.text)"
@@ -61,16 +41,18 @@ final class AggregateSet {
       }
       return member
     }
-    calls = window.aggregates.map { _, call in
-      let (least, greatest) = Self.extremes(for: call, in: window)
-      return Call(reading: AggregateReading(call), member: member(call), least: least, greatest: greatest)
+    let calls = window.aggregates.map { _, call in
+      let (least, greatest) = AggregateShape.extremes(for: call, in: window)
+      return AggregateShape.Call(
+        reading: AggregateReading(call), member: member(of: call), least: least, greatest: greatest)
     }
-    sums = calls.compactMap { $0.reading.function == .sum ? $0.member : nil }
     self.arguments = arguments
     self.members = members
-    classes = window.classColumn == nil ? [] : window.classes
-    names = WindowResultNames(aggregates: window.aggregates.map(\.name), classes: classes)
-    seconds = Double(window.definition.size) / 1e6
+    shape = AggregateShape(
+      calls: calls,
+      names: WindowResultNames(
+        aggregates: window.aggregates.map(\.name), classes: window.classColumn == nil ? [] : window.classes),
+      seconds: Double(window.definition.size) / 1e6)
   }
 
   private static func states(for function: AggregateFunction, _ type: ValueType) -> any AggregateStates {
@@ -95,17 +77,6 @@ final class AggregateSet {
     }
   }
 
-  /// A sketch knows a value to 1 %, so its quantiles may lie outside of what there was. Where the window also has the
-  /// exact `min` or `max` of the same argument they are brought back, which only takes them nearer to the truth.
-  private static func extremes(for call: AggregateCall, in window: CompiledWindow) -> (least: Int?, greatest: Int?) {
-    guard call.function == .quantile, let argument = call.argument else { return (nil, nil) }
-    func index(_ function: AggregateFunction) -> Int? {
-      // By text: quantile(x) sees an integer x as a double.
-      window.aggregates.firstIndex { $0.call.function == function && $0.call.argument?.text == argument.text }
-    }
-    return (index(.min), index(.max))
-  }
-
   /// Makes room for `slots` slots, the new ones empty.
   func grow(to slots: Int) {
     while events.count < slots {
@@ -114,6 +85,12 @@ final class AggregateSet {
     }
     for member in members { member.states.grow(to: slots) }
   }
+
+  /// Bytes of a slot without what sketches and strings allocate.
+  var bytesPerSlot: Int { 8 * (1 + classes.count) + members.reduce(0) { $0 + $1.states.bytesPerSlot } }
+
+  /// Bytes in memory.
+  var heldBytes: Int { events.heldBytes + classCounts.heldBytes + members.reduce(0) { $0 + $1.states.heldBytes } }
 
   /// Folds events into the slots of their windows.
   /// - Parameters:
@@ -160,7 +137,7 @@ final class AggregateSet {
     for member in members { member.states.merge(source, into: target) }
   }
 
-  /// Adds only the number of events and some of the members.
+  /// Adds only the number of events and some of the states.
   func merge(_ source: Int, into target: Int, members some: [Int]) {
     events[target] = events[target].addingSaturated(events[source])
     for member in some { members[member].states.merge(source, into: target) }
@@ -178,56 +155,32 @@ final class AggregateSet {
   /// Sums of a slot that are NULL because they do not fit into their type.
   func overflows(_ slot: Int) -> Int {
     var overflows = 0
-    for member in sums where members[member].states.overflows(slot) { overflows += 1 }
+    for member in shape.sums where members[member].states.overflows(slot) { overflows += 1 }
     return overflows
   }
 
   func result(_ slot: Int) -> WindowResult {
-    var values: [Scalar] = []
-    values.reserveCapacity(calls.count)
-    for call in calls { values.append(plainValue(slot, of: call)) }
-    for (index, call) in calls.enumerated() {
-      values[index] = Self.bounded(values[index], call.least.map { values[$0] }, call.greatest.map { values[$0] })
-    }
-    let counts = classCounts[slot * classes.count..<(slot + 1) * classes.count]
-    return WindowResult(events: events[slot], names: names, values: values, counts: Array(counts))
+    shape.result(
+      events: events[slot], counts: Array(classCounts[slot * classes.count..<(slot + 1) * classes.count])
+    ) { member, reading in members[member].states.result(slot, of: reading, seconds: shape.seconds) }
   }
 
   /// The value of one call, as `result` has it.
   func value(_ slot: Int, of index: Int) -> Scalar {
-    let call = calls[index]
-    return Self.bounded(
-      plainValue(slot, of: call), call.least.map { plainValue(slot, of: calls[$0]) },
-      call.greatest.map { plainValue(slot, of: calls[$0]) })
+    shape.value(of: index, events: events[slot]) { member, reading in
+      members[member].states.result(slot, of: reading, seconds: shape.seconds)
+    }
   }
 
-  private func plainValue(_ slot: Int, of call: Call) -> Scalar {
-    if let member = call.member { return members[member].states.result(slot, of: call.reading, seconds: seconds) }
-    return call.reading.function == .rate ? .double(Double(events[slot]) / seconds) : .int(events[slot])
-  }
+  /// The states that the value of one call is read off.
+  func members(of index: Int) -> [Int] { shape.members(of: index) }
 
-  /// A quantile within the least and greatest value there was.
-  private static func bounded(_ value: Scalar, _ least: Scalar?, _ greatest: Scalar?) -> Scalar {
-    guard least != nil || greatest != nil, case .double(var quantile) = value else { return value }
-    if let bound = least?.finiteNumber { quantile = max(quantile, bound) }
-    if let bound = greatest?.finiteNumber { quantile = min(quantile, bound) }
-    return .double(quantile)
-  }
-
-  /// The members that the value of a call is read off.
-  func members(of index: Int) -> [Int] {
-    [index, calls[index].least, calls[index].greatest].compactMap { $0.flatMap { calls[$0].member } }
-  }
-
-  func encode(_ slot: Int) -> [UInt8] {
-    writer.removeAll()
-    writer.write(byte: Self.version)
-    writer.write(unsigned: UInt64(classes.count))
-    for index in classes.indices { writer.write(unsigned: UInt64(classCounts[slot * classes.count + index])) }
-    writer.write(unsigned: UInt64(members.count))
-    for member in members { member.states.encode(slot, into: &writer) }
-    // As long as it is: many of them wait for a checkpoint.
-    return [UInt8](writer.bytes[...])
+  /// The aggregates of some slots as they are.
+  func snapshot(of slots: [Int32]) -> AggregateSnapshot {
+    AggregateSnapshot(
+      shape: shape, states: members.map { $0.states.values(of: slots) }, events: slots.map { events[Int($0)] },
+      classCounts: classes.isEmpty
+        ? [] : slots.flatMap { classCounts[Int($0) * classes.count..<(Int($0) + 1) * classes.count] })
   }
 
   /// Fills a slot from stored bytes.
@@ -235,7 +188,9 @@ final class AggregateSet {
   func decode(_ slot: Int, _ state: [UInt8], events count: Int64) throws(CodingError) {
     var reader = ByteReader(state)
     let version = try reader.readByte()
-    guard version == Self.version else { throw CodingError("window state of version \(version), expected 1") }
+    guard version == AggregateSnapshot.version else {
+      throw CodingError("window state of version \(version), expected 1")
+    }
     let classCount = try reader.readCount(upTo: reader.remaining)
     guard classCount == classes.count else {
       throw CodingError("window state with \(classCount) classes, expected \(classes.count)")
@@ -253,16 +208,5 @@ final class AggregateSet {
     guard reader.isAtEnd else { throw CodingError("window state with \(reader.remaining) bytes too many") }
     guard count >= 0, count <= .max >> 1 else { throw CodingError("window state of \(count) events") }
     events[slot] = count
-  }
-}
-
-extension Scalar {
-  /// The number as a double; nil where it is none, NaN or infinite.
-  fileprivate var finiteNumber: Double? {
-    switch self {
-    case .int(let value): Double(value)
-    case .double(let value): value.isFinite ? value : nil
-    default: nil
-    }
   }
 }

@@ -3,6 +3,8 @@
 /// A priority queue of slots by the start of their window.
 struct ClosingQueue {
   private var heap: [(start: Int64, slot: Int32)] = []
+  static let bytesPerWindow = MemoryLayout<(start: Int64, slot: Int32)>.stride
+  var heldBytes: Int { heap.heldBytes }
   /// No window starts later.
   private var latest = Int64.min
 

@@ -22,12 +22,12 @@ struct OpenWindows {
   private let grid: WindowGrid
   private let keys: WindowKeys
   private let aggregates: AggregateSet
-  private let maxOpen: Int
   private var table = WindowTable()
   private var queue = ClosingQueue()
   private var entries = WindowEntries()
   private var dirty: [Int32] = []
-  private var closed: [ChangedPart] = []
+  /// Windows that closed since changes were taken, those that closed together in one.
+  private var closed: [WindowSnapshot] = []
   private var scratch: [UInt8] = []
   /// Windows that events were too late for, each event counted once for each.
   private(set) var missed: Int64 = 0
@@ -37,27 +37,8 @@ struct OpenWindows {
   /// no more events.
   private var closedThrough = Int64.min
 
-  /// A changed part with its place in the order of changes.
-  private struct ChangedPart {
-    /// The key as a word: of strings and several values the hash.
-    let word: Int64
-    let isNull: Bool
-    /// The key of strings and several values.
-    let key: [UInt8]
-    let change: WindowChange
-  }
-
-  /// What changes are sorted by, without anything that is counted by reference.
-  private struct Place {
-    let start: Int64
-    let word: Int64
-    let isNull: Bool
-    let index: Int32
-  }
-
-  init(_ window: CompiledWindow, maxOpen: Int) {
+  init(_ window: CompiledWindow) {
     name = window.definition.name
-    self.maxOpen = maxOpen
     grid = WindowGrid(window.definition)
     keys = WindowKeys(window.by.map(\.expression.type))
     aggregates = AggregateSet(window)
@@ -66,39 +47,40 @@ struct OpenWindows {
   var count: Int { table.openCount }
   var arguments: [Expression] { aggregates.arguments }
 
+  /// Bytes of an open window beside its aggregates and a key of bytes, nearly.
+  static let bytesPerWindow = WindowTable.bytesPerWindow + ClosingQueue.bytesPerWindow + MemoryLayout<Int32>.stride
+
+  /// Bytes in memory.
+  var heldBytes: Int {
+    table.heldBytes + queue.heldBytes + aggregates.heldBytes + dirty.heldBytes
+      + closed.reduce(0) { $0 + $1.heldBytes }
+  }
+
   /// Adds events; returns those that were too late for one of their windows at least.
-  mutating func add(_ work: WindowWork) throws(WindowError) -> Bitmap? {
-    let late = try assign(work)
+  mutating func add(_ work: WindowWork) -> Bitmap? {
+    let late = assign(work)
     fold(work)
     return late
   }
 
   /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
-  mutating func takeChanges() -> [WindowChange] {
-    var changes = closed
-    closed.removeAll(keepingCapacity: true)
+  mutating func takeChanges() -> WindowChanges {
+    var snapshots = closed
+    closed = []
+    var changed: [Int32] = []
     for slot in dirty where table.slots[Int(slot)].isDirty {
       table.clearDirty(Int(slot))
-      changes.append(changedPart(Int(slot), closed: false))
+      changed.append(slot)
     }
     dirty.removeAll(keepingCapacity: true)
-    var places = changes.indices.map { index in
-      let change = changes[index]
-      return Place(start: change.change.part.start, word: change.word, isNull: change.isNull, index: Int32(index))
-    }
-    places.sort { a, b in
-      if a.start != b.start { return a.start < b.start }
-      if a.word != b.word { return a.word < b.word }
-      if a.isNull != b.isNull { return b.isNull }
-      return changes[Int(a.index)].key.lexicographicallyPrecedes(changes[Int(b.index)].key)
-    }
-    return places.map { changes[Int($0.index)].change }
+    if !changed.isEmpty { snapshots.append(snapshot(of: changed, areClosed: false)) }
+    return WindowChanges(of: name, size: grid.size, keys: keys, snapshots)
   }
 
   /// Replaces the open windows by stored ones, in any order.
   /// - Throws: `CodingError` when a part cannot be read, is closed or is none of this definition; the operator is then of
   ///   no further use.
-  mutating func restore(_ openParts: [WindowPart], closedThrough: Int64?) throws(CodingError) {
+  mutating func restore(_ openParts: some Sequence<WindowPart>, closedThrough: Int64?) throws(CodingError) {
     self.closedThrough = closedThrough ?? .min
     while queue.earliest != nil { drop(queue.removeEarliest()) }
     dirty.removeAll()
@@ -124,17 +106,16 @@ struct OpenWindows {
 // MARK: - First pass: the slot of each event's window
 
 extension OpenWindows {
-  private mutating func assign(_ work: WindowWork) throws(WindowError) -> Bitmap? {
-    if keys.areWords { return try assignWords(work) }
-    return try assignGroups(work)
+  private mutating func assign(_ work: WindowWork) -> Bitmap? {
+    keys.areWords ? assignWords(work) : assignGroups(work)
   }
 
-  private mutating func assignWords(_ work: WindowWork) throws(WindowError) -> Bitmap? {
+  private mutating func assignWords(_ work: WindowWork) -> Bitmap? {
     let words = work.by.isEmpty ? [Int64](repeating: 0, count: work.times.count) : WindowKeys.words(work.by[0])
     let validity = work.by.first?.validity
     // Neighbours often belong to the same window.
     var last = (start: Int64.min, word: Int64(0), isNull: false, slot: -1)
-    return try Self.assignEach(work, &self) { windows, row, start throws(WindowError) in
+    return Self.assignEach(work, &self) { windows, row, start in
       let word = words[row]
       let isNull = if let validity { !validity[row] } else { false }
       if last.start == start, last.word == word, last.isNull == isNull, last.slot >= 0 { return last.slot }
@@ -143,7 +124,6 @@ extension OpenWindows {
       if let known = windows.table.find(start, word: word, isNull: isNull, hash) {
         slot = known
       } else {
-        try windows.makeRoom(row, work)
         slot = windows.insert(start, word: word, isNull: isNull, [], hash)
       }
       last = (start, word, isNull, slot)
@@ -152,18 +132,13 @@ extension OpenWindows {
   }
 
   /// Keys of bytes: the slot is remembered for each group of equal values in the batch.
-  private mutating func assignGroups(_ work: WindowWork) throws(WindowError) -> Bitmap? {
+  private mutating func assignGroups(_ work: WindowWork) -> Bitmap? {
     let groups = WindowGroups(work.by)
     var known = [(start: Int64, slot: Int32)](repeating: (0, -1), count: groups.count)
-    return try Self.assignEach(work, &self) { windows, row, start throws(WindowError) in
+    return Self.assignEach(work, &self) { windows, row, start in
       let group = Int(groups.codes[row])
       if known[group].start == start, known[group].slot >= 0 { return Int(known[group].slot) }
-      let closed = windows.closed.count
-      let slot = try windows.slot(start, row, work)
-      if windows.closed.count != closed {
-        // Making room closed windows: what is remembered may be gone.
-        for index in known.indices { known[index].slot = -1 }
-      }
+      let slot = windows.slot(start, row, work)
       known[group] = (start, Int32(slot))
       return slot
     }
@@ -173,8 +148,8 @@ extension OpenWindows {
   @inline(__always)
   private static func assignEach(
     _ work: WindowWork, _ windows: inout OpenWindows,
-    _ slotOf: (_ windows: inout OpenWindows, _ row: Int, _ start: Int64) throws(WindowError) -> Int
-  ) throws(WindowError) -> Bitmap? {
+    _ slotOf: (_ windows: inout OpenWindows, _ row: Int, _ start: Int64) -> Int
+  ) -> Bitmap? {
     windows.entries.removeAll()
     var late: Bitmap?
     let grid = windows.grid
@@ -192,7 +167,7 @@ extension OpenWindows {
       var start = low
       // From the latest window that holds the event to the earliest; once one has closed, so have those before it.
       while start > oldest, grid.closing(start) > watermark, start > windows.closedThrough {
-        let slot = try slotOf(&windows, row, start)
+        let slot = slotOf(&windows, row, start)
         windows.entries.append(row: row, slot: slot)
         start -= grid.every
       }
@@ -206,11 +181,10 @@ extension OpenWindows {
   }
 
   /// The slot of a row's window with a key of bytes, opened if need be.
-  private mutating func slot(_ start: Int64, _ row: Int, _ work: WindowWork) throws(WindowError) -> Int {
+  private mutating func slot(_ start: Int64, _ row: Int, _ work: WindowWork) -> Int {
     WindowKeys.write(work.by, row, into: &scratch)
     let hash = hash(start, word: 0, isNull: false, scratch)
     if let known = table.find(start, scratch, hash) { return known }
-    try makeRoom(row, work)
     return insert(start, word: 0, isNull: false, scratch, hash)
   }
 
@@ -226,22 +200,6 @@ extension OpenWindows {
     queue.insert(start, slot: slot)
     return slot
   }
-
-  /// Keeps the bound before a window is opened. At the bound, windows that are closed by the watermark before the row are
-  /// closed at once rather than at the end of the batch, so whether the bound is exceeded does not depend on batches.
-  private mutating func makeRoom(_ row: Int, _ work: WindowWork) throws(WindowError) {
-    guard table.weight >= maxOpen else { return }
-    fold(work)
-    entries.removeAll()
-    close(upTo: work.watermarks[row])
-    guard table.weight < maxOpen else {
-      throw WindowError(
-        description: """
-          window \(name): more than \(maxOpen) windows of one partition would be open (each KiB of a key counts as one); \
-          fewer or shorter values of `by`, a shorter size or less allowed lateness keep fewer open
-          """)
-    }
-  }
 }
 
 // MARK: - Second pass, closing
@@ -254,12 +212,16 @@ extension OpenWindows {
 
   /// Emits and drops the windows that take no more events at a watermark.
   mutating func close(upTo watermark: Int64) {
-    while let start = queue.earliest, grid.closing(start) <= watermark {
-      let slot = queue.removeEarliest()
-      overflows += aggregates.overflows(slot)
-      closed.append(changedPart(slot, closed: true))
-      drop(slot)
-    }
+    close { grid, start in grid.closing(start) <= watermark }
+  }
+
+  private mutating func close(where isDue: (WindowGrid, Int64) -> Bool) {
+    var due: [Int32] = []
+    while let start = queue.earliest, isDue(grid, start) { due.append(Int32(queue.removeEarliest())) }
+    if due.isEmpty { return }
+    for slot in due { overflows += aggregates.overflows(Int(slot)) }
+    closed.append(snapshot(of: due, areClosed: true))
+    for slot in due { drop(Int(slot)) }
   }
 
   /// Drops the windows that start after a time, as if no event had been added to them.
@@ -272,13 +234,13 @@ extension OpenWindows {
 
   /// Emits and drops the windows that start up to a time, and takes no more events for those that do.
   mutating func closeAll(startingUpTo time: Int64) {
-    while let start = queue.earliest, start <= time {
-      let slot = queue.removeEarliest()
-      overflows += aggregates.overflows(slot)
-      closed.append(changedPart(slot, closed: true))
-      drop(slot)
-      closedThrough = max(closedThrough, start)
+    var last = closedThrough
+    close { _, start in
+      guard start <= time else { return false }
+      last = max(last, start)
+      return true
     }
+    closedThrough = last
   }
 
   private mutating func drop(_ slot: Int) {
@@ -286,17 +248,13 @@ extension OpenWindows {
     aggregates.reset(slot)
   }
 
-  private func changedPart(_ slot: Int, closed: Bool) -> ChangedPart {
-    let key = table.slots[slot]
-    let part = WindowPart(
-      window: name, start: key.start, end: key.start + grid.size,
-      by: keys.scalars(word: key.word, isNull: key.isNull, bytes: table.keys[slot]), closed: closed,
-      state: aggregates.encode(slot), events: aggregates.eventCount(slot))
-    // That of the table differs between processes.
-    let bytes = table.keys[slot]
-    let word = keys.areWords ? key.word : Int64(bitPattern: ValueHash.hash(bytes, bytes.indices))
-    // After `encode`, which leaves sketches sorted: their quantiles are then read off.
-    let change = WindowChange(part: part, result: aggregates.result(slot))
-    return ChangedPart(word: word, isNull: key.isNull, key: table.keys[slot], change: change)
+  private func snapshot(of slots: [Int32], areClosed: Bool) -> WindowSnapshot {
+    let taken = slots.map { slot -> WindowSnapshot.Key in
+      let (key, bytes) = (table.slots[Int(slot)], table.keys[Int(slot)])
+      // That of the table differs between processes.
+      let order = keys.areWords ? key.word : Int64(bitPattern: ValueHash.hash(bytes, bytes.indices))
+      return WindowSnapshot.Key(start: key.start, order: order, word: key.word, isNull: key.isNull, bytes: bytes)
+    }
+    return WindowSnapshot(keys: taken, areClosed: areClosed, aggregates: aggregates.snapshot(of: slots))
   }
 }

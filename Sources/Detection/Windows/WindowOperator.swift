@@ -15,14 +15,16 @@ public final class WindowOperator {
   private var open: OpenWindows
   private var discardedAfter: Int64?
 
-  /// - Parameter maxOpen: bound of open windows.
-  public init(_ window: CompiledWindow, maxOpen: Int = Limits.maxOpenWindows) {
+  public init(_ window: CompiledWindow) {
     self.window = window
-    open = OpenWindows(window, maxOpen: maxOpen)
+    open = OpenWindows(window)
   }
 
   /// Number of open windows.
   public var openCount: Int { open.count }
+
+  /// Bytes of memory that open windows and changes not taken yet take, nearly.
+  public var heldBytes: Int { open.heldBytes }
 
   /// Adds the next events of the partition.
   /// - Parameters:
@@ -31,8 +33,7 @@ public final class WindowOperator {
   ///   - failures: is increased by the values that an expression could not compute and made NULL, and by the sums that
   ///     are NULL in windows that close.
   /// - Returns: the rows that were too late for one of their windows at least; nil when there are none.
-  /// - Throws: `WindowError` when more than `maxOpen` windows would be open. The operator is then of no further use.
-  public func add(_ batch: EventBatch, marks: EventTimeMarks, failures: inout Int) throws(WindowError) -> Bitmap? {
+  public func add(_ batch: EventBatch, marks: EventTimeMarks, failures: inout Int) -> Bitmap? {
     precondition(marks.watermarks.count == batch.count, "marks of another batch")
     var late: Bitmap?
     let overflows = open.overflows
@@ -45,7 +46,7 @@ public final class WindowOperator {
         times: batch.eventTimes, watermarks: marks.watermarks,
         left: marks.outsideWindows.isEmpty ? nil : marks.outsideWindows, by: window.by.map { evaluate($0.expression) },
         values: open.arguments.map { evaluate($0) }, classColumn: window.classColumn.map { batch.columns[$0] })
-      late = try open.add(work)
+      late = open.add(work)
       // Those of events that have waited were counted when they came.
       if !marks.areReleased { failures += failed }
     }
@@ -76,14 +77,16 @@ public final class WindowOperator {
 
   /// The parts that changed since the last call or restore with their values, each once, by start and then in a fixed
   /// order of keys.
-  public func takeChanges() -> [WindowChange] { open.takeChanges() }
+  public func takeChanges() -> WindowChanges { open.takeChanges() }
 
   /// Replaces the open windows by stored ones, in any order.
   /// - Parameter closedThrough: the latest start of a window that is stored as closed; nil when there is none. Windows up
   ///   to it stay closed even if the definition now allows more lateness: what they hold is no longer in memory.
   /// - Throws: `CodingError` when a part cannot be read, is closed or is none of this definition; the operator is then of
   ///   no further use.
-  public func restore(_ openParts: [WindowPart], closedThrough: Int64? = nil) throws(CodingError) {
+  public func restore(
+    _ openParts: some Sequence<WindowPart>, closedThrough: Int64? = nil
+  ) throws(CodingError) {
     try open.restore(openParts, closedThrough: closedThrough)
   }
 }

@@ -158,9 +158,3 @@ public struct AggregateTotal: Sendable {
   /// Number of events.
   public let events: Int64
 }
-
-/// An operating error of windows.
-public struct WindowError: Error, Hashable, CustomStringConvertible {
-  /// Which window, what was expected and what was found.
-  public let description: String
-}

@@ -25,11 +25,13 @@ struct WindowTable {
   /// Number of open windows.
   var openCount: Int { slots.count - free.count }
 
-  /// Open windows, and one more for each `keyUnit` bytes of a key: what they are bounded by.
-  private(set) var weight = 0
-  private static let keyUnit = 1024
+  /// Bytes of the keys that have an allocation of their own.
+  private var keyBytes = 0
 
-  private static func weight(_ key: [UInt8]) -> Int { 1 + key.count / keyUnit }
+  var heldBytes: Int { slots.heldBytes + keys.heldBytes + free.heldBytes + table.heldBytes + keyBytes }
+
+  /// Bytes of an open window, nearly; a key of bytes beside.
+  static let bytesPerWindow = MemoryLayout<Slot>.stride + MemoryLayout<[UInt8]>.stride + 3 * MemoryLayout<UInt64>.stride
 
   /// The hash of a key with its start.
   @inline(__always)
@@ -75,7 +77,7 @@ struct WindowTable {
     }
     slots[slot] = Slot(start: start, word: word, hash: hash, isNull: isNull, isDirty: false, isOpen: true)
     keys[slot] = key
-    weight += Self.weight(key)
+    keyBytes += Allocation.bytes(key.count)
     place(slot)
     return slot
   }
@@ -97,7 +99,7 @@ struct WindowTable {
     }
     table[hole] = 0
     slots[slot] = Slot()
-    weight -= Self.weight(keys[slot])
+    keyBytes -= Allocation.bytes(keys[slot].count)
     keys[slot] = []
     free.append(Int32(slot))
   }

@@ -13,7 +13,7 @@ public struct Checkpoint: Sendable {
   /// Microseconds; `Int64.min` while unknown.
   public var watermark: Int64
   public var totals: Totals
-  public var windows: [WindowRow]
+  public var windows: WindowRows
   /// Windows under definitions (fingerprints) that no longer apply: they take no more events and count as closed.
   public var leftWindows: [(window: String, definition: String)]
   /// Open windows of a definition that start after the bound are removed before `windows` are written: what events with a
@@ -57,23 +57,6 @@ public struct Checkpoint: Sendable {
     }
   }
 
-  /// A part of a window with what it says so far.
-  public struct WindowRow: Sendable {
-    public var part: WindowPart
-    public var result: WindowResult
-    /// Names of the values the window is grouped by.
-    public var byNames: [String]
-    /// Fingerprint of the definition the part belongs to.
-    public var definition: String
-
-    public init(part: WindowPart, result: WindowResult, byNames: [String], definition: String) {
-      self.part = part
-      self.result = result
-      self.byNames = byNames
-      self.definition = definition
-    }
-  }
-
   /// The changes of one stateful part.
   public struct StateSpace: Sendable {
     public var name: String
@@ -88,7 +71,7 @@ public struct Checkpoint: Sendable {
   }
 
   public init(
-    claim: Claim, position: Position, sourceState: [UInt8], watermark: Int64, totals: Totals, windows: [WindowRow],
+    claim: Claim, position: Position, sourceState: [UInt8], watermark: Int64, totals: Totals, windows: WindowRows,
     leftWindows: [(window: String, definition: String)] = [], windowRetention: [(window: String, startsBefore: Int64)],
     resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges, drift: [DriftCounts] = [],
     driftKeepFrom: Int64? = nil
@@ -112,6 +95,13 @@ public struct Checkpoint: Sendable {
 extension Checkpoint {
   public var useCase: String { claim.useCase }
   public var partition: PartitionID { claim.partition }
+
+  /// Bytes of memory that windows and state take until they are let go.
+  var heldBytes: Int {
+    states.reduce(windows.heldBytes) { sum, space in
+      space.changes.puts.reduce(sum) { $0 + $1.key.count + $1.value.count }
+    }
+  }
 }
 
 /// What a restart finds of one partition.
@@ -119,8 +109,8 @@ public struct PartitionSnapshot: Sendable {
   public var position: Position
   public var sourceState: [UInt8]
   public var totals: Totals
-  /// Windows that are not closed, with the fingerprint of the definition they belong to.
-  public var openWindows: [(definition: String, part: WindowPart)]
+  /// Windows that are not closed.
+  public var openWindows: StoredWindows
   /// The latest start of a closed window of each window and definition (its fingerprint).
   public var closedWindows: [(window: String, definition: String, through: Int64)]
   /// Entries of every state space, by name, with the fingerprint they were written under; keys ascending.
@@ -133,7 +123,7 @@ public struct PartitionSnapshot: Sendable {
   public var drift: [DriftCounts]
 
   public init(
-    position: Position, sourceState: [UInt8], totals: Totals, openWindows: [(definition: String, part: WindowPart)],
+    position: Position, sourceState: [UInt8], totals: Totals, openWindows: StoredWindows,
     closedWindows: [(window: String, definition: String, through: Int64)],
     states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])], tails: [HistoryTail],
     nextShard: [String: Int], drift: [DriftCounts] = []

@@ -31,17 +31,21 @@ actor ModelShelf {
   private var knownChampions: [String: String] = [:]
   /// What partitions need.
   private var needed: [PartitionID: Set<Name>] = [:]
+  /// Is told what the models at hand take, in bytes.
+  private let noteBytes: @Sendable (Int) -> Void
   private var isClosed = false
   private var isStopped = false
 
   init(
     _ detectors: [DetectorPlan], provider: (any ModelProvider)?, patience: Duration, logger: Logger,
-    clock: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    clock: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+    noteBytes: @escaping @Sendable (Int) -> Void = { _ in }
   ) {
     plans = Dictionary(uniqueKeysWithValues: detectors.map { ($0.name, $0) })
     self.provider = provider
     self.logger = logger
     self.patience = patience
+    self.noteBytes = noteBytes
     self.clock = clock
   }
 
@@ -122,6 +126,7 @@ actor ModelShelf {
       if case .refused = place { continue }
       places[name] = nil
     }
+    noteMemory()
     return names.reduce(into: [:]) { $0[$1] = model($1) }
   }
 
@@ -136,6 +141,13 @@ actor ModelShelf {
   func stop() {
     isStopped = true
     for case .loading(let load) in places.values { load.cancel() }
+  }
+
+  private func noteMemory() {
+    let bytes = places.values.reduce(0) { sum, place in
+      if case .ready(let model) = place { sum + model.heldBytes } else { sum }
+    }
+    noteBytes(bytes)
   }
 
   private func start(_ name: Name) {
@@ -153,6 +165,7 @@ actor ModelShelf {
     case .success(let model):
       places[name] = .ready(model)
       reported[name] = nil
+      noteMemory()
     case .failure(let error):
       try Task.checkCancellation()
       // Given up, or as good as that.

@@ -60,6 +60,13 @@ struct Run: AsyncParsableCommand {
 
   @Option(
     parsing: .unconditional,
+    help: ArgumentHelp(
+      "Memory that the run may take (default: \(ByteSizeText.format(Limits.defaultMemory))).", valueName: "amount"),
+    transform: MemoryOption.bytes)
+  var memory: Int?
+
+  @Option(
+    parsing: .unconditional,
     help: "Events in a batch, 1 to \(Limits.maxBatchRows) (default: \(Limits.defaultBatchRows)).")
   var batchSize: Int?
 
@@ -104,6 +111,7 @@ struct Run: AsyncParsableCommand {
   private func configuration() throws -> RuntimeConfiguration {
     var configuration = try place.configuration()
     if let workers { configuration.workers = workers }
+    if let memory { configuration.memory = memory }
     if let batchSize { configuration.batchSize = batchSize }
     if let checkpointInterval { configuration.checkpointInterval = Int64(checkpointInterval * 1e6) }
     let flags = try connectors.flags(besides: Self.self)
@@ -148,7 +156,8 @@ struct Run: AsyncParsableCommand {
       models: models,
       options: Pipeline.Options(
         workers: configuration.workers ?? ProcessInfo.processInfo.activeProcessorCount,
-        checkpointInterval: .microseconds(configuration.checkpointInterval), closesInput: close),
+        memory: configuration.memory, checkpointInterval: .microseconds(configuration.checkpointInterval),
+        closesInput: close),
       logger: logger)
     let start = ContinuousClock.now
     var scheduler: TrainingScheduler?

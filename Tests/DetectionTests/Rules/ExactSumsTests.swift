@@ -141,15 +141,17 @@ extension Double {
   @Test func `a slot that was cleared is as new, and its record is used again`() {
     var sums = ExactSums()
     sums.grow(to: 2)
+    let narrow = sums.heldBytes
     sums.add(1e300, to: 0)
     sums.add(1e-300, to: 0)
-    #expect(sums.wideCount == 1)
+    let wide = sums.heldBytes
+    #expect((500...600).contains(wide - narrow))
     sums.clear(0)
-    #expect(sums.wideCount == 0 && sums.value(of: 0) == 0)
+    #expect(sums.value(of: 0) == 0)
     sums.add(-1e-300, to: 1)
     sums.add(.infinity, to: 1)
     sums.subtract(.infinity, from: 1)
-    #expect(sums.wideCount == 1 && sums.value(of: 1) == -1e-300)
+    #expect(sums.heldBytes <= wide + 8 && sums.value(of: 1) == -1e-300)
     sums.add(2.5, to: 0)
     #expect(sums.value(of: 0) == 2.5)
   }

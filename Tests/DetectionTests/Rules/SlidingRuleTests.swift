@@ -212,38 +212,40 @@ import Testing
 
   // MARK: Limits and damage
 
-  @Test func `a state beyond its bound is an error that names the rule`() throws {
-    let detector = try slidingPlan(Self.logins).makeDetector(limit: 14)
-    var counts = DetectorCounts()
-    let stream = RuleStream(at(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10))
-    _ = try stream.findings(detector, 0..<10, counts: &counts)
-    let error = #expect(throws: LimitError.self) { _ = try stream.findings(detector, 10..<11, counts: &counts) }
-    #expect(error?.subject == "rule high_frequency_login")
-    #expect(error?.message.contains("11 events of 1 entities") == true)
-  }
-
-  @Test func `an event weighs what the rule keeps of it`() throws {
-    // Of eleven events of one entity: a count keeps 28 bytes each, distinct strings with the extremes of a number 148.
-    func fits(_ having: String, _ limit: Int) throws -> Bool {
-      let definition = RuleDefinition(
-        name: "r", severity: .low, per: [LocatedText("user")], within: 1000, having: LocatedText(having))
-      let detector = try slidingPlan(definition).makeDetector(limit: limit)
+  @Test(arguments: [
+    ("count(*) > 100", 28.0), ("sum(x) > 100", 36), ("distinct(kind) > 100 OR min(n) > 100 OR max(n) > 100", 140),
+  ])
+  func `what is held is counted, and told beforehand`(_ having: String, bytesPerEvent: Double) throws {
+    let definition = RuleDefinition(
+      name: "r", severity: .low, per: [LocatedText("user")], within: 1_000_000, having: LocatedText(having))
+    let plan = try slidingPlan(definition)
+    func held(_ entities: Int64, events: Int64) throws -> Double {
+      let detector = plan.makeDetector()
       var counts = DetectorCounts()
-      let stream = RuleStream((0..<11).map { RuleEvent(time: $0, user: 1, x: 1, n: 1) })
-      do { _ = try stream.findings(detector, batchSize: 11, counts: &counts) } catch is LimitError { return false }
-      return true
+      let stream = RuleStream(
+        (0..<events).flatMap { round in
+          (0..<entities).map { RuleEvent(time: round, user: $0, kind: "\(round)", x: 1, n: round) }
+        })
+      _ = try stream.findings(detector, batchSize: Int(entities), counts: &counts)
+      return Double(detector.heldBytes)
     }
-    #expect(try fits("count(*) > 100", 15) && !fits("count(*) > 100", 14))
-    let heavy = "distinct(kind) > 100 OR min(n) > 100 OR max(n) > 100"
-    #expect(try fits(heavy, 11 * 5 + 5) && !fits(heavy, 11 * 4 + 5))
+    let one = try held(3000, events: 1)
+    let event = (try held(3000, events: 5) - one) / 12_000
+    #expect(event >= bytesPerEvent && event < 1.8 * bytesPerEvent, "\(event)")
+    #expect((0.6...1.6).contains(one / (3000 * Double(plan.bytesPerEntity))), "\(one) \(plan.bytesPerEntity)")
+    #expect((0.6...1.6).contains(event / Double(plan.bytesPerEvent)), "\(event) \(plan.bytesPerEvent)")
   }
 
   @Test func `what leaves the window makes room`() throws {
-    let detector = try slidingPlan(Self.logins).makeDetector(limit: 80)
+    let detector = try slidingPlan(Self.logins).makeDetector()
     var counts = DetectorCounts()
     let stream = RuleStream((0..<5000).map { RuleEvent(time: $0 * 5, user: $0 % 100 < 3 ? $0 % 100 : $0 + 1000) })
-    _ = try stream.findings(detector, batchSize: 64, counts: &counts)
+    for start in stride(from: 0, to: 5000, by: 500) {
+      _ = try stream.findings(detector, start..<start + 500, counts: &counts)
+      _ = detector.takeChanges()
+    }
     #expect(detector.held.entities <= 13)
+    #expect(detector.heldBytes < 100_000)
   }
 
   @Test func `stored state that is damaged is refused and never traps`() throws {

@@ -67,7 +67,7 @@ import Testing
     let batch = windowTestBatch([WindowTestEvent(time: 2), WindowTestEvent(time: 11)])
     var failures = 0
     let marks = EventTimeMarks(watermarks: [15, 15], watermarkAfter: 15)
-    let late = try windows.add(batch, marks: marks, failures: &failures)
+    let late = windows.add(batch, marks: marks, failures: &failures)
     #expect(late?[0] == true && late?[1] == false)
     #expect(windows.takeChanges().map(\.part.start) == [10])
   }
@@ -156,22 +156,47 @@ import Testing
         let marks = EventTimeMarks(
           watermarks: (start..<start + cut).map { $0 == 0 ? .min : events[$0 - 1].time },
           watermarkAfter: events[start + cut - 1].time)
-        _ = try windows.add(windowTestBatch(events[start..<start + cut]), marks: marks, failures: &failures)
+        _ = windows.add(windowTestBatch(events[start..<start + cut]), marks: marks, failures: &failures)
       }
       #expect(failures == 1)
       #expect(windows.takeChanges().filter(\.part.closed).count == 2)
     }
   }
 
-  @Test func longKeysCountForMore() throws {
-    let window = windowTestDefinition(size: 10, by: [.name])
-    func feed(_ maxOpen: Int, _ length: Int) throws {
-      let run = WindowTestRun(window, maxOpen: maxOpen)
-      try run.add((0..<8).map { WindowTestEvent(time: 0, name: "\($0)" + String(repeating: "x", count: length)) })
+  @Test func whatIsHeldIsCounted() throws {
+    func held(_ windows: Int, keyLength: Int, aggregates: [(name: String, call: AggregateCall)]) throws -> Int {
+      let run = WindowTestRun(windowTestDefinition(size: 10, by: [.name], aggregates: aggregates))
+      let empty = run.windows.heldBytes
+      try run.add(
+        (0..<windows).map {
+          WindowTestEvent(
+            time: 0, name: "\($0)" + String(repeating: "x", count: keyLength), value: Double($0), number: Int64($0))
+        })
+      return run.windows.heldBytes - empty
     }
-    try feed(8, 1)
-    try feed(30, 3000)
-    #expect(throws: WindowError.self) { try feed(8, 3000) }
+    let count = [windowTestCall(.count)]
+    let few = try held(100, keyLength: 1, aggregates: count)
+    #expect((80...400).contains(try held(4000, keyLength: 1, aggregates: count) / 4000))
+    #expect(try held(100, keyLength: 3001, aggregates: count) - few == 300_000)
+    // What sketches and strings have allocated counts as well.
+    let last = try held(100, keyLength: 5000, aggregates: count + [windowTestCall(.last, .name)])
+    #expect(last - (try held(100, keyLength: 5000, aggregates: count)) > 500_000)
+    #expect(try held(100, keyLength: 1, aggregates: count + [windowTestCall(.quantile, .value, 0.5)]) > few + 5_000)
+  }
+
+  @Test func whatHasClosedIsHeldUntilItIsTaken() throws {
+    let window = windowTestDefinition(size: 10, by: [.name], aggregates: [windowTestCall(.last, .name)])
+    let run = WindowTestRun(window)
+    try run.add(windowTestStart(at: 0))
+    try run.checkpoint()
+    let empty = run.windows.heldBytes
+    let long = String(repeating: "x", count: 10_000)
+    try run.add((0..<20).map { WindowTestEvent(time: 11, name: "\($0)" + long) } + [WindowTestEvent(time: 100)])
+    #expect(run.windows.openCount == 1)
+    #expect(run.windows.heldBytes - empty > 400_000, "keys and the strings that are kept")
+    try run.checkpoint()
+    #expect(run.windows.heldBytes - empty < 40_000)
+    #expect(run.parts.count { $0.closed } == 21)
   }
 
   @Test func nothingIsLateOrClosedBeforeTheWatermarkIsKnown() throws {
@@ -206,27 +231,6 @@ import Testing
     #expect(window.expired(before: .min + 1) == .min)
     #expect(windowTestDefinition(size: 10, lateness: 5, retain: 3).expired(before: 1000) == 985)
     #expect(windowTestDefinition(size: 10).expired(before: 1000) == nil)
-  }
-
-  @Test(arguments: [1, 3, 1000])
-  func theBoundOfOpenWindowsDoesNotDependOnBatches(_ cut: Int) throws {
-    // The ten windows of the start and one of the beginning are open when the first event of the next ten comes: a bound
-    // of 12 holds over many closings, 11 does not.
-    let events = windowTestStart(at: 0) + (0..<1000).map { WindowTestEvent(time: Int64($0), key: Int64($0 % 10) + 1) }
-    for by in [[WindowTestColumn.key], [.key, .name]] {
-      let window = windowTestDefinition(size: 10, by: by)
-      func feed(_ run: WindowTestRun) throws {
-        for start in stride(from: 0, to: events.count, by: cut) {
-          try run.add(events[start..<min(start + cut, events.count)])
-        }
-      }
-      let fits = WindowTestRun(window, maxOpen: 12)
-      try feed(fits)
-      try fits.checkpoint()
-      #expect(fits.parts.reduce(0) { $0 + $1.events } == 1100)
-      let error = #expect(throws: WindowError.self) { try feed(WindowTestRun(window, maxOpen: 11)) }
-      #expect(error?.description.contains("test: more than 11 windows") == true)
-    }
   }
 
   @Test func refusesPartsThatAreNotItsOwn() throws {

@@ -39,7 +39,7 @@ import Testing
     var expected: [WindowPart] = []
     var late: [Int] = []
     for (round, cut) in [events.count, 1, 7, 0, 0].enumerated() {
-      let run = WindowTestRun(window, outOfOrder: 15, maxAhead: 1000, maxOpen: 100_000)
+      let run = WindowTestRun(window, outOfOrder: 15, maxAhead: 1000)
       var at = 0
       while at < events.count {
         let count = min(cut == 0 ? Int.random(in: 1...300, using: &random) : cut, events.count - at)
@@ -88,7 +88,7 @@ import Testing
       if taking.count < starts.count { late.append(row) }
       missed += Int64(starts.count - taking.count)
     }
-    let run = WindowTestRun(window, outOfOrder: 15, maxAhead: 1000, maxOpen: 100_000)
+    let run = WindowTestRun(window, outOfOrder: 15, maxAhead: 1000)
     try run.add(events)
     try run.checkpoint()
     #expect(run.late == late)
@@ -156,7 +156,7 @@ import Testing
       let batch = windowTestBatch(events.suffix(50))
       let marks = EventTimeMarks(
         watermarks: [Int64](repeating: .min, count: 50), watermarkAfter: .max)
-      _ = try windows.add(batch, marks: marks, failures: &failures)
+      _ = windows.add(batch, marks: marks, failures: &failures)
       for changed in windows.takeChanges() { _ = try WindowResult.merge([changed.part, changed.part], of: window) }
     }
     #expect(refused > 0)

@@ -112,18 +112,18 @@ final class WindowTestRun {
   private(set) var late: [Int] = []
   private var row = 0
 
-  init(_ window: CompiledWindow, outOfOrder: Int64 = 0, maxAhead: Int64 = 1 << 40, maxOpen: Int = 1000) {
+  init(_ window: CompiledWindow, outOfOrder: Int64 = 0, maxAhead: Int64 = 1 << 40) {
     self.window = window
     make = { Watermark(outOfOrder: outOfOrder, maxAhead: maxAhead) }
     watermark = make()
-    windows = WindowOperator(window, maxOpen: maxOpen)
+    windows = WindowOperator(window)
   }
 
   func add(_ events: some Collection<WindowTestEvent>, dictionary: Bool = false) throws {
     let batch = windowTestBatch(events, from: row, dictionary: dictionary)
     var failures = 0
     let marked = watermark.mark(batch.eventTimes)
-    let rows = try windows.add(batch, marks: marked, failures: &failures)
+    let rows = windows.add(batch, marks: marked, failures: &failures)
     rows?.forEachSet { late.append(row + $0) }
     row += batch.count
   }

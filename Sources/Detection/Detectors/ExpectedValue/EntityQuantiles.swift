@@ -19,6 +19,8 @@ public struct EntityQuantiles: Sendable, Hashable {
   let pairs: [Pair]
   private let table: ValueTable
 
+  var heldBytes: Int { entities.heldBytes + pairs.heldBytes + table.heldBytes }
+
   /// No entity.
   public init() { self.init(entities: [], pairs: []) }
 

@@ -41,6 +41,9 @@ public struct LearnedDetector: StatelessDetector {
     self.model = model
   }
 
+  /// Bytes of memory that its model takes, nearly.
+  public var heldBytes: Int { model.heldBytes }
+
   /// What a batch gives.
   public struct Output: Sendable {
     public var findings: [Finding] = []

@@ -6,6 +6,8 @@ struct DisorderedEntries: Sendable {
   private var nodes: [UInt32] = []
   private var free: [UInt32] = []
 
+  var heldBytes: Int { heap.heldBytes + nodes.heldBytes + free.heldBytes }
+
   /// Adds an entry's node; returns the new root.
   mutating func insert(_ node: UInt32, time: Int64, into root: UInt32) -> UInt32 {
     let place: UInt32

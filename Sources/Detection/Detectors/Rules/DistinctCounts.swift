@@ -11,6 +11,8 @@ struct DistinctCounts: Sendable {
   private var occurrences: [Member: UInt32] = [:]
   private var counts: [UInt32] = []
 
+  var heldBytes: Int { occurrences.heldBytes + counts.heldBytes }
+
   /// Makes room for slots below `count`; new ones are empty.
   mutating func grow(to count: Int) {
     guard count > counts.count else { return }

@@ -18,6 +18,8 @@ struct EndedEntities: Sendable {
   private var isChanged = false
   private var isStored = false
 
+  var heldBytes: Int { segments.heldBytes }
+
   func contains(_ id: UInt64) -> Bool { segments[id] != nil }
 
   /// Whether it is time to write all that is live again.

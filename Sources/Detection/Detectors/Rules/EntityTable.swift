@@ -10,6 +10,8 @@ struct EntityTable: Sendable {
   private var buckets = [UInt32](repeating: empty, count: 16)
   private(set) var count = 0
 
+  var heldBytes: Int { buckets.heldBytes }
+
   @inline(__always)
   private func home(_ key: EntityKey) -> Int {
     Int(truncatingIfNeeded: TableHash.hash(key.low, key.high)) & (buckets.count - 1)

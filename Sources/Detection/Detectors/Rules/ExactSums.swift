@@ -28,8 +28,7 @@ struct ExactSums: Sendable {
   private var wide: [Int64] = []
   private var freeRecords: [Int] = []
 
-  /// Slots that hold a full-width record: each is about 550 bytes.
-  var wideCount: Int { wide.count / Self.wideStride - freeRecords.count }
+  var heldBytes: Int { bases.heldBytes + narrow.heldBytes + wide.heldBytes + freeRecords.heldBytes }
 
   /// Makes room for slots below `count`; new ones are empty.
   mutating func grow(to count: Int) {

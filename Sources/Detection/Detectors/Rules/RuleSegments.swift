@@ -24,35 +24,33 @@ extension SlidingEntities {
   /// The segments written and deleted since the last call.
   mutating func takeChanges() -> StateChanges {
     var changes = StateChanges()
-    let dead = ledger.dead
-    let merged = ended.areMany(for: entryCount + entityCount) ? ledger.live : ledger.worthMerging
-    for segment in dead + merged { changes.deletes.append(Self.key(ledger.segments[Int(segment)].number)) }
-
-    let sources = [SegmentLedger.open] + merged
-    if sources.contains(where: { ledger.segments[Int($0)].live > 0 }) {
-      let target = ledger.place()
-      var nodes: [UInt32] = []
-      var slots: [UInt32] = []
-      for source in sources {
-        // Moving what is written keeps out what is listed twice: a node that was freed and used again.
-        let segment = ledger.segments[Int(source)]
-        for node in segment.nodes where move(node: node, from: source, to: target) { nodes.append(node) }
-        for slot in segment.slots where move(slot: slot, from: source, to: target) { slots.append(slot) }
+    let round = ledger.round(rewriting: ended.areMany(for: entryCount + entityCount))
+    var moved = SegmentContent()
+    for source in round.sources {
+      // Moving what is written keeps out what is listed twice: a node that was freed and used again.
+      let content = ledger.segments[Int(source)].content
+      for node in content.entries where move(node: node, from: source, to: SegmentLedger.moving) {
+        moved.entries.append(node)
       }
-      ledger.fill(target, nodes: nodes, slots: slots, stored: nodes.count + slots.count)
-      let number = ledger.segments[Int(target)].number
-      changes.puts.append((key: Self.key(number), value: encode(nodes: nodes, slots: slots)))
+      for slot in content.records where move(slot: slot, from: source, to: SegmentLedger.moving) {
+        moved.records.append(slot)
+      }
     }
-    for segment in sources + dead { ledger.clear(segment) }
-    ended.takeChanges(oldestSegment: ledger.oldestNumber, nextID: nextID, key: Self.key(0), into: &changes)
+    for content in moved.pieces(of: ledger.size) {
+      let target = ledger.place()
+      for node in content.entries { _ = move(node: node, from: SegmentLedger.moving, to: target) }
+      for slot in content.records { _ = move(slot: slot, from: SegmentLedger.moving, to: target) }
+      ledger.fill(target, content, stored: content.count)
+      changes.puts.append((SegmentLedger.key(ledger.segments[Int(target)].number), encode(content)))
+    }
+    ledger.end(round, into: &changes)
+    ended.takeChanges(
+      oldestSegment: ledger.oldestNumber, nextID: nextID, key: SegmentLedger.key(0), into: &changes)
     return changes
   }
 
-  private static func key(_ number: UInt64) -> [UInt8] {
-    (0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(56 - 8 * $0)) }
-  }
-
-  private func encode(nodes: [UInt32], slots: [UInt32]) -> [UInt8] {
+  private func encode(_ content: SegmentContent) -> [UInt8] {
+    let (nodes, slots) = (content.entries, content.records)
     var writer = ByteWriter()
     let base = slots.first.map { entities[Int($0)].clock } ?? nodes.first.map { entries[Int($0)].time } ?? 0
     writer.write(byte: Self.version)
@@ -92,14 +90,16 @@ extension SlidingEntities {
 
   // MARK: Reading
 
-  /// Replaces everything by what the segments describe.
+  /// Replaces everything by what the segments describe. Records first, each into its place, then entries; so what is held
+  /// meanwhile is what a rule holds that has run, the segments, and where each id went.
   mutating func restore(from stored: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
     self = SlidingEntities(
       within: within, horizon: horizon, maxAhead: maxAhead, plans: plans, holdsEntries: holdsEntries)
-    var contents = SegmentContents()
+    var segments: [StoredSegment] = []
     for (key, value) in stored {
-      guard key.count == 8 else { throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8") }
-      let number = key.reduce(0) { $0 << 8 | UInt64($1) }
+      guard let number = SegmentLedger.number(of: key) else {
+        throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8")
+      }
       if number == 0 {
         nextID = max(nextID, try ended.restore(from: value))
         continue
@@ -107,27 +107,39 @@ extension SlidingEntities {
       guard number > ledger.lastNumber else {
         throw CodingError("segment \(number) of a rule follows segment \(ledger.lastNumber)")
       }
-      try decode(value, as: ledger.place(number: number), into: &contents)
+      segments.append(try readRecords(of: value, as: ledger.place(number: number)))
     }
-    contents.records = contents.records.filter { !ended.contains($0.key) }
-    rebuild(contents)
+    var held = [SegmentContent](repeating: SegmentContent(), count: ledger.segments.count)
+    for slot in finishEntities() { held[Int(entities[Int(slot)].segment)].records.append(slot) }
+    let places = placesByID()
+    for index in segments.indices {
+      let nodes = try readEntries(of: &segments[index], places)
+      held[Int(segments[index].segment)].entries = nodes
+    }
+    attachRestored()
+    for stored in segments {
+      ledger.fill(stored.segment, held[Int(stored.segment)], stored: stored.records + stored.entries)
+    }
     ended.noteRestored(nextID: nextID)
   }
 
-  /// What was read from all segments.
-  private struct SegmentContents {
-    /// The latest record of each id.
-    var records: [UInt64: Entity] = [:]
-    /// Entries, and the id of the entity of each; the slot is not known yet.
-    var entries: [(entry: Entry, id: UInt64)] = []
-    var words: [UInt64] = []
-    /// Entries and records read, by segment index.
-    var stored: [UInt32: Int] = [:]
+  /// A segment whose records have been read.
+  private struct StoredSegment {
+    var segment: UInt32
+    var base: Int64
+    /// Behind the records.
+    var reader: ByteReader
+    var records = 0
+    var entries = 0
   }
 
-  private mutating func decode(
-    _ bytes: [UInt8], as segment: UInt32, into contents: inout SegmentContents
-  ) throws(CodingError) {
+  /// Where the entity of an id is.
+  private struct Place {
+    var id: UInt64
+    var slot: UInt32
+  }
+
+  private mutating func readRecords(of bytes: [UInt8], as segment: UInt32) throws(CodingError) -> StoredSegment {
     var reader = ByteReader(bytes)
     let version = try reader.readByte()
     guard version == Self.version else {
@@ -145,22 +157,53 @@ extension SlidingEntities {
       var entity = Entity(key: key, id: id, clock: clock, stamp: stamp, lastFinding: nil, segment: segment)
       if try reader.readBool() { entity.lastFinding = clock &- Int64(bitPattern: try reader.readUnsigned()) }
       guard id < mentioned else { throw CodingError("a rule's segment has the id \(id) at or above \(mentioned)") }
-      if let other = contents.records[id], !entity.isNoEarlier(than: other) { continue }
-      contents.records[id] = entity
+      if !ended.contains(id) { restore(entity) }
     }
-    let count = try reader.readCount(upTo: reader.remaining)
-    for _ in 0..<count {
-      let id = try reader.readUnsigned()
-      let time = base &+ (try reader.readSigned())
-      let nulls = UInt32(try reader.readCount(upTo: Int(UInt32.max)))
-      contents.entries.append((Entry(time: time, segment: segment, nulls: nulls, slot: 0), id))
+    return StoredSegment(segment: segment, base: base, reader: reader, records: records)
+  }
+
+  /// Where the entities are, ascending by id.
+  private func placesByID() -> [Place] {
+    var places = entities.indices.map { Place(id: entities[$0].id, slot: UInt32($0)) }
+    places.sort { $0.id < $1.id }
+    return places
+  }
+
+  private static func slot(of id: UInt64, in places: [Place]) -> UInt32? {
+    var (low, high) = (0, places.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if places[middle].id < id { low = middle + 1 } else { high = middle }
+    }
+    return low < places.count && places[low].id == id ? places[low].slot : nil
+  }
+
+  /// - Returns: the nodes of the entries that count, which are in no window yet.
+  private mutating func readEntries(
+    of stored: inout StoredSegment, _ places: [Place]
+  ) throws(CodingError) -> [UInt32] {
+    var nodes: [UInt32] = []
+    var words: [UInt64] = []
+    stored.entries = try stored.reader.readCount(upTo: stored.reader.remaining)
+    for _ in 0..<stored.entries {
+      let id = try stored.reader.readUnsigned()
+      let time = stored.base &+ (try stored.reader.readSigned())
+      let nulls = UInt32(try stored.reader.readCount(upTo: Int(UInt32.max)))
+      words.removeAll(keepingCapacity: true)
       for (index, plan) in plans.enumerated() where plan.words > 0 {
         let isNull = nulls >> UInt32(index) & 1 == 1
-        try readValue(plan, isNull: isNull, from: &reader, into: &contents.words)
+        try readValue(plan, isNull: isNull, from: &stored.reader, into: &words)
       }
+      guard let slot = Self.slot(of: id, in: places),
+        time > entities[Int(slot)].clock.subtractingSaturated(within)
+      else { continue }
+      let entry = Entry(time: time, segment: stored.segment, nulls: nulls, slot: slot)
+      nodes.append(restore(entry, words: words))
     }
-    guard reader.isAtEnd else { throw CodingError("a rule's segment has \(reader.remaining) bytes too many") }
-    contents.stored[segment] = records + count
+    guard stored.reader.isAtEnd else {
+      throw CodingError("a rule's segment has \(stored.reader.remaining) bytes too many")
+    }
+    return nodes
   }
 
   private func readValue(
@@ -174,38 +217,5 @@ extension SlidingEntities {
     case (_, .double): words.append(try reader.readDouble().bitPattern)
     default: words.append(UInt64(bitPattern: try reader.readSigned()))
     }
-  }
-
-  private mutating func rebuild(_ contents: SegmentContents) {
-    var latest: [EntityKey: UInt64] = [:]
-    for (id, entity) in contents.records { latest[entity.key] = max(id, latest[entity.key] ?? 0) }
-    var slotOfID: [UInt64: UInt32] = [:]
-    var held: [UInt32: (nodes: [UInt32], slots: [UInt32])] = [:]
-    for id in contents.records.keys.sorted() {
-      guard let entity = contents.records[id], latest[entity.key] == id else { continue }
-      let slot = restore(entity)
-      slotOfID[id] = slot
-      held[entity.segment, default: ([], [])].slots.append(slot)
-    }
-    let order = contents.entries.indices.sorted { contents.entries[$0].entry.time < contents.entries[$1].entry.time }
-    for index in order {
-      var (entry, id) = contents.entries[index]
-      guard let slot = slotOfID[id] else { continue }
-      guard entry.time > entities[Int(slot)].clock.subtractingSaturated(within) else { continue }
-      entry.slot = slot
-      let node = restore(entry, words: contents.words[index * width..<(index + 1) * width])
-      held[entry.segment, default: ([], [])].nodes.append(node)
-    }
-    for (segment, stored) in contents.stored {
-      let (nodes, slots) = held[segment] ?? ([], [])
-      ledger.fill(segment, nodes: nodes, slots: slots, stored: stored)
-    }
-  }
-}
-
-extension Entity {
-  /// Whether this record was written no earlier than another of the same id: its times only ascend.
-  fileprivate func isNoEarlier(than other: Entity) -> Bool {
-    (clock, stamp, lastFinding ?? .min) >= (other.clock, other.stamp, other.lastFinding ?? .min)
   }
 }

@@ -74,9 +74,6 @@ struct SlidingEntities: Sendable {
   private(set) var words: [UInt64] = []
   private(set) var arguments: [ArgumentWindows]
   private var slots = EntityTable()
-  private let sumsDoubles: Bool
-  /// Units of an entry and of an entity.
-  private let weights: (entry: Int, entity: Int)
   private var freeSlots: [UInt32] = []
   private var freeNode = PairingHeap.none
   private var disorder = DisorderedEntries()
@@ -111,20 +108,24 @@ struct SlidingEntities: Sendable {
     self.plans = plans
     width = plans.reduce(0) { $0 + $1.words }
     arguments = plans.map(ArgumentWindows.init)
-    // An entry, its place in a segment, its words and what each argument keeps of it; an entity, its places in the table,
-    // the heap and a segment, and what each argument keeps of it.
-    let entryBytes = MemoryLayout<Entry>.stride + 4 + 8 * width + plans.reduce(0) { $0 + $1.bytesPerEntry }
-    let entityBytes = MemoryLayout<Entity>.stride + 40 + plans.reduce(0) { $0 + $1.bytesPerEntity }
-    weights = ((entryBytes + 31) / 32, (entityBytes + 31) / 32)
-    sumsDoubles = plans.contains { $0.type == .double && $0.uses.contains(.sum) }
   }
 
-  /// What is held, in units of 32 bytes: entries and entities by what the rule keeps of each, a full-width sum seventeen.
-  @inline(__always)
-  var units: Int {
-    var units = weights.entry * entryCount + weights.entity * slots.count
-    if sumsDoubles { for index in arguments.indices { units += 17 * arguments[index].wideSums } }
-    return units
+  /// Bytes in memory.
+  var heldBytes: Int {
+    let held = entities.heldBytes + entries.heldBytes + words.heldBytes + arguments.reduce(0) { $0 + $1.heldBytes }
+    let found = slots.heldBytes + waiting.heldBytes + disorder.heldBytes + far.heldBytes + restarts.heldBytes
+    return held + found + freeSlots.heldBytes + retired.heldBytes + ended.heldBytes + ledger.heldBytes
+  }
+
+  /// Bytes of an entity and of an event, nearly: tables and lists are half to wholly full.
+  static func bytesPerEntity(_ plans: [ArgumentPlan]) -> Int {
+    let places = 3 * MemoryLayout<UInt32>.stride + MemoryLayout<StampHeap.Item>.stride + MemoryLayout<UInt32>.stride
+    return MemoryLayout<Entity>.stride + places + plans.reduce(0) { $0 + $1.bytesPerEntity }
+  }
+
+  static func bytesPerEvent(_ plans: [ArgumentPlan]) -> Int {
+    let place = MemoryLayout<UInt32>.stride
+    return MemoryLayout<Entry>.stride + place + plans.reduce(0) { $0 + 8 * $1.words + $1.bytesPerEntry }
   }
 
   // MARK: Events
@@ -217,22 +218,39 @@ struct SlidingEntities: Sendable {
 
   // MARK: Restoring
 
-  /// Adds an entity as it was stored in a segment.
-  mutating func restore(_ entity: Entity) -> UInt32 {
-    let slot = create(entity)
-    // How far ahead it is shows when the list is looked through.
-    entities[Int(slot)].isFar = true
-    far.append((slot, entity.id))
-    waiting.insert(stamp: entity.stamp, slot: slot, id: entity.id)
-    return slot
+  /// Adds an entity as it was stored in a segment, or replaces what an earlier record said of it.
+  mutating func restore(_ entity: Entity) {
+    guard let slot = slots.find(entity.key, keyOf: { entities[Int($0)].key }) else {
+      _ = create(entity)
+      return
+    }
+    if entity.isNoEarlier(than: entities[Int(slot)]) { entities[Int(slot)] = entity }
   }
 
-  /// Adds an entry as it was stored; those of an entity in ascending order of time.
-  mutating func restore(_ entry: Entry, words values: ArraySlice<UInt64>) -> UInt32 {
+  /// All records are in their places.
+  /// - Returns: the slots, in use all of them.
+  mutating func finishEntities() -> Range<UInt32> {
+    for (slot, entity) in entities.enumerated() {
+      // How far ahead it is shows when the list is looked through.
+      entities[slot].isFar = true
+      far.append((UInt32(slot), entity.id))
+      waiting.insert(stamp: entity.stamp, slot: UInt32(slot), id: entity.id)
+    }
+    return 0..<UInt32(entities.count)
+  }
+
+  /// Adds an entry as it was stored; it is in no window before `attachRestored`.
+  mutating func restore(_ entry: Entry, words values: [UInt64]) -> UInt32 {
     let node = allocate(entry)
     for (index, value) in values.enumerated() { words[Int(node) * width + index] = value }
-    attach(node, entry.slot, inOrder: true)
     return node
+  }
+
+  /// Puts all entries into their windows, in ascending order of time.
+  mutating func attachRestored() {
+    var nodes = [UInt32](0..<UInt32(entries.count))
+    nodes.sort { entries[Int($0)].time < entries[Int($1)].time }
+    for node in nodes { attach(node, entries[Int(node)].slot, inOrder: true) }
   }
 
   /// Moves a node or an entity's record from one segment to another; false when it is not in that one any more.
@@ -271,7 +289,7 @@ struct SlidingEntities: Sendable {
     guard segment != SegmentLedger.open else { return }
     if segment != Entry.noSegment { ledger.lose(segment) }
     entities[Int(slot)].segment = SegmentLedger.open
-    ledger.gain(slot: slot)
+    ledger.gain(record: slot)
   }
 
   /// Drops the entities whose clock lies beyond a time, as of a watermark. Those that have found something start afresh
@@ -357,7 +375,7 @@ struct SlidingEntities: Sendable {
     let first = Int(node) * width
     for index in 0..<width { words[first + index] = staged.words[ordinal * width + index] }
     attach(node, slot, inOrder: inOrder)
-    ledger.gain(node: node)
+    ledger.gain(entry: node)
   }
 
   /// Puts a filled node into its entity's window.
@@ -451,5 +469,12 @@ struct SlidingEntities: Sendable {
     case 1: return EntityKey(low: words[first])
     default: return EntityKey(low: words[first], high: words[first + 1])
     }
+  }
+}
+
+extension Entity {
+  /// Whether this record of the same key is of a later life, or of the same and written no earlier: its times only ascend.
+  fileprivate func isNoEarlier(than other: Entity) -> Bool {
+    (id, clock, stamp, lastFinding ?? .min) >= (other.id, other.clock, other.stamp, other.lastFinding ?? .min)
   }
 }

@@ -38,19 +38,28 @@ public struct SlidingRulePlan: Sendable {
     arguments.reduce(into: rule.template.columns.union(when?.columns ?? []).union(per)) { $0.formUnion($1.columns) }
   }
 
-  /// A detector for one partition, with no events yet. `limit` bounds what it holds, see `Limits.maxRuleEntries`.
-  public func makeDetector(limit: Int = Limits.maxRuleEntries) -> SlidingRule { SlidingRule(self, limit: limit) }
+  /// Bytes that it holds for an entity with one event in its window, nearly.
+  public var bytesPerEntity: Int {
+    SlidingEntities.bytesPerEntity(argumentPlans) + (aggregates.isEmpty ? 0 : bytesPerEvent)
+  }
+
+  /// Bytes that it holds for each further event, nearly.
+  public var bytesPerEvent: Int { aggregates.isEmpty ? 0 : SlidingEntities.bytesPerEvent(argumentPlans) }
+
+  /// Whether it tells entities apart.
+  public var isKeyed: Bool { !per.isEmpty }
+
+  /// A detector for one partition, with no events yet.
+  public func makeDetector() -> SlidingRule { SlidingRule(self) }
 }
 
 /// A rule with state, in one partition.
 public final class SlidingRule: StatefulDetector {
   private let plan: SlidingRulePlan
-  private let limit: Int
   private var entities: SlidingEntities
 
-  init(_ plan: SlidingRulePlan, limit: Int) {
+  init(_ plan: SlidingRulePlan) {
     self.plan = plan
-    self.limit = limit
     entities = SlidingEntities(
       within: plan.within, horizon: max(plan.within, plan.coolDown), maxAhead: plan.maxAhead,
       plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
@@ -64,6 +73,8 @@ public final class SlidingRule: StatefulDetector {
 
   /// Events and entities held: for metrics.
   public var held: (events: Int, entities: Int) { (entities.entryCount, entities.entityCount) }
+
+  public var heldBytes: Int { entities.heldBytes }
 
   public func discard(beyond bound: Int64, believed: Int64, watermark: Int64) {
     entities.discard(beyond: bound, believed: believed, watermark: watermark)
@@ -80,14 +91,7 @@ public final class SlidingRule: StatefulDetector {
     let input = RuleInput(plan, batch, marks, counts: &counts)
     guard !input.rows.isEmpty else { return }
     var outcome = RuleOutcome(plan.aggregates, capacity: input.rows.count)
-    guard entities.take(input, limit: limit, into: &outcome, counts: &counts) else {
-      throw LimitError(
-        subject: "rule \(plan.rule.name)",
-        message: """
-          its windows hold \(entities.entryCount) events of \(entities.entityCount) entities in one partition, more than \
-          \(limit) units of state; shorten `within`, narrow `when` or choose a coarser `per`
-          """)
-    }
+    entities.take(input, into: &outcome, counts: &counts)
     report(outcome, in: batch, into: &findings, counts: &counts)
     entities.recycle()
   }
@@ -185,10 +189,7 @@ struct RuleOutcome: Sendable {
 
 extension SlidingEntities {
   /// Takes in the events of a batch, in order.
-  /// - Returns: false when more is held than `limit` units allow; what is held then is of no use.
-  mutating func take(
-    _ input: RuleInput, limit: Int, into outcome: inout RuleOutcome, counts: inout DetectorCounts
-  ) -> Bool {
+  mutating func take(_ input: RuleInput, into outcome: inout RuleOutcome, counts: inout DetectorCounts) {
     for (ordinal, row) in input.rows.enumerated() {
       forget(watermark: input.watermarks[row])
       if let missing = input.keys.missing, missing[ordinal] {
@@ -202,12 +203,10 @@ extension SlidingEntities {
         counts.late += 1
         continue
       }
-      guard units <= limit else { return false }
       outcome.events.append(RuleOutcome.Event(row: row, slot: slot, clock: entities[Int(slot)].clock))
       for index in outcome.results.indices {
         outcome.results[index].append(self, slot: Int(slot), failures: &counts.failures)
       }
     }
-    return true
   }
 }

@@ -21,10 +21,10 @@ struct ArgumentPlan: Sendable, Hashable {
   /// Words an entry keeps of a value: none where only its being null matters, two for the identity of a string.
   var words: Int { uses.isEmpty ? 0 : type == .string ? 2 : 1 }
 
-  /// Bytes kept for each entry beside its words: a node of a heap for an extreme, a place in a hash table that is half full
-  /// for a value that is counted.
+  /// Bytes kept for each entry beside its words: a node of a heap for an extreme, a place in a hash table for a value that
+  /// is counted.
   var bytesPerEntry: Int {
-    (uses.contains(.minimum) ? 20 : 0) + (uses.contains(.maximum) ? 20 : 0) + (uses.contains(.distinct) ? 56 : 0)
+    (uses.contains(.minimum) ? 20 : 0) + (uses.contains(.maximum) ? 20 : 0) + (uses.contains(.distinct) ? 48 : 0)
   }
 
   /// Bytes kept for each entity.
@@ -49,8 +49,10 @@ struct ArgumentWindows: Sendable {
 
   init(_ plan: ArgumentPlan) { self.plan = plan }
 
-  /// Full-width sums held: the only part whose size depends on the values.
-  var wideSums: Int { doubles.wideCount }
+  var heldBytes: Int {
+    present.heldBytes + integers.heldBytes + doubles.heldBytes + smallest.heldBytes + largest.heldBytes
+      + smallestRoots.heldBytes + largestRoots.heldBytes + distinct.heldBytes
+  }
 
   mutating func growSlots(to count: Int) {
     let more = count - present.count

@@ -56,8 +56,8 @@ protocol Accumulator: Sendable {
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self])
   /// Adds the state of the same window in a later partition.
   mutating func merge(_ later: Self)
-  /// Back to the beginning; may keep memory.
-  mutating func reset()
+  /// Does what makes encoding and reading off the value cheap: these change nothing then.
+  mutating func settle()
   mutating func encode(into writer: inout ByteWriter)
   /// Appends the tag of the form that the state is stored in, and the state in it.
   mutating func encodeTagged(into writer: inout ByteWriter)
@@ -68,10 +68,14 @@ protocol Accumulator: Sendable {
   func result(of reading: AggregateReading, seconds: Double) -> Scalar
   /// Whether the sum does not fit into its type and is NULL.
   var overflows: Bool { get }
+  /// Whether it has allocations of its own.
+  static var isAllocated: Bool { get }
+  /// Bytes of its own allocations.
+  var allocatedBytes: Int { get }
 }
 
 extension Accumulator {
-  mutating func reset() { self = Self() }
+  mutating func settle() {}
   mutating func encodeTagged(into writer: inout ByteWriter) {
     writer.write(byte: Self.tag)
     encode(into: &writer)
@@ -80,6 +84,8 @@ extension Accumulator {
     tag == Self.tag ? try Self(from: &reader) : nil
   }
   var overflows: Bool { false }
+  static var isAllocated: Bool { false }
+  var allocatedBytes: Int { 0 }
 }
 
 /// The state of an aggregate that takes numbers of any type as doubles.
@@ -107,12 +113,16 @@ extension NumberAccumulator {
 /// The accumulators of one aggregate for all slots, without their type: dispatched once per batch.
 protocol AggregateStates: AnyObject {
   var tag: UInt8 { get }
+  /// Bytes in memory.
+  var heldBytes: Int { get }
+  /// Bytes of a slot without allocations of its own.
+  var bytesPerSlot: Int { get }
   func grow(to slots: Int)
   func fold(_ column: Column, times: [Int64], _ entries: WindowEntries)
   func merge(_ source: Int, into target: Int)
   func reset(_ slot: Int)
-  /// Appends the state of a slot behind its tag.
-  func encode(_ slot: Int, into writer: inout ByteWriter)
+  /// The states of some slots as they are.
+  func values(of slots: [Int32]) -> any AggregateValues
   /// Fills a slot with the state behind a tag.
   /// - Throws: `CodingError` for a tag of another kind, and for bytes that are no such state.
   func decode(_ slot: Int, tag: UInt8, from reader: inout ByteReader) throws(CodingError)
@@ -120,30 +130,84 @@ protocol AggregateStates: AnyObject {
   func overflows(_ slot: Int) -> Bool
 }
 
+/// The accumulators of one aggregate in some windows as they were at a moment, without their type.
+protocol AggregateValues: Sendable {
+  /// Bytes in memory; those of allocations, which may be shared with the accumulators that go on, included.
+  var heldBytes: Int { get }
+  /// Appends one of the states behind its tag.
+  func encode(_ index: Int, into writer: inout ByteWriter)
+  func result(_ index: Int, of reading: AggregateReading, seconds: Double) -> Scalar
+}
+
+/// The accumulators of one type as they were at a moment.
+private struct StateValues<State: Accumulator>: AggregateValues {
+  /// Settled ones.
+  let states: [State]
+
+  var heldBytes: Int {
+    states.heldBytes + (State.isAllocated ? states.reduce(0) { $0 + $1.allocatedBytes } : 0)
+  }
+
+  func encode(_ index: Int, into writer: inout ByteWriter) {
+    var state = states[index]
+    state.encodeTagged(into: &writer)
+  }
+
+  func result(_ index: Int, of reading: AggregateReading, seconds: Double) -> Scalar {
+    states[index].result(of: reading, seconds: seconds)
+  }
+}
+
 /// The accumulators of one type for all slots.
 final class StateColumn<State: Accumulator>: AggregateStates {
   private var slots: [State] = []
+  /// What each slot's own allocations count for in `allocated`; empty where states have none.
+  private var counted: [Int] = []
+  private var allocated = 0
 
   init(_: State.Type) {}
 
   var tag: UInt8 { State.tag }
+  var heldBytes: Int { slots.heldBytes + counted.heldBytes + allocated }
+
+  var bytesPerSlot: Int { MemoryLayout<State>.stride + (State.isAllocated ? MemoryLayout<Int>.stride : 0) }
 
   func grow(to count: Int) {
     while slots.count < count { slots.append(State()) }
+    if State.isAllocated { while counted.count < count { counted.append(0) } }
   }
 
   func fold(_ column: Column, times: [Int64], _ entries: WindowEntries) {
     State.fold(column, times: times, entries, into: &slots)
+    if State.isAllocated { for slot in entries.slots { count(Int(slot)) } }
   }
 
-  func merge(_ source: Int, into target: Int) { slots[target].merge(slots[source]) }
-  func reset(_ slot: Int) { slots[slot].reset() }
-  func encode(_ slot: Int, into writer: inout ByteWriter) { slots[slot].encodeTagged(into: &writer) }
+  /// Counts a slot anew whose state has changed.
+  @inline(__always)
+  private func count(_ slot: Int) {
+    let bytes = slots[slot].allocatedBytes
+    allocated += bytes - counted[slot]
+    counted[slot] = bytes
+  }
+
+  func merge(_ source: Int, into target: Int) {
+    slots[target].merge(slots[source])
+    if State.isAllocated { count(target) }
+  }
+  func reset(_ slot: Int) {
+    slots[slot] = State()
+    if State.isAllocated { count(slot) }
+  }
+  func values(of chosen: [Int32]) -> any AggregateValues {
+    if State.isAllocated { for slot in chosen { slots[Int(slot)].settle() } }
+    return StateValues(states: chosen.map { slots[Int($0)] })
+  }
   func decode(_ slot: Int, tag: UInt8, from reader: inout ByteReader) throws(CodingError) {
     guard let state = try State.decode(tag, from: &reader) else {
       throw CodingError("window state with an aggregate of kind \(tag), expected \(State.tag)")
     }
     slots[slot] = state
+    if State.isAllocated { count(slot) }
   }
   func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> Scalar {
     slots[slot].result(of: reading, seconds: seconds)

@@ -32,6 +32,14 @@ public struct DDSketch: Sendable, Equatable {
   private var positive = DDSketchBins()
   private var negative = DDSketchBins()
   private var zeros: UInt64 = 0
+  /// Bytes of its own allocations.
+  var allocatedBytes: Int { positive.allocatedBytes + negative.allocatedBytes }
+
+  /// Puts what has come into its bins, so that reading them off costs no more than that.
+  mutating func sortIn() {
+    positive.sortIn()
+    negative.sortIn()
+  }
   /// NaN values seen, which take no part in quantiles.
   public private(set) var notNumbers: UInt64 = 0
 
@@ -170,16 +178,6 @@ extension DDSketch {
   }
 }
 
-extension DDSketch {
-  /// Forgets everything and keeps the memory.
-  mutating func removeAll() {
-    positive.removeAll()
-    negative.removeAll()
-    zeros = 0
-    notNumbers = 0
-  }
-}
-
 // MARK: - Bins
 
 /// The bins of one sign: sorted ones, then values and bins of others that came since and are not yet sorted in. An entry is a word,
@@ -201,6 +199,9 @@ struct DDSketchBins: Sendable {
 
   init() {}
 
+  /// Bytes of its own allocation.
+  var allocatedBytes: Int { Allocation.bytes(entries.capacity * 8) }
+
   /// At most 3 · `maxBins` entries, below 2^18, of `maxCount` each: no overflow.
   var total: UInt64 { entries.reduce(0) { $0 + $1 & Self.maxCount } }
 
@@ -221,12 +222,6 @@ struct DDSketchBins: Sendable {
     floor = [floor, other.floor].compactMap { $0 }.max()
     entries.append(contentsOf: other.entries)
     sortWherePending()
-  }
-
-  mutating func removeAll() {
-    entries.removeAll(keepingCapacity: true)
-    sorted = 0
-    floor = nil
   }
 
   /// The value that stands for the bin of an entry; nil where the floor leaves it open.
@@ -255,7 +250,7 @@ struct DDSketchBins: Sendable {
   private static let minCounted = 17
 
   /// Sorts all entries and adds up those of one bin.
-  private mutating func sortIn() {
+  mutating func sortIn() {
     guard sorted < entries.count else { return }
     var low = UInt64.max
     var high: UInt64 = 0

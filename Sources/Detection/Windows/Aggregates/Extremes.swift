@@ -69,6 +69,15 @@ protocol KeptValue: Sendable {
   func encode(into writer: inout ByteWriter)
   static func decode(from reader: inout ByteReader) throws(CodingError) -> Self
   func scalar(_ type: ValueType) -> Scalar
+  /// Whether it has an allocation of its own.
+  static var isAllocated: Bool { get }
+  /// Bytes of its own allocation.
+  var allocatedBytes: Int { get }
+}
+
+extension KeptValue {
+  static var isAllocated: Bool { false }
+  var allocatedBytes: Int { 0 }
 }
 
 extension KeptValue where Values == [Self], Candidate == Self {
@@ -123,6 +132,8 @@ struct KeptString: KeptValue {
     return value
   }
   func scalar(_ type: ValueType) -> Scalar { .string(String(decoding: bytes, as: UTF8.self)) }
+  static var isAllocated: Bool { true }
+  var allocatedBytes: Int { Allocation.bytes(bytes.capacity) }
 }
 
 /// min, max, first or last.
@@ -198,4 +209,6 @@ struct Kept<Value: KeptValue, Kind: Choice>: Accumulator {
   }
 
   func result(of reading: AggregateReading, seconds: Double) -> Scalar { isSet ? value.scalar(reading.type) : .null }
+  static var isAllocated: Bool { Value.isAllocated }
+  var allocatedBytes: Int { value.allocatedBytes }
 }

@@ -50,6 +50,9 @@ public struct HyperLogLog: Sendable, Equatable {
     }
   }
 
+  /// Bytes of its own allocations.
+  var allocatedBytes: Int { Allocation.bytes(entries.capacity * 4) + Allocation.bytes(registers.count) }
+
   /// Adds an integer.
   public mutating func add(_ value: Int64) { add(hash: ValueHash.hash(word: UInt64(bitPattern: value))) }
 
@@ -158,12 +161,6 @@ extension HyperLogLog {
     let rest = entry >> 6 & (1 << 14 - 1)
     let rank = rest == 0 ? 14 + entry & 63 : UInt32(rest.leadingZeroBitCount - 18 + 1)
     return (Int(entry >> 20), UInt8(rank))
-  }
-
-  /// Forgets everything and keeps the memory of a small set.
-  mutating func removeAll() {
-    entries.removeAll(keepingCapacity: true)
-    registers = []
   }
 }
 

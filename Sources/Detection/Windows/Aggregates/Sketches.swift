@@ -2,6 +2,7 @@
 
 extension DDSketch: NumberAccumulator {
   static var tag: UInt8 { 32 }
+  static var isAllocated: Bool { true }
   /// A sketch that the form of earlier versions cannot hold, or not without leaving open what it has lost.
   static var wideTag: UInt8 { 34 }
 
@@ -18,7 +19,7 @@ extension DDSketch: NumberAccumulator {
     return try DDSketch(from: &reader, isEarlier: tag == Self.tag)
   }
 
-  mutating func reset() { removeAll() }
+  mutating func settle() { sortIn() }
 
   func result(of reading: AggregateReading, seconds: Double) -> Scalar {
     guard let fraction = reading.fraction else { preconditionFailure("a quantile needs a fraction") }
@@ -28,6 +29,7 @@ extension DDSketch: NumberAccumulator {
 
 extension HyperLogLog: Accumulator {
   static var tag: UInt8 { 33 }
+  static var isAllocated: Bool { true }
 
   static func fold(_ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]) {
     var states = slots.mutableSpan
@@ -49,8 +51,6 @@ extension HyperLogLog: Accumulator {
       }
     }
   }
-
-  mutating func reset() { removeAll() }
 
   func result(of reading: AggregateReading, seconds: Double) -> Scalar { .int(estimate) }
 }

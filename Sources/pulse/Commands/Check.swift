@@ -13,9 +13,10 @@ struct Check: AsyncParsableCommand {
     abstract: "Validate a use case and report every error with its place, or look for damage in a data directory.",
     discussion: """
         pulse check redset              the use case
+        pulse check redset --entities 1000000    and what its state takes in memory
         pulse check --data data         what is stored: the database, the state in it, history files and models
 
-      The second reads everything that is stored, and may run beside a `pulse run`.
+      The last reads everything that is stored, and may run beside a `pulse run`.
       """)
 
   @Argument(help: "The use case: a directory, or the name of one under UseCases/.")
@@ -23,6 +24,18 @@ struct Check: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("Look for damage in this data directory.", valueName: "directory"))
   var data: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Say what the use case takes in memory when so many entities are active.", valueName: "number"))
+  var entities: Int?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The memory to compare that with (default: what the configuration says).", valueName: "amount"),
+    transform: MemoryOption.bytes)
+  var memory: Int?
 
   @Flag(help: "Print what was checked of the data directory as one JSON array.")
   var json = false
@@ -33,6 +46,11 @@ struct Check: AsyncParsableCommand {
         "expected a use case, or --data with a data directory, found \(data == nil ? "none" : "both")")
     }
     if data?.isEmpty == true { throw ValidationError("--data is empty: expected a directory") }
+    if let entities, !(1...1_000_000_000).contains(entities) {
+      throw ValidationError("--entities must be 1 to 1000000000, found \(entities)")
+    }
+    if entities != nil, data != nil { throw ValidationError("--entities is for a use case") }
+    if memory != nil, entities == nil { throw ValidationError("--memory is compared with what --entities take") }
     if json, data == nil { throw ValidationError("--json is for --data") }
   }
 
@@ -52,6 +70,30 @@ struct Check: AsyncParsableCommand {
         + "\(useCase.features.count + useCase.encoders.count) features, "
         + "\(useCase.classification?.classes.count ?? 0) classes, \(useCase.rules.count) rules, "
         + "\(useCase.detectors.count) detectors, \(useCase.windows.count) windows.")
+    if let entities { try printMemory(plan, entities: entities) }
+  }
+
+  /// What the state takes, and whether that fits.
+  private func printMemory(_ plan: Plan, entities: Int) throws {
+    let estimates = plan.memory(forEntities: entities)
+    var table = TextTable([("state", .left), ("holds", .right), ("memory", .right), ("an event more", .right)])
+    for estimate in estimates {
+      table.add([
+        estimate.name, estimate.count.grouped, ByteSizeText.format(estimate.bytes),
+        estimate.bytesPerEvent > 0 ? ByteSizeText.format(estimate.bytesPerEvent) : "",
+      ])
+    }
+    let needed = estimates.reduce(0) { $0 + $1.bytes }
+    let bytes = try memory ?? PlaceOptions.parse([]).configuration().memory
+    let room = MemoryBudget.mostState(of: bytes)
+    Terminal.print(
+      """
+      \(entities.grouped) active entities, one event of each within the time of a rule:
+      \(table.text(width: Terminal.width(of: STDOUT_FILENO)))
+      \(ByteSizeText.format(needed)) together, beside what sketches, strings and keys of text hold. `memory` of \
+      \(ByteSizeText.format(bytes)) leaves \(ByteSizeText.format(room)) for state: \
+      \(needed <= room ? "that fits." : "that needs \(ByteSizeText.format(MemoryBudget.bytes(forState: needed))).")
+      """)
   }
 
   /// Loads the models that users bring, as a run would.

@@ -59,6 +59,7 @@ struct Budgets {
     let decode = Double(input.records) / (try await input.decode.best(of: decodeRuns) / .seconds(1))
 
     var table = table(command, input, decode: decode, decodeRuns: decodeRuns)
+    try EntityRuns(places).add(to: &table)
     try addTrees(to: &table)
     print(machine)
     print(table.text)

@@ -85,7 +85,7 @@ extension RedsetInput {
       let operators = plan.windows.map { WindowOperator($0) }
       var failures = 0
       for (batch, marks) in zip(staged, marks) {
-        for window in operators { _ = try window.add(batch.events, marks: marks, failures: &failures) }
+        for window in operators { _ = window.add(batch.events, marks: marks, failures: &failures) }
       }
       let parts = operators.map { $0.takeChanges() }
       return {

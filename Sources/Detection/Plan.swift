@@ -40,12 +40,6 @@ public struct StagedBatch: Sendable {
   }
 }
 
-/// A feature that is computed.
-public struct CompiledFeature: Sendable {
-  public let name: String
-  public let expression: Expression
-}
-
 /// A use case that is ready to run.
 public struct Plan: Sendable {
   /// A check on every event.

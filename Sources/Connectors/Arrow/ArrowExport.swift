@@ -107,7 +107,8 @@ struct ArrowExport {
       case .double(let values): values.withUnsafeBytes { next("g", validity, $0.baseAddress) }
       case .bool(let values): Self.withWords(values) { next("b", validity, $0) }
       case .string(let strings):
-        // Offsets and codes are at most 2^31 - 1, so their bits read the same as signed integers.
+        // SAFETY: as above; of a dictionary the codes are the rows, and all are below the number of entries. Offsets and
+        // codes are at most 2^31 - 1, so their bits read the same as signed integers.
         strings.offsets.withUnsafeBytes { offsets in
           strings.bytes.withUnsafeBytes { bytes in
             guard let codes = strings.codes else { return next("u", validity, offsets.baseAddress, bytes.baseAddress) }

@@ -1,28 +1,53 @@
-// Small JSON objects of the store (`by` values, aggregates, classes) as a person reads them.
+// Small JSON objects of the store (`by` values, aggregates, classes) as a person reads them. Whatever the text is, reading
+// it ends: each step goes on by a byte at least.
 
 import Foundation
 
-/// A JSON object without nested ones, as the store writes them: no blanks between tokens.
+/// A JSON object as the store writes them: no blanks between tokens.
 enum FlatJSON {
-  /// Its members in their order, strings without quotes and escapes.
+  /// Its members in their order, strings without quotes and escapes, lists and objects in them as text.
   static func members(_ json: String) -> [(name: String, value: String)] {
-    let bytes = Array(json.utf8)
-    var at = 1
+    var at = 0
+    return members(Array(json.utf8), &at)
+  }
+
+  /// The members of the object that begins at `at`, which is moved behind it.
+  private static func members(_ bytes: [UInt8], _ at: inout Int) -> [(name: String, value: String)] {
     var members: [(name: String, value: String)] = []
-    while at < bytes.count - 1 {
+    at += 1
+    while at < bytes.count, bytes[at] != UInt8(ascii: "}") {
       let name = token(bytes, &at)
       at += 1  // the colon
-      members.append((name, token(bytes, &at)))
-      at += 1  // the comma
+      members.append((name, value(bytes, &at)))
+      if at < bytes.count, bytes[at] != UInt8(ascii: "}") { at += 1 }  // the comma
     }
+    at += 1
     return members
   }
 
-  /// The string or other value that begins at `at`, which is moved behind it.
+  /// The value that begins at `at`, which is moved behind it: `[a=1 b=2, a=3 b=4]` for a list of objects.
+  private static func value(_ bytes: [UInt8], _ at: inout Int) -> String {
+    guard at < bytes.count else { return "" }
+    switch bytes[at] {
+    case UInt8(ascii: "{"): return members(bytes, &at).map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+    case UInt8(ascii: "["):
+      var elements: [String] = []
+      at += 1
+      while at < bytes.count, bytes[at] != UInt8(ascii: "]") {
+        elements.append(value(bytes, &at))
+        if at < bytes.count, bytes[at] != UInt8(ascii: "]") { at += 1 }  // the comma
+      }
+      at += 1
+      return "[" + elements.joined(separator: ", ") + "]"
+    default: return token(bytes, &at)
+    }
+  }
+
+  /// The string or other value without parts that begins at `at`, which is moved behind it.
   private static func token(_ bytes: [UInt8], _ at: inout Int) -> String {
     let start = at
     guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else {
-      while at < bytes.count, bytes[at] != UInt8(ascii: ","), bytes[at] != UInt8(ascii: "}") { at += 1 }
+      while at < bytes.count, !",}]".utf8.contains(bytes[at]) { at += 1 }
       return String(decoding: bytes[start..<at], as: UTF8.self)
     }
     var hasEscapes = false

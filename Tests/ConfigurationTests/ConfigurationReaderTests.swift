@@ -136,10 +136,6 @@ private let complete = """
 
   @Test(arguments: [
     ("windows: [{name: w, type: session, gap: 5m, aggregates: {n: count(*)}}]", "9:27 a session window"),
-    (
-      "windows: [{name: w, type: tumbling, size: 1m, aggregates: {n: 'TOP_K(x, 3)'}}]",
-      "9:64 the aggregate `top_k`"
-    ),
     ("metrics: {n: {value: x}}", "9:1 `metrics`"),
     ("rules: [{name: r, when: x > 1, over: w}]", "9:32 `over` in a rule"),
   ])

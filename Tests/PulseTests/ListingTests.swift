@@ -1,5 +1,6 @@
 // What the commands that list results do with odd names, values, times and amounts.
 
+import CrashKit
 import Foundation
 import TestKit
 import Testing
@@ -54,6 +55,35 @@ struct ListingTests {
     #expect(run.output.contains("e\u{301}x") && run.output.contains("…"))
     let anomaly = try PulseCommand.run("anomalies", "--data", folder / "data", "--limit", "1", "--json").rows().first
     #expect(anomaly?["key"] as? String == long)
+  }
+
+  @Test("a list of the most frequent values is stored for SQL, listed as JSON and printed")
+  func mostFrequent() throws {
+    let folder = try Trail.folder {
+      $0.replacingOccurrences(of: "hosts: distinct(host)", with: "top: 'top_k(host, 2)'")
+    }
+    let events = Trail.events(0..<200)
+    try folder.write("events.ndjson", events)
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let hosts = events.split(separator: "\n").compactMap { line in
+      line.split(separator: "\"").first { $0.hasPrefix("h") && $0.count == 2 }
+    }
+    let most = Dictionary(hosts.map { (String($0), 1) }, uniquingKeysWith: +)
+      .sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(2)
+    let json = try PulseCommand.run("windows", "--data", folder / "data", "--window", "quarters", "--json").rows()
+    let aggregates = try #require(json.first?["aggregates"] as? [String: Any])
+    let top = try #require(aggregates["top"] as? [[String: Any]])
+    #expect(top.map { $0["value"] as? String } == most.map(\.key))
+    #expect(top.map { $0["count"] as? Int } == most.map(\.value) && top.allSatisfy { $0["error"] as? Int == 0 })
+    let table = try PulseCommand.run("windows", "--data", folder / "data", "--window", "quarters")
+    let printed = most.map { "value=\($0.key) count=\($0.value) error=0" }.joined(separator: ", ")
+    #expect(table.output.contains("top=[\(printed)]"), "\(table)")
+    let query = """
+      SELECT t.value ->> 'value', t.value ->> 'count' FROM windows, json_each(aggregates -> 'top') t
+      WHERE window = 'quarters' ORDER BY start DESC, t.key LIMIT 2
+      """
+    #expect(
+      try StoredResults.rows(of: query, dataDirectory: folder / "data") == most.map { "\($0.key)|\($0.value)" })
   }
 
   @Test("times in the table of windows are written as times")

@@ -79,4 +79,34 @@ struct ScenarioTests {
     #expect(differences.contains { $0.contains("found dead letter") && $0.contains("out_of_range") })
     #expect(differences.contains { $0.contains("expected window") })
   }
+
+  @Test("lists are compared in their order and whole, what is in them by the members that are named")
+  func lists() throws {
+    let pipeline = """
+      name: lists
+      event: {time: at, fields: {at: {type: timestamp, required: true}, page: {type: string}}}
+      windows: [{name: all, type: tumbling, size: 1h, aggregates: {top: 'top_k(page, 2)'}}]
+      """
+    let plan = try #require(UseCaseChecker.check(text: pipeline).plan)
+    func differences(_ top: String) throws -> [String] {
+      let text = """
+        name: lists
+        given:
+          defaults: {at: "2024-01-01T00:00:00Z"}
+          events: [{page: b}, {page: a}, {repeat: 2, event: {page: c}}]
+        expect:
+          windows: [{window: all, aggregates: {top: \(top)}}]
+        """
+      let folder = try TestFolder()
+      try folder.write("scenarios/lists.yaml", text)
+      let scenario = try #require(try Scenario.load(from: folder.path).first)
+      return try ScenarioRunner(plan: plan).run(scenario).differences
+    }
+    #expect(try differences("[{value: c, count: 2}, {value: a, error: 0}]") == [])
+    let expected = "expected window {aggregates: {top: [{value: a}, {value: c}]}, window: all}, not found"
+    #expect(try differences("[{value: a}, {value: c}]").first == expected)
+    for wrong in ["[{value: c}]", "[c, a]", "[]", "c", "[{value: c}, {value: a, count: 2}]"] {
+      #expect(try !differences(wrong).isEmpty, "\(wrong)")
+    }
+  }
 }

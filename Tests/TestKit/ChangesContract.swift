@@ -277,7 +277,7 @@ public struct ChangesContract: Sendable {
         window: "w", start: start, end: start + 10, by: [.string(by)], closed: closed, state: [UInt8(events)],
         events: events),
       result: WindowResult(
-        events: events, names: WindowResultNames(aggregates: ["n"]), values: [.int(events)], counts: []),
+        events: events, names: WindowResultNames(aggregates: ["n"]), values: [.scalar(.int(events))], counts: []),
       byNames: ["user"], definition: "definition")
   }
 

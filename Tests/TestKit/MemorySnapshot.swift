@@ -164,8 +164,8 @@ struct MemorySnapshot: ResultSnapshot {
       let result = try WindowResult.merge(rows.map(\.value.value.part), of: compiled)
       let value: Double
       switch result.aggregates.first(where: { $0.name == aggregate })?.value {
-      case .double(let number): value = number
-      case .int(let number): value = Double(number)
+      case .scalar(.double(let number)): value = number
+      case .scalar(.int(let number)): value = Double(number)
       default: return nil
       }
       let row = rows[0].value.value

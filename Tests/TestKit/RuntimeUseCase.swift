@@ -30,7 +30,11 @@ public enum RuntimeUseCase {
         by: [user]
         allowed_lateness: 30s
         aggregates: {n: count(*), total: sum(amount), p90: 'quantile(amount, 0.9)', users: distinct(user)}
-      - {name: sliding, type: sliding, size: 10m, every: 5m, aggregates: {mean: avg(amount), last: last(user)}}
+      - name: sliding
+        type: sliding
+        size: 10m
+        every: 5m
+        aggregates: {mean: avg(amount), last: last(user), top: 'top_k(user, 3)', amounts: 'top_k(floor(amount * 9), 3)'}
     """
 
   public static func plan() throws -> (plan: Plan, version: ConfigurationVersion) {

@@ -136,11 +136,6 @@ extension UseCaseReader {
     if case .mapping(let entries) = node.content, entries.isEmpty {
       reader.report(node.location, "`aggregates` is empty", expected: "at least one, such as `total: count(*)`")
     }
-    return namedExpressions(node, what: "`aggregates`", each: "the aggregate").filter { aggregate in
-      let function = aggregate.expression.text.prefix { $0 != "(" && $0 != " " }.lowercased()
-      guard function == "top_k" else { return true }
-      unavailable("the aggregate `top_k`", at: aggregate.expression.location)
-      return false
-    }
+    return namedExpressions(node, what: "`aggregates`", each: "the aggregate")
   }
 }

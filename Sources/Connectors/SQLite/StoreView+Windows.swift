@@ -257,8 +257,8 @@ private struct EntityTotal {
     self.by = nil
     let value: Double
     switch total.value {
-    case .double(let number): value = number
-    case .int(let number): value = Double(number)
+    case .scalar(.double(let number)): value = number
+    case .scalar(.int(let number)): value = Double(number)
     default: return
     }
     top.append(TopEntity(by: by, events: total.events, value: value))

@@ -153,6 +153,16 @@ public enum Limits {
   /// Windows one event may belong to (size / every of a sliding window): the cost of an event is proportional to it.
   public static let maxWindowOverlap = 64
 
+  /// Counters of `top_k` in one window. Up to so many different values counts are exact; beyond, a count is too high by at
+  /// most 1/256 of the values. With numbers a full state takes 10 KB in memory and at most 5 KB in the store.
+  public static let topCounters = 256
+
+  /// Bytes of a string that `top_k` tells apart: a full state of strings takes at most 90 KB.
+  public static let topValueBytes = 256
+
+  /// Most values that `top_k` gives: a quarter of the counters, so that there are as many that are seldom.
+  public static let maxTopValues = 64
+
   /// Different arguments of the aggregates of one rule: one bit each in a 32-bit mask of nulls.
   public static let maxRuleArguments = 32
 

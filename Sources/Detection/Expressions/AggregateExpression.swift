@@ -4,6 +4,7 @@
 /// The aggregates of the language.
 public enum AggregateFunction: String, Sendable, CaseIterable {
   case count, sum, avg, min, max, stddev, first, last, rate, quantile, distinct
+  case topK = "top_k"
 }
 
 /// One aggregate over events.
@@ -13,7 +14,9 @@ public struct AggregateCall: Sendable {
   public let argument: Expression?
   /// The fraction of a quantile, 0 to 1.
   public let fraction: Double?
-  /// Type of the result.
+  /// How many values `top_k` gives at most; nil for others.
+  public let limit: Int?
+  /// Type of the result; of `top_k` that of each value.
   public let type: ValueType
   /// The call in one canonical spelling, as `sum(mbytes_spilled)`; equal calls have equal texts.
   public let text: String
@@ -146,8 +149,18 @@ private struct AggregateCollector {
       fraction = value
       text += ", \(CastKernels.format(value))"
     }
+    var limit: Int?
+    if function == .topK {
+      let value = arguments[1].node(as: .int).constant?.integer ?? 0
+      guard (1...Int64(Limits.maxTopValues)).contains(value) else {
+        throw ExpressionError(
+          syntax.children[1].span, expected: "a number of values from 1 to \(Limits.maxTopValues)", found: "\(value)")
+      }
+      limit = Int(value)
+      text += ", \(value)"
+    }
     return AggregateCall(
-      function: function, argument: argument, fraction: fraction,
+      function: function, argument: argument, fraction: fraction, limit: limit,
       type: signature.result ?? argument?.type ?? .int, text: "\(function.rawValue)(\(text))")
   }
 }

@@ -50,7 +50,9 @@ public struct FunctionDescriptor: Sendable {
     public func text(_ name: String) -> String {
       var list = parameters.map(\.name).joined(separator: ", ") + (isVariadic ? ", …" : "")
       if case .aggregate = implementation, parameters.isEmpty { list = "*" }
-      return "\(name)(\(list)) → \(result?.sqlName ?? "ANY")"
+      var gives = result?.sqlName ?? "ANY"
+      if case .aggregate(.topK) = implementation { gives = "(value ANY, count BIGINT, error BIGINT)[]" }
+      return "\(name)(\(list)) → \(gives)"
     }
   }
 
@@ -105,7 +107,8 @@ public enum FunctionCatalog {
     "dateadd": "make_timestamp(epoch_us(t) + n)",
     "extract": "date_part('hour', t)", "to_timestamp": "make_timestamp", "median": "quantile(x, 0.5)",
     "approx_count_distinct": "distinct", "mean": "avg", "stddev_samp": "stddev", "average": "avg",
-    "percentile": "quantile", "now": "the event time (results depend on the input alone)",
+    "percentile": "quantile", "approx_top_k": "top_k", "topk": "top_k", "mode": "top_k(x, 1)",
+    "now": "the event time (results depend on the input alone)",
     "current_timestamp": "the event time (results depend on the input alone)",
     "random": "a field (results depend on the input alone)", "datetrunc": "date_trunc", "datepart": "date_part",
     "weekofyear": "week", "dayofmonth": "day", "dow": "dayofweek", "doy": "dayofyear",
@@ -302,5 +305,9 @@ public enum FunctionCatalog {
       [ValueType.int, .double].map {
         .init(parameters: [.value($0)], isVariadic: false, result: $0, implementation: .aggregate(.sum))
       }, "Sum of the values that are not NULL", kind: .aggregate),
+    aggregate(
+      .topK, [[.any, .constant(.int)]], nil, "The most frequent values that are not NULL, with their counts: a list",
+      notes: "In windows only. Exact up to \(Limits.topCounters) different values, then Space-Saving; from 1 to "
+        + "\(Limits.maxTopValues) values."),
   ]
 }

@@ -66,6 +66,12 @@ final class AggregateSet {
     case .last: return kept(Last.self, type)
     case .quantile: return StateColumn(DDSketch.self)
     case .distinct: return StateColumn(HyperLogLog.self)
+    case .topK:
+      switch type {
+      case .int, .timestamp, .bool: return StateColumn(TopCounts<CountedWord>.self)
+      case .double: return StateColumn(TopCounts<CountedDouble>.self)
+      case .string: return StateColumn(TopCounts<CountedText>.self)
+      }
     }
   }
 
@@ -166,7 +172,7 @@ final class AggregateSet {
   }
 
   /// The value of one call, as `result` has it.
-  func value(_ slot: Int, of index: Int) -> Scalar {
+  func value(_ slot: Int, of index: Int) -> AggregateValue {
     shape.value(of: index, events: events[slot]) { member, reading in
       members[member].states.result(slot, of: reading, seconds: shape.seconds)
     }

@@ -47,8 +47,8 @@ struct AggregateShape: Sendable {
   /// - Parameters:
   ///   - counts: events per class.
   ///   - value: that of a call by the state it reads.
-  func result(events: Int64, counts: [Int64], value: (Int, AggregateReading) -> Scalar) -> WindowResult {
-    var values: [Scalar] = []
+  func result(events: Int64, counts: [Int64], value: (Int, AggregateReading) -> AggregateValue) -> WindowResult {
+    var values: [AggregateValue] = []
     values.reserveCapacity(calls.count)
     for call in calls { values.append(plainValue(of: call, events, value)) }
     for (index, call) in calls.enumerated() {
@@ -58,7 +58,7 @@ struct AggregateShape: Sendable {
   }
 
   /// The value of one call, as `result` has it.
-  func value(of index: Int, events: Int64, value: (Int, AggregateReading) -> Scalar) -> Scalar {
+  func value(of index: Int, events: Int64, value: (Int, AggregateReading) -> AggregateValue) -> AggregateValue {
     let call = calls[index]
     return Self.bounded(
       plainValue(of: call, events, value), call.least.map { plainValue(of: calls[$0], events, value) },
@@ -70,17 +70,21 @@ struct AggregateShape: Sendable {
     [index, calls[index].least, calls[index].greatest].compactMap { $0.flatMap { calls[$0].member } }
   }
 
-  private func plainValue(of call: Call, _ events: Int64, _ value: (Int, AggregateReading) -> Scalar) -> Scalar {
+  private func plainValue(
+    of call: Call, _ events: Int64, _ value: (Int, AggregateReading) -> AggregateValue
+  ) -> AggregateValue {
     if let member = call.member { return value(member, call.reading) }
-    return call.reading.function == .rate ? .double(Double(events) / seconds) : .int(events)
+    return .scalar(call.reading.function == .rate ? .double(Double(events) / seconds) : .int(events))
   }
 
   /// A quantile within the least and greatest value there was.
-  private static func bounded(_ value: Scalar, _ least: Scalar?, _ greatest: Scalar?) -> Scalar {
-    guard least != nil || greatest != nil, case .double(var quantile) = value else { return value }
-    if let bound = least?.finiteNumber { quantile = max(quantile, bound) }
-    if let bound = greatest?.finiteNumber { quantile = min(quantile, bound) }
-    return .double(quantile)
+  private static func bounded(
+    _ value: AggregateValue, _ least: AggregateValue?, _ greatest: AggregateValue?
+  ) -> AggregateValue {
+    guard least != nil || greatest != nil, case .scalar(.double(var quantile)) = value else { return value }
+    if let bound = least?.scalar?.finiteNumber { quantile = max(quantile, bound) }
+    if let bound = greatest?.scalar?.finiteNumber { quantile = min(quantile, bound) }
+    return .scalar(.double(quantile))
   }
 }
 

@@ -54,11 +54,11 @@ public struct WindowResult: Sendable {
   public let events: Int64
   public let names: WindowResultNames
   /// Value of each aggregate, in the order of the definition.
-  public let values: [Scalar]
+  public let values: [AggregateValue]
   /// Events per class, in the order of the classes; empty where the use case does not classify.
   public let counts: [Int64]
 
-  public init(events: Int64, names: WindowResultNames, values: [Scalar], counts: [Int64]) {
+  public init(events: Int64, names: WindowResultNames, values: [AggregateValue], counts: [Int64]) {
     self.events = events
     self.names = names
     self.values = values
@@ -66,7 +66,7 @@ public struct WindowResult: Sendable {
   }
 
   /// Name and value of each aggregate, in the order of the definition.
-  public var aggregates: [(name: String, value: Scalar)] {
+  public var aggregates: [(name: String, value: AggregateValue)] {
     zip(names.aggregates, values).map { (name: $0, value: $1) }
   }
 
@@ -154,7 +154,7 @@ public final class AggregateMerger {
 
 /// What an aggregate comes to over several windows.
 public struct AggregateTotal: Sendable {
-  public let value: Scalar
+  public let value: AggregateValue
   /// Number of events.
   public let events: Int64
 }

@@ -2,29 +2,68 @@
 
 public import Detection
 
+extension JSONText {
+  /// An object of aggregates by name.
+  public static func object(_ aggregates: some Sequence<(String, AggregateValue)>) -> String {
+    object(
+      aggregates.map { name, value in
+        var bytes: [UInt8] = []
+        bytes.appendJSON(value)
+        return (name, String(decoding: bytes, as: UTF8.self))
+      })
+  }
+}
+
 extension [UInt8] {
+  /// Appends a list as an array, rows as an array of objects.
+  mutating func appendJSON(_ value: AggregateValue) {
+    switch value {
+    case .scalar(let scalar): appendJSON(scalar)
+    case .list(let scalars): appendJSONArray(scalars) { $0.appendJSON($1) }
+    case .rows(let names, let rows):
+      let keys = names.map(JSONText.key)
+      appendJSONArray(rows) { $0.appendJSONObject(keys, $1) }
+    }
+  }
+
+  private mutating func appendJSONArray<Value>(_ elements: [Value], _ append: (inout [UInt8], Value) -> Void) {
+    self.append(UInt8(ascii: "["))
+    for (index, element) in elements.enumerated() {
+      if index > 0 { self.append(UInt8(ascii: ",")) }
+      append(&self, element)
+    }
+    self.append(UInt8(ascii: "]"))
+  }
+
   /// Appends an object.
   /// - Parameter keys: as `JSONText.key` makes them, one for each value.
   public mutating func appendJSONObject(_ keys: [[UInt8]], _ values: [Scalar]) {
-    append(UInt8(ascii: "{"))
-    for (index, value) in values.enumerated() {
-      if index > 0 { append(UInt8(ascii: ",")) }
-      append(contentsOf: keys[index])
-      appendJSON(value)
-    }
-    append(UInt8(ascii: "}"))
+    appendJSONObject(keys, values) { $0.appendJSON($1) }
+  }
+
+  /// Appends an object of aggregates.
+  /// - Parameter keys: as `JSONText.key` makes them, one for each aggregate.
+  public mutating func appendJSONObject(_ keys: [[UInt8]], _ values: [AggregateValue]) {
+    appendJSONObject(keys, values) { $0.appendJSON($1) }
   }
 
   /// Appends an object of counts.
   /// - Parameter keys: as `JSONText.key` makes them, one for each count.
   public mutating func appendJSONObject(_ keys: [[UInt8]], counts: [Int64]) {
-    append(UInt8(ascii: "{"))
-    for (index, count) in counts.enumerated() {
-      if index > 0 { append(UInt8(ascii: ",")) }
-      append(contentsOf: keys[index])
-      append(contentsOf: String(count).utf8)
+    appendJSONObject(keys, counts) { $0.append(contentsOf: String($1).utf8) }
+  }
+
+  @inline(__always)
+  private mutating func appendJSONObject<Value>(
+    _ keys: [[UInt8]], _ values: [Value], _ append: (inout [UInt8], Value) -> Void
+  ) {
+    self.append(UInt8(ascii: "{"))
+    for (index, value) in values.enumerated() {
+      if index > 0 { self.append(UInt8(ascii: ",")) }
+      self.append(contentsOf: keys[index])
+      append(&self, value)
     }
-    append(UInt8(ascii: "}"))
+    self.append(UInt8(ascii: "}"))
   }
 }
 

@@ -24,16 +24,18 @@ public struct Scenario: Sendable {
     var deadLetters: [[String: Expected]]?
   }
 
-  /// An expected value: a scalar, or named values.
+  /// An expected value: a scalar, named values, or several in their order.
   enum Expected: Sendable, Hashable, CustomStringConvertible {
     case scalar(Detection.Scalar)
     case map([String: Expected])
+    case list([Expected])
 
     var description: String {
       switch self {
       case .scalar(let scalar): scalar.plainText
       case .map(let members):
         "{" + members.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ") + "}"
+      case .list(let elements): "[" + elements.map(\.description).joined(separator: ", ") + "]"
       }
     }
   }
@@ -140,6 +142,7 @@ public struct Scenario: Sendable {
   }
 
   private static func expected(_ node: Node) throws -> Expected {
+    if let sequence = node.sequence { return .list(try sequence.map(expected)) }
     guard let mapping = node.mapping else { return .scalar(node.plainScalar) }
     return .map(
       try mapping.reduce(into: [:]) { members, pair in members[pair.key.string ?? ""] = try expected(pair.value) })

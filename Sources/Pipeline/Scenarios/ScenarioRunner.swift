@@ -111,13 +111,22 @@ public struct ScenarioRunner: Sendable {
     ]
   }
 
+  private static func expected(_ value: AggregateValue) -> Scenario.Expected {
+    switch value {
+    case .scalar(let scalar): .scalar(scalar)
+    case .list(let scalars): .list(scalars.map { .scalar($0) })
+    case .rows(let names, let rows):
+      .list(rows.map { row in .map(Dictionary(uniqueKeysWithValues: zip(names, row.map { .scalar($0) }))) })
+    }
+  }
+
   private func members(_ row: Checkpoint.WindowRow) -> Members {
     var members: Members = [
       "window": .scalar(.string(row.part.window)), "start": .scalar(.timestamp(row.part.start)),
       "end": .scalar(.timestamp(row.part.end)), "closed": .scalar(.bool(row.part.closed)),
       "events": .scalar(.int(row.part.events)),
       "aggregates": .map(
-        Dictionary(uniqueKeysWithValues: row.result.aggregates.map { ($0.name, .scalar($0.value)) })),
+        Dictionary(uniqueKeysWithValues: row.result.aggregates.map { ($0.name, Self.expected($0.value)) })),
     ]
     for (name, value) in zip(row.byNames, row.part.by) { members[name] = .scalar(value) }
     if let name = plan.useCase.classification?.into {
@@ -169,6 +178,8 @@ extension ScenarioRunner {
     case (.map(let expected), .map(let found)):
       expected.allSatisfy { key, value in found[key].map { agrees(value, $0) } ?? false }
     case (.scalar(let expected), .scalar(let found)): agrees(expected, found)
+    case (.list(let expected), .list(let found)):
+      expected.count == found.count && zip(expected, found).allSatisfy { agrees($0, $1) }
     default: false
     }
   }

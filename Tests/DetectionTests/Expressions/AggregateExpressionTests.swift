@@ -35,6 +35,8 @@ struct AggregateExpressionTests {
     #expect(quantile.fraction == 0.99)
     #expect(quantile.text == "quantile(payload.amount, 0.99)")
     #expect(quantile.argument?.columns == [9])
+    let top = try #require(try make("top_k(s, 5)").singleCall)
+    #expect(top.function == .topK && top.limit == 5 && top.type == .string && top.text == "top_k(s, 5)")
     #expect(try make("count(DISTINCT s)").singleCall?.text == "distinct(s)")
     #expect(try make("count(DISTINCT s) = distinct(s)").aggregates.count == 1)
     #expect(try make("last(s)").singleCall?.type == .string)
@@ -63,7 +65,9 @@ struct AggregateExpressionTests {
       ("i + 1", 0, "an aggregate such as count(*)"), ("count(*) > i", 11, "an aggregate"),
       ("sum(avg(i))", 4, "a function of one event"), ("sum(s)", 4, "sum(BIGINT) → BIGINT or sum(DOUBLE) → DOUBLE"),
       ("quantile(x, i)", 12, nil), ("quantile(x, 1.5)", 12, "a fraction from 0 to 1"), ("count()", 0, nil),
-      ("sum(*)", 0, nil), ("sum(DISTINCT i)", 0, "count(DISTINCT x) with one value"),
+      ("top_k(x)", 0, nil), ("top_k(x, i)", 9, nil), ("top_k(x, 0)", 9, "a number of values from 1 to 64"),
+      ("top_k(x, 65)", 9, "a number of values from 1 to 64"), ("sum(*)", 0, nil),
+      ("sum(DISTINCT i)", 0, "count(DISTINCT x) with one value"),
     ] as [(String, Int, String?)])
   func refusals(text: String, offset: Int, expected: String?) {
     #expect {

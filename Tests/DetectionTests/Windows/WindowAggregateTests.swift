@@ -17,8 +17,7 @@ import Testing
       try run.checkpoint()
       return try #require(run.parts.first)
     }
-    let result = try WindowResult.merge(parts, of: window)
-    return Dictionary(uniqueKeysWithValues: result.aggregates.map { ($0.name, $0.value) })
+    return windowTestScalars(try WindowResult.merge(parts, of: window))
   }
 
   private func double(_ scalar: Scalar?) -> Double {

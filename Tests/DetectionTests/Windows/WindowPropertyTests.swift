@@ -104,7 +104,7 @@ import Testing
           == (0..<3).map { category in
             Int64(inside.count { $0.category == category })
           })
-      let values = Dictionary(uniqueKeysWithValues: result.aggregates.map { ($0.name, $0.value) })
+      let values = windowTestScalars(result)
       if let sum = values["sum(value)"] {
         let present = inside.compactMap(\.value)
         #expect(sum == (present.isEmpty ? .null : .double(present.reduce(0, +))))

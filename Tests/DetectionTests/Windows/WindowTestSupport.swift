@@ -34,10 +34,12 @@ enum WindowTestColumn: Int, CaseIterable {
 }
 
 /// A call such as `sum(value)`, named so.
-func windowTestCall(_ function: AggregateFunction, _ column: WindowTestColumn? = nil, _ fraction: Double? = nil)
+/// - Parameter constant: the fraction of a quantile, the number of values of `top_k`.
+func windowTestCall(_ function: AggregateFunction, _ column: WindowTestColumn? = nil, _ constant: Double? = nil)
   -> (name: String, call: AggregateCall)
 {
-  let text = "\(function)(\(column.map { "\($0)" } ?? "*")\(fraction.map { ", \($0)" } ?? ""))"
+  let second = constant.map { function == .topK ? ", \(Int($0))" : ", \($0)" }
+  let text = "\(function.rawValue)(\(column.map { "\($0)" } ?? "*")\(second ?? ""))"
   let written = if function == .distinct, let column { "count(DISTINCT \(column))" } else { text }
   do {
     let expression = try AggregateExpression(
@@ -57,6 +59,7 @@ let windowTestEveryCall: [(name: String, call: AggregateCall)] =
     [windowTestCall($0, .value), windowTestCall($0, .number), windowTestCall($0, .name)]
   }
   + [0.5, 0.95, 0.99].map { windowTestCall(.quantile, .value, $0) } + [windowTestCall(.quantile, .number, 0.5)]
+  + [WindowTestColumn.value, .number, .name].map { windowTestCall(.topK, $0, 3) }
 
 func windowTestDefinition(
   size: Int64, every: Int64? = nil, lateness: Int64 = 0, retain: Int64? = nil, by: [WindowTestColumn] = [.key],
@@ -159,11 +162,13 @@ final class WindowTestRun {
   }
 
   func results() throws -> [String: [String: Scalar]] {
-    try stored.mapValues { part in
-      let result = try WindowResult.merge([part], of: window)
-      return Dictionary(uniqueKeysWithValues: result.aggregates.map { ($0.name, $0.value) })
-    }
+    try stored.mapValues { part in windowTestScalars(try WindowResult.merge([part], of: window)) }
   }
+}
+
+/// The aggregates that give one value, by name.
+func windowTestScalars(_ result: WindowResult) -> [String: Scalar] {
+  Dictionary(uniqueKeysWithValues: result.aggregates.compactMap { name, value in value.scalar.map { (name, $0) } })
 }
 
 /// Events of the given times, a hundred of which at `origin` come first so that the watermark is known.

@@ -57,7 +57,7 @@ struct AggregateResults: Sendable {
     case .min, .max:
       let word = entities.arguments[argument].extreme(of: slot, largest: plan.function == .max)
       if let word { words.append(word) } else { appendNull() }
-    case .stddev, .first, .last, .rate, .quantile:
+    case .stddev, .first, .last, .rate, .quantile, .topK:
       preconditionFailure("\(plan.function.rawValue) is not an aggregate of rules")
     }
   }

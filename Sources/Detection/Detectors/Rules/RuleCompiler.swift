@@ -351,7 +351,7 @@ struct AggregateTable: Sendable {
     case .min: .minimum
     case .max: .maximum
     case .distinct: .distinct
-    case .count, .stddev, .first, .last, .rate, .quantile: []
+    case .count, .stddev, .first, .last, .rate, .quantile, .topK: []
     }
   }
 

@@ -41,10 +41,14 @@ struct AggregateReading: Sendable {
   let function: AggregateFunction
   /// The fraction of a quantile, 0 to 1.
   let fraction: Double?
+  /// How many values a list has at most.
+  let limit: Int?
   /// Type of the result.
   let type: ValueType
 
-  init(_ call: AggregateCall) { (function, fraction, type) = (call.function, call.fraction, call.type) }
+  init(_ call: AggregateCall) {
+    (function, fraction, limit, type) = (call.function, call.fraction, call.limit, call.type)
+  }
 }
 
 /// The state of one aggregate in one window.
@@ -65,7 +69,7 @@ protocol Accumulator: Sendable {
   /// The state that stands behind a tag; nil where the tag is of another kind.
   static func decode(_ tag: UInt8, from reader: inout ByteReader) throws(CodingError) -> Self?
   /// The value of one of the calls that share this state.
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue
   /// Whether the sum does not fit into its type and is NULL.
   var overflows: Bool { get }
   /// Whether it has allocations of its own.
@@ -126,7 +130,7 @@ protocol AggregateStates: AnyObject {
   /// Fills a slot with the state behind a tag.
   /// - Throws: `CodingError` for a tag of another kind, and for bytes that are no such state.
   func decode(_ slot: Int, tag: UInt8, from reader: inout ByteReader) throws(CodingError)
-  func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> Scalar
+  func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> AggregateValue
   func overflows(_ slot: Int) -> Bool
 }
 
@@ -136,7 +140,7 @@ protocol AggregateValues: Sendable {
   var heldBytes: Int { get }
   /// Appends one of the states behind its tag.
   func encode(_ index: Int, into writer: inout ByteWriter)
-  func result(_ index: Int, of reading: AggregateReading, seconds: Double) -> Scalar
+  func result(_ index: Int, of reading: AggregateReading, seconds: Double) -> AggregateValue
 }
 
 /// The accumulators of one type as they were at a moment.
@@ -153,7 +157,7 @@ private struct StateValues<State: Accumulator>: AggregateValues {
     state.encodeTagged(into: &writer)
   }
 
-  func result(_ index: Int, of reading: AggregateReading, seconds: Double) -> Scalar {
+  func result(_ index: Int, of reading: AggregateReading, seconds: Double) -> AggregateValue {
     states[index].result(of: reading, seconds: seconds)
   }
 }
@@ -209,7 +213,7 @@ final class StateColumn<State: Accumulator>: AggregateStates {
     slots[slot] = state
     if State.isAllocated { count(slot) }
   }
-  func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> Scalar {
+  func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> AggregateValue {
     slots[slot].result(of: reading, seconds: seconds)
   }
   func overflows(_ slot: Int) -> Bool { slots[slot].overflows }

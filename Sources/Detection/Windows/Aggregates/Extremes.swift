@@ -208,7 +208,9 @@ struct Kept<Value: KeptValue, Kind: Choice>: Accumulator {
     value = try Value.decode(from: &reader)
   }
 
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar { isSet ? value.scalar(reading.type) : .null }
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue {
+    .scalar(isSet ? value.scalar(reading.type) : .null)
+  }
   static var isAllocated: Bool { Value.isAllocated }
   var allocatedBytes: Int { value.allocatedBytes }
 }

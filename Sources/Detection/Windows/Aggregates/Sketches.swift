@@ -21,9 +21,9 @@ extension DDSketch: NumberAccumulator {
 
   mutating func settle() { sortIn() }
 
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar {
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue {
     guard let fraction = reading.fraction else { preconditionFailure("a quantile needs a fraction") }
-    return quantile(fraction).map { .double($0) } ?? .null
+    return .scalar(quantile(fraction).map { .double($0) } ?? .null)
   }
 }
 
@@ -52,5 +52,5 @@ extension HyperLogLog: Accumulator {
     }
   }
 
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar { .int(estimate) }
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue { .scalar(.int(estimate)) }
 }

@@ -17,8 +17,8 @@ struct CountState: Accumulator {
   mutating func encode(into writer: inout ByteWriter) { writer.write(unsigned: UInt64(count)) }
   init(from reader: inout ByteReader) throws(CodingError) { count = try reader.readTally() }
 
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar {
-    reading.function == .rate ? .double(Double(count) / seconds) : .int(count)
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue {
+    .scalar(reading.function == .rate ? .double(Double(count) / seconds) : .int(count))
   }
 }
 
@@ -63,10 +63,10 @@ struct IntegerSum: Accumulator {
   var overflows: Bool { Int64(exactly: total) == nil }
 
   /// The sum is NULL where it does not fit into 64 bits.
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar {
-    if count == 0 { return .null }
-    if reading.function == .avg { return .double(Double(total) / Double(count)) }
-    return Int64(exactly: total).map { .int($0) } ?? .null
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue {
+    if count == 0 { return .scalar(.null) }
+    if reading.function == .avg { return .scalar(.double(Double(total) / Double(count))) }
+    return .scalar(Int64(exactly: total).map { .int($0) } ?? .null)
   }
 }
 
@@ -103,9 +103,9 @@ struct DoubleSum: Accumulator {
     total = try reader.readDouble()
   }
 
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar {
-    if count == 0 { return .null }
-    return .double(reading.function == .avg ? total / Double(count) : total)
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue {
+    if count == 0 { return .scalar(.null) }
+    return .scalar(.double(reading.function == .avg ? total / Double(count) : total))
   }
 }
 
@@ -154,7 +154,7 @@ struct Moments: NumberAccumulator {
   }
 
   /// The standard deviation of a sample, NULL for fewer than two values, as in SQL.
-  func result(of reading: AggregateReading, seconds: Double) -> Scalar {
-    count < 2 ? .null : .double((squares / Double(count - 1)).squareRoot())
+  func result(of reading: AggregateReading, seconds: Double) -> AggregateValue {
+    .scalar(count < 2 ? .null : .double((squares / Double(count - 1)).squareRoot()))
   }
 }

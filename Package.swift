@@ -141,10 +141,14 @@ let package = Package(
       name: "CrashKit", dependencies: ["TestKit", .product(name: "GRDB", package: "GRDB.swift")],
       path: "Tests/CrashKit", exclude: ["UseCase"], swiftSettings: strict),
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
+    .executableTarget(
+      name: "store-writer",
+      dependencies: ["Connectors", "Detection", "Pipeline", .product(name: "Logging", package: "swift-log")],
+      path: "Tests/StoreWriter", swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "PulseTests",
       dependencies: [
-        "pulse", "CrashKit", "TestKit", "Learning", "Configuration", "Detection",
+        "pulse", "store-writer", "CrashKit", "TestKit", "Learning", "Configuration", "Detection",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),

@@ -41,12 +41,20 @@ public struct DataDirectory: Sendable, Hashable {
 
   /// Keeps a second writer out, whatever happens to the files in the directory: the lock is on the directory itself. The
   /// lock file says who has it, and keeps out earlier versions of the program, which lock that alone.
+  /// - Parameter patience: how long another process may have it before it is said to be in use. One that makes the tables
+  ///   has it for a moment, and begins together with a run where both are started together.
   /// - Throws: `OperatingError` naming the process that has the directory.
-  func lock() throws -> ProcessLock {
-    do { return try ProcessLock(path: lockPath, folder: path) } catch let taken as ProcessLock.Taken {
-      throw OperatingError(
-        .store,
-        "the data directory \(path) is in use by process \(taken.holder). Stop it, or choose another --data")
+  func lock(patience: Duration = .zero) throws -> ProcessLock {
+    let end = ContinuousClock.now + patience
+    while true {
+      do { return try ProcessLock(path: lockPath, folder: path) } catch let taken as ProcessLock.Taken {
+        guard ContinuousClock.now < end else {
+          throw OperatingError(
+            .store,
+            "the data directory \(path) is in use by process \(taken.holder). Stop it, or choose another --data")
+        }
+        Thread.sleep(forTimeInterval: 0.01)
+      }
     }
   }
 

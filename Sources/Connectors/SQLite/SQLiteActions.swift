@@ -25,12 +25,25 @@ public final class SQLiteActions: Actions, OutboxCursors {
       configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
       try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
-      if try queue.read({ try !SQLiteSchema.migrator.hasCompletedMigrations($0) }) {
-        // A run that has the directory has brought the tables up to date, unless it is an older one.
-        let lock = try directory.lock()
-        try withExtendedLifetime(lock) { try SQLiteSchema.migrator.migrate(queue) }
-      }
+      try Self.prepareTables(of: queue, in: directory)
       return queue
+    }
+  }
+
+  /// How long others may take to make the tables.
+  private static let patience = Duration.seconds(10)
+
+  /// Makes the tables or brings them up to date, unless another process is about to: it has the directory then, as a run has
+  /// when it begins. An older run has it for as long as it goes on, and its tables stay as they are.
+  private static func prepareTables(of queue: DatabaseQueue, in directory: DataDirectory) throws {
+    let end = ContinuousClock.now + patience
+    while try queue.read({ try !SQLiteSchema.migrator.hasCompletedMigrations($0) }) {
+      do {
+        let lock = try directory.lock(patience: .milliseconds(20))
+        try withExtendedLifetime(lock) { try SQLiteSchema.migrator.migrate(queue) }
+      } catch let taken as OperatingError {
+        if ContinuousClock.now > end { throw taken }
+      }
     }
   }
 

@@ -30,7 +30,7 @@ public final class SQLiteStore: Store {
     self.directory = directory
     self.willRestore = willRestore
     try directory.create()
-    lock = try directory.lock()
+    lock = try directory.lock(patience: .seconds(1))
     try directory.checkDatabaseFile()
     queue = try Self.reportingTrouble(in: directory) {
       var configuration = Configuration()

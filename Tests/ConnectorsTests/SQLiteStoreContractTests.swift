@@ -29,4 +29,13 @@ struct SQLiteStoreContractTests {
     let store = try SQLiteStore(in: directory)
     #expect(try await ChangesContract(store, try SQLiteReader(directory)).run(check) == [])
   }
+
+  @Test("live results are offered as they must be", arguments: ResultFeedContract.checks)
+  func feed(check: ResultFeedContract.Check) async throws {
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder.path)
+    let store = try SQLiteStore(in: directory)
+    #expect(try await ResultFeedContract(store, try SQLiteReader(directory)).run(check) == [])
+  }
 }

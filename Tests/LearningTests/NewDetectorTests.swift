@@ -43,6 +43,7 @@ private struct DistanceScorer: ModelScorer, Codable {
   var mean: Double
   var deviation: Double
   var featureCount: Int? { 1 }
+  var heldBytes: Int { 8 }
 
   func scores(of rows: inout ScoringRows, for parameters: DistanceDefinition) -> [Double] {
     rows.matrix().column(0).map { abs(Double($0) - mean) / deviation / parameters.width }

@@ -33,6 +33,9 @@ public struct BoostedExpectation: Sendable {
 extension BoostedExpectation: ModelScorer {
   public var featureCount: Int? { trees.featureCount }
 
+  /// The nodes are there once as they are, for explanations, and once in the form that scores, which is no larger.
+  public var heldBytes: Int { 2 * trees.nodes.heldBytes + quantiles.heldBytes }
+
   /// An event whose expectation was asked for.
   private struct Candidate {
     var ordinal: Int

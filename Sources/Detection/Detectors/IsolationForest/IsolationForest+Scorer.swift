@@ -3,6 +3,9 @@
 extension IsolationForest: ModelScorer {
   public var featureCount: Int? { trees.featureCount }
 
+  /// The nodes are there once as they are, for explanations, and once in the form that scores, which is no larger.
+  public var heldBytes: Int { 2 * trees.nodes.heldBytes }
+
   public func scores(of rows: inout ScoringRows, for parameters: IsolationForestDefinition) -> [Double] {
     scores(of: rows.matrix())
   }

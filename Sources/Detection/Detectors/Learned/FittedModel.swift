@@ -35,17 +35,8 @@ public struct FittedModel: Sendable {
 }
 
 extension FittedModel {
-  /// Bytes of memory that it takes, nearly: nodes of trees are there once as they are, for explanations, and once in the
-  /// form that scores, which is no larger. What a runtime of its own takes for an external model is not known.
-  public var heldBytes: Int {
-    let trees =
-      switch scorer {
-      case .isolationForest(let forest): 2 * forest.trees.nodes.heldBytes
-      case .expectedValue(let expectation): 2 * expectation.trees.nodes.heldBytes + expectation.quantiles.heldBytes
-      case .external: 0
-      }
-    return encoders.values.reduce(trees) { $0 + $1.heldBytes }
-  }
+  /// Bytes of memory that it takes, nearly.
+  public var heldBytes: Int { encoders.values.reduce(scorer.heldBytes) { $0 + $1.heldBytes } }
 }
 
 /// Why a model cannot score for a detector.

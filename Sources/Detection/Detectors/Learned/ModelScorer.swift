@@ -6,6 +6,9 @@ public protocol ModelScorer: Sendable {
   /// What a use case says of such detectors.
   associatedtype Parameters: DetectorParameters
 
+  /// Bytes of memory that it takes, nearly; 0 where only a runtime of its own knows.
+  var heldBytes: Int { get }
+
   /// Columns of the matrices it scores; nil where only a runtime of its own knows.
   var featureCount: Int? { get }
 

@@ -15,6 +15,8 @@ public struct ExternalModel: ModelScorer {
   public init(_ scorer: any ExternalScorer) { self.scorer = scorer }
 
   public var featureCount: Int? { nil }
+  /// What its runtime takes is not known.
+  public var heldBytes: Int { 0 }
 
   public func scores(of rows: inout ScoringRows, for parameters: ONNXDefinition) throws(LimitError) -> [Double] {
     try scorer.scores(of: rows.matrix())

@@ -34,8 +34,7 @@ public final class Pipeline: Sendable {
     inFlight = InFlight(batches: options.workers * 2 + 2, bytes: memory.inFlight)
     committer = Committer(store: store, signal: options.changes)
     let shelf = ModelShelf(
-      plan.detectors, provider: models, patience: options.modelPatience, logger: logger,
-      noteBytes: { memory.note(models: $0) })
+      plan.detectors, provider: models, patience: options.modelPatience, logger: logger, noting: memory.note(models:))
     self.shelf = plan.detectors.isEmpty ? nil : shelf
     driver = LaneDriver(
       activator: Activator(plan: plan, version: version, store: store, encoder: encoder, logger: logger),

@@ -39,7 +39,7 @@ actor ModelShelf {
   init(
     _ detectors: [DetectorPlan], provider: (any ModelProvider)?, patience: Duration, logger: Logger,
     clock: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
-    noteBytes: @escaping @Sendable (Int) -> Void = { _ in }
+    noting noteBytes: @escaping @Sendable (Int) -> Void = { _ in }
   ) {
     plans = Dictionary(uniqueKeysWithValues: detectors.map { ($0.name, $0) })
     self.provider = provider

@@ -34,7 +34,7 @@ import Testing
     -> [[Scalar]]
   {
     let call = windowTestCall(.topK, column, Double(limit)).call
-    guard case .rows(["value", "count", "error"], let rows) = state.result(of: call, seconds: 1)
+    guard case .rows(["value", "count", "error"], let rows) = state.result(of: AggregateReading(call), seconds: 1)
     else { return [] }
     return rows
   }

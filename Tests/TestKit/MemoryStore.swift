@@ -2,6 +2,7 @@
 // process is killed. Used to run whole pipelines against seeded faults.
 
 public import Detection
+import Foundation
 public import Pipeline
 import Synchronization
 
@@ -56,8 +57,11 @@ public final class MemoryStore: Store {
         }
         for (key, row) in part.windows {
           let window = row.value
+          // As one text: an array prints each of its bytes as a number of its own, which takes minutes for large states.
+          var part = window.part
+          part.state = []
           contents.windows["\(name) \(key.window) \(key.start) \(key.by)"] =
-            "\(window.part) \(window.result.aggregates) \(window.result.classCounts)"
+            "\(part) \(Data(window.part.state).base64EncodedString()) \(window.result.aggregates) \(window.result.classCounts)"
         }
         for (day, rows) in part.history { contents.history["\(name) \(day)"] = rows }
         for (key, day) in part.drift {

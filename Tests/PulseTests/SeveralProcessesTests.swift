@@ -22,8 +22,11 @@ struct SeveralProcessesTests {
     [try #require(program), folder / "data", role, name, what]
   }
 
-  /// Runs commands beside each other to their end, but kills them again and again at any moment and starts them anew.
-  /// - Parameter servants: commands that have no end; they are killed when the others have ended.
+  /// Runs commands beside each other to their end, but kills them again and again at any moment and starts them anew. How
+  /// often that is before they end depends on how fast the machine is.
+  /// - Parameters:
+  ///   - servants: commands that have no end; they are killed when the others have ended.
+  ///   - kills: at most so many, and at least three.
   private static func run(
     _ commands: [[String]], servants: [[String]] = [], kills: Int, _ random: inout SeededRandom
   ) throws {
@@ -54,7 +57,7 @@ struct SeveralProcessesTests {
       process.send(SIGKILL)
       _ = try process.wait()
     }
-    #expect(killed == kills, "the commands ended before they were killed so often")
+    #expect(killed >= 3, "the commands ended before they were killed a few times")
   }
 
   private static func rows(_ folder: TestFolder, _ query: String) throws -> [[String]] {
@@ -99,7 +102,7 @@ struct SeveralProcessesTests {
   func inbox(_ seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     let folder = try TestFolder()
-    let (batches, names) = (120, ["a", "b"])
+    let (batches, names) = (240, ["a", "b"])
     let producers = try names.map { try Self.writer(folder, "hand-in", $0, "\(batches)") }
     let taker = try Self.writer(folder, "take", "in", folder / "taken")
     // All of them begin with an empty directory.

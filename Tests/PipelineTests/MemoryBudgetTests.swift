@@ -61,7 +61,7 @@ struct MemoryBudgetTests {
         user: {type: int, required: true}
         note: {type: string}
     rules:
-      - {name: often, per: user, within: 1h, having: count(*) >= 2}
+      - {name: often, per: user, within: 3h, having: count(*) >= 2}
     windows:
       - {name: notes, type: tumbling, size: 1h, by: [user], aggregates: {n: count(*), note: last(note)}}
     """

@@ -14,9 +14,7 @@ struct StoreWriter {
 
   static func main() async throws {
     let arguments = CommandLine.arguments
-    guard arguments.count == 5 else {
-      fatalError("usage: store-writer DATA make-jobs|jobs|hand-in|take|outbox|drain NAME WHAT")
-    }
+    guard arguments.count == 5 else { refuse() }
     let directory = DataDirectory(path: arguments[1])
     let writer = StoreWriter(directory: directory, actions: try SQLiteActions(in: directory))
     let (name, what) = (arguments[3], arguments[4])
@@ -30,8 +28,15 @@ struct StoreWriter {
     case "take": try await writer.take(name, into: what)
     case "outbox": try await writer.outbox(name, into: what).run(wokenBy: ChangeSignal())
     case "drain": try await writer.outbox(name, into: what).drain()
-    default: fatalError("no such role")
+    default: refuse()
     }
+  }
+
+  /// Says how it is called, and ends.
+  private static func refuse() -> Never {
+    let usage = "usage: store-writer DATA make-jobs|jobs|hand-in|take|outbox|drain NAME WHAT\n"
+    FileHandle.standardError.write(Data(usage.utf8))
+    exit(64)
   }
 
   private static var now: Int64 { Int64(Date().timeIntervalSince1970 * 1e6) }

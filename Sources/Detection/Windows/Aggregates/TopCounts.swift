@@ -36,6 +36,9 @@ struct TopCounts<Value: CountedValue>: Accumulator {
 
   init() {}
 
+  @specialized(where Value == CountedWord)
+  @specialized(where Value == CountedDouble)
+  @specialized(where Value == CountedText)
   static func fold(
     _ column: Column, times: [Int64], _ entries: WindowEntries, into slots: inout [Self]
   ) {
@@ -71,6 +74,9 @@ struct TopCounts<Value: CountedValue>: Accumulator {
     enter(least)
   }
 
+  @specialized(where Value == CountedWord)
+  @specialized(where Value == CountedDouble)
+  @specialized(where Value == CountedText)
   mutating func merge(_ later: Self) {
     var merged = counters.map { mine in
       let theirs = later.counter(of: mine.hash) { $0 == mine.value }

@@ -22,8 +22,9 @@ struct FileIndex {
   private var copies: [UInt64: [Int]] = [:]
   /// Sizes of files that were read to their ends, had records, and are shorter than a beginning.
   private var shortSizes: Set<Int> = []
-  /// Where entries begin that go on in an earlier one's file, by that file and by its path.
-  private var continued: Set<Continuation> = []
+  /// The last entries that go on in an earlier one's file, by where they begin and by that file or its path. A file that
+  /// was deleted gives its inode to another one, of which nothing is continued yet.
+  private var continued: [Continuation: Int] = [:]
 
   private enum Continuation: Hashable {
     case ofFile(UInt64, at: Int64)
@@ -56,8 +57,8 @@ struct FileIndex {
     byPath[entry.path, default: []].append(segment)
     byInode[opened.identity.inode, default: []].append(segment)
     if entry.start.offset > 0 {
-      continued.insert(.ofFile(opened.identity.inode, at: entry.start.offset))
-      continued.insert(.ofPath(entry.path, at: entry.start.offset))
+      continued[.ofFile(opened.identity.inode, at: entry.start.offset)] = segment
+      continued[.ofPath(entry.path, at: entry.start.offset)] = segment
     }
     let length = opened.beginning.length
     guard length > 0 else { return }
@@ -77,9 +78,9 @@ struct FileIndex {
   func isLatest(_ segment: Int, _ manifest: FileManifest) -> Bool {
     let entry = manifest.entries[segment]
     guard let end = entry.finalSize, let opened = entry.opened else { return true }
-    if continued.contains(.ofFile(opened.identity.inode, at: end)) { return false }
+    if continued[.ofFile(opened.identity.inode, at: end)] ?? 0 > segment { return false }
     // Many rotated files have had one path.
-    return manifest.isRotatedAway(segment) || !continued.contains(.ofPath(entry.path, at: end))
+    return manifest.isRotatedAway(segment) || continued[.ofPath(entry.path, at: end)] ?? 0 <= segment
   }
 
   /// The entry that a file is of which the path or the file itself is the same, and that holds what was read of it.

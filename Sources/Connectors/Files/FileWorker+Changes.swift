@@ -146,8 +146,11 @@ extension FileWorker {
 
   private func changed(_ left: WatchedFiles.Left, _ status: FileStatus) throws(OperatingError) -> Coming? {
     let entry = manifest.entries[left.segment]
-    guard let opened = entry.opened, !opened.format.isColumnar, let final = entry.finalSize, let ending = entry.ending
+    guard var opened = entry.opened, !opened.format.isColumnar, let final = entry.finalSize,
+      let ending = entry.ending
     else { return nil }
+    // It may have been replaced by a copy of itself since it was read.
+    opened.identity = left.identity
     var opening = left.file
     // One that is gone since its status was asked for is looked for again.
     if opening == nil { opening = try? OpenFile(left.path) }
@@ -227,6 +230,7 @@ extension FileWorker {
     else { return nil }
     notice("\(left.path) has got another part after it was read to its end: what is new of it is read now")
     watched.forget(left.segment)
+    opened.identity = left.identity
     opened.packed = FileManifest.Packed(compression: file.compression ?? .gzip, ending: try file.packedEndingAsRead())
     return FileManifest.Entry(
       path: left.path, opened: opened, start: FileManifest.Place(offset: final, row: entry.endRow ?? 0))

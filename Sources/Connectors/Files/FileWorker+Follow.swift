@@ -72,7 +72,10 @@ extension FileWorker {
     let known = opened.beginning
     let size = try file.status().size
     if size < reader.readOffset { return FileLocator.shrunk(file.path, from: reader.readOffset, to: size) }
-    return try file.begins(with: known) ? nil : FileLocator.overwritten(file.path)
+    if try !file.begins(with: known) { return FileLocator.overwritten(file.path) }
+    // Other contents may begin alike: with a long header, or with the hole that a writer leaves who goes on where it was.
+    guard let lastEnding, lastEnding.end == lastEnd.offset, lastEnding.length > 0 else { return nil }
+    return try file.ending(at: lastEnding.end) == lastEnding ? nil : FileLocator.overwritten(file.path)
   }
 
   /// Goes on in the copy of a file that was copied and truncated, then in those that were copied after it, and then in

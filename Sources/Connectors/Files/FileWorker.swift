@@ -272,7 +272,7 @@ actor FileWorker {
     let there = try OpenFile.there(path)
     if let file = there {
       if !mustBeSame { return try moved(entry, from: file) ?? file }
-      if try FileLocator.holds(file, entry) { return file }
+      if try FileLocator.holds(file, entry) { return try unreadElsewhere(entry, file) ?? file }
     }
     if mustBeSame || there == nil, follows || entry.isRotation || manifest.isRotatedAway(segment),
       let file = try FileLocator.find(entry)
@@ -287,6 +287,16 @@ actor FileWorker {
     let file = try OpenFile(path)
     if !mustBeSame { return file }
     throw try FileLocator.refusal(file, entry, readTo: position.offset)
+  }
+
+  /// The file of an entry of which only the beginning is known, which what is at its path now has as well.
+  private func unreadElsewhere(
+    _ entry: FileManifest.Entry, _ there: OpenFile
+  ) throws(OperatingError) -> OpenFile? {
+    guard follows, entry.ending == nil, let inode = entry.opened?.identity.inode, there.identity.inode != inode,
+      let old = try FileLocator.find(entry), old.identity.inode == inode
+    else { return nil }
+    return old
   }
 
   /// The file that was at a followed path when the list was opened, and was rotated before its turn came.

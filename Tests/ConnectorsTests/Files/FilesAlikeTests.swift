@@ -46,4 +46,63 @@ struct FilesAlikeTests {
     }
     source.stop()
   }
+
+  @Test(
+    "files that all begin with the same 4096 bytes are told apart, down and live",
+    arguments: [Families.Way.renamed, .copied], [true, false])
+  func sameBeginning(way: Families.Way, isLive: Bool) async throws {
+    let folder = try TestFolder()
+    var writer = Writer(folder: folder, padding: 50)
+    let banner = "-1 " + String(repeating: "=", count: 5000) + "\n"
+    try folder.write("app.log", banner)
+    try writer.append("app.log", 15)
+    var source = Families.source([folder / "app.log"], idle: .seconds(60))
+    let first = try await read(source, items: 16)
+    var last = try #require(first.points.last?.0)
+    var found: [Int] = []
+    if !isLive { source.stop() }
+    // Copied while nobody looks, a file is known by its beginning alone, so more than one such copy cannot be told.
+    let rotations = way == .copied && !isLive ? 1 : 3
+    for _ in 0..<rotations {
+      try writer.rotate("app.log", way)
+      if access(folder / "app.log", F_OK) != 0 { try folder.write("app.log", "") }
+      try folder.append("app.log", banner)
+      try writer.append("app.log", 60)
+      if isLive {
+        let more = try await readOn(source, stored: last.stateEntries, items: 61)
+        last = more.points.last?.0 ?? last
+        found += Families.numbers(more.texts)
+      }
+    }
+    if !isLive {
+      source = Families.source([folder / "app.log"], idle: .seconds(60))
+      found = Families.numbers(try await read(source, from: last, items: 61 * rotations).texts)
+    }
+    source.stop()
+    #expect(found.filter { $0 >= 0 } == Array(15..<writer.count))
+  }
+
+  @Test("a writer that goes on where it was leaves a hole, and what it wrote before that is in the copy")
+  func hole() async throws {
+    let folder = try TestFolder()
+    var writer = Writer(folder: folder)
+    try writer.append("app.log", 15)
+    let source = Families.source([folder / "app.log"], idle: .seconds(60))
+    let first = try await read(source, items: 15)
+    var stored = first.points.last?.0.stateEntries ?? [:]
+    let handle = try #require(FileHandle(forWritingAtPath: folder / "app.log"))
+    try handle.seekToEnd()
+    for turn in 0..<3 {
+      // At once: nobody sees the file shorter than it was.
+      try writer.rotate("app.log", .copied)
+      try handle.write(contentsOf: Data(writer.text(15).utf8))
+      let more = try await readOn(source, stored: stored, items: 16)
+      stored = more.points.last?.0.stateEntries ?? stored
+      #expect(more.items.count(where: { $0.letter != nil }) == 1)
+      #expect(
+        Families.numbers(more.items.filter { $0.letter == nil }.map(\.text))
+          == Array(writer.count - 15..<writer.count), "turn \(turn)")
+    }
+    source.stop()
+  }
 }

@@ -46,8 +46,8 @@ struct FileIndex {
   /// - Parameter isBegun: whether something of it may have been read.
   mutating func insert(_ segment: Int, _ entry: FileManifest.Entry, isBegun: Bool = true) {
     guard let opened = entry.opened else { return }
-    // What was left out may be listed again, and is known by nothing.
-    guard entry.standing != .leftOut else { return }
+    // What was left out may be listed again, and is known by nothing; nor is what held nothing.
+    guard entry.standing != .leftOut, !entry.isBlank else { return }
     if let packed = opened.packed { byPacked[packed.ending] = segment }
     // What a copy holds is in the entry that it is a copy of.
     guard entry.standing != .copy else {

@@ -11,14 +11,20 @@ enum FileList {
   /// - Parameters:
   ///   - order: by time the order is natural here: times are not in the names.
   ///   - known: paths that were matched before.
+  ///   - mayMatchNothing: whether files of a pattern may be on their way, amid a rotation.
   /// - Throws: `OperatingError` where a pattern matches nothing or a file is named twice.
   static func expand(
-    _ patterns: [String], in order: FileOrder = .natural, knowing known: Set<String> = []
+    _ patterns: [String], in order: FileOrder = .natural, knowing known: Set<String> = [],
+    mayMatchNothing: Bool = false
   ) throws(OperatingError) -> [String] {
     var paths: [String] = []
     var seen: Set<String> = []
     for pattern in patterns {
-      for path in try matches(of: pattern, in: order, known) {
+      let matches = try matches(of: pattern, in: order, known)
+      if matches.isEmpty, !mayMatchNothing {
+        throw OperatingError(.input, "no file matches \(pattern). Check --source (the directory: \(workingDirectory))")
+      }
+      for path in matches {
         let path = absolute(path)
         guard seen.insert(path).inserted else {
           throw OperatingError(
@@ -27,7 +33,9 @@ enum FileList {
         paths.append(path)
       }
     }
-    guard !paths.isEmpty else { throw OperatingError(.configuration, "no file is named. Check --source") }
+    guard !paths.isEmpty || mayMatchNothing else {
+      throw OperatingError(.configuration, "no file is named. Check --source")
+    }
     return paths
   }
 
@@ -54,9 +62,6 @@ enum FileList {
   ) throws(OperatingError) -> [String] {
     guard isPattern(pattern) else { return [pattern] }
     let paths = try expanded(pattern)
-    if paths.isEmpty {
-      throw OperatingError(.input, "no file matches \(pattern). Check --source (the directory: \(workingDirectory))")
-    }
     return order == .name
       ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
       : NaturalKey.sorted(paths.map(absolute), beside: known)

@@ -22,7 +22,8 @@ struct FileLocator {
     {
       return true
     }
-    if opened.beginning.length == 0 { return file.identity.inode == opened.identity.inode }
+    // Of what held nothing, nothing can be told.
+    if opened.beginning.length == 0 { return false }
     guard try file.begins(with: opened.beginning) else { return false }
     guard let ending = entry.ending else { return true }
     if file.compression == nil, try file.status().size < ending.end { return false }
@@ -39,18 +40,6 @@ struct FileLocator {
     return opened
   }
 
-  /// The same of one that was described before and of which nothing was read since. One that held nothing stays known as
-  /// that until it is read: it may have been filled and rotated more than once meanwhile.
-  static func describe(
-    _ file: OpenFile, again opened: FileManifest.Opened?, format: FileFormat?
-  ) throws(OperatingError) -> FileManifest.Opened {
-    var now = try describe(file, format: format ?? opened?.format)
-    if let opened, opened.beginning.length == 0, opened.identity.inode == file.identity.inode {
-      now.beginning = opened.beginning
-    }
-    return now
-  }
-
   /// What lies beside files under names that rotation makes of them or of what belongs to the list, and is not listed.
   /// - Parameters:
   ///   - paths: what is listed.
@@ -65,8 +54,7 @@ struct FileLocator {
     for folder in Set(paths.map { FileList.directory(of: $0) }) {
       let found = siblings(of: (folder == "/" ? "" : folder) + "/.") { path in
         if listed.contains(path) { return false }
-        let base = RotatedName.base(of: path)
-        return bases[base] != nil || base != path && isOfList(base)
+        return bases[RotatedName.base(of: path)] != nil || RotatedName.origins(of: path).contains(where: isOfList)
       }
       for (path, status) in found where status.size > 0 {
         if let before, let path = bases[RotatedName.base(of: path)], let time = before(path), status.modified >= time {
@@ -135,6 +123,14 @@ struct FileLocator {
   }
 
   private static let maxLooks = 20
+
+  /// When the file of an entry was changed last, wherever it is; nil where it is nowhere.
+  static func modified(_ entry: FileManifest.Entry) -> Int64? {
+    if let file = try? find(entry) { return try? file.status().modified }
+    // One that was empty is known by nothing else.
+    guard entry.isBlank, let inode = entry.opened?.identity.inode else { return nil }
+    return siblings(of: entry.path).first { $0.status.identity.inode == inode }?.status.modified
+  }
 
   private static func findNow(
     _ entry: FileManifest.Entry, besides other: FileIdentity?
@@ -222,7 +218,7 @@ struct FileLocator {
           if case .grownCopy(let original) = readiness {
             found.alike.append("\(file.path) \(alike(to: manifest.entries[original]))")
           }
-        case .part, .abandoned: continue
+        case .empty, .part, .abandoned: continue
         case .growing: found.isUnsettled = true
         }
       } catch {
@@ -258,6 +254,8 @@ struct FileLocator {
   /// Whether a file can be read as a new one.
   enum Readiness {
     case ready
+    /// It is compressed, and its contents are empty.
+    case empty
     /// It holds all that was read as an entry, and more: what is behind that is new.
     case grownCopy(of: Int)
     /// It can, and may be a copy: why that cannot be told.
@@ -303,7 +301,9 @@ struct FileLocator {
     if file.compression != nil {
       // All of it would be decompressed at every look.
       if waits, (0..<quiet.written).contains(age) { return .growing }
-      if try file.contentSize() == nil {
+      let size = try file.contentSize()
+      if size == 0 { return .empty }
+      if size == nil {
         if let problem = file.problem, !file.isIncomplete { throw problem }
         if file.contentOffset >= Int64(FileBeginning.maxLength), index.hasBeginning(try file.beginning()) {
           return .part

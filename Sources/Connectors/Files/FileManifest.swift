@@ -28,6 +28,13 @@ struct FileManifest: Sendable, Hashable {
     /// The line behind its end, of a text file that was read to its end.
     var endRow: Int64?
     var standing = Standing.listed
+
+    /// Whether the file was empty when it was listed and nothing was read of it. Such an entry stands for no file: what
+    /// its file gets, under whatever name, is new.
+    var isBlank: Bool {
+      guard let opened, opened.packed == nil, opened.beginning.length == 0 else { return false }
+      return standing == .listed && start.offset == 0 && finalSize ?? 0 == 0
+    }
   }
 
   /// An offset within a file and the line that begins there.

@@ -23,6 +23,7 @@ struct FileReconciler {
   private let position: Position
   private let follows: Bool
   private let acceptsGaps: Bool
+  private let isOfList: (String) -> Bool
   private let index: FileIndex
   /// The last entries by their paths, of those that are read.
   private var listed: [String: Int] = [:]
@@ -35,12 +36,18 @@ struct FileReconciler {
   /// How many entries are done with in a list that is followed: what becomes of them is seen by looking.
   private let left: Int
 
-  /// - Parameter follows: what was read before and what is new is left to the looks of a list that is followed then.
-  init(_ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool) {
+  /// - Parameters:
+  ///   - follows: what was read before and what is new is left to the looks of a list that is followed then.
+  ///   - isOfList: whether the list would have a path if a file were there.
+  init(
+    _ manifest: FileManifest, at position: Position, follows: Bool, acceptsGaps: Bool,
+    isOfList: @escaping (String) -> Bool
+  ) {
     self.manifest = manifest
     self.position = position
     self.follows = follows
     self.acceptsGaps = acceptsGaps
+    self.isOfList = isOfList
     let current = Int(position.segment)
     let isDone = manifest.isEndOnRecord(current) && manifest.isComplete(current, at: position.offset)
     left = follows ? current + (isDone ? 1 : 0) : 0
@@ -56,6 +63,7 @@ struct FileReconciler {
     var missing: [String] = []
     var others: [String] = []
     var conflicts: [(segment: Int, path: String)] = []
+    if follows { passBlanks() }
     // What is where it was, or has another name, goes before what is a copy.
     for path in paths {
       guard try FileStatus.of(path) != nil else {
@@ -101,7 +109,7 @@ struct FileReconciler {
     try settleCurrent()
     for path in missing { try settle(missing: path) }
     try settleUnread(missing: Set(missing))
-    if follows { return }
+    if follows { return readOn() }
     let order = Dictionary(paths.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
     let taken = Set(places.filter { $0.key >= current }.values)
     for file in fresh.sorted(by: { order[$0.path] ?? .max < order[$1.path] ?? .max })
@@ -109,6 +117,28 @@ struct FileReconciler {
       places[manifest.entries.count] = file.path
       manifest.entries.append(FileManifest.Entry(path: file.path, start: file.start))
     }
+  }
+
+  /// The last file of a list has an end only where a bounded run read it: it goes on there, whatever comes behind it.
+  private mutating func readOn() {
+    guard current >= left, !isCurrentDone, manifest.isLast(current), let opened = manifest.entries[current].opened,
+      opened.packed == nil, !opened.format.isColumnar
+    else { return }
+    manifest.entries[current].finalSize = nil
+    manifest.entries[current].lastRecordEnd = nil
+    manifest.entries[current].endRow = nil
+  }
+
+  /// Leaves files that held nothing to the looks: what has come of them is new.
+  private mutating func passBlanks() {
+    for segment in manifest.entries.indices.dropFirst(current) where isUnreadBlank(segment) {
+      claimed.insert(segment)
+      if segment == current { isCurrentDone = true }
+    }
+  }
+
+  private func isUnreadBlank(_ segment: Int) -> Bool {
+    manifest.entries[segment].isBlank && manifest.isUnread(segment, at: position)
   }
 
   /// Gives entries of which nothing was read the files that begin as they did: they may have been rotated, or copied and
@@ -136,7 +166,8 @@ struct FileReconciler {
   /// there before is nowhere.
   private func mayHoldAnything(_ segment: Int) throws(OperatingError) -> Bool {
     let entry = manifest.entries[segment]
-    guard manifest.isUnread(segment, at: position), !entry.isRotation, !claimed.contains(segment) else { return false }
+    guard manifest.isUnread(segment, at: position), !entry.isRotation || entry.isBlank, !claimed.contains(segment)
+    else { return false }
     guard follows, let old = try FileLocator.find(entry) else { return true }
     return old.path == entry.path
   }
@@ -184,7 +215,7 @@ struct FileReconciler {
     let end = entry.ending?.end ?? 0
     guard entry.standing == .listed, entry.path == file.path, file.compression == nil, let opened = entry.opened,
       opened.packed == nil, !opened.format.isColumnar, opened.identity.inode != file.identity.inode,
-      opened.beginning.length < FileBeginning.maxLength,
+      opened.beginning.length < FileBeginning.maxLength || end == 0,
       ((follows ? 0 : 1)..<Int64(FileBeginning.maxLength)).contains(end),
       let old = try FileLocator.find(entry), old.identity.inode == opened.identity.inode
     else { return false }
@@ -199,7 +230,7 @@ struct FileReconciler {
     let isLikely = index.hasBeginning(try file.beginning())
     if file.compression == nil || isLikely {
       switch try FileLocator.readiness(of: file, manifest, index, places: places, waits: false) {
-      case .ready, .abandoned: break
+      case .ready, .empty, .abandoned: break
       case .grownCopy(let original):
         place = try FileLocator.end(of: manifest.entries[original], in: file)
         notes.append("\(file.path) \(FileLocator.grownCopy(of: manifest.entries[original]))")
@@ -265,9 +296,11 @@ struct FileReconciler {
   private mutating func settle(_ segment: Int, _ path: String) throws(OperatingError) {
     let entry = manifest.entries[segment]
     if segment < left { return }
-    if claimed.contains(segment) {
+    if claimed.contains(segment) || entry.isBlank {
       // What was read there is named as well, under another name. What is there now may be known as another one.
-      return try settle(new: try OpenFile(path))
+      let file = try OpenFile(path)
+      if entry.isBlank, try file.status().size == 0 { return }
+      return try settle(new: file)
     }
     if let old = try FileLocator.find(entry), old.path != path {
       // It was rotated, and is beside its place.
@@ -337,9 +370,14 @@ struct FileReconciler {
       isCurrentDone = entry.standing != .listed
       return
     }
+    if isUnreadBlank(current) {
+      manifest.entries[current].standing = .leftOut
+      isCurrentDone = true
+      return
+    }
     let isNamed = named.contains(entry.path)
     if !isNamed, !entry.isRotation, manifest.isUnread(current, at: position) {
-      if follows, let file = try FileLocator.find(entry) {
+      if follows || isBeside(entry), let file = try FileLocator.find(entry) {
         places[current] = file.path
       } else {
         leaveOut(current)
@@ -350,8 +388,8 @@ struct FileReconciler {
     let isComplete = manifest.isComplete(current, at: position.offset)
     // A list that is followed has files that were rotated from the ones that it names.
     let base = RotatedName.base(of: entry.path)
-    let belongs = isNamed || named.contains { RotatedName.base(of: $0) == base }
-    let mayBeRenamed = follows && belongs || entry.isRotation || manifest.isRotatedAway(current)
+    let belongs = isNamed || isOfList(entry.path) || named.contains { RotatedName.base(of: $0) == base }
+    let mayBeRenamed = follows && belongs || isBeside(entry) || entry.isRotation || manifest.isRotatedAway(current)
     var file: OpenFile?
     if try FileStatus.of(entry.path) != nil {
       let there = try OpenFile(entry.path)
@@ -387,11 +425,17 @@ struct FileReconciler {
     giveUp(current, "\(entry.path) was read to byte \(position.offset) and is not there any more")
   }
 
+  /// Whether a file was read because it lay beside one of the list, under a name that rotation makes.
+  private func isBeside(_ entry: FileManifest.Entry) -> Bool {
+    !named.contains(entry.path) && !isOfList(entry.path)
+      && RotatedName.origins(of: entry.path).contains(where: isOfList)
+  }
+
   /// Whether there is anything but blanks behind the position.
   private func hasMore(_ file: OpenFile, _ opened: FileManifest.Opened) throws(OperatingError) -> Bool {
-    if opened.format.isColumnar || file.compression != nil {
-      return !manifest.isComplete(current, at: position.offset)
-    }
+    let isComplete = manifest.isComplete(current, at: position.offset)
+    if opened.format.isColumnar { return !isComplete }
+    if file.compression != nil { return isComplete ? false : try file.contentSize() != position.offset }
     let rest = try file.bytes(64 << 10, at: position.offset)
     return rest.contains { $0 != 0x0A && $0 != 0x0D && $0 != 0x20 && $0 != 0x09 }
   }
@@ -417,7 +461,9 @@ struct FileReconciler {
     for segment in manifest.entries.indices where segment > current && !claimed.contains(segment) {
       let entry = manifest.entries[segment]
       guard entry.standing == .listed else { continue }
-      if entry.isRotation, let opened = entry.opened {
+      if entry.isBlank, !missing.contains(entry.path) {
+        manifest.entries[segment].standing = .leftOut
+      } else if entry.isRotation, !entry.isBlank, let opened = entry.opened {
         if let file = try FileLocator.find(entry) {
           places[segment] = file.path
           continue
@@ -427,14 +473,17 @@ struct FileReconciler {
         }
         giveUp(segment, "\(entry.path) was rotated before it was read, and is not there any more")
       } else if missing.contains(entry.path) {
-        throw OperatingError(.input, "there is no file \(entry.path). Check --source")
+        guard follows, let file = try FileLocator.find(entry) else {
+          throw OperatingError(.input, "there is no file \(entry.path). Check --source")
+        }
+        places[segment] = file.path
       } else if taken.contains(entry.path), let opened = entry.opened,
         try OpenFile(entry.path).begins(with: opened.beginning)
       {
         // What is at its path goes on with an earlier file.
         manifest.entries[segment].standing = .copy
       } else {
-        if follows, let file = try FileLocator.find(entry), !taken.contains(file.path) {
+        if follows || isBeside(entry), let file = try FileLocator.find(entry), !taken.contains(file.path) {
           places[segment] = file.path
         } else {
           leaveOut(segment)

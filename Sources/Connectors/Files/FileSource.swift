@@ -155,8 +155,11 @@ final class SharedManifest: Sendable {
     state.withLock { state in
       // Before the source has looked there is nothing to record.
       if state.manifest.entries.isEmpty { return true }
-      guard state.stored.indices.contains(segment), let stored = state.stored[segment].opened else { return false }
-      return stored.identity == state.manifest.entries[segment].opened?.identity
+      guard state.stored.indices.contains(segment), let stored = state.stored[segment].opened,
+        let opened = state.manifest.entries[segment].opened
+      else { return false }
+      // Of what was empty when it was stored nothing is found again.
+      return stored.identity == opened.identity && stored.beginning.length > 0 || stored == opened
     }
   }
 

@@ -7,13 +7,17 @@ import Pipeline
 
 extension FileWorker {
   /// Appends the files that have come to the list since the last look; whether there are any.
-  /// - Parameter quietSince: when the file that is read had something last; nil where none is.
-  func appendNew(quietSince: ContinuousClock.Instant?) throws(OperatingError) -> Bool {
+  /// - Parameters:
+  ///   - quietSince: when the file that is read had something last; nil where that does not matter.
+  ///   - read: the path of the file that is read, where it is not read to its end: what was made of that waits.
+  func appendNew(
+    quietSince: ContinuousClock.Instant?, besides read: String? = nil
+  ) throws(OperatingError) -> Bool {
     if let quietSince, ContinuousClock.now - quietSince < rotationGrace { return false }
     guard watched.isDue else { return false }
     let start = ContinuousClock.now
     defer { watched.looked(since: start) }
-    let entries = try look()
+    let entries = try look(besides: read)
     if !entries.isEmpty { append(entries) }
     return !entries.isEmpty
   }
@@ -29,9 +33,9 @@ extension FileWorker {
     }
     for segment in leftSegments where all.isLatest(segment, manifest) {
       let entry = manifest.entries[segment]
-      guard entry.standing == .listed, let opened = entry.opened, !opened.format.isColumnar,
+      guard entry.standing == .listed, let opened = entry.opened, !opened.format.isColumnar, !entry.isBlank,
         let final = entry.finalSize,
-        // What an empty file got is in a later entry.
+        // What a file got of which no record was whole is in a later entry.
         final > 0 || last[opened.identity.inode] == segment
       else { continue }
       var path = entry.path
@@ -43,34 +47,35 @@ extension FileWorker {
         leave(segment, as: file, size: 0)
       } else {
         watched.lose(segment, RotatedName.base(of: entry.path))
-        watched.handedOn.insert(entry.path)
         if path == entry.path, let file = try? OpenFile(path), file.identity.inode == opened.identity.inode {
           sayRewritten(path, entry, besides: file.identity)
         }
       }
     }
+    for entry in manifest.entries { watched.note(folderOf: entry.path) }
     for (segment, path) in places { watched.noteMove(from: manifest.entries[segment].path, to: path) }
     let entries = try look()
     if !entries.isEmpty { append(entries) }
   }
 
   /// What has come since the last look: of files that were left, and new files. Nothing where a rotation gave names away
-  /// meanwhile, or what has come waits for what is older: another look will show it whole.
-  private func look() throws(OperatingError) -> [FileManifest.Entry] {
+  /// meanwhile: another look will show it whole. What waits for what is older, of the same file, keeps no other waiting.
+  private func look(besides read: String? = nil) throws(OperatingError) -> [FileManifest.Entry] {
     let before = watched
-    let changed = try changedSinceLeft()
-    var held: Set<String> = []
-    guard let new = try newFiles(&held, watched.handedOn, besides: changed),
-      !changed.contains(where: {
-        held.contains(RotatedName.base(of: $0.path))
-          || (try? FileStatus.of($0.path))?.identity != $0.entry.opened?.identity
-      })
-    else {
+    var held = Set(read.map { [RotatedName.base(of: $0)] } ?? [])
+    while true {
+      let changed = try changedSinceLeft(&held)
+      guard let new = try newFiles(&held, besides: changed),
+        !changed.contains(where: { (try? FileStatus.of($0.path))?.identity != $0.entry.opened?.identity })
+      else {
+        watched.restore(before)
+        return []
+      }
+      if !changed.contains(where: { held.contains(RotatedName.base(of: $0.path)) }) {
+        return inOrder(changed + new).map(\.entry)
+      }
       watched.restore(before)
-      return []
     }
-    watched.handedOn = watched.handedOn.filter { held.contains(RotatedName.base(of: $0)) }
-    return (list.order == .natural ? inOrder(changed + new) : changed + new).map(\.entry)
   }
 
   /// The names of files in folders, each listed once.
@@ -95,32 +100,44 @@ extension FileWorker {
     }
   }
 
-  /// Orders what was made of the same file by names.
+  /// What has come, in order: by names what was made of the same file comes together.
   private func inOrder(_ coming: [Coming]) -> [Coming] {
-    guard coming.count > 1 else { return coming }
-    let beside = watched.rotated.union(manifest.entries.map(\.path))
-    let paths = NaturalKey.sorted(Array(Set(coming.map(\.path))), beside: beside)
-    let places = Dictionary(uniqueKeysWithValues: paths.enumerated().map { ($1, $0) })
+    let coming = inFamilyOrder(coming, path: \.path)
+    guard list.order == .natural else { return coming }
     var families: [String: Int] = [:]
     let keyed = coming.enumerated().map { index, one in
       let base = RotatedName.base(of: one.path)
       let family = families[base] ?? families.count
       families[base] = family
-      return (key: (family, places[one.path] ?? 0, index), one)
+      return (key: (family, index), one)
     }
     return keyed.sorted { $0.key < $1.key }.map(\.1)
+  }
+
+  /// Orders what rotation made of the same file by that, within the places that it has; not where names go by their bytes.
+  func inFamilyOrder<Item>(_ items: [Item], path: (Item) -> String) -> [Item] {
+    guard items.count > 1, list.order != .name else { return items }
+    let beside = watched.rotated.union(manifest.entries.map(\.path))
+    let paths = NaturalKey.sorted(Array(Set(items.map(path))), beside: beside)
+    let ranks = Dictionary(uniqueKeysWithValues: paths.enumerated().map { ($1, $0) })
+    var found = items
+    for slots in Dictionary(grouping: items.indices, by: { RotatedName.base(of: path(items[$0])) }).values {
+      let ordered = slots.sorted { (ranks[path(items[$0])] ?? 0, $0) < (ranks[path(items[$1])] ?? 0, $1) }
+      for (slot, from) in zip(slots, ordered) { found[slot] = items[from] }
+    }
+    return found
   }
 
   // MARK: - Files that were left
 
   /// What is new in files that were read to their ends.
-  private func changedSinceLeft() throws(OperatingError) -> [Coming] {
+  /// - Parameter held: what such were made of that wait; receives those of which it is not known yet what they hold now.
+  private func changedSinceLeft(_ held: inout Set<String>) throws(OperatingError) -> [Coming] {
     var entries: [Coming] = []
     var names = FolderNames()
-    for var left in watched.left {
+    for var left in watched.left where held.isEmpty || !held.contains(RotatedName.base(of: left.path)) {
       var there = try? FileStatus.of(left.path)
       if there?.identity != left.identity {
-        watched.handedOn.insert(left.path)
         guard let path = names.path(of: left.identity.inode, beside: left.path) else {
           // It may be packed, or be a copy, by another name.
           watched.forget(left.segment)
@@ -134,17 +151,20 @@ extension FileWorker {
       }
       guard let status = there, status.identity == left.identity else { continue }
       let isTorn = !left.isPacked && status.size > manifest.entries[left.segment].finalSize ?? .max
-      guard status.size != left.size || isTorn else { continue }
+      // Truncated and written anew it may have as many bytes as before.
+      guard status.size != left.size || isTorn || status.modified != left.modified else { continue }
       if left.isPacked {
         if let entry = try grownPacked(left, status) { entries.append(Coming(path: left.path, entry: entry)) }
-      } else if let coming = try changed(left, status) {
+      } else if let coming = try changed(left, status, &held) {
         entries.append(coming)
       }
     }
     return entries
   }
 
-  private func changed(_ left: WatchedFiles.Left, _ status: FileStatus) throws(OperatingError) -> Coming? {
+  private func changed(
+    _ left: WatchedFiles.Left, _ status: FileStatus, _ held: inout Set<String>
+  ) throws(OperatingError) -> Coming? {
     let entry = manifest.entries[left.segment]
     guard var opened = entry.opened, !opened.format.isColumnar, let final = entry.finalSize,
       let ending = entry.ending
@@ -156,10 +176,22 @@ extension FileWorker {
     if opening == nil { opening = try? OpenFile(left.path) }
     guard let file = opening, file.identity == left.identity else { return nil }
     guard status.size >= final, try file.ending(at: final) == ending else {
-      try noteRewritten(left, entry, file, status)
+      let isQuiet = watched.isQuiet("\(left.segment)", status.size)
+      // Where it gets more all the time it is told by what it holds.
+      let isBegun = status.size >= opened.beginning.length
+      let isOther = isBegun ? try !file.begins(with: opened.beginning) : false
+      if isQuiet || status.size >= final || isOther {
+        try noteRewritten(left, entry, file, status)
+      } else {
+        // What a copy beside it has, that was truncated, is known once this is known to hold something else.
+        held.insert(RotatedName.base(of: left.path))
+      }
       return nil
     }
-    guard status.size > final else { return nil }
+    guard status.size > final else {
+      watched.note(left.segment, modified: status.modified)
+      return nil
+    }
     if try !hasLine(file, behind: final), try !isOver(status, beside: left.path) { return nil }
     watched.forget(left.segment)
     // What is new was read in a copy of it.
@@ -167,8 +199,6 @@ extension FileWorker {
       leave(copy, as: file, size: status.size)
       return nil
     }
-    // One that held nothing may have been filled and rotated more than once.
-    if final == 0 { watched.handedOn.insert(left.path) }
     if watched.isFirst(entry.path) {
       notice("\(entry.path) has grown after it was left for a newer file: what is new of it is read behind that")
     }
@@ -176,24 +206,14 @@ extension FileWorker {
     return Coming(path: left.path, entry: FileManifest.Entry(path: left.path, opened: opened, start: start))
   }
 
-  /// Whether there is a line that has an end.
-  private func hasLine(_ file: OpenFile, behind offset: Int64) throws(OperatingError) -> Bool {
-    let bytes = try file.bytes(64 << 10, at: offset)
-    return bytes.count == 64 << 10 || bytes.contains(0x0A)
-  }
-
   /// Takes a file for a new one that was truncated after it was read to its end (copied before, by logrotate's
   /// `copytruncate` for example), once it holds something else.
   private func noteRewritten(
     _ left: WatchedFiles.Left, _ entry: FileManifest.Entry, _ file: OpenFile, _ status: FileStatus
   ) throws(OperatingError) {
-    guard watched.isQuiet("\(left.segment)", status.size), let opened = entry.opened, let final = entry.finalSize
-    else { return }
+    guard let opened = entry.opened, let final = entry.finalSize else { return }
     // It may be about to be written again with what it held; what a copy has besides is not waited for.
-    if status.size == 0 {
-      guard watched.isFirst("emptied \(left.segment)"), try FileLocator.find(entry, besides: left.identity) != nil
-      else { return }
-    }
+    if status.size == 0, try FileLocator.find(entry, besides: left.identity) == nil { return }
     // It is being written again with what it held, so far as can be told.
     if status.size > 0, status.size < final, try file.begins(with: opened.beginning) {
       if watched.isFirst("again \(left.path)") {
@@ -206,7 +226,6 @@ extension FileWorker {
     watched.forget(left.segment)
     watched.lose(left.segment, RotatedName.base(of: entry.path))
     watched.unnote(left.path)
-    watched.handedOn.insert(left.path)
   }
 
   private func sayRewritten(_ path: String, _ entry: FileManifest.Entry, besides identity: FileIdentity) {

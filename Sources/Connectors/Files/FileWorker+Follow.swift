@@ -114,12 +114,12 @@ extension FileWorker {
     }
   }
 
-  /// Whether a followed file that had held nothing was filled, copied and truncated before it was looked at: the copies
+  /// Whether the file that a run resumed in, and of which nothing was read, was copied and truncated meanwhile: the copies
   /// are read first then. Asked before the first records of it are handed over.
   func readMissed(_ stop: StopSignal) throws(OperatingError) -> Bool {
     let path = manifest.entries[segment].path
     guard lastEnd.offset == 0, position.offset == 0, let file, file.compression == nil,
-      let opened = manifest.entries[segment].opened, mayHaveMissed(segment)
+      let opened = manifest.entries[segment].opened, segment == resumedUnread
     else { return false }
     guard let entries = try successors(nil, nil, file, path, opened.format) else {
       // Opened again, it is read from its beginning.
@@ -133,11 +133,6 @@ extension FileWorker {
     reopen()
     append(entries.dropFirst().map(\.entry))
     return true
-  }
-
-  /// Whether an entry of which nothing was read may be of a file that was filled and rotated since it was listed.
-  func mayHaveMissed(_ segment: Int) -> Bool {
-    segment == resumedUnread || manifest.entries[segment].opened?.beginning.length == 0
   }
 
   // MARK: - Rotation
@@ -191,11 +186,12 @@ extension FileWorker {
     }
     var entries: [Coming] = []
     for file in rotations.files + (newest.map { [$0] } ?? []) {
-      var opened = try FileLocator.describe(file, format: list.format)
+      let isNewest = file.identity == newest?.identity
+      var opened = isNewest ? try describe(growing: file) : try FileLocator.describe(file, format: list.format)
       opened.format = format ?? opened.format
       let entry = FileManifest.Entry(path: path, isRotation: true, opened: opened)
       entries.append(Coming(path: file.path, entry: entry))
-      try note(file)
+      if !entry.isBlank { try note(file) }
     }
     // A rotation gave names away meanwhile.
     guard FileLocator.family(of: path) == before.family else {

@@ -19,7 +19,8 @@ extension FileWorker {
 
     /// - Parameter known: what was on the list before.
     func paths(_ options: ReadOptions, knowing known: FileManifest? = nil) throws(OperatingError) -> [String] {
-      let paths = try FileList.expand(patterns, in: order, knowing: Set(known?.entries.map(\.path) ?? []))
+      let paths = try FileList.expand(
+        patterns, in: order, knowing: Set(known?.entries.map(\.path) ?? []), mayMatchNothing: follows && known != nil)
       guard order == .time, let eventTimes else { return paths }
       return try eventTimes.sorted(paths, options, format) { _, error throws(OperatingError) in throw error }
     }
@@ -36,6 +37,9 @@ extension FileWorker {
       }
     }
 
+    /// Whether a path is one that the list would have.
+    func has(_ path: String) -> Bool { names(path) || matches(path) }
+
     /// The files that are there now, in no order. That a pattern matches nothing, during a rotation, is no error.
     func matches() throws(OperatingError) -> [String] { try FileList.matches(patterns) }
 
@@ -45,8 +49,9 @@ extension FileWorker {
       _ some: Set<String>, knowing known: FileManifest, _ options: ReadOptions,
       trouble: (String, OperatingError) -> Void
     ) throws(OperatingError) -> [String] {
-      let paths = try FileList.expand(patterns, in: order, knowing: Set(known.entries.map(\.path)))
-        .filter { some.contains($0) }
+      let paths = try FileList.expand(
+        patterns, in: order, knowing: Set(known.entries.map(\.path)), mayMatchNothing: true
+      ).filter { some.contains($0) }
       guard order == .time, let eventTimes else { return paths }
       return try eventTimes.sorted(paths, options, format) { path, error throws(OperatingError) in trouble(path, error)
       }

@@ -9,10 +9,9 @@ extension FileWorker {
   /// The files that have appeared; nil where names changed hands meanwhile.
   /// - Parameters:
   ///   - held: receives what such were made of that are not ready.
-  ///   - handedOn: paths where other files may be now than were: what was there in between is looked for beside them.
   ///   - changed: what has come of files that were left.
   func newFiles(
-    _ held: inout Set<String>, _ handedOn: Set<String>, besides changed: [Coming]
+    _ held: inout Set<String>, besides changed: [Coming]
   ) throws(OperatingError) -> [Coming]? {
     let paths: [String]
     do throws(OperatingError) { paths = try list.matches() } catch {
@@ -26,10 +25,10 @@ extension FileWorker {
     var awaited: Set<String> = []
     for segment in manifest.entries.indices.dropFirst(segment + (isResumedDone ? 1 : 0)) {
       let entry = manifest.entries[segment]
-      guard entry.standing == .listed else { continue }
+      guard entry.standing == .listed, !isBlank(segment) else { continue }
       let isRead = segment == self.segment
       if !isRead || file == nil { pending.insert(places[segment] ?? entry.path) }
-      if entry.start.offset == 0, mayHaveMissed(segment),
+      if entry.start.offset == 0, segment == resumedUnread,
         !isRead || position.offset == 0 && (file == nil || lastEnd.offset == 0)
       {
         awaited.insert(entry.path)
@@ -65,7 +64,7 @@ extension FileWorker {
       tail = nil
       if isNew(path, status) { unknown.insert(path) }
     }
-    let beside = besides(handedOn.union(unknown), Set(paths), except: tail)
+    let beside = besides(Set(paths), except: tail)
     for (path, status) in beside {
       there[path] = status.identity
       if isNew(path, status) { unknown.insert(path) }
@@ -75,9 +74,9 @@ extension FileWorker {
     var entries: [Coming] = []
     // Files that were made of the same one are read in their order: those behind one that is not ready wait with it.
     let unlisted = Set(beside.map(\.path))
-    for path in try ordered(unknown, besides: unlisted)
+    for path in inFamilyOrder(try ordered(unknown, besides: unlisted), path: \.self)
     where !held.contains(RotatedName.base(of: path)) {
-      switch try newFile(path, known, index, isListed: !unlisted.contains(path)) {
+      switch try newFile(path, known, index, besides: unknown, isListed: !unlisted.contains(path)) {
       case .entry(let entry):
         // What is behind the end of a file that was left is in that or, once it was truncated, in its copy: this look has
         // seen both.
@@ -93,26 +92,18 @@ extension FileWorker {
 
   /// The path at which the file that is followed has its successors, if it has any.
   private var tailPath: String? {
-    segment < manifest.entries.count && manifest.isLast(segment) && !isResumedDone && isRotatedHere
-      ? manifest.entries[segment].path : nil
+    segment < manifest.entries.count && manifest.isLast(segment) && !isResumedDone && !isBlank(segment)
+      && isRotatedHere ? manifest.entries[segment].path : nil
   }
 
-  /// Files under names that rotation makes of paths, and that the list does not match.
-  private func besides(
-    _ paths: Set<String>, _ listed: Set<String>, except tail: String?
-  ) -> [(path: String, status: FileStatus)] {
-    // What follows the file that is read is found at its end.
-    var bases: Set<String> = []
-    for path in paths where path != tail {
-      bases.insert(path)
-      let base = RotatedName.base(of: path)
-      if base != tail, list.names(base) || list.matches(base) { bases.insert(base) }
-    }
-    if bases.isEmpty { return [] }
+  /// Files under names that rotation makes of those that the list has or would have, and that it does not match.
+  private func besides(_ listed: Set<String>, except tail: String?) -> [(path: String, status: FileStatus)] {
     var found: [(path: String, status: FileStatus)] = []
-    for folder in Set(bases.map { FileList.directory(of: $0) }) {
+    for folder in watched.folders(of: listed) {
       found += FileLocator.siblings(of: (folder == "/" ? "" : folder) + "/.") { path in
-        !listed.contains(path) && RotatedName.origins(of: path).contains { bases.contains($0) && $0 != tail }
+        if listed.contains(path) { return false }
+        // What follows the file that is read is found at its end.
+        return watched.origins(of: path, where: list.has).contains { $0 != tail }
       }
     }
     return found
@@ -204,8 +195,20 @@ extension FileWorker {
     return watched.left(segment).map { $0.identity != file.identity } ?? false
   }
 
+  /// What a file is that holds what a new one does whose name rotation made its of, or the beginning of that: that one is
+  /// about to be truncated, or was copied by hand, and this is looked at once that is known. Nil where it holds others.
+  private func copyOfNew(_ file: OpenFile, _ unknown: Set<String>) throws(OperatingError) -> NewFile? {
+    guard let newest = RotatedName.origins(of: file.path).first(where: unknown.contains),
+      let other = try? OpenFile(newest), file.identity != other.identity, try FileLocator.isPart(file, of: other)
+    else { return nil }
+    let status = try file.status()
+    if !FileLocator.isQuiet(status, for: .milliseconds(250)) { return .notReady }
+    if status.size >= Int64(FileBeginning.maxLength) { return NewFile.none }
+    return try other.status().size == status.size ? NewFile.none : nil
+  }
+
   private func newFile(
-    _ path: String, _ known: FileManifest, _ index: FileIndex, isListed: Bool
+    _ path: String, _ known: FileManifest, _ index: FileIndex, besides unknown: Set<String>, isListed: Bool
   ) throws(OperatingError) -> NewFile {
     let file: OpenFile
     let size: Int64
@@ -227,12 +230,19 @@ extension FileWorker {
     var match = try index.same(file, known)
     // No places: a copy of the file that is followed may lack what has come to it since.
     if match == nil { match = try index.copy(file, known, at: position, places: [:]) }
+    // The beginning of an entry of which nothing was read may be one that its successors have as well.
+    if let unread = match, unread >= segment, known.entries[unread].ending == nil,
+      known.entries[unread].opened?.identity.inode != file.identity.inode
+    {
+      match = nil
+    }
     if let short = match, isSuccessor(file, of: known.entries[short], short) {
       notice(FileLocator.alike(path, known.entries[short].ending?.end ?? 0))
       match = nil
     }
     if let match { return try knownFile(file, size, isListed: isListed, match, known, index) }
     if try isBecomingACopy(file) { return .none }
+    if let copy = try copyOfNew(file, unknown) { return copy }
     do throws(OperatingError) {
       var place = FileManifest.Place()
       var readiness = try FileLocator.readiness(of: file, known, index, places: places)
@@ -248,6 +258,9 @@ extension FileWorker {
       }
       switch readiness {
       case .ready: break
+      case .empty:
+        try note(file, size: size)
+        return .none
       case .grownCopy(let original):
         place = try FileLocator.end(of: known.entries[original], in: file)
         notice("\(path) \(FileLocator.grownCopy(of: known.entries[original]))")
@@ -259,6 +272,7 @@ extension FileWorker {
       }
       var opened = try FileLocator.describe(file, format: list.format)
       if place.offset > 0 { opened.format = list.format ?? opened.format }
+      guard try isBegun(file, opened.format) else { return .none }
       try FileLocator.check(file, opened, path: path, isFollowed: true, options, list.format)
       try note(file)
       return .entry(FileManifest.Entry(path: path, opened: opened, start: place))
@@ -296,6 +310,27 @@ extension FileWorker {
     var opened = try FileLocator.describe(file, format: original.opened?.format)
     opened.format = original.opened?.format ?? opened.format
     return .entry(FileManifest.Entry(path: path, opened: opened, standing: .copy))
+  }
+
+  /// Describes a file that may grow. While it has no whole record it stands for nothing, whatever it begins with.
+  func describe(growing file: OpenFile) throws(OperatingError) -> FileManifest.Opened {
+    var opened = try FileLocator.describe(file, format: list.format)
+    if follows, try !isBegun(file, opened.format) { opened.beginning = FileBeginning(of: []) }
+    return opened
+  }
+
+  /// Whether there is a record that has an end, or will not get one.
+  private func isBegun(_ file: OpenFile, _ format: FileFormat) throws(OperatingError) -> Bool {
+    if format.isColumnar || file.compression != nil { return true }
+    let start = format == .csv ? try TextSegmentReader.headerEnd(of: file, path: file.path, options) : 0
+    if let start, try hasLine(file, behind: start) { return true }
+    return try isOver(try file.status(), beside: file.path)
+  }
+
+  /// Whether there is a line that has an end.
+  func hasLine(_ file: OpenFile, behind offset: Int64) throws(OperatingError) -> Bool {
+    let bytes = try file.bytes(64 << 10, at: offset)
+    return bytes.count == 64 << 10 || bytes.contains(0x0A)
   }
 
   /// Notes that a file was looked at.

@@ -62,7 +62,9 @@ extension FileWorker {
     var notes: [String] = []
     manifest = FileManifest()
     if let stored {
-      var reconciler = FileReconciler(stored, at: position, follows: follows, acceptsGaps: list.acceptsGaps)
+      let list = list
+      var reconciler = FileReconciler(
+        stored, at: position, follows: follows, acceptsGaps: list.acceptsGaps, isOfList: { list.has($0) })
       try reconciler.run(paths)
       (manifest, places, gaps) = (reconciler.manifest, reconciler.places, reconciler.gaps)
       isResumedDone = reconciler.isCurrentDone
@@ -72,7 +74,7 @@ extension FileWorker {
     }
     // Before the contents: a copy that comes after that may be of what is written meanwhile.
     noteBeside(paths, stored, isCurrent)
-    resumedUnread = stored != nil && position.offset == 0 ? segment : nil
+    resumedUnread = stored != nil && position.offset == 0 && !isResumedDone ? segment : nil
     try prepare(&manifest, places)
     return notes
   }
@@ -80,12 +82,12 @@ extension FileWorker {
   /// Notes what lies beside files of which there was none before.
   /// - Parameter isCurrent: whether what lay beside the stored ones is stored too.
   private func noteBeside(_ paths: [String], _ stored: FileManifest?, _ isCurrent: Bool) {
-    func isOfList(_ path: String) -> Bool { list.matches(path) }
+    func isOfList(_ path: String) -> Bool { list.has(path) }
     guard let stored, isCurrent else {
       // An early version noted nothing: what was changed before the last file of a path is no news.
       var times: [String: Int64] = [:]
       for entry in stored?.entries ?? [] {
-        times[entry.path] = (try? FileLocator.find(entry)?.status().modified) ?? times[entry.path]
+        times[entry.path] = FileLocator.modified(entry) ?? times[entry.path]
       }
       let known = times
       let before: ((String) -> Int64?)? = stored == nil ? nil : { known[$0] }
@@ -113,14 +115,17 @@ extension FileWorker {
     for segment in manifest.entries.indices.dropFirst(segment) {
       var entry = manifest.entries[segment]
       if entry.standing != .listed || segment == self.segment && isResumedDone { continue }
+      if follows, entry.isBlank { continue }
       let path = places[segment] ?? entry.path
       // Only a file that was followed is missing here: its successor is about to be created.
       if follows, try FileStatus.of(path) == nil, entry.opened != nil { continue }
       let file = try OpenFile(path)
-      if entry.opened == nil || segment > self.segment && !entry.isRotation
-        || position.offset == 0 && position.segment == segment && !entry.isRotation
-      {
-        entry.opened = try FileLocator.describe(file, again: entry.opened, format: list.format)
+      let isUnread = segment > self.segment || segment == self.segment && position.offset == 0
+      if entry.opened == nil || isUnread && (!entry.isRotation || entry.isBlank) {
+        entry.opened =
+          entry.opened == nil
+          ? try describe(growing: file)
+          : try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
         manifest.entries[segment] = entry
       }
       guard let opened = entry.opened else { continue }

@@ -82,6 +82,11 @@ actor FileWorker {
         if stop.isSet || segment < manifest.entries.count && isWaitingInVain { return .end }
         continue
       }
+      // Other files do not wait for one that gets more all the time.
+      if try isKeepingOthers(reader), try appendNew(quietSince: nil, besides: manifest.entries[segment].path) {
+        try leave(reader, stop)
+        continue
+      }
       let isFinal = !isTail
       var next = try reader.next(isFinal: isFinal && !isOpenEnded, stop: stop)
       if next == nil, !stop.isSet, isFinal, isOpenEnded, isTorn(reader), try isOver() {
@@ -110,18 +115,26 @@ actor FileWorker {
       let problem = file?.problem
       if let problem, !(follows && file?.isIncomplete == true) { throw problem }
       if isFinal && problem == nil {
-        let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
-        let ending = isColumnar ? nil : try file?.ending(at: end(of: reader))
-        if let trouble = try truncation(reader) {
-          try recover(reader, from: trouble, stop)
-          continue
-        }
-        try finishSegment(reader, ending)
+        try leave(reader, stop)
       } else if try !waitForMore(reader, stop) {
         break
       }
     }
     return .end
+  }
+
+  /// Leaves the file that is read where it was read to, unless it was truncated.
+  private func leave(_ reader: any SegmentReader, _ stop: StopSignal) throws(OperatingError) {
+    let isColumnar = manifest.entries[segment].opened?.format.isColumnar ?? false
+    let ending = isColumnar ? nil : try file?.ending(at: end(of: reader))
+    if let trouble = try truncation(reader) { return try recover(reader, from: trouble, stop) }
+    try finishSegment(reader, ending)
+  }
+
+  /// Whether the followed file is read to about its end, and gets more so often that others were not looked at for long.
+  private func isKeepingOthers(_ reader: any SegmentReader) throws(OperatingError) -> Bool {
+    guard isTail, watched.isOverdue, lastEnd.offset > 0, let file else { return false }
+    return try file.status().size - reader.readOffset < Int64(ByteWindow.readBytes)
   }
 
   var segment: Int { Int(position.segment) }
@@ -160,7 +173,7 @@ actor FileWorker {
   /// Opens the file at `position`; nil if there is nothing to read of it, or it was waited for in vain.
   private func openSegment(_ stop: StopSignal) throws(OperatingError) -> (any SegmentReader)? {
     let entry = manifest.entries[segment]
-    if entry.standing != .listed || isResumedDone {
+    if entry.standing != .listed || isResumedDone || isBlank(segment) {
       isResumedDone = false
       advance()
       return nil
@@ -178,8 +191,16 @@ actor FileWorker {
     guard let file = try locate(path, entry) else { return nil }
     if position.offset == 0 {
       // What it was when the list was opened may have been replaced since, before a byte of it was read.
-      if !entry.isRotation && entry.start.offset == 0 || entry.opened == nil {
-        manifest.entries[segment].opened = try FileLocator.describe(file, again: entry.opened, format: list.format)
+      if (!entry.isRotation || entry.isBlank) && entry.start.offset == 0 || entry.opened == nil {
+        manifest.entries[segment].opened =
+          entry.opened == nil
+          ? try describe(growing: file)
+          : try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
+        if isBlank(segment) {
+          publish()
+          advance()
+          return nil
+        }
       }
       if entry.start.offset > 0 {
         position = Position(segment: position.segment, offset: entry.start.offset, row: entry.start.row)
@@ -241,7 +262,7 @@ actor FileWorker {
     let status = try file.status()
     let isQuiet = file.compression == nil && FileLocator.isQuiet(status)
     switch try FileLocator.readiness(of: file, manifest, index, places: places, waits: follows) {
-    case .ready, .abandoned, .grownCopy, .alike: return true
+    case .ready, .empty, .abandoned, .grownCopy, .alike: return true
     case .growing where !follows: return true
     case .part where isQuiet:
       // Those behind it do not wait for it; it is looked at again as a new file.
@@ -268,7 +289,8 @@ actor FileWorker {
 
   /// The file of an entry, wherever it is now; nil where one that a pattern had matched is gone before it was read.
   private func locate(_ path: String, _ entry: FileManifest.Entry) throws(OperatingError) -> OpenFile? {
-    let mustBeSame = position.offset > 0 || entry.isRotation || entry.start.offset > 0 && entry.opened != nil
+    let mustBeSame =
+      position.offset > 0 || entry.isRotation && !entry.isBlank || entry.start.offset > 0 && entry.opened != nil
     let there = try OpenFile.there(path)
     if let file = there {
       if !mustBeSame { return try moved(entry, from: file) ?? file }
@@ -441,10 +463,28 @@ actor FileWorker {
     publish()
   }
 
-  /// Appends files that have come to the list. The one that was the last is read to its end and left.
+  /// Appends files that have come to the list. The one that was the last is read to its end and left; where that stands
+  /// for no file, the first of them takes its place.
   func append(_ entries: [FileManifest.Entry]) {
+    var entries = entries
+    if let blank = manifest.entries.lastIndex(where: { $0.standing != .copy }), isBlank(blank),
+      let index = entries.firstIndex(where: { $0.standing == .listed })
+    {
+      var entry = entries.remove(at: index)
+      let before = manifest.entries[blank]
+      if entry.path == before.path, entry.start.offset == 0 { entry.isRotation = before.isRotation }
+      manifest.entries[blank] = entry
+      shared.publish(manifest, changed: blank)
+      if blank < segment { position = Position(segment: UInt32(blank), offset: 0, row: 0) }
+      if blank == segment { isResumedDone = false }
+    }
     manifest.entries += entries
     publish()
     lastData = .now
+  }
+
+  /// Whether an entry of a followed list stands for no file: it is not waited for, and what comes of it is a new one.
+  func isBlank(_ segment: Int) -> Bool {
+    follows && manifest.entries[segment].isBlank && (segment != self.segment || position.offset == 0)
   }
 }

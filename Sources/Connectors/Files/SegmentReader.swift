@@ -103,6 +103,11 @@ final class TextSegmentReader: SegmentReader {
     _ = try header(of: file, cutting(path, isCSV: true, segment: 0, options), mayGrow: mayGrow)
   }
 
+  /// Where the first record of a CSV file begins; nil where it has no whole header yet.
+  static func headerEnd(of file: OpenFile, path: String, _ options: ReadOptions) throws(OperatingError) -> Int64? {
+    try header(of: file, cutting(path, isCSV: true, segment: 0, options), mayGrow: true)?.end
+  }
+
   /// The header of a file, which is read from its beginning for it, and where it ends; nil where there is none.
   private static func header(
     of file: OpenFile, _ options: RecordCutter.Options, mayGrow: Bool = false

@@ -6,6 +6,8 @@ import Foundation
 struct WatchedFiles {
   /// Time between two looks at the patterns of a list.
   static let interval = Duration.milliseconds(250)
+  /// For how long looks may be put off.
+  static let longest = Duration.seconds(1)
   /// Files that were left last are kept open: they are found again whatever they are called by then. Others are looked
   /// for where they were.
   static let maxOpen = 16
@@ -19,6 +21,8 @@ struct WatchedFiles {
     var identity: FileIdentity
     /// Bytes of the file when it was left.
     var size: Int64
+    /// When it had been changed last when it was looked at; nil where it was not since.
+    var modified: Int64?
     /// Plain, and one of those that were left last.
     var file: OpenFile?
     var isPacked: Bool
@@ -39,8 +43,10 @@ struct WatchedFiles {
   private var segmentOfLeft: [FileIdentity: Int] = [:]
   /// Segments whose files are open, the one that was left first before the others.
   private var open: [Int] = []
-  /// Paths where other files may be now than were, and still others may have been in between.
-  var handedOn: Set<String> = []
+  /// Folders that files of the list are in, or were.
+  private var folders: Set<String> = []
+  /// The names of the list that rotation may have made a name of: of each that was looked at.
+  private var originsByPath: [String: [String]] = [:]
   /// Names of which rotation was seen to make others: numbers in those count rotations.
   private(set) var rotated: Set<String> = []
   private var nextLook = ContinuousClock.now
@@ -54,6 +60,24 @@ struct WatchedFiles {
   /// - Parameter size: of a file that will not be looked at again until it has another one; nil for one that is read.
   mutating func note(_ path: String, _ status: FileStatus, size: Int64? = nil) {
     seen[path] = Seen(identity: status.identity, modified: status.modified, size: size)
+  }
+
+  // MARK: - Names
+
+  mutating func note(folderOf path: String) { folders.insert(FileList.directory(of: path)) }
+
+  /// Where to look for what rotation made of files of a list.
+  mutating func folders(of listed: Set<String>) -> Set<String> {
+    for path in listed { note(folderOf: path) }
+    return folders
+  }
+
+  /// The names of a list that rotation may have made a path of.
+  mutating func origins(of path: String, where isOfList: (String) -> Bool) -> [String] {
+    if let known = originsByPath[path] { return known }
+    let origins = RotatedName.origins(of: path).filter(isOfList)
+    originsByPath[path] = origins
+    return origins
   }
 
   /// What is at a path is looked at anew.
@@ -90,6 +114,9 @@ struct WatchedFiles {
     open.append(segment)
     if open.count > Self.maxOpen { leftBySegment[open.removeFirst()]?.file = nil }
   }
+
+  /// A file that was left was looked at, and has what it had.
+  mutating func note(_ segment: Int, modified: Int64) { leftBySegment[segment]?.modified = modified }
 
   mutating func forget(_ segment: Int) {
     if let left = leftBySegment.removeValue(forKey: segment), segmentOfLeft[left.identity] == segment {
@@ -146,6 +173,9 @@ struct WatchedFiles {
 
   /// Whether it is time to look again.
   var isDue: Bool { ContinuousClock.now >= nextLook }
+
+  /// Whether looks were put off for long because the file that is read got more all the time.
+  var isOverdue: Bool { ContinuousClock.now >= nextLook + Self.longest }
 
   /// Looking must not become all the work there is, however many files match.
   mutating func looked(since start: ContinuousClock.Instant) {

@@ -47,6 +47,47 @@ struct FilesAlikeTests {
     source.stop()
   }
 
+  /// Appends a line every 20 ms until something was said; returns how many.
+  private static func appendLines(to path: String, until isOver: Notices) async throws -> Int {
+    let handle = try #require(FileHandle(forWritingAtPath: path))
+    try handle.seekToEnd()
+    var count = 0
+    while isOver.all.isEmpty {
+      try handle.write(contentsOf: Data("-1\n".utf8))
+      count += 1
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    return count
+  }
+
+  @Test("a file that gets a line all the time keeps no other one waiting")
+  func busy() async throws {
+    let folder = try TestFolder()
+    var writer = Writer(folder: folder, padding: 2)
+    try writer.append("app.log", 3)
+    try folder.write("web.log", "-1\n")
+    let source = Families.source(
+      [folder / "*.log"], idle: .seconds(60), grace: .milliseconds(250))
+    let first = try await read(source, items: 4)
+    let isOver = Notices()
+    async let lines = Self.appendLines(to: folder / "web.log", until: isOver)
+    try writer.append("app.log", 3)
+    var stored = first.points.last?.0.stateEntries ?? [:]
+    var found: [Int] = []
+    while found.count(where: { $0 >= 0 }) < 3 {
+      let more = try await readOn(source, stored: stored, batches: 1)
+      stored = more.points.last?.0.stateEntries ?? stored
+      found += Families.numbers(more.texts)
+    }
+    isOver.add("over")
+    let count = try await lines
+    let rest = found.count(where: { $0 < 0 })
+    if rest < count { found += Families.numbers(try await readOn(source, stored: stored, items: count - rest).texts) }
+    source.stop()
+    #expect(found.filter { $0 >= 0 } == [3, 4, 5])
+    #expect(found.count(where: { $0 < 0 }) == count)
+  }
+
   @Test(
     "files that all begin with the same 4096 bytes are told apart, down and live",
     arguments: [Families.Way.renamed, .copied], [true, false])
@@ -104,5 +145,47 @@ struct FilesAlikeTests {
           == Array(writer.count - 15..<writer.count), "turn \(turn)")
     }
     source.stop()
+  }
+
+  @Test("a file that is truncated and gets as many bytes as it had is read anew", arguments: ["app.log", "web.log"])
+  func sameSize(name: String) async throws {
+    let folder = try TestFolder()
+    var writer = Writer(folder: folder, count: 100)
+    for other in ["app.log", "web.log"] { try writer.append(other, 15) }
+    let source = Families.source([folder / "*.log"], idle: .seconds(60))
+    let first = try await read(source, items: 30)
+    try writer.rotate(name, .copied)
+    try writer.append(name, 15)
+    let rest = try await readOn(source, stored: first.points.last?.0.stateEntries ?? [:], items: 15)
+    source.stop()
+    #expect(Families.numbers(rest.texts) == Array(130..<145))
+  }
+
+  @Test("of a new file and a copy of it that is about to replace it one is read", arguments: ["*.log*", "*.log"])
+  func copyOfNew(pattern: String) async throws {
+    for truncation in ["at once", "later", "never"] {
+      let folder = try TestFolder()
+      var writer = Writer(folder: folder, padding: 2)
+      try writer.append("web.log", 3)
+      let source = Families.source([folder / pattern], idle: .seconds(60))
+      let first = try await read(source, items: 3)
+      try writer.append("app.log", 3)
+      try FileManager.default.copyItem(atPath: folder / "app.log", toPath: folder / "app.log.1")
+      async let reading = readOn(source, stored: first.points.last?.0.stateEntries ?? [:], items: 3)
+      if truncation == "at once" {
+        // Once both were seen.
+        try await Task.sleep(for: .milliseconds(100))
+        try #require(truncate(folder / "app.log", 0) == 0)
+      }
+      let found = try await reading
+      if truncation == "later" { try #require(truncate(folder / "app.log", 0) == 0) }
+      try writer.append("app.log", 3)
+      let rest = try await readOn(source, stored: found.points.last?.0.stateEntries ?? [:], items: 3)
+      source.stop()
+      #expect(Families.numbers(found.texts + rest.texts) == Array(3..<9), "\(truncation)")
+      let again = try await read(
+        Families.source([folder / pattern], idle: .milliseconds(700)), from: rest.points.last?.0)
+      #expect(again.items.isEmpty, "\(truncation) \(again.texts)")
+    }
   }
 }

@@ -148,10 +148,11 @@ struct FilesFamiliesTests {
       var point = try await Self.looked(Self.source(Self.paths(folder, naming)))
       var texts: [String] = []
       for run in 0..<5 {
-        let source = Self.source(Self.paths(folder, naming), idle: run == 4 ? .seconds(4) : nil)
+        let source = Self.source(Self.paths(folder, naming), idle: run == 4 ? .seconds(60) : nil)
         let stored = point.stateEntries
         try await source.open(resumingAt: [PartitionID(source: source.name, number: 0): point])
-        async let reading = readOn(source, stored: stored)
+        let items = run == 4 ? writer.count - texts.count : .max
+        async let reading = readOn(source, stored: stored, items: items)
         for _ in 0..<(run == 4 ? 0 : 3) {
           let name = Self.names[Int.random(in: 0..<Self.names.count, using: &random)]
           try writer.append(name, 15)
@@ -164,6 +165,7 @@ struct FilesFamiliesTests {
         }
         if run < 4 { source.stop() }
         let found = try await reading
+        source.stop()
         texts += found.texts
         if let last = found.points.last { point = last.0 }
       }
@@ -173,6 +175,8 @@ struct FilesFamiliesTests {
         let own = numbers.filter { writer.families[$0] == name }
         #expect(own == own.sorted(), "seed \(seed), \(name)")
       }
+      let again = try await read(Self.source(Self.paths(folder, naming), idle: .milliseconds(500)), from: point)
+      #expect(again.items.isEmpty, "seed \(seed): \(again.texts.map { $0.prefix(4) })")
     }
   }
 

@@ -346,7 +346,20 @@ extension FileWorker {
 
   /// Whether a file holds a part of what was read of the file that is followed: it is being copied.
   private func isBecomingACopy(_ other: OpenFile) throws(OperatingError) -> Bool {
-    guard let file, try other.status().size < lastEnd.offset else { return false }
-    return try FileLocator.isPart(other, of: file)
+    let end = file == nil ? position.offset : lastEnd.offset
+    guard try other.status().size < end else { return false }
+    var read = file
+    if read == nil { read = try resumedFile() }
+    return try read.map { file throws(OperatingError) in try FileLocator.isPart(other, of: file) } ?? false
+  }
+
+  /// The file in which a run goes on, before it is opened to be read.
+  private func resumedFile() throws(OperatingError) -> OpenFile? {
+    guard segment < manifest.entries.count, position.offset > 0 else { return nil }
+    let entry = manifest.entries[segment]
+    guard let there = try OpenFile.there(places[segment] ?? entry.path), try FileLocator.holds(there, entry) else {
+      return nil
+    }
+    return there
   }
 }

@@ -70,7 +70,8 @@ struct FilesAlikeTests {
       [folder / "*.log"], idle: .seconds(60), grace: .milliseconds(250))
     let first = try await read(source, items: 4)
     let isOver = Notices()
-    async let lines = Self.appendLines(to: folder / "web.log", until: isOver)
+    let busy = folder / "web.log"
+    async let lines = Self.appendLines(to: busy, until: isOver)
     try writer.append("app.log", 3)
     var stored = first.points.last?.0.stateEntries ?? [:]
     var found: [Int] = []

@@ -7,7 +7,7 @@ import Workloads
 struct EntityRuns {
   private static let entities = 1_000_000
   private static let changesPerSecond = 20_000
-  private static let seconds = 10
+  private static let pacedSeconds = 10
   private static let memory = "4GB"
 
   private let loaded: EntityRun
@@ -22,13 +22,13 @@ struct EntityRuns {
   init(_ places: Places) throws {
     let one = try EntityCase(places, name: "entities", rules: 1, aggregates: "{n: count(*), total: sum(v)}")
     let all = EntityFeed.all(Self.entities)
-    let paced = all + [.random(Self.entities, perSecond: Self.changesPerSecond, seconds: Self.seconds)]
+    let paced = all + [.random(Self.entities, perSecond: Self.changesPerSecond, seconds: Self.pacedSeconds)]
     idle = try one.run([.repeated(Self.entities)], memory: Self.memory)
     loaded = try one.run(all, memory: Self.memory)
     changing = try one.run(paced, memory: Self.memory, isNew: false)
     restarted = try one.run(paced.map(\.unpaced), memory: Self.memory, isNew: false)
     guard loaded.events == Self.entities,
-      changing.events == Self.changesPerSecond * Self.seconds, restarted.events == 0
+      changing.events == Self.changesPerSecond * Self.pacedSeconds, restarted.events == 0
     else {
       throw WrongOutput("runs over entities read \(loaded.events), \(changing.events), \(restarted.events) events")
     }

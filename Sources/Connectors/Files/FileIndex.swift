@@ -83,6 +83,18 @@ struct FileIndex {
     return manifest.isRotatedAway(segment) || continued[.ofPath(entry.path, at: end)] ?? 0 <= segment
   }
 
+  /// The last entry that goes on in a file where an entry of it, or one that goes on in it, ended.
+  func latest(_ segment: Int, in file: OpenFile, _ manifest: FileManifest) -> Int {
+    var latest = segment
+    while let end = manifest.entries[latest].finalSize,
+      let next = [.ofFile(file.identity.inode, at: end), .ofPath(file.path, at: end)].compactMap({ continued[$0] }).max(),
+      next > latest
+    {
+      latest = next
+    }
+    return latest
+  }
+
   /// The entry that a file is of which the path or the file itself is the same, and that holds what was read of it.
   func same(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Int? {
     let candidates = (byPath[file.path] ?? []).reversed() + (byInode[file.identity.inode] ?? []).reversed()

@@ -6,6 +6,24 @@ import Foundation
 import Pipeline
 
 enum FileList {
+  /// What names files: a path, or a pattern.
+  struct Name: Sendable {
+    let text: String
+    /// Whether it names files by a pattern, also such as are not there yet. What is the path of a file is that path, also
+    /// while no file is there.
+    private(set) var isPattern: Bool
+
+    init(_ text: String) {
+      self.text = text
+      isPattern = text.contains { "*?[".contains($0) } && access(text, F_OK) != 0
+    }
+
+    var path: String { absolute(text) }
+
+    /// - Parameter known: paths of files that were read.
+    mutating func resume(knowing known: Set<String>) { if known.contains(path) { isPattern = false } }
+  }
+
   /// The files that paths and glob patterns name: patterns in the order given, the matches of each in natural order or in
   /// that of their bytes; absolute paths.
   /// - Parameters:
@@ -14,15 +32,15 @@ enum FileList {
   ///   - mayMatchNothing: whether files of a pattern may be on their way, amid a rotation.
   /// - Throws: `OperatingError` where a pattern matches nothing or a file is named twice.
   static func expand(
-    _ patterns: [String], in order: FileOrder = .natural, knowing known: Set<String> = [],
+    _ names: [Name], in order: FileOrder = .natural, knowing known: Set<String> = [],
     mayMatchNothing: Bool = false
   ) throws(OperatingError) -> [String] {
     var paths: [String] = []
     var seen: Set<String> = []
-    for pattern in patterns {
-      let matches = try matches(of: pattern, in: order, known)
+    for name in names {
+      let matches = try matches(of: name, in: order, known)
       if matches.isEmpty, !mayMatchNothing {
-        throw OperatingError(.input, "no file matches \(pattern). Check --source (the directory: \(workingDirectory))")
+        throw OperatingError(.input, "no file matches \(name.text). Check --source (the directory: \(workingDirectory))")
       }
       for path in matches {
         let path = absolute(path)
@@ -40,28 +58,23 @@ enum FileList {
   }
 
   /// The files that are there now, in no order, without those that a pattern may match later.
-  static func matches(_ patterns: [String]) throws(OperatingError) -> [String] {
+  static func matches(_ names: [Name]) throws(OperatingError) -> [String] {
     var paths: [String] = []
-    for pattern in patterns {
-      if isPattern(pattern) {
-        paths += try expanded(pattern).map(absolute)
+    for name in names {
+      if name.isPattern {
+        paths += try expanded(name.text).map(absolute)
       } else {
-        paths.append(absolute(pattern))
+        paths.append(name.path)
       }
     }
     return paths
   }
 
-  /// Whether a path names files by a pattern: also such as are not there yet.
-  static func isPattern(_ path: String) -> Bool {
-    path.contains { "*?[".contains($0) } && access(path, F_OK) != 0
-  }
-
   private static func matches(
-    of pattern: String, in order: FileOrder, _ known: Set<String>
+    of name: Name, in order: FileOrder, _ known: Set<String>
   ) throws(OperatingError) -> [String] {
-    guard isPattern(pattern) else { return [pattern] }
-    let paths = try expanded(pattern)
+    guard name.isPattern else { return [name.text] }
+    let paths = try expanded(name.text)
     return order == .name
       ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
       : NaturalKey.sorted(paths.map(absolute), beside: known)

@@ -324,6 +324,17 @@ struct FileLocator {
     }
   }
 
+  /// The entry of a copy, by which it is known again without being read.
+  static func copy(_ file: OpenFile, of original: FileManifest.Opened) throws(OperatingError) -> FileManifest.Entry {
+    var opened = original
+    opened.identity = file.identity
+    opened.packed = nil
+    if let compression = file.compression {
+      opened.packed = FileManifest.Packed(compression: compression, ending: try file.packedEnding())
+    }
+    return FileManifest.Entry(path: file.path, opened: opened, standing: .copy)
+  }
+
   /// Where what was read as an entry ends in a file that holds more.
   static func end(of entry: FileManifest.Entry, in file: OpenFile) throws(OperatingError) -> FileManifest.Place {
     let end = entry.finalSize ?? 0

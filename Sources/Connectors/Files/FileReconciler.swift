@@ -265,19 +265,8 @@ struct FileReconciler {
     if (try? index.isKnownCopy(file, manifest)) == true { return }
     notes.append(
       "\(file.path) holds what was read as \(manifest.entries[segment].path), and is passed over")
-    guard let opened = manifest.entries[segment].opened, let entry = try? copy(file, opened) else { return }
+    guard let opened = manifest.entries[segment].opened, let entry = try? FileLocator.copy(file, of: opened) else { return }
     manifest.entries.append(entry)
-  }
-
-  /// The entry of a copy, by which it is known again without being read.
-  private func copy(_ file: OpenFile, _ original: FileManifest.Opened) throws(OperatingError) -> FileManifest.Entry {
-    var opened = original
-    opened.identity = file.identity
-    opened.packed = nil
-    if let compression = file.compression {
-      opened.packed = FileManifest.Packed(compression: compression, ending: try file.packedEnding())
-    }
-    return FileManifest.Entry(path: file.path, opened: opened, standing: .copy)
   }
 
   private mutating func accept(
@@ -311,14 +300,17 @@ struct FileReconciler {
         if !follows || !manifest.isLast(segment) { fresh.append((path, FileManifest.Place())) }
         return
       }
+      // What is behind its end may be in a later entry.
+      let latest = index.latest(segment, in: old, manifest)
       var isRead = segment < current || manifest.isComplete(segment, at: position.offset)
       let size = try old.status().size
-      var hasMore = old.compression == nil && size > entry.finalSize ?? .max
+      var hasMore = old.compression == nil && (latest == segment || latest < current)
+      hasMore = hasMore && size > manifest.entries[latest].finalSize ?? .max
       if hasMore, isRead, named.contains(old.path), FileLocator.isRotated(old.path, of: path) {
         // What took its place is another one, so this is it, also where it has less than a full beginning.
         fresh.removeAll { $0.path == old.path }
         notes.removeAll { $0.hasPrefix("\(old.path) ") }
-        fresh.append((old.path, try FileLocator.end(of: entry, in: old)))
+        fresh.append((old.path, try FileLocator.end(of: manifest.entries[latest], in: old)))
         hasMore = false
       }
       isRead = isRead && entry.finalSize != nil && !hasMore

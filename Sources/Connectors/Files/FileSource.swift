@@ -64,7 +64,7 @@ public final class FileSource: Source {
     stopSignal = Result { () throws(OperatingError) in try StopSignal() }
     worker = FileWorker(
       list: FileWorker.List(
-        patterns: paths, order: order, eventTimes: eventTimes, format: format, follows: follow,
+        names: paths.map { FileList.Name($0) }, order: order, eventTimes: eventTimes, format: format, follows: follow,
         acceptsGaps: acceptsGaps),
       idleTimeout: idleTimeout, rotationGrace: rotationGrace, options: options, manifest: manifest, notice: notice)
   }

@@ -187,6 +187,10 @@ extension FileWorker {
     var entries: [Coming] = []
     for file in rotations.files + (newest.map { [$0] } ?? []) {
       let isNewest = file.identity == newest?.identity
+      if isNewest, let entry = try goneOnWith(file, format) {
+        entries.append(Coming(path: path, entry: entry))
+        continue
+      }
       var opened = isNewest ? try describe(growing: file) : try FileLocator.describe(file, format: list.format)
       opened.format = format ?? opened.format
       let entry = FileManifest.Entry(path: path, isRotation: true, opened: opened)
@@ -199,6 +203,20 @@ extension FileWorker {
       return nil
     }
     return entries
+  }
+
+  /// What is new in a file that was left and has taken the path of the one that is read, where both exchanged names; nil
+  /// where it is another file.
+  private func goneOnWith(_ file: OpenFile, _ format: FileFormat?) throws(OperatingError) -> FileManifest.Entry? {
+    guard let left = watched.segment(ofLeft: file.identity), left != segment, let end = manifest.entries[left].finalSize,
+      end > 0, try FileLocator.holds(file, manifest.entries[left])
+    else { return nil }
+    var opened = try FileLocator.describe(file, format: list.format)
+    opened.format = manifest.entries[left].opened?.format ?? format ?? opened.format
+    watched.forget(left)
+    try note(file)
+    return FileManifest.Entry(
+      path: file.path, isRotation: true, opened: opened, start: try FileLocator.end(of: manifest.entries[left], in: file))
   }
 
   /// What is known so far, with the end of what was read of the current file.

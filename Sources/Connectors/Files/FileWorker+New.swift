@@ -164,7 +164,7 @@ extension FileWorker {
     } catch {
       if error == StopSignal.interruption { throw error }
       // They were there a moment ago, and are looked for again.
-      sayWaiting(for: list.patterns.joined(separator: ", "), "cannot be looked through: \(error)")
+      sayWaiting(for: list.names.map(\.text).joined(separator: ", "), "cannot be looked through: \(error)")
       return []
     }
     if besides.isDisjoint(with: unknown) { return paths }

@@ -22,6 +22,7 @@ extension FileWorker {
     }
     let isCurrent = point.map { FileManifest.isCurrent($0.sourceState) } ?? true
     if let point, let stored {
+      list.resume(knowing: stored)
       if isCurrent { shared.resume(stored) }
       position = point.position
       guard segment < stored.entries.count else {

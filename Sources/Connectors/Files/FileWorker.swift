@@ -9,7 +9,7 @@ actor FileWorker {
   private let thread = DedicatedThread(name: "pulse-files")
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-  let list: List
+  var list: List
   let idleTimeout: Duration?
   let rotationGrace: Duration
   let options: ReadOptions

@@ -153,6 +153,9 @@ struct WatchedFiles {
 
   func isLeft(_ identity: FileIdentity) -> Bool { segmentOfLeft[identity] != nil }
 
+  /// The entry of a file that was left.
+  func segment(ofLeft identity: FileIdentity) -> Int? { segmentOfLeft[identity] }
+
   // MARK: - Looks
 
   /// Takes back what was noted since, but for what was said and what is waited for.

@@ -93,6 +93,45 @@ struct FilesNamesTests {
     #expect(try await readOn(source, stored: first.points[0].0.stateEntries).texts == ["2"])
   }
 
+  @Test("a file whose name reads like a pattern is followed through a rotation while none is there", arguments: [true, false])
+  func bracketed(isLive: Bool) async throws {
+    let folder = try TestFolder()
+    try folder.write("app[1].log", Self.text)
+    try folder.write("app1.log", "another one\n")
+    var source = Self.source(folder / "app[1].log")
+    let first = try await read(source, items: 300)
+    if !isLive { source.stop() }
+    try folder.append("app[1].log", "last\n")
+    try folder.rename("app[1].log", to: "app[1].log.1")
+    if !isLive {
+      source = Self.source(folder / "app[1].log")
+      try await source.open(
+        resumingAt: [PartitionID(source: source.name, number: 0): try #require(first.points.last?.0)])
+    }
+    let last = try await readOn(source, stored: first.points.last?.0.stateEntries ?? [:], items: 1)
+    try folder.write("app[1].log", "new\n")
+    let rest = try await readOn(source, stored: last.points.last?.0.stateEntries ?? [:])
+    #expect(last.texts + rest.texts == ["last", "new"])
+  }
+
+  @Test("two followed files exchange their names", arguments: [true, false])
+  func exchanged(isLast: Bool) async throws {
+    let folder = try TestFolder()
+    try folder.write("a.log", Self.text)
+    try folder.write("b.log", "b" + Self.text)
+    let source = FileSource(
+      paths: [folder / "a.log", folder / "b.log"], follow: true, idleTimeout: .seconds(2),
+      rotationGrace: .milliseconds(20))
+    let first = try await read(source, items: 600)
+    try folder.rename("a.log", to: "t")
+    try folder.rename("b.log", to: "a.log")
+    try folder.rename("t", to: "b.log")
+    try folder.append(isLast ? "b.log" : "a.log", "first\n")
+    try folder.append(isLast ? "a.log" : "b.log", "second\n")
+    let rest = try await readOn(source, stored: first.points.last?.0.stateEntries ?? [:])
+    #expect(rest.texts.sorted() == ["first", "second"])
+  }
+
   @Test("restarts add nothing to the list where files stay empty")
   func empty() async throws {
     let folder = try TestFolder()

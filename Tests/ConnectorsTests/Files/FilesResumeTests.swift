@@ -392,4 +392,26 @@ struct FilesResumeTests {
     #expect(rest.texts == ["second", "third"])
     #expect(rest.items[1].position == Position(segment: 0, offset: offset + 8, row: 3))
   }
+
+  @Test("a bounded run goes on behind a followed one that went on in rotated files", arguments: FilesFamiliesTests.Way.allCases)
+  func boundedBehindFollowed(way: FilesFamiliesTests.Way) async throws {
+    let folder = try TestFolder()
+    var writer = FilesFamiliesTests.Writer(folder: folder)
+    let paths = [folder / "a.log", folder / "b.log"]
+    for name in ["a.log", "b.log"] { try writer.append(name, 15) }
+    let source = FilesFamiliesTests.source(paths, idle: .seconds(60))
+    let first = try await read(source, items: 30)
+    for _ in 0..<2 {
+      try writer.append("a.log", 5)
+      try writer.rotate("a.log", way)
+      if access(folder / "a.log", F_OK) != 0 { try folder.write("a.log", "") }
+    }
+    let second = try await readOn(source, stored: first.points.last?.0.stateEntries ?? [:], items: 10)
+    source.stop()
+    let third = try await read(FileSource(paths: paths), from: second.points.last?.0)
+    try writer.append("a.log", 5)
+    let fourth = try await read(FileSource(paths: paths), from: third.points.last?.0 ?? second.points.last?.0)
+    let found = FilesFamiliesTests.numbers(first.texts + second.texts + third.texts + fourth.texts)
+    #expect(found == Array(0..<45))
+  }
 }

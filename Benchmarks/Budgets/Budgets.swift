@@ -80,6 +80,7 @@ struct Budgets {
     var peakMemory: Int
     var learned: LearnedRuns
     var troubled: TroubledRuns
+    var manyWindows: ManyWindowsRuns
   }
 
   private func measureCommand() throws -> CommandRuns {
@@ -105,7 +106,8 @@ struct Budgets {
       prefix: try PulseRun(places, source: prefix.path), start: starts.map(\.command.seconds).min() ?? 0,
       peakMemory: longRuns.map(\.command.peakMemory).max() ?? 0,
       learned: try LearnedRuns(places, input: long, without: longRuns[0], runs: runs),
-      troubled: try TroubledRuns(places, input: long, rounds: max(runs, 5)))
+      troubled: try TroubledRuns(places, input: long, rounds: max(runs, 5)),
+      manyWindows: try ManyWindowsRuns(places, records: events, rounds: max(runs, 5), peers: peers))
   }
 
   /// The command finds what plain code finds in the same events.
@@ -128,6 +130,7 @@ struct Budgets {
         format: eventsPerSecond),
       measured: command.fastest.recordsPerSecond, note: "best of \(runs), start and end of the process included")
     command.learned.add(to: &table, runs: runs)
+    command.manyWindows.add(to: &table)
     command.troubled.add(to: &table)
     table.addLater("the same through Kafka", target: "150 k events/s", defect: "< 75 k events/s", needs: "Kafka")
     table.addLater("append in Kafka to stored anomaly, p99", target: "10 ms", defect: "> 50 ms", needs: "Kafka")

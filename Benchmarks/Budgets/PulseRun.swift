@@ -80,13 +80,15 @@ struct InputFile {
   let bytes: Int
 
   /// The first `records` events of the seed that `RedsetInput` uses.
-  init(_ places: Places, records: Int) throws {
-    path = "\(places.work)/events-\(records).ndjson"
+  /// - Parameter useCase: a folder; nil for redset as it is.
+  init(_ places: Places, records: Int, useCase: String? = nil) throws {
+    let name = useCase.map { "-" + URL(fileURLWithPath: $0).lastPathComponent } ?? ""
+    path = "\(places.work)/events\(name)-\(records).ndjson"
     self.records = records
     _ = try Command(
       [
-        places.pulse, "simulate", places.root + "/UseCases/redset", "--events", String(records), "--seed", "42", "--to",
-        path,
+        places.pulse, "simulate", useCase ?? places.root + "/UseCases/redset", "--events", String(records), "--seed",
+        "42", "--to", path,
       ], scratch: places.work)
     bytes = (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.intValue ?? 0
     guard try Self.lines(of: path) == records else { throw WrongOutput("\(path) does not hold \(records) lines") }

@@ -28,7 +28,8 @@ struct FileIndex {
 
   private enum Continuation: Hashable {
     case ofFile(UInt64, at: Int64)
-    case ofPath(String, at: Int64)
+    /// What begins otherwise is of another generation of the path; only a beginning of full length can tell.
+    case ofPath(String, at: Int64, beginning: [UInt8]?)
   }
 
   /// More sizes of short files are not looked for in a new one.
@@ -58,7 +59,7 @@ struct FileIndex {
     byInode[opened.identity.inode, default: []].append(segment)
     if entry.start.offset > 0 {
       continued[.ofFile(opened.identity.inode, at: entry.start.offset)] = segment
-      continued[.ofPath(entry.path, at: entry.start.offset)] = segment
+      continued[Self.ofPath(entry.path, at: entry.start.offset, opened)] = segment
     }
     let length = opened.beginning.length
     guard length > 0 else { return }
@@ -80,19 +81,24 @@ struct FileIndex {
     guard let end = entry.finalSize, let opened = entry.opened else { return true }
     if continued[.ofFile(opened.identity.inode, at: end)] ?? 0 > segment { return false }
     // Many rotated files have had one path.
-    return manifest.isRotatedAway(segment) || continued[.ofPath(entry.path, at: end)] ?? 0 <= segment
+    return manifest.isRotatedAway(segment) || continued[Self.ofPath(entry.path, at: end, opened)] ?? 0 <= segment
   }
 
   /// The last entry that goes on in a file where an entry of it, or one that goes on in it, ended.
   func latest(_ segment: Int, in file: OpenFile, _ manifest: FileManifest) -> Int {
     var latest = segment
-    while let end = manifest.entries[latest].finalSize,
-      let next = [.ofFile(file.identity.inode, at: end), .ofPath(file.path, at: end)].compactMap({ continued[$0] }).max(),
-      next > latest
-    {
+    while let end = manifest.entries[latest].finalSize {
+      let ofPath = Self.ofPath(file.path, at: end, manifest.entries[latest].opened)
+      let next = max(continued[.ofFile(file.identity.inode, at: end)] ?? 0, continued[ofPath] ?? 0)
+      guard next > latest else { break }
       latest = next
     }
     return latest
+  }
+
+  private static func ofPath(_ path: String, at offset: Int64, _ opened: FileManifest.Opened?) -> Continuation {
+    let isWhole = offset >= Int64(FileBeginning.maxLength)
+    return .ofPath(path, at: offset, beginning: isWhole ? opened?.beginning.sha256 : nil)
   }
 
   /// The entry that a file is of which the path or the file itself is the same, and that holds what was read of it.
@@ -104,18 +110,39 @@ struct FileIndex {
     return nil
   }
 
-  /// Whether a file holds what was read of an entry, which had more than nothing.
-  func isKnown(_ file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Bool {
+  /// What was read of a file that is under another name now, or is a copy.
+  enum Reading: Equatable {
+    case all
+    /// What there was when an entry ended, which is no less than a beginning of full length.
+    case upTo(Int)
+    /// Nothing that is known.
+    case nothing
+  }
+
+  func reading(of file: OpenFile, _ manifest: FileManifest) throws(OperatingError) -> Reading {
     var candidates = byInode[file.identity.inode] ?? []
     if file.compression != nil, let segment = byPacked[try file.packedEnding()] { candidates.append(segment) }
     candidates += alike(try file.bytes(FileBeginning.maxLength))
+    var latest: (segment: Int, end: Int64)?
     for segment in candidates {
       let entry = manifest.entries[segment]
       guard let opened = entry.opened, opened.beginning.length > 0 else { continue }
-      guard opened.identity.inode == file.identity.inode || (entry.ending?.end ?? 0) > 0 else { continue }
-      if try FileLocator.holds(file, entry) { return true }
+      let isSame = opened.identity.inode == file.identity.inode
+      let end = entry.ending?.end ?? 0
+      guard isSame || end > 0, try FileLocator.holds(file, entry) else { continue }
+      // What a file itself gets after it was left is seen by looking at it.
+      if isSame && file.compression == nil || opened.format.isColumnar { return .all }
+      guard let size = try file.contentSize(), size > end, opened.packed?.ending != (try packedEnding(of: file)) else {
+        return .all
+      }
+      // With less than a full beginning it may be another one that begins alike.
+      if end >= Int64(FileBeginning.maxLength), end > latest?.end ?? 0 { latest = (segment, end) }
     }
-    return false
+    return latest.map { .upTo($0.segment) } ?? .nothing
+  }
+
+  private func packedEnding(of file: OpenFile) throws(OperatingError) -> FileEnding? {
+    file.compression == nil ? nil : try file.packedEnding()
   }
 
   /// Whether a file is on record as a copy of what was read.

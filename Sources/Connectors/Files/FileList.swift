@@ -20,6 +20,15 @@ enum FileList {
 
     var path: String { absolute(text) }
 
+    /// Whether a pattern would match a path.
+    func matches(_ path: String, in folder: String = workingDirectory) -> Bool {
+      guard isPattern else { return false }
+      // The working directory is a name, whatever characters it has.
+      let folder = folder.map { "*?[\\".contains($0) ? "\\\($0)" : String($0) }.joined()
+      let pattern = text.hasPrefix("/") ? text : folder + "/" + text
+      return fnmatch(absolute(pattern), path, FNM_PATHNAME | FNM_PERIOD) == 0
+    }
+
     /// - Parameter known: paths of files that were read.
     mutating func resume(knowing known: Set<String>) { if known.contains(path) { isPattern = false } }
   }
@@ -40,7 +49,8 @@ enum FileList {
     for name in names {
       let matches = try matches(of: name, in: order, known)
       if matches.isEmpty, !mayMatchNothing {
-        throw OperatingError(.input, "no file matches \(name.text). Check --source (the directory: \(workingDirectory))")
+        throw OperatingError(
+          .input, "no file matches \(name.text). Check --source (the directory: \(workingDirectory))")
       }
       for path in matches {
         let path = absolute(path)
@@ -74,7 +84,8 @@ enum FileList {
     of name: Name, in order: FileOrder, _ known: Set<String>
   ) throws(OperatingError) -> [String] {
     guard name.isPattern else { return [name.text] }
-    let paths = try expanded(name.text)
+    // What a followed list passes over is none of its files at a start either: folders, pipes, links that lead nowhere.
+    let paths = try expanded(name.text).filter { (try? FileStatus.of($0))?.isRegular ?? false }
     return order == .name
       ? paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
       : NaturalKey.sorted(paths.map(absolute), beside: known)
@@ -96,7 +107,7 @@ enum FileList {
     return paths
   }
 
-  private static var workingDirectory: String { FileManager.default.currentDirectoryPath }
+  static var workingDirectory: String { FileManager.default.currentDirectoryPath }
 
   /// The path from the root, without `.` and doubled slashes. Symbolic links stay (their names are the user's), and
   /// therefore `..` does, which behind a link is not the parent that the text suggests.

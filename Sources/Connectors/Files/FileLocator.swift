@@ -164,6 +164,8 @@ struct FileLocator {
   struct Rotations {
     /// The oldest first.
     var files: [OpenFile] = []
+    /// Those of them that hold what was read as an entry, and more: the entries, by path.
+    var grown: [String: Int] = [:]
     /// Whether one is being copied or compressed, or was renamed meanwhile: it is too early to tell which there are.
     var isUnsettled = false
     /// Files that cannot be read, with why not.
@@ -199,7 +201,19 @@ struct FileLocator {
           continue
         }
         let file = try OpenFile(candidate.path)
-        if try index.isKnown(file, manifest) { continue }
+        switch try index.reading(of: file, manifest) {
+        case .all: continue
+        case .upTo(let segment):
+          // It is written, or packed, as it was read, and may be under way still.
+          if (0..<quiet.written).contains(age(of: candidate.status)) {
+            found.isUnsettled = true
+          } else {
+            found.files.append(file)
+            found.grown[file.path] = segment
+          }
+          continue
+        case .nothing: break
+        }
         if try manifest.liesBeside(file) { continue }
         if let newest, try isPart(file, of: newest) {
           // With less than a full beginning two files may begin alike.

@@ -89,24 +89,29 @@ struct FileManifest: Sendable, Hashable {
   var entries: [Entry] = []
   /// What lay beside them, by the files that hold it.
   private(set) var beside: [FileIdentity: Beside] = [:]
-  /// The same by what it begins with.
-  private var besideBeginnings: Set<FileBeginning> = []
+  /// How long they are, by what they begin with.
+  private var besideSizes: [FileBeginning: Set<Int64>] = [:]
 
   mutating func add(_ others: [Beside]) {
     for other in others where beside.updateValue(other, forKey: other.identity) != other {
-      besideBeginnings.insert(other.beginning)
+      besideSizes[other.beginning, default: []].insert(other.size)
     }
   }
 
-  /// Whether a file is one that lay beside the list when it was first looked for, or a copy of one. A short beginning
-  /// proves that of the whole of a file only: others may begin alike.
+  /// Whether a file is one that lay beside the list when it was first looked for, or a copy of one, compressed or not.
+  /// Others may begin alike, so a copy is of the whole.
   func liesBeside(_ file: OpenFile) throws(OperatingError) -> Bool {
-    if besideBeginnings.isEmpty { return false }
+    if besideSizes.isEmpty { return false }
     if let same = beside[file.identity], try file.begins(with: same.beginning) {
       if same.beginning.length == FileBeginning.maxLength { return true }
       if try file.status().size == same.size { return true }
     }
-    return besideBeginnings.contains(try file.beginning())
+    let beginning = try file.beginning()
+    guard let sizes = besideSizes[beginning] else { return false }
+    if beginning.length < FileBeginning.maxLength { return true }
+    if try sizes.contains(file.status().size) { return true }
+    guard let size = try file.contentSize() else { return false }
+    return sizes.contains(size)
   }
 
   /// Whether a file has left its path to the next entry.

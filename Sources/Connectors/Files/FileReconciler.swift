@@ -265,7 +265,9 @@ struct FileReconciler {
     if (try? index.isKnownCopy(file, manifest)) == true { return }
     notes.append(
       "\(file.path) holds what was read as \(manifest.entries[segment].path), and is passed over")
-    guard let opened = manifest.entries[segment].opened, let entry = try? FileLocator.copy(file, of: opened) else { return }
+    guard let opened = manifest.entries[segment].opened, let entry = try? FileLocator.copy(file, of: opened) else {
+      return
+    }
     manifest.entries.append(entry)
   }
 

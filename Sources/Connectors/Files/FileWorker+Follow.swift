@@ -39,8 +39,10 @@ extension FileWorker {
       if isRotatedHere, let successor = try FileStatus.of(path), successor.identity != file.identity {
         let since = rotationSeen ?? .now
         rotationSeen = since
-        if ContinuousClock.now - max(since, lastData) >= rotationGrace, try follow(from: file, to: path, reader) {
-          return true
+        if ContinuousClock.now - max(since, lastData) >= rotationGrace {
+          if try follow(from: file, to: path, reader) { return true }
+          // What was made of this one waits, others do not.
+          if try appendNew(quietSince: lastData, besides: path) { return true }
         }
       } else if try appendNew(quietSince: lastData) {
         return true
@@ -158,10 +160,28 @@ extension FileWorker {
     case .other: break
     }
     let ending = try old.ending(at: reader.readOffset)
+    if try goOnInCopy(of: old, ending, newest, path) { return true }
     guard
       let entries = try successors(
         old.identity, ending, newest, path, manifest.entries[segment].opened?.format)
     else { return false }
+    append(entries.map(\.entry))
+    return true
+  }
+
+  /// Goes on in a copy that holds what was read and more, of a file that has no name any more: it got that before it was
+  /// rotated, where this folder is a mirror of another one, or was packed since.
+  private func goOnInCopy(
+    of old: OpenFile, _ ending: FileEnding, _ newest: OpenFile, _ path: String
+  ) throws(OperatingError) -> Bool {
+    var entry = manifest.entries[segment]
+    entry.ending = ending
+    guard ending.end >= Int64(FileBeginning.maxLength), try old.status().links == 0,
+      let copy = try FileLocator.find(entry, besides: old.identity), copy.path != path,
+      let size = try copy.contentSize(), size > ending.end,
+      let entries = try successors(copy.identity, ending, newest, path, entry.opened?.format)
+    else { return false }
+    try replace(with: copy)
     append(entries.map(\.entry))
     return true
   }
@@ -187,6 +207,13 @@ extension FileWorker {
     var entries: [Coming] = []
     for file in rotations.files + (newest.map { [$0] } ?? []) {
       let isNewest = file.identity == newest?.identity
+      if let segment = rotations.grown[file.path] {
+        // Of the one that is read, it was looked for before.
+        if segment == self.segment { continue }
+        entries.append(Coming(path: file.path, entry: try grown(segment, in: file)))
+        try note(file)
+        continue
+      }
       if isNewest, let entry = try goneOnWith(file, format) {
         entries.append(Coming(path: path, entry: entry))
         continue
@@ -205,10 +232,22 @@ extension FileWorker {
     return entries
   }
 
+  /// What is new in a copy, compressed or not, of a file that was read: it got more before it was copied.
+  private func grown(_ segment: Int, in file: OpenFile) throws(OperatingError) -> FileManifest.Entry {
+    let original = manifest.entries[segment]
+    notice("\(file.path) \(FileLocator.grownCopy(of: original))")
+    watched.forget(segment)
+    var opened = try FileLocator.describe(file, format: list.format)
+    opened.format = original.opened?.format ?? opened.format
+    return FileManifest.Entry(
+      path: file.path, isRotation: true, opened: opened, start: try FileLocator.end(of: original, in: file))
+  }
+
   /// What is new in a file that was left and has taken the path of the one that is read, where both exchanged names; nil
   /// where it is another file.
   private func goneOnWith(_ file: OpenFile, _ format: FileFormat?) throws(OperatingError) -> FileManifest.Entry? {
-    guard let left = watched.segment(ofLeft: file.identity), left != segment, let end = manifest.entries[left].finalSize,
+    guard let left = watched.segment(ofLeft: file.identity), left != segment,
+      let end = manifest.entries[left].finalSize,
       end > 0, try FileLocator.holds(file, manifest.entries[left])
     else { return nil }
     var opened = try FileLocator.describe(file, format: list.format)
@@ -216,7 +255,8 @@ extension FileWorker {
     watched.forget(left)
     try note(file)
     return FileManifest.Entry(
-      path: file.path, isRotation: true, opened: opened, start: try FileLocator.end(of: manifest.entries[left], in: file))
+      path: file.path, isRotation: true, opened: opened,
+      start: try FileLocator.end(of: manifest.entries[left], in: file))
   }
 
   /// What is known so far, with the end of what was read of the current file.
@@ -263,10 +303,9 @@ extension FileWorker {
       try new.ending(at: common) == old.ending(at: common)
     else { return .other }
     // The old file still has a name: it was moved, and a new one may begin as it did.
-    if try old.status().links > 0, readTo < Int64(FileBeginning.maxLength) {
-      return size >= readTo ? .perhapsGrownCopy : .other
-    }
-    return size >= readTo ? .grownCopy : .shorterCopy
+    let isMoved = try old.status().links > 0
+    if isMoved, readTo < Int64(FileBeginning.maxLength) { return size >= readTo ? .perhapsGrownCopy : .other }
+    return size >= readTo ? .grownCopy : isMoved ? .other : .shorterCopy
   }
 
   /// Whether what is at the path of the file that is read takes its place when that is rotated. It does where the path is

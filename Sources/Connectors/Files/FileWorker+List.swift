@@ -35,9 +35,7 @@ extension FileWorker {
     func names(_ path: String) -> Bool { names.contains { !$0.isPattern && $0.path == path } }
 
     /// Whether a pattern would match a path.
-    func matches(_ path: String) -> Bool {
-      names.contains { $0.isPattern && fnmatch($0.path, path, FNM_PATHNAME | FNM_PERIOD) == 0 }
-    }
+    func matches(_ path: String) -> Bool { names.contains { $0.matches(path) } }
 
     /// Whether a path is one that the list would have.
     func has(_ path: String) -> Bool { names(path) || matches(path) }

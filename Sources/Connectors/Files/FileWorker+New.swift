@@ -75,7 +75,7 @@ extension FileWorker {
     // Files that were made of the same one are read in their order: those behind one that is not ready wait with it.
     let unlisted = Set(beside.map(\.path))
     for path in inFamilyOrder(try ordered(unknown, besides: unlisted), path: \.self)
-    where !held.contains(RotatedName.base(of: path)) {
+    where entries.count < WatchedFiles.maxNew && !held.contains(RotatedName.base(of: path)) {
       switch try newFile(path, known, index, besides: unknown, isListed: !unlisted.contains(path)) {
       case .entry(let entry):
         // What is behind the end of a file that was left is in that or, once it was truncated, in its copy: this look has
@@ -87,7 +87,15 @@ extension FileWorker {
       }
     }
     guard let now = try? list.matches() else { return nil }
-    return Self.identities(now + beside.map(\.path)) == there ? entries : nil
+    return Self.isWhole(there, Self.identities(now + beside.map(\.path))) ? entries : nil
+  }
+
+  /// Whether names that were looked at are still those of the same files, and none has come that a rotation of them makes.
+  private static func isWhole(_ before: [String: FileIdentity], _ after: [String: FileIdentity]) -> Bool {
+    guard before.allSatisfy({ after[$0.key] == $0.value }) else { return false }
+    if after.count == before.count { return true }
+    let bases = Set(before.keys.map { RotatedName.base(of: $0) })
+    return after.keys.allSatisfy { before[$0] != nil || !bases.contains(RotatedName.base(of: $0)) }
   }
 
   /// The path at which the file that is followed has its successors, if it has any.

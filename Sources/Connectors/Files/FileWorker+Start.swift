@@ -95,12 +95,8 @@ extension FileWorker {
       return manifest.add(FileLocator.beside(paths, isOfList: isOfList, before: before))
     }
     let known = Set(stored.entries.map { RotatedName.base(of: $0.path) })
-    let folders = Set(stored.entries.map { FileList.directory(of: $0.path) })
-    // What a pattern matches anew in a folder that was looked at before has come with what lies beside it.
-    let new = paths.filter { path in
-      !known.contains(RotatedName.base(of: path))
-        && (!list.matches(path) || !folders.contains(FileList.directory(of: path)))
-    }
+    // What a pattern matches anew has come with what lies beside it, as it has for a run that looks on.
+    let new = paths.filter { !known.contains(RotatedName.base(of: $0)) && !list.matches($0) }
     if !new.isEmpty { manifest.add(FileLocator.beside(new, isOfList: { _ in false })) }
   }
 

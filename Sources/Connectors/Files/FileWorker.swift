@@ -474,6 +474,12 @@ actor FileWorker {
       let before = manifest.entries[blank]
       if entry.path == before.path, entry.start.offset == 0 { entry.isRotation = before.isRotation }
       manifest.entries[blank] = entry
+      // Its name stays on record: what rotation makes of that later is new.
+      if RotatedName.base(of: entry.path) != RotatedName.base(of: before.path) {
+        var named = before
+        named.standing = .leftOut
+        entries.append(named)
+      }
       shared.publish(manifest, changed: blank)
       if blank < segment { position = Position(segment: UInt32(blank), offset: 0, row: 0) }
       if blank == segment { isResumedDone = false }

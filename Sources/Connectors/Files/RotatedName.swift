@@ -3,14 +3,9 @@
 // processes, versions and addresses.
 
 enum RotatedName {
-  /// Whether a rotation may have made a name of `path`; both in one folder, the name without the extension of a
+  /// Whether rotations may have made a name of `path`; both in one folder, the name without the extension of a
   /// compression.
-  static func isMade(_ name: String, of path: String) -> Bool {
-    if name.hasPrefix(path) { return isMark(name.dropFirst(path.count), behind: path) }
-    let (stem, ending) = parts(of: path)
-    guard !ending.isEmpty, name.hasPrefix(stem), name.hasSuffix(ending), name.count > path.count else { return false }
-    return isMark(name.dropFirst(stem.count).dropLast(ending.count), behind: stem)
-  }
+  static func isMade(_ name: String, of path: String) -> Bool { origins(of: name).contains(path) }
 
   /// The name that all names share which rotation makes of one file, as far as a name tells.
   static func base(of name: String) -> String {

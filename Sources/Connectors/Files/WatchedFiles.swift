@@ -8,6 +8,8 @@ struct WatchedFiles {
   static let interval = Duration.milliseconds(250)
   /// For how long looks may be put off.
   static let longest = Duration.seconds(1)
+  /// New files that one look takes: more wait for the next.
+  static let maxNew = 64
   /// Files that were left last are kept open: they are found again whatever they are called by then. Others are looked
   /// for where they were.
   static let maxOpen = 16
@@ -183,6 +185,6 @@ struct WatchedFiles {
   /// Looking must not become all the work there is, however many files match.
   mutating func looked(since start: ContinuousClock.Instant) {
     let now = ContinuousClock.now
-    nextLook = now + max(Self.interval, (now - start) * 10)
+    nextLook = now + min(max(Self.interval, (now - start) * 10), Self.longest)
   }
 }

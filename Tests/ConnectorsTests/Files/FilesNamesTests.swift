@@ -93,7 +93,9 @@ struct FilesNamesTests {
     #expect(try await readOn(source, stored: first.points[0].0.stateEntries).texts == ["2"])
   }
 
-  @Test("a file whose name reads like a pattern is followed through a rotation while none is there", arguments: [true, false])
+  @Test(
+    "a file whose name reads like a pattern is followed through a rotation while none is there",
+    arguments: [true, false])
   func bracketed(isLive: Bool) async throws {
     let folder = try TestFolder()
     try folder.write("app[1].log", Self.text)

@@ -393,7 +393,9 @@ struct FilesResumeTests {
     #expect(rest.items[1].position == Position(segment: 0, offset: offset + 8, row: 3))
   }
 
-  @Test("a bounded run goes on behind a followed one that went on in rotated files", arguments: FilesFamiliesTests.Way.allCases)
+  @Test(
+    "a bounded run goes on behind a followed one that went on in rotated files",
+    arguments: FilesFamiliesTests.Way.allCases)
   func boundedBehindFollowed(way: FilesFamiliesTests.Way) async throws {
     let folder = try TestFolder()
     var writer = FilesFamiliesTests.Writer(folder: folder)

@@ -150,6 +150,8 @@ extension FileWorker {
         there = try? FileStatus.of(path)
       }
       guard let status = there, status.identity == left.identity else { continue }
+      // It has a name now of which what was made waits.
+      if held.contains(RotatedName.base(of: left.path)) { continue }
       let isTorn = !left.isPacked && status.size > manifest.entries[left.segment].finalSize ?? .max
       // Truncated and written anew it may have as many bytes as before.
       guard status.size != left.size || isTorn || status.modified != left.modified else { continue }

@@ -138,7 +138,7 @@ let package = Package(
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
     .target(
-      name: "CrashKit", dependencies: ["TestKit", .product(name: "GRDB", package: "GRDB.swift")],
+      name: "CrashKit", dependencies: ["Detection", "TestKit", .product(name: "GRDB", package: "GRDB.swift")],
       path: "Tests/CrashKit", exclude: ["UseCase"], swiftSettings: strict),
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .executableTarget(

@@ -26,7 +26,7 @@ extension Plan {
     let windowed = windows.map { window -> MemoryEstimate in
       let count = (window.by.isEmpty ? 1 : entities) * window.openAtOnce
       return MemoryEstimate(
-        name: "window/\(window.definition.name)", count: count,
+        name: WindowSpace.prefix + window.definition.name, count: count,
         bytes: count * (OpenWindows.bytesPerWindow + AggregateSet(window).bytesPerSlot))
     }
     return ruled + windowed

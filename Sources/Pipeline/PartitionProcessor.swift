@@ -40,7 +40,7 @@ struct PartitionProcessor {
   private let detectors: [any StatefulDetector]
   private let windows: [WindowOperator]
   /// Stored open windows of definitions that no longer apply; the next checkpoint closes them.
-  private var leftWindows: [(window: String, definition: String)] = []
+  private var leftWindows = LeftWindows()
   private var drift = DriftTotals()
   private(set) var history: HistoryBuffer
   private(set) var totals = Totals()
@@ -76,7 +76,7 @@ struct PartitionProcessor {
   var memory: LaneMemory {
     var memory = LaneMemory(history: history.heldBytes)
     for part in stateful { memory.state[part.stateName] = part.heldBytes }
-    for window in windows { memory.state["window/\(window.window.definition.name)"] = window.heldBytes }
+    for window in windows { memory.state[window.stateName] = window.heldBytes }
     return memory
   }
 
@@ -101,20 +101,18 @@ struct PartitionProcessor {
         if part === waiting { totals.undecidedEvents += stored.entries.count }
       }
     }
-    let names = Set(stateful.map(\.stateName) + [Checkpoint.sourceSpace])
-    discarded += snapshot.states.keys.filter { !names.contains($0) }.sorted()
+    let names = Set(stateful.map(\.stateName) + windows.map(\.stateName) + [Checkpoint.sourceSpace])
     for window in windows {
       let (name, fingerprint) = (window.window.definition.name, window.window.fingerprint)
       let closed = snapshot.closedWindows.first { $0.window == name && $0.definition == fingerprint }
+      let stored = snapshot.states[window.stateName]
       try window.restore(
-        snapshot.openWindows.group(of: name, definition: fingerprint), closedThrough: closed?.through)
+        from: stored?.fingerprint == fingerprint ? stored?.entries ?? [] : [],
+        parts: snapshot.openWindows.group(of: name, definition: fingerprint), closedThrough: closed?.through)
     }
-    let current = Set(windows.map(\.window.fingerprint))
-    let left = snapshot.openWindows.groups.filter { !current.contains($0.definition) }
-    for group in left.sorted(by: { ($0.definition, $0.window) < ($1.definition, $1.window) }) {
-      leftWindows.append((window: group.window, definition: group.definition))
-      discarded.append("window/\(group.window)")
-    }
+    leftWindows = try LeftWindows(snapshot, current: windows.map(\.window))
+    discarded += snapshot.states.keys.filter { !names.contains($0) && !$0.hasPrefix(WindowSpace.prefix) }.sorted()
+    discarded += leftWindows.names
     watermarkTime = watermark.current
     // Earlier versions kept windows of absurd times.
     if watermark.isConverted {
@@ -323,11 +321,12 @@ struct PartitionProcessor {
   /// What changed since the last checkpoint, except history, whose encoding is the caller's work.
   mutating func takeCheckpoint(sourceState: [UInt8]) -> Checkpoint {
     let left = leftWindows
-    leftWindows = []
+    leftWindows = LeftWindows()
     let driftKeepFrom = driftKeepFrom
-    var checkpoint = Checkpoint(
+    return Checkpoint(
       claim: claim, position: position, sourceState: sourceState,
-      watermark: watermarkTime, totals: totals, windows: changedWindows(), leftWindows: left,
+      watermark: watermarkTime, totals: totals,
+      windows: rows(of: windows.map { $0.takeClosed() }, and: left), leftWindows: left.stored,
       windowRetention: windows.compactMap { window in
         window.window.expired(before: watermarkTime)
           .map { (window: window.window.definition.name, startsBefore: $0) }
@@ -335,12 +334,15 @@ struct PartitionProcessor {
       resultsKeepFrom: bound(plan.useCase.resultRetention),
       states: stateful.map {
         Checkpoint.StateSpace(name: $0.stateName, fingerprint: $0.stateFingerprint, changes: $0.takeChanges())
-      },
+      } + windows.map(Self.space),
       history: historyChanges(), drift: drift.takeChanges(keepFrom: driftKeepFrom), driftKeepFrom: driftKeepFrom)
-    checkpoint.windowsBeyond = windows.compactMap { window in
-      window.takeDiscarded().map { (window: window.window.definition.name, startsAfter: $0) }
-    }
-    return checkpoint
+  }
+
+  private static func space(of window: WindowOperator) -> Checkpoint.StateSpace {
+    let changes = window.takeStateChanges()
+    return Checkpoint.StateSpace(
+      name: window.stateName, fingerprint: window.window.fingerprint, changes: changes.changes,
+      segments: changes.segments)
   }
 
   /// Cuts shards from what waits in history: what has waited too long, or at the end everything.
@@ -364,9 +366,13 @@ struct PartitionProcessor {
     return max(watermarkTime.subtractingSaturated(retention), Timestamp.range.lowerBound)
   }
 
-  private func changedWindows() -> Checkpoint.WindowRows {
+  /// The open windows as they are.
+  var openWindows: Checkpoint.WindowRows { rows(of: windows.map(\.openWindows)) }
+
+  /// Rows of changes of all windows, in their order, and of those that were left.
+  private func rows(of changes: [WindowChanges], and left: LeftWindows = LeftWindows()) -> Checkpoint.WindowRows {
     Checkpoint.WindowRows(
-      windows.map { ($0.takeChanges(), byNames: $0.window.by.map(\.name), definition: $0.window.fingerprint) })
+      zip(changes, windows).map { Checkpoint.WindowRows.Group($0, of: $1.window) } + left.closed, and: left.unread)
   }
 
   /// The first day whose drift is kept.

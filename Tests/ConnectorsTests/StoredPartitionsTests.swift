@@ -51,7 +51,7 @@ struct StoredPartitionsTests {
       }
     }
     let lines = history.sorted { $0.key < $1.key }.flatMap { day in day.value.map { "history \(day.key) \($0)" } }
-    return try results.flatMap { try rows(directory, $0) } + lines
+    return try results.flatMap { try rows(directory, $0) } + StoredOpenWindows.lines(in: directory) + lines
   }
 
   private static func run(

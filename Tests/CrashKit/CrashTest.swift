@@ -106,7 +106,7 @@ public struct CrashTest: Sendable {
       report("anomalies of \(detector): \(count)")
       if count < minimumAnomalies { differences.append("\(detector) has fewer than \(minimumAnomalies) anomalies") }
     }
-    for table in ["dead_letters", "window_parts", "history_shards", "drift"]
+    for table in ["dead_letters", "window_parts", "open_windows", "history_shards", "drift"]
     where expected.tables[table]?.isEmpty ?? true {
       differences.append("the input yields no \(table)")
     }

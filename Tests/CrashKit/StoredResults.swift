@@ -2,6 +2,7 @@
 // by one: anomalies, dead letters, windows, counts, positions, drift and the log of models from the store, and the history
 // shards byte for byte.
 
+import Detection
 import Foundation
 import GRDB
 
@@ -79,7 +80,31 @@ public struct StoredResults: Sendable {
         }
       }.sorted()
     }
+    tables["open_windows"] = try queue.read(Self.openWindows)
     tables["history"] = try Self.shards(below: dataDirectory + "/history")
+  }
+
+  /// Windows that are open, which are in segments: which one has what may differ.
+  private static func openWindows(in database: Database) throws -> [String] {
+    try Row.fetchAll(
+      database, sql: "SELECT use_case, source, partition, space FROM state_spaces WHERE space GLOB 'window/*'"
+    ).flatMap { place -> [String] in
+      let entries = try Row.fetchAll(
+        database,
+        sql: """
+          SELECT key, value FROM state WHERE (use_case, source, partition, space) = (?, ?, ?, ?) ORDER BY key
+          """, arguments: [place[0] as String, place[1] as String, place[2] as Int, place[3] as String]
+      ).map { (key: [UInt8]($0[0] as Data), value: [UInt8]($0[1] as Data)) }
+      if entries.isEmpty { return [] }
+      let stored = try StoredOpenWindows(entries, of: place[3])
+      guard stored.head.openCount == stored.parts.count else {
+        throw CrashError("\(stored.parts.count) windows of \(place[3] as String), not \(stored.head.openCount)")
+      }
+      let partition = place.map { text($0.1) }.joined(separator: "|")
+      return stored.parts.map { part in
+        "\(partition)|\(part.start)|\(part.end)|\(part.by)|\(part.events)|\(Data(part.state).base64EncodedString())"
+      }
+    }.sorted()
   }
 
   /// The number of anomalies of each detector.

@@ -82,8 +82,10 @@ struct CheckDataTests {
     }
     try Self.change(folder, "UPDATE state SET value = x'ffff' WHERE space = 'rule/storm'")
     try expect("trail, files/0")
-    try Self.change(folder, "UPDATE window_parts SET state = x'09' WHERE closed = 0")
-    try expect("window state")
+    try Self.change(folder, "UPDATE state SET value = x'09' WHERE space GLOB 'window/*' AND key = x'0000000000000000'")
+    try expect("the head of open windows")
+    try Self.change(folder, "UPDATE state SET value = x'09' WHERE space GLOB 'window/*' AND key > x'0000000000000000'")
+    try expect("a segment of windows")
     try Self.change(folder, "UPDATE partitions SET totals = '{'")
     try expect("damaged")
     let day = folder / "data/history/trail/day=2024-03-01"

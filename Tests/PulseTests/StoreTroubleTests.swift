@@ -306,9 +306,9 @@ struct StoreTroubleTests {
     try PulseCommand.run("status", "--data", folder / "data").expect(4, saying: "damaged")
     try damage("UPDATE partitions SET totals = '{\"events\": \"many\"}'")
     try PulseCommand.run("status", "--data", folder / "data", "--json").expect(4, saying: "damaged")
-    try damage(
-      "UPDATE window_parts SET by_key = x'ff' WHERE rowid = (SELECT min(rowid) FROM window_parts WHERE closed = 0)")
-    try Trail.run(folder, "events.ndjson").expect(4, saying: "damaged")
+    try damage("UPDATE state SET value = x'01ff' WHERE space GLOB 'window/*'")
+    try Trail.run(folder, "events.ndjson").expect(4, saying: "--reset")
+    try PulseCommand.run("windows", "--data", folder / "data").expect(4, saying: "damaged")
     try damage("UPDATE state SET value = x'ffff'")
     try Trail.run(folder, "events.ndjson").expect(4, saying: "--reset")
     try damage("UPDATE partitions SET source_state = x'09'")

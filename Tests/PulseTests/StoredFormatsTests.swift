@@ -13,7 +13,7 @@ struct StoredFormatsTests {
   private static let fixtures = PulseCommand.package + "/Tests/PulseTests/Fixtures"
 
   /// Stores that this version would have left alike, but for formats.
-  private static let current: Set<String> = ["store-5", "store-6", "store-6-history-2"]
+  private static let current: Set<String> = ["store-5", "store-6", "store-6-history-2", "store-7"]
 
   /// A folder with a copy of a stored data directory as `data`.
   private static func copy(_ store: String) throws -> TestFolder {
@@ -32,7 +32,7 @@ struct StoredFormatsTests {
 
   @Test(
     "a store of an earlier version is read and continued",
-    arguments: ["store-1", "store-2", "store-3", "store-4", "store-5", "store-6", "store-6-history-2"])
+    arguments: ["store-1", "store-2", "store-3", "store-4", "store-5", "store-6", "store-6-history-2", "store-7"])
   func continued(_ store: String) throws {
     let folder = try Self.copy(store)
     let status = try PulseCommand.run("status", "--data", folder / "data", "--json").rows()

@@ -271,6 +271,7 @@ public struct ChangesContract: Sendable {
     return notes.wrong
   }
 
+  /// Open ones are as earlier versions stored them.
   private func row(_ start: Int64, by: String, closed: Bool, events: Int64 = 1) -> Checkpoint.WindowRow {
     Checkpoint.WindowRow(
       part: WindowPart(

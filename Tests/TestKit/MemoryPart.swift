@@ -1,6 +1,7 @@
 // Everything that a store in memory has of one partition, and how it changes: as `Store` says, but nothing is removed
 // because of its age.
 
+import Configuration
 import Detection
 import Pipeline
 
@@ -18,7 +19,7 @@ struct MemoryPart: Sendable {
   /// By their ids.
   var anomalies: [String: Numbered<Anomaly>] = [:]
   var deadLetters: [Position: Numbered<(letter: DeadLetter, watermark: Int64)>] = [:]
-  /// Open ones have the change 0.
+  /// Those that have closed, and open ones as earlier versions stored them, which have the change 0.
   var windows: [Checkpoint.WindowKey: Numbered<Checkpoint.WindowRow>] = [:]
   /// Definitions of windows in the order in which they were first seen.
   var definitions: [String] = []
@@ -57,7 +58,51 @@ struct MemoryPart: Sendable {
   // MARK: Windows of a restart
 
   /// How many windows are open.
-  var openCount: Int { windows.values.count { !$0.value.part.closed } }
+  var openCount: Int { windows.values.count { !$0.value.part.closed } + openRows.count }
+
+  /// All windows: also the open ones that are in the state.
+  var allWindows: [Checkpoint.WindowKey: Checkpoint.WindowRow] {
+    let open = openRows.map { (Self.key(of: $0), $0) }
+    return windows.mapValues(\.value).merging(open) { $1 }
+  }
+
+  /// The open windows that are in the state.
+  private var openRows: [Checkpoint.WindowRow] {
+    var known: [String: CompiledWindow] = [:]
+    for text in configurationTexts {
+      for window in (try? UseCaseChecker.plan(fromStored: text))?.windows ?? [] { known[window.fingerprint] = window }
+    }
+    let spaces = entries.filter { $0.key.hasPrefix(WindowSpace.prefix) && !$0.value.entries.isEmpty }
+    return spaces.flatMap { space, state in
+      let name = String(space.dropFirst(WindowSpace.prefix.count))
+      do {
+        let stored = try StoredOpenWindows(Self.sorted(state.entries), of: name)
+        precondition(stored.head.openCount == stored.parts.count, "\(name) has another number of open windows")
+        return try stored.parts.map { part in
+          let result =
+            try known[state.fingerprint].map { try WindowResult.merge([part], of: $0) }
+            ?? WindowResult(events: part.events, names: WindowResultNames(aggregates: []), values: [], counts: [])
+          return Checkpoint.WindowRow(
+            part: part, result: result, byNames: stored.head.byNames, definition: state.fingerprint)
+        }
+      } catch { preconditionFailure("what is stored of \(space) cannot be read: \(error)") }
+    }
+  }
+
+  private static func key(of row: Checkpoint.WindowRow) -> Checkpoint.WindowKey {
+    Checkpoint.WindowKey(
+      window: row.part.window, start: row.part.start, by: row.part.by, definition: row.definition)
+  }
+
+  /// Entries ascending by key.
+  static func sorted(_ entries: [[UInt8]: [UInt8]]) -> [(key: [UInt8], value: [UInt8])] {
+    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (key: $0.key, value: $0.value) }
+  }
+
+  /// The texts of configurations, that applied last first.
+  var configurationTexts: [String] {
+    activations.reversed().filter { $0.kind == .configuration }.compactMap { configurations[$0.version] }
+  }
 
   var openWindows: StoredWindows {
     func place(_ part: WindowPart) -> (String, Int64, String) { (part.window, part.start, "\(part.by)") }
@@ -132,12 +177,15 @@ struct MemoryPart: Sendable {
       hasUnconfirmed = !checkpoint.isLast && hasResults(from: checkpoint.position)
     }
     commitWindows(of: checkpoint)
+    let spaces = Set(checkpoint.states.map(\.name))
+    entries = entries.filter { spaces.contains($0.key) }
     for space in checkpoint.states {
       if entries[space.name]?.fingerprint != space.fingerprint {
         entries[space.name] = (space.fingerprint, [:])
+        if space.name.hasPrefix(WindowSpace.prefix) { note(space.fingerprint) }
       }
       for key in space.changes.deletes { entries[space.name]?.entries[key] = nil }
-      for (key, value) in space.changes.puts { entries[space.name]?.entries[key] = value }
+      for entry in space.puts { entries[space.name]?.entries[entry.key] = entry.value }
     }
     let changes = checkpoint.history
     let gone = Set(changes.droppedTails + changes.tails.map(\.number))
@@ -166,19 +214,22 @@ struct MemoryPart: Sendable {
         windows[key]?.change = number
       }
     }
-    for (window, startsAfter) in checkpoint.windowsBeyond {
-      windows = windows.filter {
-        $0.key.window != window || $0.key.start <= startsAfter || $0.value.value.part.closed
+    for space in checkpoint.states where space.name.hasPrefix(WindowSpace.prefix) {
+      windows = windows.filter { key, row in
+        row.value.part.closed || WindowSpace.prefix + key.window != space.name || key.definition != space.fingerprint
       }
     }
     for key in checkpoint.removedWindows { remove(key) }
     for row in checkpoint.windows {
-      let key = Checkpoint.WindowKey(
-        window: row.part.window, start: row.part.start, by: row.part.by, definition: row.definition)
-      if !definitions.contains(row.definition) { definitions.append(row.definition) }
+      let key = Self.key(of: row)
+      note(row.definition)
       let isEqual = row.part.closed && windows[key]?.value.part == row.part
       let change = isEqual ? windows[key]?.change ?? 0 : row.part.closed ? next() : 0
       windows[key] = Numbered(value: row, change: change, epoch: epoch)
     }
+  }
+
+  private mutating func note(_ definition: String) {
+    if !definitions.contains(definition) { definitions.append(definition) }
   }
 }

@@ -90,9 +90,9 @@ struct MemorySnapshot: ResultSnapshot {
     var definitions: [String] = []
     for part in parts(of: filter.useCase) {
       for definition in part.definitions where !definitions.contains(definition) { definitions.append(definition) }
-      for (key, row) in part.windows
+      for (key, row) in part.allWindows
       where (filter.name == nil || key.window == filter.name) && isWithin(filter, key.start) {
-        grouped[MemoryWindowKey(useCase: part.useCase, key: key), default: []].append(row.value)
+        grouped[MemoryWindowKey(useCase: part.useCase, key: key), default: []].append(row)
       }
     }
     let keys = grouped.keys.sorted { a, b in
@@ -158,17 +158,17 @@ struct MemorySnapshot: ResultSnapshot {
     guard let compiled = try plans(of: useCase).first?.windows.first(where: { $0.definition.name == name }) else {
       return []
     }
-    let rows = parts(of: useCase).flatMap { $0.windows.filter { $0.key.definition == compiled.fingerprint } }
+    let rows = parts(of: useCase).flatMap { $0.allWindows.filter { $0.key.definition == compiled.fingerprint } }
       .sorted { $0.key.start < $1.key.start }
     let entities = try Dictionary(grouping: rows, by: \.key.by).compactMap { _, rows -> TopEntity? in
-      let result = try WindowResult.merge(rows.map(\.value.value.part), of: compiled)
+      let result = try WindowResult.merge(rows.map(\.value.part), of: compiled)
       let value: Double
       switch result.aggregates.first(where: { $0.name == aggregate })?.value {
       case .scalar(.double(let number)): value = number
       case .scalar(.int(let number)): value = Double(number)
       default: return nil
       }
-      let row = rows[0].value.value
+      let row = rows[0].value
       return TopEntity(
         by: JSONText.object(zip(row.byNames, row.part.by).map { ($0, $1) }), events: result.events, value: value)
     }
@@ -183,7 +183,7 @@ struct MemorySnapshot: ResultSnapshot {
         totals: snapshot.totals)
       status.storedAnomalies = Dictionary(grouping: part.anomalies.values, by: \.value.detector).mapValues(\.count)
       status.storedDeadLetters = part.deadLetters.count
-      status.windows = part.windows.count
+      status.windows = part.allWindows.count
       status.openWindows = part.openCount
       status.shards = part.nextShard.values.reduce(0, +)
       status.shardRows = part.history.values.reduce(0) { $0 + $1.count }

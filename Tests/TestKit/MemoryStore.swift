@@ -55,13 +55,14 @@ public final class MemoryStore: Store {
         for (position, row) in part.deadLetters {
           contents.deadLetters["\(name) \(position)"] = "\(row.value.letter) \(row.value.watermark)"
         }
-        for (key, row) in part.windows {
-          let window = row.value
+        for (key, window) in part.allWindows {
           // As one text: an array prints each of its bytes as a number of its own, which takes minutes for large states.
           var part = window.part
           part.state = []
+          // What an open one says so far is a matter of its state.
+          let said = window.part.closed ? "\(window.result.aggregates) \(window.result.classCounts)" : ""
           contents.windows["\(name) \(key.window) \(key.start) \(key.by)"] =
-            "\(part) \(Data(window.part.state).base64EncodedString()) \(window.result.aggregates) \(window.result.classCounts)"
+            "\(part) \(Data(window.part.state).base64EncodedString()) \(said)"
         }
         for (day, rows) in part.history { contents.history["\(name) \(day)"] = rows }
         for (key, day) in part.drift {
@@ -123,10 +124,8 @@ public final class MemoryStore: Store {
       guard let part = state.parts[partition] else { preconditionFailure("the part was just made") }
       let claim = Claim(useCase: useCase, partition: partition, epoch: part.epoch)
       guard var snapshot = part.snapshot else { return ClaimedPartition(claim, nil) }
-      snapshot.states = part.entries.mapValues { space in
-        let sorted = space.entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }
-        return (space.fingerprint, sorted.map { (key: $0.key, value: $0.value) })
-      }
+      snapshot.states = part.entries.mapValues { ($0.fingerprint, MemoryPart.sorted($0.entries)) }
+      snapshot.configurations = part.configurationTexts
       snapshot.openWindows = part.openWindows
       snapshot.closedWindows = part.closedWindows
       snapshot.tails = part.tails

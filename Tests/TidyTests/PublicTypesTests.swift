@@ -12,7 +12,7 @@ struct PublicTypesTests {
     "Sources/Detection/Event/StateChanges.swift": 1,
     "Sources/Detection/Windows/CompiledWindow.swift": 2,
     "Sources/Detection/Windows/WindowPart.swift": 2,
-    "Sources/Pipeline/Contracts/Checkpoint.swift": 5,
+    "Sources/Pipeline/Contracts/Checkpoint.swift": 4,
     "Sources/Pipeline/Contracts/Results.swift": 1,
   ]
 

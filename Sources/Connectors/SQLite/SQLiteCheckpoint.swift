@@ -63,12 +63,14 @@ struct SQLiteCheckpoint {
     for (window, definition) in checkpoint.leftWindows {
       try close(window, try self.definition(definition))
     }
-    for (window, startsAfter) in checkpoint.windowsBeyond {
+    for space in checkpoint.states where space.name.hasPrefix(WindowSpace.prefix) {
+      // What earlier versions had there is in the space now, and not there where it was discarded.
       try execute(
         """
         DELETE FROM window_parts
-        WHERE use_case = ? AND source = ? AND partition = ? AND window = ? AND closed = 0 AND start > ?
-        """, [window, startsAfter])
+        WHERE use_case = ? AND source = ? AND partition = ? AND closed = 0 AND window = ?
+          AND definition IN (SELECT id FROM window_definitions WHERE text = CAST(? AS TEXT))
+        """, [String(space.name.dropFirst(WindowSpace.prefix.count)), WholeText(space.fingerprint)])
     }
     for key in checkpoint.removedWindows {
       try held.removeWindows(
@@ -159,18 +161,20 @@ struct SQLiteCheckpoint {
         try execute(
           "INSERT INTO state_spaces (use_case, source, partition, space, definition) VALUES (?, ?, ?, ?, ?)",
           [space.name, space.fingerprint])
+        // Readers order windows by it.
+        if space.name.hasPrefix(WindowSpace.prefix) { _ = try definition(space.fingerprint) }
       }
       for key in space.changes.deletes {
         try execute(
           "DELETE FROM state WHERE use_case = ? AND source = ? AND partition = ? AND space = ? AND key = ?",
           [space.name, Data(key)])
       }
-      for (key, value) in space.changes.puts {
+      for entry in space.puts {
         try execute(
           """
           INSERT INTO state (use_case, source, partition, space, key, value) VALUES (?, ?, ?, ?, ?, ?)
           ON CONFLICT DO UPDATE SET value = excluded.value
-          """, [space.name, Data(key), Data(value)])
+          """, [space.name, Data(entry.key), Data(entry.value)])
       }
     }
   }
@@ -235,6 +239,7 @@ struct SQLiteCheckpoint {
 
   private func removeExpired() throws {
     for (window, startsBefore) in checkpoint.windowRetention {
+      try removeOpenWindows(of: window, startingBefore: startsBefore)
       try execute(
         "DELETE FROM window_parts WHERE \(Self.ofThisOrPassed) AND window = ?5 AND start < ?6",
         [checkpoint.watermark, window, startsBefore])
@@ -251,6 +256,30 @@ struct SQLiteCheckpoint {
     try execute(
       "DELETE FROM retractions WHERE \(Self.ofThisOrPassed) AND kind IN ('anomaly', 'dead_letter') AND time < ?5",
       [checkpoint.watermark, keepFrom])
+  }
+
+  /// Removes the open windows of sources that are read no more, once all of a partition start before a time.
+  private func removeOpenWindows(of window: String, startingBefore bound: Int64) throws {
+    let space = WindowSpace.prefix + window
+    let spaces = try Row.fetchAll(
+      database,
+      sql: """
+        SELECT source, partition FROM state_spaces
+        WHERE \(Self.ofThisOrPassed) AND (source, partition) <> (?2, ?3) AND space = ?5
+        """, arguments: StatementArguments(identity + [checkpoint.watermark, space]))
+    for row in spaces {
+      let other: [(any DatabaseValueConvertible)?] = [
+        checkpoint.useCase, row[0] as String, row[1] as Int64, space,
+      ]
+      let isOfSpace = "use_case = ? AND source = ? AND partition = ? AND space = ?"
+      let head = try Data.fetchOne(
+        database, sql: "SELECT value FROM state WHERE \(isOfSpace) AND key = ?",
+        arguments: StatementArguments(other + [Data(WindowSpace.headKey)]))
+      guard let head, try WindowSpaceHead(from: [UInt8](head)).latestStart < bound else { continue }
+      for table in ["state", "state_spaces"] {
+        try database.execute("DELETE FROM \(table) WHERE \(isOfSpace)", binding: other)
+      }
+    }
   }
 
   private static var encoder: JSONEncoder {

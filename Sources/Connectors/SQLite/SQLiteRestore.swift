@@ -14,7 +14,7 @@ extension SQLiteCheckpoint {
     let identity: StatementArguments = [useCase, partition.source, partition.number]
     guard let row = try Row.fetchOne(database, sql: "SELECT * FROM partitions \(ofPartition)", arguments: identity)
     else { return nil }
-    return PartitionSnapshot(
+    var snapshot = PartitionSnapshot(
       position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
       sourceState: [UInt8](row["source_state"] as Data),
       totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
@@ -23,6 +23,8 @@ extension SQLiteCheckpoint {
       states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
       nextShard: try restoreNextShards(identity, from: database),
       drift: try restoreDrift(identity, from: database))
+    snapshot.configurations = try WindowDefinitions.texts(of: useCase, in: database)
+    return snapshot
   }
 
   private static let ofPartition = "WHERE use_case = ? AND source = ? AND partition = ?"

@@ -27,6 +27,9 @@ enum SQLiteSchema {
     migrator.registerMigration("6") { database in
       for statement in version6 + actions { try database.execute(sql: statement) }
     }
+    // Open windows are in segments of the state. Earlier programs would not see them; those that are rows are moved by the
+    // next run.
+    migrator.registerMigration("7") { _ in }
     return migrator
   }
 

@@ -32,8 +32,9 @@ extension StoreView {
             """, arguments: identity
         ).map { row -> (String, Int) in (row[0], row[1]) }, uniquingKeysWith: +)
       status.storedDeadLetters = try one("count(*)", "dead_letters") ?? 0
-      status.openWindows = try one("count(*)", "(SELECT * FROM window_parts WHERE closed = 0)") ?? 0
-      status.windows = try one("count(*)", "window_parts") ?? 0
+      let open = try openWindowCount(name, partition)
+      status.openWindows = try open + (one("count(*)", "(SELECT * FROM window_parts WHERE closed = 0)") ?? 0)
+      status.windows = try open + (one("count(*)", "window_parts") ?? 0)
       status.shards = try one("count(*)", "history_shards") ?? 0
       status.shardRows = try one("sum(rows)", "history_shards") ?? 0
       status.shardBytes = try one("sum(bytes)", "history_shards") ?? 0

@@ -31,30 +31,64 @@ extension StoreView {
             conditions.add("start <= ? AND (start < ? OR by_key >= ?)", cursor.start, cursor.start, Data(cursor.by))
           }
         }
-        let rows = try Row.fetchCursor(
-          database,
-          sql: """
-            SELECT start, by_key FROM window_parts WHERE \(conditions.text) GROUP BY start, by_key
-            ORDER BY start DESC, by_key LIMIT \(limit + 1)
-            """, arguments: StatementArguments(conditions.values))
-        while let row = try rows.next() {
-          keys.append(
-            WindowListKey(start: row[0], useCase: useCase, window: window, by: [UInt8](row[1] as Data)))
+        try gatherOpenWindows(
+          of: useCase, window, from: place(of: cursor, in: useCase, window, filter), since: filter.from ?? .min,
+          count: limit + 1)
+        for table in ["window_parts", OpenWindowTable.name] {
+          let rows = try Row.fetchCursor(
+            database,
+            sql: """
+              SELECT start, by_key FROM \(table) WHERE \(conditions.text) GROUP BY start, by_key
+              ORDER BY start DESC, by_key LIMIT \(limit + 1)
+              """, arguments: StatementArguments(conditions.values))
+          while let row = try rows.next() {
+            keys.append(
+              WindowListKey(start: row[0], useCase: useCase, window: window, by: [UInt8](row[1] as Data)))
+          }
         }
       }
     }
-    // Those of one window are in order.
-    keys.sort { a, b in (b.start, a.useCase, a.window) < (a.start, b.useCase, b.window) }
-    return try windows(keys, behind: cursor, limit: limit)
+    keys.sort { a, b in
+      if (a.start, a.useCase, a.window) == (b.start, b.useCase, b.window) {
+        return a.by.lexicographicallyPrecedes(b.by)
+      }
+      return (b.start, a.useCase, a.window) < (a.start, b.useCase, b.window)
+    }
+    // One may be open in a partition and closed in another.
+    var distinct: [WindowListKey] = []
+    for key in keys where distinct.last.map({ !$0.isSame(as: key) }) ?? true { distinct.append(key) }
+    return try windows(distinct, behind: cursor, limit: limit)
+  }
+
+  /// Where the list of a window goes on.
+  private func place(
+    of cursor: WindowListKey?, in useCase: String, _ window: String, _ filter: ResultFilter
+  ) -> OpenWindowPlace {
+    var place = OpenWindowPlace(start: filter.to.map { $0.subtractingSaturated(1) } ?? .max)
+    guard let cursor else { return place }
+    let (a, b) = ((useCase, window), (cursor.useCase, cursor.window))
+    if a == b {
+      place = max(place, OpenWindowPlace(start: cursor.start, by: cursor.by))
+    } else {
+      place.start = min(place.start, a < b ? cursor.start.subtractingSaturated(1) : cursor.start)
+    }
+    return place
   }
 
   private func windows(
     _ keys: [WindowListKey], behind cursor: WindowListKey?, limit: Int
   ) throws -> ResultPage<StoredWindow> {
+    // Then there may be no table of open ones either.
+    if keys.isEmpty { return ResultPage(rows: [], next: nil) }
     var definitions = WindowDefinitions()
+    let columns = "use_case, window, start, end, by_key, by_values, definition, events, state, source, partition"
+    let isMeant = "use_case = ?1 AND window = ?2 AND start = ?3 AND by_key = ?4"
     let select = try database.cachedStatement(
       sql: """
-        SELECT * FROM window_parts WHERE use_case = ? AND window = ? AND start = ? AND by_key = ?
+        SELECT \(columns), closed, aggregates, classes FROM window_parts WHERE \(isMeant)
+        UNION ALL SELECT \(columns), 0, NULL, NULL FROM (
+          SELECT \(columns), max(number) FROM \(OpenWindowTable.name) WHERE \(isMeant)
+          GROUP BY definition, source, partition)
         ORDER BY definition DESC, source, partition
         """)
     var found: [StoredWindow] = []
@@ -81,7 +115,7 @@ extension StoreView {
     return ResultPage(rows: found, next: nil)
   }
 
-  /// The names of windows that have parts: a step along the key for each.
+  /// The names of windows that have parts: of those that have closed a step along the key for each.
   private func windowNames(of useCase: String) throws -> [String] {
     var names: [String] = []
     while let next = try String.fetchOne(
@@ -90,10 +124,11 @@ extension StoreView {
     {
       names.append(next)
     }
-    return names
+    return Set(names).union(try openWindowNames(of: useCase)).sorted()
   }
 
-  /// The window that parts of one definition make; where that definition is no longer known, a window for each part.
+  /// The window that parts of one definition make; where that definition is no longer known, a window for each part, of open
+  /// ones without values.
   private func windows(of parts: [Row], _ definitions: inout WindowDefinitions) throws -> [StoredWindow] {
     let compiled = try definitions.find(parts[0]["definition"], of: parts[0]["use_case"], in: database)
     func window(_ parts: [Row]) -> StoredWindow {
@@ -101,10 +136,11 @@ extension StoreView {
       return StoredWindow(
         useCase: first["use_case"], window: first["window"], start: first["start"], end: first["end"],
         closed: parts.allSatisfy { $0["closed"] }, events: parts.reduce(0) { $0 + ($1["events"] as Int64) },
-        by: first["by_values"], aggregates: first["aggregates"], classes: first["classes"],
+        by: first["by_values"], aggregates: first["aggregates"] ?? "{}", classes: first["classes"] ?? "{}",
         classification: compiled?.classificationName)
     }
-    guard parts.count > 1 else { return [window(parts)] }
+    let hasValues = parts[0]["aggregates"] as String? != nil
+    guard parts.count > 1 || !hasValues else { return [window(parts)] }
     guard let compiled else { return parts.map { window([$0]) } }
     var merged = window(parts)
     let result = try WindowResult.merge(try parts.map(SQLiteCheckpoint.windowPart), of: compiled)
@@ -126,22 +162,28 @@ extension StoreView {
         database, sql: "SELECT id FROM window_definitions WHERE text = CAST(? AS TEXT)",
         arguments: [WholeText(compiled.fingerprint)])
     else { return [] }
-    // Only the keys are sorted, the states are fetched one by one.
+    try gatherOpenWindows(of: useCase, name)
+    // Only the keys are sorted, the states are fetched one by one. Open windows have negative numbers.
     let keys = try Row.fetchCursor(
       database,
       sql: """
-        SELECT rowid, by_key FROM window_parts WHERE use_case = ? AND window = ?
+        SELECT rowid, by_key, start, source, partition, 0 FROM window_parts WHERE use_case = ?1 AND window = ?2
+        UNION ALL SELECT -rowid, by_key, start, source, partition, max(number) FROM \(OpenWindowTable.name)
+          WHERE use_case = ?1 AND window = ?2 GROUP BY by_key, start, definition, source, partition
         ORDER BY by_key, start, source, partition
         """, arguments: [useCase, name])
-    let parts = try RowLookup(
-      "SELECT state, events, by_values FROM window_parts WHERE rowid = ? AND definition = ?", in: database)
+    func lookup(_ table: String) throws -> RowLookup {
+      try RowLookup("SELECT state, events, by_values FROM \(table) WHERE rowid = ? AND definition = ?", in: database)
+    }
+    let (parts, open) = (try lookup("window_parts"), try lookup(OpenWindowTable.name))
     var entity = EntityTotal(merger, limit: limit)
     var last: Data?
     while let key = try keys.next() {
       let by: Data = key[1]
       if by != last { entity.finish() }
       last = by
-      try parts.find(key[0], definition) { part in
+      let number: Int64 = key[0]
+      try (number > 0 ? parts : open).find(abs(number), definition) { part in
         if entity.by == nil { entity.by = part.text(2) }
         try merger.add(part.blob(0), events: part.integer(1))
       }
@@ -188,51 +230,6 @@ private struct WindowListKey {
 
   func isSame(as other: WindowListKey) -> Bool {
     (start, useCase, window) == (other.start, other.useCase, other.window) && by == other.by
-  }
-}
-
-/// The definitions that stored parts were made by, found again in the configurations on record.
-private struct WindowDefinitions {
-  private var found: [Int64: CompiledWindow?] = [:]
-  /// The windows of a use case's configurations by fingerprint, newest first, as far as they have been read.
-  private var windows: [String: [String: CompiledWindow]] = [:]
-  private var unread: [String: IndexingIterator<[String]>] = [:]
-
-  /// The texts of a use case's configurations, that applied last first.
-  static func texts(of useCase: String, in database: Database) throws -> [String] {
-    try WholeText.fetchAll(
-      database,
-      sql: """
-        SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
-        WHERE a.use_case = ? AND a.kind = 'configuration' GROUP BY version ORDER BY max(a.sequence) DESC
-        """, arguments: [useCase]
-    ).map(\.text)
-  }
-
-  /// The definition with this number; nil where no configuration on record has it.
-  /// - Throws: `OperatingError` when the newest configuration cannot be read.
-  mutating func find(_ definition: Int64, of useCase: String, in database: Database) throws -> CompiledWindow? {
-    if let known = found[definition] { return known }
-    let text = try WholeText.fetchOne(
-      database, sql: "SELECT text FROM window_definitions WHERE id = ?", arguments: [definition])?.text
-    let isFirst = unread[useCase] == nil
-    var rest = try unread[useCase] ?? Self.texts(of: useCase, in: database).makeIterator()
-    if isFirst, let newest = rest.next() { add(try UseCaseChecker.plan(fromStored: newest)) }
-    while windows[useCase]?[text ?? ""] == nil, let older = rest.next() {
-      // An older one that this version no longer reads is passed over.
-      if let plan = try? UseCaseChecker.plan(fromStored: older) { add(plan) }
-    }
-    unread[useCase] = rest
-    let window = windows[useCase]?[text ?? ""]
-    found[definition] = .some(window)
-    return window
-  }
-
-  private mutating func add(_ plan: Plan) {
-    for window in plan.windows {
-      windows[plan.useCase.name, default: [:]][window.fingerprint] =
-        windows[plan.useCase.name]?[window.fingerprint] ?? window
-    }
   }
 }
 

@@ -26,7 +26,7 @@ struct StoreView {
       try Set(String.fetchAll(database, sql: "\(sql) \(condition)", arguments: arguments))
     }
     var detectors = try fetch("SELECT DISTINCT detector FROM anomalies")
-    var windows = try fetch("SELECT DISTINCT window FROM window_parts")
+    var windows = try fetch("SELECT DISTINCT window FROM window_parts").union(openWindowNames(of: useCase))
     let texts = try WholeText.fetchAll(
       database, sql: "SELECT DISTINCT text FROM configurations \(condition)", arguments: arguments)
     for text in texts {

@@ -3,6 +3,17 @@
 // checkpoint costs what changed, not what is kept. Restoring from the entries must give a state that behaves bit for
 // bit like the one that wrote them.
 
+/// An entry of a state space.
+public struct StateEntry: Sendable, Equatable {
+  public var key: [UInt8]
+  public var value: [UInt8]
+
+  public init(key: [UInt8], value: [UInt8]) {
+    self.key = key
+    self.value = value
+  }
+}
+
 /// The entries of one stateful part that changed since its last checkpoint.
 public struct StateChanges: Sendable, Equatable {
   /// Entries to insert or replace.

@@ -5,6 +5,8 @@
 /// Turns the values of `by` into keys and back.
 struct WindowKeys: Sendable {
   private let types: [ValueType]
+  /// Number of values.
+  var count: Int { types.count }
   /// Whether keys are words.
   let areWords: Bool
 

@@ -7,7 +7,8 @@
 // the number of entries and records whose own segment is this one; the lists hold all of those, and others that have gone
 // since (their segment says so).
 //
-// Cost. Segments are sorted into tiers by what is live in them, each tier eight times the one below, up to half a segment;
+// Cost. Members weigh what their user says: one each, or about their bytes; those of a segment all the same. Segments are
+// sorted into tiers by what is live in them, each tier eight times the one below, up to half a segment;
 // eight of one tier are merged, so an entry is rewritten at most once a tier. A segment of which less than a quarter is live
 // is merged too, paid for by what has died. A checkpoint rewrites no more than it writes anew, or one segment where that is
 // more: what has to be merged is at most a third of what has died, so that keeps up. So restoring reads at most about four
@@ -49,6 +50,8 @@ struct SegmentLedger: Sendable {
     var live = 0
     /// Entries and records when it was written.
     var stored = 0
+    /// What they weighed.
+    var weight = 0
   }
 
   /// What one checkpoint does with segments.
@@ -62,7 +65,7 @@ struct SegmentLedger: Sendable {
   private(set) var segments: [Segment] = [Segment()]
   /// The highest number used so far; numbers start at 1.
   private(set) var lastNumber: UInt64 = 0
-  /// Most members of a segment that is written.
+  /// What a segment that is written weighs at most, unless one member weighs more.
   let size: Int
 
   init(size: Int = 1 << 16) { self.size = size }
@@ -92,11 +95,14 @@ struct SegmentLedger: Sendable {
   // MARK: Rounds
 
   /// What the next checkpoint does.
-  /// - Parameter isRewriting: whether all that is live is written again.
-  func round(rewriting isRewriting: Bool = false) -> Round {
+  /// - Parameters:
+  ///   - isRewriting: whether all that is live is written again.
+  ///   - new: what the members of the open segment weigh; nil where each weighs one.
+  ///   - old: segments up to this number are written again before others, as there is room for them.
+  func round(rewriting isRewriting: Bool = false, new: Int? = nil, old: UInt64 = 0) -> Round {
     let live = closed.filter { segments[Int($0)].live > 0 }
     return Round(
-      sources: [Self.open] + (isRewriting ? live : worthMerging(of: live)),
+      sources: [Self.open] + (isRewriting ? live : worthMerging(of: live, new: new ?? segments[0].live, old: old)),
       dead: closed.filter { segments[Int($0)].live == 0 })
   }
 
@@ -109,9 +115,14 @@ struct SegmentLedger: Sendable {
   }
 
   /// Segments that are worth writing again together, no more than a checkpoint has room for.
-  private func worthMerging(of live: [UInt32]) -> [UInt32] {
-    func left(_ index: UInt32) -> Int { segments[Int(index)].live }
-    var room = max(size, left(Self.open))
+  private func worthMerging(of live: [UInt32], new: Int, old: UInt64) -> [UInt32] {
+    func left(_ index: UInt32) -> Int {
+      let segment = segments[Int(index)]
+      return segment.live * segment.weight / max(segment.stored, 1)
+    }
+    func isMostlyDead(_ index: UInt32) -> Bool { segments[Int(index)].live * 4 < segments[Int(index)].stored }
+    func isOld(_ index: UInt32) -> Bool { segments[Int(index)].number <= old }
+    var room = max(size, new)
     var merged: [UInt32] = []
     func take(_ index: UInt32) {
       // One that an earlier version made too large goes by itself.
@@ -119,10 +130,11 @@ struct SegmentLedger: Sendable {
       room -= left(index)
       merged.append(index)
     }
-    let areMostlyDead = live.filter { left($0) * 4 < segments[Int($0)].stored }
-    for index in areMostlyDead.sorted(by: { (left($0), $0) < (left($1), $1) }) { take(index) }
+    for index in live.filter(isOld).sorted(by: { segments[Int($0)].number < segments[Int($1)].number }) { take(index) }
+    let live = live.filter { !isOld($0) }
+    for index in live.filter(isMostlyDead).sorted(by: { (left($0), $0) < (left($1), $1) }) { take(index) }
     var tiers: [Int: [UInt32]] = [:]
-    for index in live where left(index) * 4 >= segments[Int(index)].stored && left(index) * 2 <= size {
+    for index in live where !isMostlyDead(index) && left(index) * 2 <= size {
       tiers[(Int.bitWidth - left(index).leadingZeroBitCount) / 3, default: []].append(index)
     }
     for (_, tier) in tiers.sorted(by: { $0.key < $1.key }) where tier.count >= Self.tierRatio {
@@ -151,10 +163,12 @@ struct SegmentLedger: Sendable {
   }
 
   /// States what of a closed segment is live, and how much was stored in it.
-  mutating func fill(_ segment: UInt32, _ content: SegmentContent, stored: Int) {
+  /// - Parameter weight: of what was stored; nil where each member weighs one.
+  mutating func fill(_ segment: UInt32, _ content: SegmentContent, stored: Int, weight: Int? = nil) {
     segments[Int(segment)].content = content
     segments[Int(segment)].live = content.count
     segments[Int(segment)].stored = stored
+    segments[Int(segment)].weight = weight ?? stored
   }
 
   /// The key of a segment's value: its number, 8 bytes big-endian.

@@ -95,6 +95,9 @@ final class AggregateSet {
   /// Bytes of a slot without what sketches and strings allocate.
   var bytesPerSlot: Int { 8 * (1 + classes.count) + members.reduce(0) { $0 + $1.states.bytesPerSlot } }
 
+  /// Bytes of a slot with what it has allocated.
+  func bytes(of slot: Int) -> Int { members.reduce(bytesPerSlot) { $0 + $1.states.allocatedBytes(slot) } }
+
   /// Bytes in memory.
   var heldBytes: Int { events.heldBytes + classCounts.heldBytes + members.reduce(0) { $0 + $1.states.heldBytes } }
 

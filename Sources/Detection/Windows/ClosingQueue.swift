@@ -6,7 +6,7 @@ struct ClosingQueue {
   static let bytesPerWindow = MemoryLayout<(start: Int64, slot: Int32)>.stride
   var heldBytes: Int { heap.heldBytes }
   /// No window starts later.
-  private var latest = Int64.min
+  private(set) var latest = Int64.min
 
   /// The earliest start; nil when no window is open.
   var earliest: Int64? { heap.first?.start }

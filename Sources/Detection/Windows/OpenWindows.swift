@@ -18,6 +18,9 @@ struct WindowWork {
 
 /// Open windows by start and values of `by`, their aggregates, and what changed.
 struct OpenWindows {
+  /// What a segment weighs: some bytes, as they are in memory.
+  private static let segmentBytes = 1 << 20
+
   private let name: String
   private let grid: WindowGrid
   private let keys: WindowKeys
@@ -25,7 +28,11 @@ struct OpenWindows {
   private var table = WindowTable()
   private var queue = ClosingQueue()
   private var entries = WindowEntries()
-  private var dirty: [Int32] = []
+  /// Which segment has which window.
+  private var ledger = SegmentLedger(size: segmentBytes)
+  /// What is to be stored of all of them, and what is.
+  private var head: WindowSpaceHead
+  private var storedHead: WindowSpaceHead
   /// Windows that closed since changes were taken, those that closed together in one.
   private var closed: [WindowSnapshot] = []
   private var scratch: [UInt8] = []
@@ -42,17 +49,19 @@ struct OpenWindows {
     grid = WindowGrid(window.definition)
     keys = WindowKeys(window.by.map(\.expression.type))
     aggregates = AggregateSet(window)
+    head = WindowSpaceHead(window.definition, byNames: window.by.map(\.name))
+    storedHead = head
   }
 
   var count: Int { table.openCount }
   var arguments: [Expression] { aggregates.arguments }
 
   /// Bytes of an open window beside its aggregates and a key of bytes, nearly.
-  static let bytesPerWindow = WindowTable.bytesPerWindow + ClosingQueue.bytesPerWindow + MemoryLayout<Int32>.stride
+  static let bytesPerWindow = WindowTable.bytesPerWindow + ClosingQueue.bytesPerWindow + MemoryLayout<UInt32>.stride
 
   /// Bytes in memory.
   var heldBytes: Int {
-    table.heldBytes + queue.heldBytes + aggregates.heldBytes + dirty.heldBytes
+    table.heldBytes + queue.heldBytes + aggregates.heldBytes + ledger.heldBytes
       + closed.reduce(0) { $0 + $1.heldBytes }
   }
 
@@ -63,43 +72,16 @@ struct OpenWindows {
     return late
   }
 
-  /// The parts that changed since the last call or restore, each once, by start and then in a fixed order of keys.
-  mutating func takeChanges() -> WindowChanges {
-    var snapshots = closed
-    closed = []
-    var changed: [Int32] = []
-    for slot in dirty where table.slots[Int(slot)].isDirty {
-      table.clearDirty(Int(slot))
-      changed.append(slot)
-    }
-    dirty.removeAll(keepingCapacity: true)
-    if !changed.isEmpty { snapshots.append(snapshot(of: changed, areClosed: false)) }
-    return WindowChanges(of: name, size: grid.size, keys: keys, snapshots)
+  /// The windows that closed since the last call, each once, by start and then in a fixed order of keys.
+  mutating func takeClosed() -> WindowChanges {
+    defer { closed = [] }
+    return WindowChanges(of: name, size: grid.size, keys: keys, closed)
   }
 
-  /// Replaces the open windows by stored ones, in any order.
-  /// - Throws: `CodingError` when a part cannot be read, is closed or is none of this definition; the operator is then of
-  ///   no further use.
-  mutating func restore(_ openParts: some Sequence<WindowPart>, closedThrough: Int64?) throws(CodingError) {
-    self.closedThrough = closedThrough ?? .min
-    while queue.earliest != nil { drop(queue.removeEarliest()) }
-    dirty.removeAll()
-    closed.removeAll()
-    for part in openParts {
-      guard part.window == name, !part.closed, part.start == grid.lastStart(grid.bounded(part.start)),
-        part.end == part.start + grid.size
-      else {
-        throw CodingError("stored part \(part.start)..<\(part.end) is no open part of \(name)")
-      }
-      let key = try keys.key(of: part.by)
-      let hash = hash(part.start, word: key.word, isNull: key.isNull, key.bytes)
-      let known =
-        keys.areWords
-        ? table.find(part.start, word: key.word, isNull: key.isNull, hash) : table.find(part.start, key.bytes, hash)
-      guard known == nil else { throw CodingError("window \(part.start) of \(part.window) is stored twice") }
-      let slot = insert(part.start, word: key.word, isNull: key.isNull, key.bytes, hash)
-      try aggregates.decode(slot, part.state, events: part.events)
-    }
+  /// The open windows as they are, in the order of `takeClosed`.
+  var openWindows: WindowChanges {
+    let open = table.slots.indices.filter { table.slots[$0].isOpen }.map { Int32($0) }
+    return WindowChanges(of: name, size: grid.size, keys: keys, [snapshot(of: open, areClosed: false)])
   }
 }
 
@@ -206,7 +188,7 @@ extension OpenWindows {
 
 extension OpenWindows {
   private mutating func fold(_ work: WindowWork) {
-    table.markDirty(entries.slots, new: &dirty)
+    table.markChanged(entries.slots, in: &ledger)
     aggregates.fold(work.values, classColumn: work.classColumn, times: work.times, entries)
   }
 
@@ -217,7 +199,10 @@ extension OpenWindows {
 
   private mutating func close(where isDue: (WindowGrid, Int64) -> Bool) {
     var due: [Int32] = []
-    while let start = queue.earliest, isDue(grid, start) { due.append(Int32(queue.removeEarliest())) }
+    while let start = queue.earliest, isDue(grid, start) {
+      due.append(Int32(queue.removeEarliest()))
+      head.closedThrough = max(head.closedThrough, start)
+    }
     if due.isEmpty { return }
     for slot in due { overflows += aggregates.overflows(Int(slot)) }
     closed.append(snapshot(of: due, areClosed: true))
@@ -225,11 +210,11 @@ extension OpenWindows {
   }
 
   /// Drops the windows that start after a time, as if no event had been added to them.
-  /// - Returns: whether there were any.
-  mutating func discard(startingAfter bound: Int64) -> Bool {
+  mutating func discard(startingAfter bound: Int64) {
     let slots = queue.removeAll(startingAfter: bound)
+    if slots.isEmpty { return }
     for slot in slots { drop(slot) }
-    return !slots.isEmpty
+    head.discard(startingAfter: bound, lastSegment: ledger.lastNumber)
   }
 
   /// Emits and drops the windows that start up to a time, and takes no more events for those that do.
@@ -244,6 +229,8 @@ extension OpenWindows {
   }
 
   private mutating func drop(_ slot: Int) {
+    let segment = table.slots[slot].segment
+    if segment != SegmentLedger.moving { ledger.lose(segment) }
     table.remove(slot)
     aggregates.reset(slot)
   }
@@ -256,5 +243,133 @@ extension OpenWindows {
       return WindowSnapshot.Key(start: key.start, order: order, word: key.word, isNull: key.isNull, bytes: bytes)
     }
     return WindowSnapshot(keys: taken, areClosed: areClosed, aggregates: aggregates.snapshot(of: slots))
+  }
+}
+
+// MARK: - Stored windows
+
+extension OpenWindows {
+  /// What changed of the stored open windows since the last call or restore.
+  mutating func takeStateChanges() -> WindowStateChanges {
+    var moved = take(from: SegmentLedger.open)
+    let round = ledger.round(new: moved.reduce(0) { $0 + self.weight(of: $1) }, old: head.surplusDiscards)
+    for source in round.sources where source != SegmentLedger.open { moved += take(from: source) }
+    var segments = WindowSegments(keys)
+    var (piece, bytes): ([UInt32], Int) = ([], 0)
+    for slot in moved {
+      let more = weight(of: slot)
+      if !piece.isEmpty, bytes + more > ledger.size {
+        store(piece, weighing: bytes, into: &segments)
+        (piece, bytes) = ([], 0)
+      }
+      piece.append(slot)
+      bytes += more
+    }
+    if !piece.isEmpty { store(piece, weighing: bytes, into: &segments) }
+    var changes = StateChanges()
+    ledger.end(round, into: &changes)
+    head.forgetDiscards(before: ledger.oldestNumber)
+    head.openCount = table.openCount
+    head.latestStart = table.openCount == 0 ? .min : queue.latest
+    if head != storedHead { changes.puts.append((key: WindowSpace.headKey, value: head.bytes)) }
+    storedHead = head
+    return WindowStateChanges(changes: changes, segments: segments)
+  }
+
+  /// What a window weighs in a segment.
+  private func weight(of slot: UInt32) -> Int {
+    aggregates.bytes(of: Int(slot)) + table.keys[Int(slot)].count + MemoryLayout<WindowTable.Slot>.stride
+  }
+
+  /// The windows that a segment has and that are to be written again.
+  private mutating func take(from segment: UInt32) -> [UInt32] {
+    // Moving keeps out what is listed twice: a slot that was freed and used again.
+    let content = ledger.segments[Int(segment)].content
+    var taken: [UInt32] = []
+    for slot in content.records where table.move(slot, from: segment, to: SegmentLedger.moving) { taken.append(slot) }
+    return taken
+  }
+
+  /// Makes a segment of some windows.
+  private mutating func store(_ slots: [UInt32], weighing weight: Int, into segments: inout WindowSegments) {
+    let target = ledger.place()
+    for slot in slots { _ = table.move(slot, from: SegmentLedger.moving, to: target) }
+    ledger.fill(target, SegmentContent(records: slots), stored: slots.count, weight: weight)
+    segments.append(
+      snapshot(of: slots.map { Int32($0) }, areClosed: false), number: ledger.segments[Int(target)].number)
+  }
+
+  /// Replaces the open windows by stored ones.
+  /// - Parameters:
+  ///   - entries: of the state space, ascending by key.
+  ///   - parts: what earlier versions have stored, in any order; it becomes changes of the state.
+  ///   - closedThrough: the latest start of a window that is known to have closed; nil where none is.
+  /// - Throws: `CodingError` when something cannot be read, or a part is closed or none of this definition; the operator is
+  ///   then of no further use.
+  mutating func restore(
+    from entries: [(key: [UInt8], value: [UInt8])], parts: some Sequence<WindowPart>, closedThrough: Int64?
+  ) throws(CodingError) {
+    while queue.earliest != nil { drop(queue.removeEarliest()) }
+    closed.removeAll()
+    ledger = SegmentLedger(size: Self.segmentBytes)
+    try restore(from: entries)
+    for part in parts {
+      guard part.window == name, !part.closed, part.end == part.start + grid.size else {
+        throw CodingError("stored part \(part.start)..<\(part.end) is no open part of \(name)")
+      }
+      let record = WindowRecord(start: part.start, by: part.by, events: part.events, state: part.state)
+      let (slot, isNew) = try place(record)
+      guard isNew else { throw CodingError("window \(part.start) of \(name) is stored twice") }
+      table.markChanged([Int32(slot)], in: &ledger)
+    }
+    self.closedThrough = max(head.closedThrough, closedThrough ?? .min)
+  }
+
+  private mutating func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
+    guard let first = entries.first else { return }
+    guard first.key == WindowSpace.headKey else { throw CodingError("open windows of \(name) have no head") }
+    storedHead = try WindowSpaceHead(from: first.value)
+    guard storedHead.size == head.size, storedHead.byNames == head.byNames else {
+      throw CodingError("open windows of \(name) are of another definition")
+    }
+    head = storedHead
+    var stored: [UInt32: Int] = [:]
+    for (key, value) in entries.dropFirst() {
+      var reader = try WindowSegmentReader(key: key, value: value, head: head)
+      guard reader.number > ledger.lastNumber else {
+        throw CodingError("segment \(reader.number) of windows follows segment \(ledger.lastNumber)")
+      }
+      let segment = ledger.place(number: reader.number)
+      stored[segment] = reader.stored
+      while let record = try reader.next() {
+        let (slot, _) = try place(record)
+        table.keep(slot, in: segment)
+      }
+    }
+    var held = [[UInt32]](repeating: [], count: ledger.segments.count)
+    for slot in table.slots.indices where table.slots[slot].isOpen {
+      held[Int(table.slots[slot].segment)].append(UInt32(slot))
+    }
+    for (segment, count) in stored {
+      let live = held[Int(segment)]
+      let weight = live.reduce(0) { $0 + self.weight(of: $1) }
+      ledger.fill(
+        segment, SegmentContent(records: live), stored: count, weight: live.isEmpty ? 0 : weight * count / live.count)
+    }
+  }
+
+  /// Puts a stored window into its place, or into that of an earlier state of it.
+  private mutating func place(_ record: WindowRecord) throws(CodingError) -> (slot: Int, isNew: Bool) {
+    guard record.start == grid.lastStart(grid.bounded(record.start)) else {
+      throw CodingError("no window of \(name) starts at \(record.start)")
+    }
+    let key = try keys.key(of: record.by)
+    let hash = hash(record.start, word: key.word, isNull: key.isNull, key.bytes)
+    let known =
+      keys.areWords
+      ? table.find(record.start, word: key.word, isNull: key.isNull, hash) : table.find(record.start, key.bytes, hash)
+    let slot = known ?? insert(record.start, word: key.word, isNull: key.isNull, key.bytes, hash)
+    try aggregates.decode(slot, record.state, events: record.events)
+    return (slot, known == nil)
   }
 }

@@ -3,7 +3,7 @@
 //   late for a window when end + allowed lateness ≤ the watermark before it, and a window closes when that is so after
 //   an event; the watermark never goes back, so a closed window takes no more events and is not opened again;
 // - an event whose time is in doubt is added to its own window like any other if the marks say so, else when it is believed;
-// - restored from the open parts it emitted, an operator emits the same bytes as one that never stopped.
+// - restored from what is stored of its open windows, an operator emits the same bytes as one that never stopped.
 // Session windows will be an operator of their own with the same parts and aggregates.
 
 /// The windows of one definition in one partition.
@@ -13,7 +13,6 @@ public final class WindowOperator {
   /// that had closed, so up to size / every times.
   public var missedWindows: Int64 { open.missed }
   private var open: OpenWindows
-  private var discardedAfter: Int64?
 
   public init(_ window: CompiledWindow) {
     self.window = window
@@ -56,16 +55,7 @@ public final class WindowOperator {
   }
 
   /// Drops the windows that start after a time: what events that turned out wrong have left behind.
-  public func discard(startingAfter bound: Int64) {
-    if open.discard(startingAfter: bound) { discardedAfter = min(discardedAfter ?? bound, bound) }
-  }
-
-  /// The time after which windows were discarded since the last call; stored ones that start after it go, before changes
-  /// are stored.
-  public func takeDiscarded() -> Int64? {
-    defer { discardedAfter = nil }
-    return discardedAfter
-  }
+  public func discard(startingAfter bound: Int64) { open.discard(startingAfter: bound) }
 
   /// Closes the windows that start up to a time, wherever the watermark is: no more events are taken for them.
   /// - Parameter failures: as of `add`.
@@ -75,18 +65,30 @@ public final class WindowOperator {
     failures += open.overflows - overflows
   }
 
-  /// The parts that changed since the last call or restore with their values, each once, by start and then in a fixed
-  /// order of keys.
-  public func takeChanges() -> WindowChanges { open.takeChanges() }
+  /// The parts that closed since the last call with their values, each once, by start and then in a fixed order of keys.
+  public func takeClosed() -> WindowChanges { open.takeClosed() }
 
-  /// Replaces the open windows by stored ones, in any order.
-  /// - Parameter closedThrough: the latest start of a window that is stored as closed; nil when there is none. Windows up
-  ///   to it stay closed even if the definition now allows more lateness: what they hold is no longer in memory.
-  /// - Throws: `CodingError` when a part cannot be read, is closed or is none of this definition; the operator is then of
-  ///   no further use.
+  /// The open parts with their values so far, in the order of `takeClosed`.
+  public var openWindows: WindowChanges { open.openWindows }
+
+  /// Name of the state space of the open windows.
+  public var stateName: String { WindowSpace.prefix + window.definition.name }
+
+  /// What changed of the stored open windows since the last call or restore.
+  public func takeStateChanges() -> WindowStateChanges { open.takeStateChanges() }
+
+  /// Replaces the open windows by stored ones.
+  /// - Parameters:
+  ///   - entries: of the state space, ascending by key.
+  ///   - parts: open parts that earlier versions have stored one by one, in any order; the next changes have them.
+  ///   - closedThrough: the latest start of a window that is stored as closed; nil when there is none. Windows up
+  ///     to it stay closed even if the definition now allows more lateness: what they hold is no longer in memory.
+  /// - Throws: `CodingError` when something cannot be read, or a part is closed or none of this definition; the operator is
+  ///   then of no further use.
   public func restore(
-    _ openParts: some Sequence<WindowPart>, closedThrough: Int64? = nil
+    from entries: [(key: [UInt8], value: [UInt8])] = [], parts: some Sequence<WindowPart> = [],
+    closedThrough: Int64? = nil
   ) throws(CodingError) {
-    try open.restore(openParts, closedThrough: closedThrough)
+    try open.restore(from: entries, parts: parts, closedThrough: closedThrough)
   }
 }

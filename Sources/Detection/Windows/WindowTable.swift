@@ -11,8 +11,9 @@ struct WindowTable {
     var word: Int64 = 0
     var hash: UInt64 = 0
     var isNull = false
-    var isDirty = false
     var isOpen = false
+    /// The segment that has it as it is; `SegmentLedger.open` where it is to be stored, `moving` where it is new.
+    var segment = SegmentLedger.moving
   }
 
   private(set) var slots: [Slot] = []
@@ -75,7 +76,7 @@ struct WindowTable {
       slots.append(Slot())
       keys.append([])
     }
-    slots[slot] = Slot(start: start, word: word, hash: hash, isNull: isNull, isDirty: false, isOpen: true)
+    slots[slot] = Slot(start: start, word: word, hash: hash, isNull: isNull, isOpen: true)
     keys[slot] = key
     keyBytes += Allocation.bytes(key.count)
     place(slot)
@@ -104,16 +105,26 @@ struct WindowTable {
     free.append(Int32(slot))
   }
 
-  /// Marks windows as changed and appends those that were not marked before to `new`.
-  mutating func markDirty(_ changed: [Int32], new: inout [Int32]) {
+  /// Marks windows as changed since they were stored.
+  mutating func markChanged(_ changed: [Int32], in ledger: inout SegmentLedger) {
     var slots = slots.mutableSpan
-    for slot in changed where !slots[Int(slot)].isDirty {
-      slots[Int(slot)].isDirty = true
-      new.append(slot)
+    for slot in changed where slots[Int(slot)].segment != SegmentLedger.open {
+      let segment = slots[Int(slot)].segment
+      if segment != SegmentLedger.moving { ledger.lose(segment) }
+      slots[Int(slot)].segment = SegmentLedger.open
+      ledger.gain(record: UInt32(slot))
     }
   }
 
-  mutating func clearDirty(_ slot: Int) { slots[slot].isDirty = false }
+  /// Moves an open window from one segment to another; false when it is not in that one.
+  mutating func move(_ slot: UInt32, from segment: UInt32, to other: UInt32) -> Bool {
+    guard slots[Int(slot)].isOpen, slots[Int(slot)].segment == segment else { return false }
+    slots[Int(slot)].segment = other
+    return true
+  }
+
+  /// A segment was read that has a window.
+  mutating func keep(_ slot: Int, in segment: UInt32) { slots[slot].segment = segment }
 
   private mutating func place(_ slot: Int) {
     let hash = slots[slot].hash

@@ -13,12 +13,12 @@ public struct Checkpoint: Sendable {
   /// Microseconds; `Int64.min` while unknown.
   public var watermark: Int64
   public var totals: Totals
+  /// Windows that have closed. Open ones are in `states`, in a space of each window (`WindowSpace`); where such a space is
+  /// written, the open windows that earlier versions have stored one by one under its definition are removed first.
   public var windows: WindowRows
-  /// Windows under definitions (fingerprints) that no longer apply: they take no more events and count as closed.
+  /// Definitions (fingerprints) that no longer apply: what earlier versions have stored one by one of their open windows takes
+  /// no more events and counts as closed.
   public var leftWindows: [(window: String, definition: String)]
-  /// Open windows of a definition that start after the bound are removed before `windows` are written: what events with a
-  /// wrong time have left behind.
-  public var windowsBeyond: [(window: String, startsAfter: Int64)] = []
   /// Stored windows of a definition that start before the bound are removed.
   public var windowRetention: [(window: String, startsBefore: Int64)]
   /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
@@ -62,11 +62,22 @@ public struct Checkpoint: Sendable {
     public var name: String
     public var fingerprint: String
     public var changes: StateChanges
+    /// More entries to insert, each made when it is asked for.
+    public var segments: WindowSegments
 
-    public init(name: String, fingerprint: String, changes: StateChanges) {
+    public init(
+      name: String, fingerprint: String, changes: StateChanges, segments: WindowSegments = WindowSegments()
+    ) {
       self.name = name
       self.fingerprint = fingerprint
       self.changes = changes
+      self.segments = segments
+    }
+
+    /// All entries to insert or replace, one after another.
+    public var puts: AnyIterator<StateEntry> {
+      var (first, rest) = (changes.puts.makeIterator(), segments.makeIterator())
+      return AnyIterator { first.next().map { StateEntry(key: $0.key, value: $0.value) } ?? rest.next() }
     }
   }
 
@@ -99,7 +110,7 @@ extension Checkpoint {
   /// Bytes of memory that windows and state take until they are let go.
   var heldBytes: Int {
     states.reduce(windows.heldBytes) { sum, space in
-      space.changes.puts.reduce(sum) { $0 + $1.key.count + $1.value.count }
+      space.changes.puts.reduce(sum + space.segments.heldBytes) { $0 + $1.key.count + $1.value.count }
     }
   }
 }
@@ -109,12 +120,15 @@ public struct PartitionSnapshot: Sendable {
   public var position: Position
   public var sourceState: [UInt8]
   public var totals: Totals
-  /// Windows that are not closed.
+  /// Open windows that earlier versions have stored one by one; the others are in `states`.
   public var openWindows: StoredWindows
   /// The latest start of a closed window of each window and definition (its fingerprint).
   public var closedWindows: [(window: String, definition: String, through: Int64)]
   /// Entries of every state space, by name, with the fingerprint they were written under; keys ascending.
   public var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])]
+  /// Texts of the configurations that the use case has had, that applied last first: by them open windows of definitions
+  /// that no longer apply are read.
+  public var configurations: [String] = []
   /// History rows that are not yet in a shard, in order.
   public var tails: [HistoryTail]
   /// Number of the next shard of each day.

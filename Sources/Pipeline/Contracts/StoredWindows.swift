@@ -1,4 +1,5 @@
-// The open windows that a restart finds, packed: what they take until they are restored is what they take in the store.
+// The open windows that earlier versions have stored one by one, as a restart finds them, packed: what they take until they
+// are restored is what they take in the store.
 
 public import Detection
 

@@ -23,10 +23,16 @@ extension Checkpoint {
   /// Windows that changed: those of a definition follow each other, by start and then in a fixed order of keys.
   public struct WindowRows: Sequence, Sendable, ExpressibleByArrayLiteral {
     /// Those of one definition.
-    private struct Group: Sendable {
+    struct Group: Sendable {
       var changes: WindowChanges
       var byNames: [String]
       var definition: String
+
+      init(_ changes: WindowChanges, of window: CompiledWindow) {
+        self.changes = changes
+        byNames = window.by.map(\.name)
+        definition = window.fingerprint
+      }
     }
 
     private var groups: [Group] = []
@@ -36,8 +42,9 @@ extension Checkpoint {
     public init(_ rows: [WindowRow]) { self.rows = rows }
     public init(arrayLiteral rows: WindowRow...) { self.rows = rows }
 
-    init(_ changes: [(WindowChanges, byNames: [String], definition: String)]) {
-      groups = changes.map { Group(changes: $0, byNames: $1, definition: $2) }
+    init(_ groups: [Group], and rows: [WindowRow] = []) {
+      self.groups = groups
+      self.rows = rows
     }
 
     /// Bytes of memory that they take until they are let go.

@@ -71,17 +71,18 @@ public struct ScenarioRunner: Sendable {
       let results = try processor.process(StagedWork(staged: staged, records: rows.count, next: raw.next), now: .now)
       observed.anomalies += results.anomalies.map(Self.members)
       observed.deadLetters += results.deadLetters.map { Self.members($0.letter) }
-      collect(&processor, into: &windows)
+      collect(processor.takeCheckpoint(sourceState: []).windows, into: &windows)
     }
     // A scenario is complete: nothing waits for events to come.
     observed.anomalies += try processor.close().anomalies.map(Self.members)
-    collect(&processor, into: &windows)
+    collect(processor.takeCheckpoint(sourceState: []).windows, into: &windows)
+    collect(processor.openWindows, into: &windows)
     observed.windows = windows.sorted { $0.key < $1.key }.map(\.value)
     return observed
   }
 
-  private func collect(_ processor: inout PartitionProcessor, into windows: inout [WindowIdentity: Members]) {
-    for row in processor.takeCheckpoint(sourceState: []).windows {
+  private func collect(_ rows: Checkpoint.WindowRows, into windows: inout [WindowIdentity: Members]) {
+    for row in rows {
       windows[WindowIdentity(window: row.part.window, start: row.part.start, by: row.part.by)] = members(row)
     }
   }

@@ -90,4 +90,29 @@ struct StoredStateTests {
     value[0] = 2
     #expect(throws: CodingError.self) { try detector.restore(from: [([0, 0, 0, 0, 0, 0, 0, 1], value)]) }
   }
+
+  @Test("open windows, and versions that are not known")
+  func openWindows() throws {
+    let window = windowTestDefinition(
+      size: 60, aggregates: [windowTestCall(.sum, .value), windowTestCall(.min, .number)])
+    var entries: [(key: [UInt8], value: [UInt8])] = [
+      ([0, 0, 0, 0, 0, 0, 0, 0], try Self.example("01 78 01 03 6B 65 79 01 78 FF FF FF FF FF FF FF FF FF 01 00")),
+      (
+        [0, 0, 0, 0, 0, 0, 0, 1],
+        try Self.example(
+          "01 78 01 01 00 01 02 04 13 01 03 01 03 00 02 03 04 00 00 00 00 00 00 29 40 08 01 0A")
+      ),
+    ]
+    let windows = WindowOperator(window)
+    try windows.restore(from: entries)
+    let open = Array(windows.openWindows)
+    #expect(open.map(\.part.start) == [60] && open.map(\.part.end) == [120] && open.map(\.part.by) == [[.int(1)]])
+    #expect(open.first?.result.values.map(\.scalar) == [.double(12.5), .int(5)] && open.map(\.part.events) == [4])
+    for (entry, what) in ["the head of open windows", "a segment of windows"].enumerated() {
+      entries[entry].value[0] = 2
+      let error = #expect(throws: CodingError.self) { try WindowOperator(window).restore(from: entries) }
+      #expect(error?.description == "\(what) has version 2, expected 1")
+      entries[entry].value[0] = 1
+    }
+  }
 }

@@ -56,20 +56,20 @@ import Testing
     #expect(summary(run) == ["0..<10 1", "10..<20 1"])
     run = try self.run(windowTestDefinition(size: 10, lateness: 5), [1, 15])
     #expect(summary(run) == ["0..<10 1 closed", "10..<20 1"])
-    #expect(run.windows.takeChanges().isEmpty)
+    #expect(run.windows.takeClosed().isEmpty)
   }
 
   @Test func aWindowThatWasClosedStaysClosedUnderMoreLateness() throws {
     let first = try run(windowTestDefinition(size: 10, lateness: 5), [1, 15])
     let open = first.parts.filter { !$0.closed && $0.by != [.int(0)] }
     let windows = WindowOperator(windowTestDefinition(size: 10, lateness: 100))
-    try windows.restore(open, closedThrough: 0)
+    try windows.restore(parts: open, closedThrough: 0)
     let batch = windowTestBatch([WindowTestEvent(time: 2), WindowTestEvent(time: 11)])
     var failures = 0
     let marks = EventTimeMarks(watermarks: [15, 15], watermarkAfter: 15)
     let late = windows.add(batch, marks: marks, failures: &failures)
     #expect(late?[0] == true && late?[1] == false)
-    #expect(windows.takeChanges().map(\.part.start) == [10])
+    #expect(windows.takeClosed().isEmpty && windows.openWindows.map(\.part.start) == [10])
   }
 
   @Test func anEventOnTheBoundaryBelongsToTheNextWindow() throws {
@@ -159,7 +159,7 @@ import Testing
         _ = windows.add(windowTestBatch(events[start..<start + cut]), marks: marks, failures: &failures)
       }
       #expect(failures == 1)
-      #expect(windows.takeChanges().filter(\.part.closed).count == 2)
+      #expect(windows.takeClosed().count == 2)
     }
   }
 
@@ -238,7 +238,7 @@ import Testing
     let part = try #require(run.parts.last)
     let other = windowTestDefinition(
       size: 10, lateness: 100, aggregates: [windowTestCall(.count), windowTestCall(.sum, .value)])
-    #expect(throws: CodingError.self) { try WindowOperator(other).restore([part]) }
+    #expect(throws: CodingError.self) { try WindowOperator(other).restore(parts: [part]) }
     func changed(_ change: (inout WindowPart) -> Void) -> WindowPart {
       var copy = part
       change(&copy)
@@ -251,9 +251,9 @@ import Testing
       changed { $0.state.removeLast() }, changed { $0.state = [] },
     ]
     for part in bad {
-      #expect(throws: CodingError.self) { try WindowOperator(run.window).restore([part]) }
+      #expect(throws: CodingError.self) { try WindowOperator(run.window).restore(parts: [part]) }
     }
-    #expect(throws: CodingError.self) { try WindowOperator(run.window).restore([part, part]) }
-    try WindowOperator(run.window).restore([part])
+    #expect(throws: CodingError.self) { try WindowOperator(run.window).restore(parts: [part, part]) }
+    try WindowOperator(run.window).restore(parts: [part])
   }
 }

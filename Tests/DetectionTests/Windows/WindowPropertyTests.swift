@@ -149,7 +149,7 @@ import Testing
       let at = part.state.indices.randomElement(using: &random) ?? 0
       part.state[at] = Bool.random(using: &random) ? 0xFF : .random(in: 0...255, using: &random)
       let windows = WindowOperator(window)
-      do { try windows.restore([part]) } catch {
+      do { try windows.restore(parts: [part]) } catch {
         refused += 1
         continue
       }
@@ -157,7 +157,7 @@ import Testing
       let marks = EventTimeMarks(
         watermarks: [Int64](repeating: .min, count: 50), watermarkAfter: .max)
       _ = windows.add(batch, marks: marks, failures: &failures)
-      for changed in windows.takeChanges() { _ = try WindowResult.merge([changed.part, changed.part], of: window) }
+      for changed in windows.takeClosed() { _ = try WindowResult.merge([changed.part, changed.part], of: window) }
     }
     #expect(refused > 0)
   }

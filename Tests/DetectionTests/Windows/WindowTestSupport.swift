@@ -111,6 +111,12 @@ final class WindowTestRun {
   private(set) var windows: WindowOperator
   /// The latest stored part of every window.
   private(set) var stored: [String: WindowPart] = [:]
+  /// Of these those that have closed.
+  private var closed: [String: WindowPart] = [:]
+  /// What the state space of the open windows has.
+  private(set) var entries: [[UInt8]: [UInt8]] = [:]
+  /// Bytes of segments that the last checkpoint wrote.
+  private(set) var writtenBytes = 0
   private var storedWatermark: [(key: [UInt8], value: [UInt8])] = []
   private(set) var late: [Int] = []
   private var row = 0
@@ -133,18 +139,64 @@ final class WindowTestRun {
 
   /// Stores what changed.
   func checkpoint() throws {
-    for change in windows.takeChanges() {
-      let part = change.part
-      let key = "\(part.start) \(part.by)"
-      let merged = try WindowResult.merge([part], of: window)
-      try #require(
-        change.result.events == merged.events && "\(change.result.values)" == "\(merged.values)"
-          && change.result.counts == merged.counts, "a change says something else than its state")
-      try #require(stored[key]?.closed != true, "a closed window changed")
-      stored[key] = part
+    for change in windows.takeClosed() {
+      try check(change)
+      try #require(change.part.closed && closed[Self.key(of: change.part)] == nil, "a closed window changed")
+      closed[Self.key(of: change.part)] = change.part
     }
-    let changes = watermark.takeChanges().puts
-    storedWatermark = changes + storedWatermark.filter { old in !changes.contains { $0.key == old.key } }
+    let changes = windows.takeStateChanges()
+    for key in changes.changes.deletes { entries[key] = nil }
+    for (key, value) in changes.changes.puts { entries[key] = value }
+    writtenBytes = 0
+    for entry in changes.segments {
+      try #require(entries.updateValue(entry.value, forKey: entry.key) == nil, "a segment was written again")
+      writtenBytes += entry.value.count
+    }
+    for change in windows.openWindows { try check(change) }
+    func byKey(_ parts: [WindowPart]) throws -> [String: WindowPart] {
+      let found = Dictionary(parts.map { (Self.key(of: $0), $0) }, uniquingKeysWith: { $1 })
+      try #require(found.count == parts.count)
+      return found
+    }
+    /// NaN is not itself; keys as text are.
+    func withoutValues(_ parts: [String: WindowPart]) -> [String: WindowPart] {
+      parts.mapValues { part in
+        var part = part
+        part.by = []
+        return part
+      }
+    }
+    let open = try byKey(storedOpen)
+    let expected = try byKey(windows.openWindows.map(\.part))
+    try #require(
+      withoutValues(open) == withoutValues(expected),
+      "what is stored of open windows is something else than what they are")
+    stored = closed.merging(open) { $1 }
+    let marks = watermark.takeChanges().puts
+    storedWatermark = marks + storedWatermark.filter { old in !marks.contains { $0.key == old.key } }
+  }
+
+  private func check(_ change: WindowChange) throws {
+    let merged = try WindowResult.merge([change.part], of: window)
+    try #require(
+      change.result.events == merged.events && "\(change.result.values)" == "\(merged.values)"
+        && change.result.counts == merged.counts, "a change says something else than its state")
+  }
+
+  private static func key(of part: WindowPart) -> String { "\(part.start) \(part.by)" }
+
+  /// The entries of the state space, ascending.
+  var sortedEntries: [(key: [UInt8], value: [UInt8])] {
+    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (key: $0.key, value: $0.value) }
+  }
+
+  private var storedOpen: [WindowPart] {
+    get throws {
+      if entries.isEmpty { return [] }
+      let stored = try StoredOpenWindows(sortedEntries, of: window.definition.name)
+      try #require(stored.head.openCount == stored.parts.count)
+      return stored.parts
+    }
   }
 
   /// Forgets everything since the last checkpoint except the row, which must be at a checkpoint, and continues from what
@@ -153,7 +205,7 @@ final class WindowTestRun {
     watermark = make()
     try watermark.restore(from: storedWatermark)
     windows = WindowOperator(window)
-    try windows.restore(stored.values.filter { !$0.closed })
+    try windows.restore(from: sortedEntries)
   }
 
   /// What is stored, by start and key.

@@ -132,6 +132,8 @@ protocol AggregateStates: AnyObject {
   func decode(_ slot: Int, tag: UInt8, from reader: inout ByteReader) throws(CodingError)
   func result(_ slot: Int, of reading: AggregateReading, seconds: Double) -> AggregateValue
   func overflows(_ slot: Int) -> Bool
+  /// Bytes that a slot has allocated.
+  func allocatedBytes(_ slot: Int) -> Int
 }
 
 /// The accumulators of one aggregate in some windows as they were at a moment, without their type.
@@ -217,6 +219,7 @@ final class StateColumn<State: Accumulator>: AggregateStates {
     slots[slot].result(of: reading, seconds: seconds)
   }
   func overflows(_ slot: Int) -> Bool { slots[slot].overflows }
+  func allocatedBytes(_ slot: Int) -> Int { State.isAllocated ? counted[slot] : 0 }
 }
 
 extension Column {

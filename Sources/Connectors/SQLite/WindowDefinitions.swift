@@ -1,0 +1,51 @@
+// The definitions that stored windows were made by, found again in the configurations on record.
+
+import Configuration
+import Detection
+import GRDB
+import Pipeline
+
+/// The definitions that stored parts were made by, found again in the configurations on record.
+struct WindowDefinitions {
+  private var found: [Int64: CompiledWindow?] = [:]
+  /// The windows of a use case's configurations by fingerprint, newest first, as far as they have been read.
+  private var windows: [String: [String: CompiledWindow]] = [:]
+  private var unread: [String: IndexingIterator<[String]>] = [:]
+
+  /// The texts of a use case's configurations, that applied last first.
+  static func texts(of useCase: String, in database: Database) throws -> [String] {
+    try WholeText.fetchAll(
+      database,
+      sql: """
+        SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
+        WHERE a.use_case = ? AND a.kind = 'configuration' GROUP BY version ORDER BY max(a.sequence) DESC
+        """, arguments: [useCase]
+    ).map(\.text)
+  }
+
+  /// The definition with this number; nil where no configuration on record has it.
+  /// - Throws: `OperatingError` when the newest configuration cannot be read.
+  mutating func find(_ definition: Int64, of useCase: String, in database: Database) throws -> CompiledWindow? {
+    if let known = found[definition] { return known }
+    let text = try WholeText.fetchOne(
+      database, sql: "SELECT text FROM window_definitions WHERE id = ?", arguments: [definition])?.text
+    let isFirst = unread[useCase] == nil
+    var rest = try unread[useCase] ?? Self.texts(of: useCase, in: database).makeIterator()
+    if isFirst, let newest = rest.next() { add(try UseCaseChecker.plan(fromStored: newest)) }
+    while windows[useCase]?[text ?? ""] == nil, let older = rest.next() {
+      // An older one that this version no longer reads is passed over.
+      if let plan = try? UseCaseChecker.plan(fromStored: older) { add(plan) }
+    }
+    unread[useCase] = rest
+    let window = windows[useCase]?[text ?? ""]
+    found[definition] = .some(window)
+    return window
+  }
+
+  private mutating func add(_ plan: Plan) {
+    for window in plan.windows {
+      windows[plan.useCase.name, default: [:]][window.fingerprint] =
+        windows[plan.useCase.name]?[window.fingerprint] ?? window
+    }
+  }
+}

@@ -75,6 +75,9 @@ struct NonFiniteValuesTests {
     #expect(parts.contains { $0["value"] as? String == "inf" }, "\(explanation)")
     #expect(explanation["range"] as? [AnyHashable] == ["-inf", 10.0], "\(explanation)")
 
+    // SQL has windows that have closed.
+    let close = "$PULSE run --use-case ratios --source events.ndjson --data data --quiet --close"
+    try PulseCommand.shell(close, in: folder).expect(0)
     try DatabaseQueue(path: folder / "data/pulse.sqlite").read { database in
       let rows = try Row.fetchAll(
         database,

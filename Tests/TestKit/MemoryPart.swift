@@ -4,6 +4,7 @@
 import Configuration
 import Detection
 import Pipeline
+import Synchronization
 
 struct MemoryPart: Sendable {
   /// A result with the number of the change that wrote it and the epoch of the claim that wrote or confirmed it.
@@ -69,9 +70,7 @@ struct MemoryPart: Sendable {
   /// The open windows that are in the state.
   private var openRows: [Checkpoint.WindowRow] {
     var known: [String: CompiledWindow] = [:]
-    for text in configurationTexts {
-      for window in (try? UseCaseChecker.plan(fromStored: text))?.windows ?? [] { known[window.fingerprint] = window }
-    }
+    for text in configurationTexts { known.merge(Self.windows(of: text)) { $1 } }
     let spaces = entries.filter { $0.key.hasPrefix(WindowSpace.prefix) && !$0.value.entries.isEmpty }
     return spaces.flatMap { space, state in
       let name = String(space.dropFirst(WindowSpace.prefix.count))
@@ -87,6 +86,17 @@ struct MemoryPart: Sendable {
         }
       } catch { preconditionFailure("what is stored of \(space) cannot be read: \(error)") }
     }
+  }
+
+  private static let readTexts = Mutex<[String: [String: CompiledWindow]]>([:])
+
+  /// The windows of a configuration by fingerprint. A text is read once: lists are asked for page by page.
+  private static func windows(of text: String) -> [String: CompiledWindow] {
+    if let known = readTexts.withLock({ $0[text] }) { return known }
+    let windows = (try? UseCaseChecker.plan(fromStored: text))?.windows ?? []
+    let found = Dictionary(windows.map { ($0.fingerprint, $0) }, uniquingKeysWith: { $1 })
+    readTexts.withLock { $0[text] = found }
+    return found
   }
 
   private static func key(of row: Checkpoint.WindowRow) -> Checkpoint.WindowKey {

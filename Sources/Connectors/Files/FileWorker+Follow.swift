@@ -305,7 +305,11 @@ extension FileWorker {
     // The old file still has a name: it was moved, and a new one may begin as it did.
     let isMoved = try old.status().links > 0
     if isMoved, readTo < Int64(FileBeginning.maxLength) { return size >= readTo ? .perhapsGrownCopy : .other }
-    return size >= readTo ? .grownCopy : isMoved ? .other : .shorterCopy
+    if size >= readTo { return .grownCopy }
+    // A header is written at once; what is copied and has less than a full beginning does not stay like that.
+    let isQuiet = FileLocator.isQuiet(try new.status(), for: .seconds(1))
+    let isHeader = isQuiet && size < Int64(FileBeginning.maxLength)
+    return isMoved || isHeader ? .other : .shorterCopy
   }
 
   /// Whether what is at the path of the file that is read takes its place when that is rotated. It does where the path is

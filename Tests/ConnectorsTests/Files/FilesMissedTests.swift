@@ -171,6 +171,21 @@ struct FilesMissedTests {
     #expect(runs.texts.map { Int($0.prefix { $0 != "," }) ?? -1 }.sorted() == expected.sorted())
   }
 
+  @Test("nor where the one before it is deleted by then")
+  func headerAndDeleted() async throws {
+    let folder = try TestFolder()
+    let header = "number,text\n"
+    func rows(_ range: Range<Int>) -> String { range.map { "\($0),\(String(repeating: "x", count: 400))\n" }.joined() }
+    try folder.write("app.csv", header + rows(0..<15))
+    var runs = Runs([folder / "app.csv"])
+    try await runs.read(15, isLive: true)
+    try FileManager.default.removeItem(atPath: folder / "app.csv")
+    try folder.write("app.csv.1", header + rows(15..<30))
+    try folder.write("app.csv", header)
+    try await runs.read(15)
+    #expect(runs.texts.map { Int($0.prefix { $0 != "," }) ?? -1 } == Array(0..<30))
+  }
+
   @Test("a folder that came while nothing ran has all that is in it")
   func newFolder() async throws {
     let folder = try TestFolder()

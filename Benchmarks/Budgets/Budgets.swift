@@ -59,7 +59,7 @@ struct Budgets {
     let decode = Double(input.records) / (try await input.decode.best(of: decodeRuns) / .seconds(1))
 
     var table = table(command, input, decode: decode, decodeRuns: decodeRuns)
-    try EntityRuns(places).add(to: &table)
+    command.entities.add(to: &table)
     try addTrees(to: &table)
     print(machine)
     print(table.text)
@@ -79,8 +79,9 @@ struct Budgets {
     var start: Double
     var peakMemory: Int
     var learned: LearnedRuns
-    var troubled: TroubledRuns
     var manyWindows: ManyWindowsRuns
+    var entities: EntityRuns
+    var troubled: TroubledRuns
   }
 
   private func measureCommand() throws -> CommandRuns {
@@ -106,8 +107,10 @@ struct Budgets {
       prefix: try PulseRun(places, source: prefix.path), start: starts.map(\.command.seconds).min() ?? 0,
       peakMemory: longRuns.map(\.command.peakMemory).max() ?? 0,
       learned: try LearnedRuns(places, input: long, without: longRuns[0], runs: runs),
-      troubled: try TroubledRuns(places, input: long, rounds: max(runs, 5)),
-      manyWindows: try ManyWindowsRuns(places, records: events, rounds: max(runs, 5), peers: peers))
+      manyWindows: try ManyWindowsRuns(places, records: events, rounds: max(runs, 5), peers: peers),
+      entities: try EntityRuns(places),
+      // Last: it writes whole inputs anew, and this process grows by that.
+      troubled: try TroubledRuns(places, input: long, rounds: max(runs, 5)))
   }
 
   /// The command finds what plain code finds in the same events.

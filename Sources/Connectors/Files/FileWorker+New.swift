@@ -327,6 +327,14 @@ extension FileWorker {
     return opened
   }
 
+  /// Describes the file of an entry of which nothing was read: as it is now, also where it was described before.
+  func describe(
+    _ file: OpenFile, unreadOf entry: FileManifest.Entry
+  ) throws(OperatingError) -> FileManifest.Opened {
+    guard let opened = entry.opened else { return try describe(growing: file) }
+    return try FileLocator.describe(file, format: list.format ?? opened.format)
+  }
+
   /// Whether there is a record that has an end, or will not get one.
   private func isBegun(_ file: OpenFile, _ format: FileFormat) throws(OperatingError) -> Bool {
     if format.isColumnar || file.compression != nil { return true }

@@ -119,10 +119,7 @@ extension FileWorker {
       let file = try OpenFile(path)
       let isUnread = segment > self.segment || segment == self.segment && position.offset == 0
       if entry.opened == nil || isUnread && (!entry.isRotation || entry.isBlank) {
-        entry.opened =
-          entry.opened == nil
-          ? try describe(growing: file)
-          : try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
+        entry.opened = try describe(file, unreadOf: entry)
         manifest.entries[segment] = entry
       }
       guard let opened = entry.opened else { continue }

@@ -192,10 +192,7 @@ actor FileWorker {
     if position.offset == 0 {
       // What it was when the list was opened may have been replaced since, before a byte of it was read.
       if (!entry.isRotation || entry.isBlank) && entry.start.offset == 0 || entry.opened == nil {
-        manifest.entries[segment].opened =
-          entry.opened == nil
-          ? try describe(growing: file)
-          : try FileLocator.describe(file, format: list.format ?? entry.opened?.format)
+        manifest.entries[segment].opened = try describe(file, unreadOf: entry)
         if isBlank(segment) {
           publish()
           advance()

@@ -209,6 +209,7 @@ struct FilesBlankTests {
       for segment in UInt32(0)...2 {
         let known = stored
         async let reading = readOn(source, stored: known, items: 15)
+        // Time to see that it is empty.
         if isSeen { try await Task.sleep(for: .milliseconds(400)) }
         try writer.append("app.log", 15)
         let found = try await reading

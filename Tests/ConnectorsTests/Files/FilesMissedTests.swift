@@ -148,24 +148,27 @@ struct FilesMissedTests {
     #expect(Families.numbers(runs.texts).filter { $0 >= 0 } == Array(15..<60))
   }
 
+  private static let header = "number,text\n"
+
+  private static func rows(_ range: Range<Int>) -> String {
+    range.map { "\($0),\(String(repeating: "x", count: 400))\n" }.joined()
+  }
+
   @Test("a new file that has its header only keeps nobody waiting", arguments: ["app.csv", "*.csv"])
   func headerOnly(pattern: String) async throws {
     let folder = try TestFolder()
-    let header = "number,text\n"
-    func rows(_ range: Range<Int>) -> String { range.map { "\($0),\(String(repeating: "x", count: 400))\n" }.joined() }
-    try folder.write("app.csv", header + rows(0..<15))
-    if pattern == "app.csv" { try folder.write("web.csv", header + rows(100..<105)) }
+    try folder.write("app.csv", Self.header + Self.rows(0..<15))
+    if pattern == "app.csv" { try folder.write("web.csv", Self.header + Self.rows(100..<105)) }
     let paths = pattern == "app.csv" ? ["web.csv", "app.csv"] : [pattern]
     var runs = Runs(paths.map { folder / $0 })
     try await runs.read(pattern == "app.csv" ? 20 : 15, isLive: true)
     try folder.rename("app.csv", to: "app.csv.1")
-    try folder.write("app.csv", header)
-    try await Task.sleep(for: .milliseconds(300))
-    try folder.append("app.csv", rows(15..<30))
+    try folder.write("app.csv", Self.header)
+    try folder.append("app.csv", Self.rows(15..<30))
     try folder.rename("app.csv.1", to: "app.csv.2")
     try folder.rename("app.csv", to: "app.csv.1")
-    try folder.write("app.csv", header)
-    try folder.write("zoo.csv", header + rows(30..<45))
+    try folder.write("app.csv", Self.header)
+    try folder.write("zoo.csv", Self.header + Self.rows(30..<45))
     try await runs.read(pattern == "app.csv" ? 15 : 30)
     let expected = (pattern == "app.csv" ? Array(100..<105) : []) + Array(0..<(pattern == "app.csv" ? 30 : 45))
     #expect(runs.texts.map { Int($0.prefix { $0 != "," }) ?? -1 }.sorted() == expected.sorted())
@@ -174,14 +177,12 @@ struct FilesMissedTests {
   @Test("nor where the one before it is deleted by then")
   func headerAndDeleted() async throws {
     let folder = try TestFolder()
-    let header = "number,text\n"
-    func rows(_ range: Range<Int>) -> String { range.map { "\($0),\(String(repeating: "x", count: 400))\n" }.joined() }
-    try folder.write("app.csv", header + rows(0..<15))
+    try folder.write("app.csv", Self.header + Self.rows(0..<15))
     var runs = Runs([folder / "app.csv"])
     try await runs.read(15, isLive: true)
     try FileManager.default.removeItem(atPath: folder / "app.csv")
-    try folder.write("app.csv.1", header + rows(15..<30))
-    try folder.write("app.csv", header)
+    try folder.write("app.csv.1", Self.header + Self.rows(15..<30))
+    try folder.write("app.csv", Self.header)
     try await runs.read(15)
     #expect(runs.texts.map { Int($0.prefix { $0 != "," }) ?? -1 } == Array(0..<30))
   }

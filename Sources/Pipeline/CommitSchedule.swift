@@ -60,6 +60,25 @@ final class CommitSchedule {
     admitted = segment
   }
 
+  /// Reads back what is parked and needed before events are processed.
+  /// - Parameter pieces: of the next batch; none where only what waits may be decided.
+  func readBack(for pieces: [StagedWork], into processor: PartitionProcessor) async throws {
+    let wanted = processor.wanted(for: pieces)
+    if wanted.isEmpty { return }
+    // What was parked last is in the store once its checkpoint is.
+    try await checkpoint?.value
+    for (space, keys) in wanted.sorted(by: { $0.key < $1.key }) {
+      try processor.unpark(space, await output.committer.state(of: processor.claim, in: space, under: keys))
+    }
+  }
+
+  /// Parks what has been quiet for longest, with a checkpoint of its own.
+  func park(_ processor: inout PartitionProcessor) async throws {
+    processor.park()
+    stopWaking()
+    try await takeCheckpoint(of: &processor)
+  }
+
   /// Hands over the results of a batch and whatever has become due.
   func write(_ results: Results, of processor: inout PartitionProcessor) async throws {
     if !results.isEmpty { try await output.committer.commit(results) }

@@ -57,6 +57,13 @@ actor Committer {
     }
   }
 
+  /// Reads entries of a state space that a checkpoint of the claim has committed.
+  /// - Throws: `Superseded`.
+  func state(of claim: Claim, in space: String, under keys: [[UInt8]]) async throws -> [(key: [UInt8], value: [UInt8])] {
+    try check(claim)
+    return try await store.state(of: claim, in: space, under: keys)
+  }
+
   /// Waits until nothing is being written, whatever becomes of it.
   func settle() async { while isWriting { await pass() } }
 

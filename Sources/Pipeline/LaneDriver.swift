@@ -133,12 +133,14 @@ struct LaneDriver: Sendable {
       case .element(let batch):
         let pieces = batch.pieces
         try await commits.admit(pieces[0].next.segment, to: &processor)
+        try await commits.readBack(for: pieces, into: processor)
         let results = try processor.process(pieces, now: .now)
         try note(&processor, commits)
         lane.passed(batch.load)
         inFlight.leave(batch.load)
         output.progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: inFlight.batches)
         try await commits.write(results, of: &processor)
+        if memory.isScarce, processor.isFull { try await commits.park(&processor) }
       case .tick:
         try await commits.checkpointIfDue(&processor)
         try note(&processor, commits)
@@ -162,6 +164,7 @@ struct LaneDriver: Sendable {
   /// Everything that was handed over is processed.
   private func end(_ lane: Lane, _ processor: inout PartitionProcessor, _ commits: CommitSchedule) async throws {
     let ending = lane.ending
+    try await commits.readBack(for: [], into: processor)
     if case .end(let closing) = ending, let results = try await activator.end(&processor, closing: closing) {
       output.progress.update(processor, bytes: 0, waiting: inFlight.batches)
       try await commits.write(results, of: &processor)

@@ -3,9 +3,10 @@
 //
 // What comes first is state: rules, windows, events that wait, checkpoints that are being written, models. It may take all
 // but an eighth of what the process leaves. Batches in flight and history that waits get half each of what state leaves, so
-// a run that comes near its budget reads less ahead and seals history sooner; neither changes a result. Where state does not
-// fit, the run ends: the last checkpoint stands, and a run with more memory goes on from there. Whether it fits is a
-// matter of what lanes hold behind their batches, so results that are stored never depend on the budget.
+// a run that comes near its budget reads less ahead and seals history sooner; neither changes a result. Where state comes to
+// three quarters of what it may take, lanes park what they can (`Parkable`). Where it does not fit all the same, the run ends:
+// the last checkpoint stands, and a run with more memory goes on from there. Whether it fits is a matter of what lanes hold
+// behind their batches, so results that are stored never depend on the budget.
 
 import Detection
 import Synchronization
@@ -91,6 +92,10 @@ public final class MemoryBudget: Sendable {
       return own * state.lanes.count >= room
     }
   }
+
+  /// Whether state has three quarters of what it may take, so that lanes park what they can. What they free is used again,
+  /// and what a batch brings meanwhile still fits.
+  var isScarce: Bool { state.withLock { ($0.state + $0.models) / 3 >= mostState / 4 } }
 
   /// Bytes that state takes.
   var heldState: Int { state.withLock { $0.state + $0.models } }

@@ -66,7 +66,9 @@ struct MemoryBudgetTests {
       - {name: notes, type: tumbling, size: 1h, by: [user], aggregates: {n: count(*), note: last(note)}}
     """
 
-  private static func run(_ records: [[UInt8]], _ size: Int, _ memory: Int, into store: MemoryStore) async throws {
+  private static func run(
+    _ records: [[UInt8]], _ size: Int, _ memory: Int, of useCase: String = useCase, into store: MemoryStore
+  ) async throws {
     let plan = try #require(UseCaseChecker.check(text: useCase).plan)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
@@ -99,5 +101,44 @@ struct MemoryBudgetTests {
     let (areSameAnomalies, areSameWindows) = (found.anomalies == expected.anomalies, found.windows == expected.windows)
     #expect(areSameAnomalies && expected.anomalies.count > 50)
     #expect(areSameWindows && expected.windows.count > 900)
+  }
+
+  private static let manyUsers = """
+    name: kept
+    event:
+      time: at
+      key: user
+      fields:
+        at: {type: timestamp, required: true, format: seconds}
+        user: {type: int, required: true}
+        amount: {type: double}
+    rules:
+      - {name: often, per: user, within: 30d, having: "count(*) >= 2", reason: "{count(*)}, {sum(amount)}"}
+      - {name: seldom, per: user, within: 30d, when: amount > 0.5, having: "sum(amount) > 1.2"}
+    """
+
+  @Test("entities of rules that do not fit are parked, and found again, through a restart", arguments: [1000, 8192])
+  func parked(size: Int) async throws {
+    // What the rules hold of 300,000 users is twice what the least memory leaves for state. Each comes back once.
+    let users = 300_000
+    var random = SeededRandom(seed: 7)
+    let records = (0..<users + users / 4).map { row in
+      let user = row < users ? row : Int.random(in: 0..<users, using: &random)
+      return Array(#"{"at": \#(1_772_180_000 + row), "user": \#(user), "amount": \#(Double(row % 100) / 100)}"#.utf8)
+    }
+    let whole = MemoryStore(MemoryHistory())
+    try await Self.run(records, 8192, 2_000_000_000, of: Self.manyUsers, into: whole)
+    let store = MemoryStore(MemoryHistory())
+    try await Self.run(Array(records.prefix(users + 1000)), size, Limits.leastMemory, of: Self.manyUsers, into: store)
+    try await Self.run(records, size, Limits.leastMemory, of: Self.manyUsers, into: store)
+    let (found, expected) = (store.contents, whole.contents)
+    #expect(found.totals == expected.totals)
+    let areSame = found.anomalies == expected.anomalies
+    #expect(areSame && expected.anomalies.count > users / 8)
+    let partition = try #require(found.positions.keys.first)
+    let claim = Claim(useCase: "kept", partition: partition, epoch: store.epoch(of: partition))
+    let keys = (0..<20_000).map { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) } }
+    let segments = try await store.state(of: claim, in: "rule/often", under: keys)
+    #expect(segments.contains { $0.value.first == 2 }, "no segment of parked entities is stored")
   }
 }

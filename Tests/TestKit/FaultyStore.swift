@@ -44,6 +44,12 @@ public final class FaultyStore: Store {
     try await write { try await store.claim(useCase: useCase, partition: partition) }
   }
 
+  public func state(
+    of claim: Claim, in space: String, under keys: [[UInt8]]
+  ) async throws -> [(key: [UInt8], value: [UInt8])] {
+    try await store.state(of: claim, in: space, under: keys)
+  }
+
   public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] {
     try await store.activations(useCase: useCase, partition: partition)
   }

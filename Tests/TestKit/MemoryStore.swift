@@ -135,6 +135,17 @@ public final class MemoryStore: Store {
     }
   }
 
+  public func state(
+    of claim: Claim, in space: String, under keys: [[UInt8]]
+  ) async throws -> [(key: [UInt8], value: [UInt8])] {
+    try state.withLock { state in
+      guard let part = state.parts[claim.partition], part.epoch == claim.epoch else { throw Superseded(claim) }
+      return keys.sorted { $0.lexicographicallyPrecedes($1) }.compactMap { key in
+        part.entries[space]?.entries[key].map { (key, $0) }
+      }
+    }
+  }
+
   public func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { log(of: partition) }
 
   public func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {

@@ -110,6 +110,22 @@ extension SQLiteCheckpoint {
     return states
   }
 
+  /// Single entries of a state space, in the order of their keys.
+  static func state(
+    of claim: Claim, in space: String, under keys: [[UInt8]], from database: Database
+  ) throws -> [(key: [UInt8], value: [UInt8])] {
+    let statement = try database.cachedStatement(
+      sql: "SELECT value FROM state WHERE use_case = ? AND source = ? AND partition = ? AND space = ? AND key = ?")
+    var entries: [(key: [UInt8], value: [UInt8])] = []
+    for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      let identity: StatementArguments = [
+        claim.useCase, claim.partition.source, claim.partition.number, space, Data(key),
+      ]
+      if let value = try Data.fetchOne(statement, arguments: identity) { entries.append((key, [UInt8](value))) }
+    }
+    return entries
+  }
+
   private static func restoreDrift(_ identity: StatementArguments, from database: Database) throws -> [DriftCounts] {
     var drift: [DriftCounts] = []
     try forEach("SELECT * FROM drift \(ofPartition) ORDER BY detector, version, day", identity, from: database) {

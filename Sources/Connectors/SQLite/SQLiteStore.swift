@@ -108,6 +108,15 @@ public final class SQLiteStore: Store {
     return claim.epoch
   }
 
+  public func state(
+    of claim: Claim, in space: String, under keys: [[UInt8]]
+  ) async throws -> [(key: [UInt8], value: [UInt8])] {
+    try await read { database in
+      guard try HeldClaim(claim, in: database) != nil else { throw Superseded(claim) }
+      return try SQLiteCheckpoint.state(of: claim, in: space, under: keys, from: database)
+    }
+  }
+
   public func commit(_ results: [Results]) async throws -> Set<Claim> {
     try await write(durably: false) { database in
       var refused: Set<Claim> = []

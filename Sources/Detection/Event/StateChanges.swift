@@ -51,6 +51,24 @@ public protocol Stateful: AnyObject {
   func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws
 }
 
+/// A stateful part that need not hold all of its state in memory. What has been quiet for longest is parked: it is stored,
+/// and read back before events that need it are processed. Whether something was parked changes no result.
+public protocol Parkable: Stateful {
+  /// Whether it would take more memory next, and holds so much that parking is worth it.
+  var isFull: Bool { get }
+  /// Whether anything is parked.
+  var hasParked: Bool { get }
+  /// Has the next changes store about a quarter of what may be parked, which leaves memory with that.
+  func park()
+  /// Notes what is parked and needed for events, some of which may turn out not to count.
+  func want(_ batch: EventBatch)
+  /// Keys of the stored entries that have what is needed, ascending.
+  var wantedKeys: [[UInt8]] { get }
+  /// Takes what is needed out of stored entries: all of the wanted keys. Changes that were taken before are stored.
+  /// - Throws: `CodingError` where an entry is missing or cannot be read.
+  func unpark(_ entries: [(key: [UInt8], value: [UInt8])]) throws
+}
+
 extension Stateful {
   public func continues(_ fingerprint: String) -> Bool { fingerprint == stateFingerprint }
 }

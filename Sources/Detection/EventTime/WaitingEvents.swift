@@ -212,6 +212,11 @@ public final class WaitingEvents: Stateful {
     schema.fields.indices.map { batch.columns[$0][row] }
   }
 
+  /// The events that wait, by run, as they are when they are released.
+  public var released: [ReleasedEvents] {
+    queues.sorted { $0.key < $1.key }.flatMap { released($0.value.waiting, nil) }
+  }
+
   private func released(_ events: [Event], _ batch: EventBatch?) -> [ReleasedEvents] { released(events[...], batch) }
 
   private func released(_ events: ArraySlice<Event>, _ batch: EventBatch?) -> [ReleasedEvents] {

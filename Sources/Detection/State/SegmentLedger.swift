@@ -5,7 +5,7 @@
 //
 // Who has the state keeps, with each record and entry, the index of the segment that it is stored in. Invariants: `live` is
 // the number of entries and records whose own segment is this one; the lists hold all of those, and others that have gone
-// since (their segment says so).
+// since (their segment says so). Of a segment whose members have left memory only their number is known.
 //
 // Cost. Members weigh what their user says: one each, or about their bytes; those of a segment all the same. Segments are
 // sorted into tiers by what is live in them, each tier eight times the one below, up to half a segment;
@@ -52,6 +52,8 @@ struct SegmentLedger: Sendable {
     var stored = 0
     /// What they weighed.
     var weight = 0
+    /// Live ones that are not in memory, and not in the lists: then it is not written again.
+    var parked = 0
   }
 
   /// What one checkpoint does with segments.
@@ -63,6 +65,8 @@ struct SegmentLedger: Sendable {
   }
 
   private(set) var segments: [Segment] = [Segment()]
+  /// Places that a segment has left.
+  private var free: [UInt32] = []
   /// The highest number used so far; numbers start at 1.
   private(set) var lastNumber: UInt64 = 0
   /// What a segment that is written weighs at most, unless one member weighs more.
@@ -100,7 +104,7 @@ struct SegmentLedger: Sendable {
   ///   - new: what the members of the open segment weigh; nil where each weighs one.
   ///   - old: segments up to this number are written again before others, as there is room for them.
   func round(rewriting isRewriting: Bool = false, new: Int? = nil, old: UInt64 = 0) -> Round {
-    let live = closed.filter { segments[Int($0)].live > 0 }
+    let live = closed.filter { segments[Int($0)].live > 0 && segments[Int($0)].parked == 0 }
     return Round(
       sources: [Self.open] + (isRewriting ? live : worthMerging(of: live, new: new ?? segments[0].live, old: old)),
       dead: closed.filter { segments[Int($0)].live == 0 })
@@ -109,7 +113,10 @@ struct SegmentLedger: Sendable {
   /// The segments of a round have been written again: their stored values go.
   mutating func end(_ round: Round, into changes: inout StateChanges) {
     for index in round.sources + round.dead {
-      if index != Self.open { changes.deletes.append(Self.key(segments[Int(index)].number)) }
+      if index != Self.open {
+        changes.deletes.append(Self.key(segments[Int(index)].number))
+        free.append(index)
+      }
       segments[Int(index)] = Segment()
     }
   }
@@ -156,10 +163,10 @@ struct SegmentLedger: Sendable {
   mutating func place(number: UInt64? = nil) -> UInt32 {
     let number = number ?? lastNumber + 1
     lastNumber = max(lastNumber, number)
-    let index = segments.indices.dropFirst().first { segments[$0].number == 0 } ?? segments.count
+    let index = free.popLast() ?? UInt32(segments.count)
     if index == segments.count { segments.append(Segment()) }
-    segments[index].number = number
-    return UInt32(index)
+    segments[Int(index)].number = number
+    return index
   }
 
   /// States what of a closed segment is live, and how much was stored in it.
@@ -169,6 +176,19 @@ struct SegmentLedger: Sendable {
     segments[Int(segment)].live = content.count
     segments[Int(segment)].stored = stored
     segments[Int(segment)].weight = weight ?? stored
+  }
+
+  /// States that members of a closed segment are live and not in memory.
+  mutating func fill(_ segment: UInt32, parked: Int) {
+    segments[Int(segment)].live = parked
+    segments[Int(segment)].parked = parked
+  }
+
+  /// Members of a segment that were not in memory are stored elsewhere, or gone: one, or all of them.
+  mutating func loseParked(_ segment: UInt32, _ count: Int? = nil) {
+    let count = count ?? segments[Int(segment)].parked
+    segments[Int(segment)].live -= count
+    segments[Int(segment)].parked -= count
   }
 
   /// The key of a segment's value: its number, 8 bytes big-endian.

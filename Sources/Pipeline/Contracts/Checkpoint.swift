@@ -211,6 +211,14 @@ public protocol Store: Sendable {
   /// finished.
   func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition
 
+  /// Stored entries of a state space, as of the last checkpoint of a claim.
+  /// - Parameter keys: of entries; those that are not there are left out.
+  /// - Returns: entries in the order of their keys (unsigned bytes).
+  /// - Throws: `Superseded`.
+  func state(
+    of claim: Claim, in space: String, under keys: [[UInt8]]
+  ) async throws -> [(key: [UInt8], value: [UInt8])]
+
   /// The activations of a partition in the order in which they were recorded.
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation]
 

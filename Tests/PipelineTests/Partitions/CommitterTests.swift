@@ -24,6 +24,9 @@ struct CommitterTests {
     func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition {
       try await store.claim(useCase: useCase, partition: partition)
     }
+    func state(
+      of claim: Claim, in space: String, under keys: [[UInt8]]
+    ) async throws -> [(key: [UInt8], value: [UInt8])] { [] }
     func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
     func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {}
     func retract(_ waiting: WaitingResults, under claim: Claim) async throws {}

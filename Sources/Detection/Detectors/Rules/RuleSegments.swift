@@ -1,6 +1,6 @@
 // How the windows of a rule are stored. Format of a segment (key: its number, 8 bytes big-endian; value by `ByteWriter`):
 //
-//   version       byte, 1
+//   version       byte, 1; 2 where its entities are parked
 //   next id       unsigned; above every id in the segment and in those before it
 //   base          signed; times below are differences from it, wrapping
 //   records       count, then for each entity: id, key low and high (unsigned), clock - base (signed), stamp - clock
@@ -9,22 +9,34 @@
 //                 argument that is kept and not null its value: signed for integers, 8 bytes for doubles, two
 //                 unsigned for the identity of a string
 //
+// A parked entity has all that is held of it in one segment, with others (`ParkedEntities`). Under the key of such a segment
+// and 1 is what was taken out of it: version, byte, 1; two unsigned, a bit for each record.
+//
 // Reading. Segments may overlap: of several records of one id the one with the highest times is the latest, since an
-// entity's times only ascend; of several ids of one key the highest is the latest, the others were forgotten. An entry
-// counts if its entity's latest id is its own and its time lies in the window of that entity's clock. What this restores is
-// what was held when the last segment was written, and possibly entities that had been forgotten when their time came,
-// which are forgotten again before the next event is looked at. Nothing would forget again those that ended before their
-// time (`EndedEntities`): their ids are stored under the key 0, as long as a segment from before their end is there.
+// entity's times only ascend, and where they are equal that of the highest number; of several ids of one key the highest is
+// the latest, the others were forgotten. An entry counts if its entity's latest id is its own and its time lies in the window
+// of that entity's clock. An entity whose record in a segment of parked ones was not taken out is parked, and what segments
+// before hold of it does not count; one that came back has another id. What this restores is what was held when the last segment was written, and possibly entities
+// that had been forgotten when their time came, which are forgotten again before the next event is looked at. Nothing would
+// forget again those that ended before their time (`EndedEntities`): their ids are stored under the key 0, as long as a
+// segment from before their end is there.
 
 extension SlidingEntities {
   private static let version: UInt8 = 1
+  private static let parkedVersion: UInt8 = 2
 
   // MARK: Writing
 
   /// The segments written and deleted since the last call.
-  mutating func takeChanges() -> StateChanges {
+  /// - Parameter isParking: whether the quarter of the entities that has been quiet for longest leaves memory.
+  mutating func takeChanges(parking isParking: Bool = false) -> StateChanges {
     var changes = StateChanges()
-    let round = ledger.round(rewriting: ended.areMany(for: entryCount + entityCount))
+    if !parked.isEmpty, watermark != .min {
+      for segment in parked.takeForgotten(upTo: watermark.subtractingSaturated(horizon)) { ledger.loseParked(segment) }
+    }
+    if isParking { park(into: &changes) }
+    // What is parked would keep their ids, whatever is written again.
+    let round = ledger.round(rewriting: parked.isEmpty && ended.areMany(for: entryCount + entityCount))
     var moved = SegmentContent()
     for source in round.sources {
       // Moving what is written keeps out what is listed twice: a node that was freed and used again.
@@ -44,16 +56,37 @@ extension SlidingEntities {
       changes.puts.append((SegmentLedger.key(ledger.segments[Int(target)].number), encode(content)))
     }
     ledger.end(round, into: &changes)
+    parked.takeChanges(into: &changes)
     ended.takeChanges(
       oldestSegment: ledger.oldestNumber, nextID: nextID, key: SegmentLedger.key(0), into: &changes)
     return changes
   }
 
-  private func encode(_ content: SegmentContent) -> [UInt8] {
+  private mutating func park(into changes: inout StateChanges) {
+    let all = parkable()
+    let slots = all.prefix((all.count + 3) / 4)
+    for start in stride(from: 0, to: slots.count, by: ParkedEntities.perSegment) {
+      var content = SegmentContent(records: Array(slots[start...].prefix(ParkedEntities.perSegment)))
+      let nodes = content.records.map { detach($0) }
+      content.entries = nodes.flatMap(\.self)
+      let target = ledger.place()
+      let number = ledger.segments[Int(target)].number
+      changes.puts.append((SegmentLedger.key(number), encode(content, version: Self.parkedVersion)))
+      let parking = content.records.map { entities[Int($0)] }
+      for (slot, nodes) in zip(content.records, nodes) { park(slot, nodes) }
+      let stamp = parking.map(\.stamp).max() ?? .min
+      parked.add(
+        ParkedEntities.Segment(number: number, records: parking.count, stamp: stamp), at: target, parking.map(\.key))
+      ledger.fill(target, parked: parking.count)
+    }
+    recycle()
+  }
+
+  private func encode(_ content: SegmentContent, version: UInt8 = SlidingEntities.version) -> [UInt8] {
     let (nodes, slots) = (content.entries, content.records)
     var writer = ByteWriter()
     let base = slots.first.map { entities[Int($0)].clock } ?? nodes.first.map { entries[Int($0)].time } ?? 0
-    writer.write(byte: Self.version)
+    writer.write(byte: version)
     writer.write(unsigned: nextID)
     writer.write(signed: base)
     writer.write(unsigned: UInt64(slots.count))
@@ -95,10 +128,11 @@ extension SlidingEntities {
   mutating func restore(from stored: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
     self = SlidingEntities(
       within: within, horizon: horizon, maxAhead: maxAhead, plans: plans, holdsEntries: holdsEntries)
+    let taken = try ParkedEntities.taken(from: stored)
     var segments: [StoredSegment] = []
-    for (key, value) in stored {
+    for (key, value) in stored where key.count != 9 {
       guard let number = SegmentLedger.number(of: key) else {
-        throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8")
+        throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8 or 9")
       }
       if number == 0 {
         nextID = max(nextID, try ended.restore(from: value))
@@ -107,14 +141,19 @@ extension SlidingEntities {
       guard number > ledger.lastNumber else {
         throw CodingError("segment \(number) of a rule follows segment \(ledger.lastNumber)")
       }
-      segments.append(try readRecords(of: value, as: ledger.place(number: number)))
+      let segment = try openSegment(value, as: ledger.place(number: number))
+      nextID = max(nextID, segment.nextID)
+      if segment.isParked {
+        try readParked(segment, number, taken[number])
+      } else {
+        segments.append(try readRecords(of: segment))
+      }
     }
     var held = [SegmentContent](repeating: SegmentContent(), count: ledger.segments.count)
     for slot in finishEntities() { held[Int(entities[Int(slot)].segment)].records.append(slot) }
     let places = placesByID()
     for index in segments.indices {
-      let nodes = try readEntries(of: &segments[index], places)
-      held[Int(segments[index].segment)].entries = nodes
+      held[Int(segments[index].segment)].entries = try readEntries(of: &segments[index], places)
     }
     attachRestored()
     for stored in segments {
@@ -123,14 +162,112 @@ extension SlidingEntities {
     ended.noteRestored(nextID: nextID)
   }
 
-  /// A segment whose records have been read.
+  /// Takes back what is wanted of a segment of parked entities.
+  /// - Throws: `CodingError` where the segment is not the one that was written.
+  mutating func unpark(_ number: UInt64, _ value: [UInt8]) throws(CodingError) {
+    guard let wanted = parked.takeWanted(of: number), let segment = parked.segments[wanted.segment] else { return }
+    var stored = try openSegment(value, as: wanted.segment)
+    guard stored.isParked, stored.records == segment.records else {
+      throw CodingError("segment \(number) of a rule is not the one in which entities were parked")
+    }
+    // The last ones come along, so that no segment is kept for them.
+    let isForAll = (segment.count - wanted.keys.count) * 4 < ParkedEntities.perSegment
+    var slots: [UInt64: UInt32] = [:]
+    for record in 0..<stored.records {
+      let entity = try readRecord(of: &stored)
+      guard !segment.taken[record], isForAll || wanted.keys.contains(entity.key) else { continue }
+      slots[entity.id] = unpark(entity)
+      parked.take(record, entity.key, of: wanted.segment)
+    }
+    ledger.loseParked(wanted.segment, slots.count)
+    stored.entries = try stored.reader.readCount(upTo: stored.reader.remaining)
+    var words: [UInt64] = []
+    var nodes: [UInt32] = []
+    for _ in 0..<stored.entries {
+      let found = try readEntry(of: &stored, into: &words)
+      guard let slot = slots[found.id] else { continue }
+      let entry = Entry(time: found.time, segment: SegmentLedger.open, nulls: found.nulls, slot: slot)
+      nodes.append(restore(entry, words: words))
+      ledger.gain(entry: nodes[nodes.count - 1])
+    }
+    attach(nodes)
+  }
+
+  /// A segment that is being read.
   private struct StoredSegment {
     var segment: UInt32
     var base: Int64
-    /// Behind the records.
+    /// Above all ids in it.
+    var nextID: UInt64
+    var isParked: Bool
     var reader: ByteReader
     var records = 0
     var entries = 0
+  }
+
+  /// Reads up to the records.
+  private func openSegment(_ bytes: [UInt8], as segment: UInt32) throws(CodingError) -> StoredSegment {
+    var reader = ByteReader(bytes)
+    let version = try reader.readByte()
+    guard version == Self.version || version == Self.parkedVersion else {
+      throw CodingError("a rule's segment has version \(version), expected 1 or 2")
+    }
+    let mentioned = try reader.readUnsigned()
+    let base = try reader.readSigned()
+    let records = try reader.readCount(upTo: reader.remaining)
+    return StoredSegment(
+      segment: segment, base: base, nextID: mentioned, isParked: version == Self.parkedVersion, reader: reader,
+      records: records)
+  }
+
+  private func readRecord(of stored: inout StoredSegment) throws(CodingError) -> Entity {
+    let id = try stored.reader.readUnsigned()
+    let key = EntityKey(low: try stored.reader.readUnsigned(), high: try stored.reader.readUnsigned())
+    let clock = stored.base &+ (try stored.reader.readSigned())
+    let stamp = clock &+ Int64(bitPattern: try stored.reader.readUnsigned())
+    var entity = Entity(key: key, id: id, clock: clock, stamp: stamp, lastFinding: nil, segment: stored.segment)
+    if try stored.reader.readBool() {
+      entity.lastFinding = clock &- Int64(bitPattern: try stored.reader.readUnsigned())
+    }
+    guard id < stored.nextID else {
+      throw CodingError("a rule's segment has the id \(id) at or above \(stored.nextID)")
+    }
+    return entity
+  }
+
+  private mutating func readRecords(of segment: StoredSegment) throws(CodingError) -> StoredSegment {
+    var stored = segment
+    for _ in 0..<stored.records {
+      let entity = try readRecord(of: &stored)
+      if !ended.contains(entity.id) { restore(entity) }
+    }
+    return stored
+  }
+
+  /// Takes up where entities are parked. What an earlier segment has of them does not count.
+  private mutating func readParked(
+    _ segment: StoredSegment, _ number: UInt64, _ taken: ParkedEntities.Taken?
+  ) throws(CodingError) {
+    guard segment.records <= ParkedEntities.perSegment else {
+      throw CodingError("segment \(number) of a rule has \(segment.records) parked entities")
+    }
+    var stored = segment
+    var found = ParkedEntities.Segment(number: number, records: stored.records, stamp: .min)
+    found.taken = taken ?? found.taken
+    found.isTakenStored = taken != nil
+    var keys: [EntityKey?] = []
+    for record in 0..<stored.records {
+      let entity = try readRecord(of: &stored)
+      if found.taken[record] || !supersede(by: entity) {
+        found.taken[record] = true
+        keys.append(nil)
+      } else {
+        found.stamp = max(found.stamp, entity.stamp)
+        keys.append(entity.key)
+      }
+    }
+    parked.add(found, at: segment.segment, keys)
+    ledger.fill(segment.segment, parked: found.count)
   }
 
   /// Where the entity of an id is.
@@ -139,32 +276,10 @@ extension SlidingEntities {
     var slot: UInt32
   }
 
-  private mutating func readRecords(of bytes: [UInt8], as segment: UInt32) throws(CodingError) -> StoredSegment {
-    var reader = ByteReader(bytes)
-    let version = try reader.readByte()
-    guard version == Self.version else {
-      throw CodingError("a rule's segment has version \(version), expected \(Self.version)")
-    }
-    let mentioned = try reader.readUnsigned()
-    nextID = max(nextID, mentioned)
-    let base = try reader.readSigned()
-    let records = try reader.readCount(upTo: reader.remaining)
-    for _ in 0..<records {
-      let id = try reader.readUnsigned()
-      let key = EntityKey(low: try reader.readUnsigned(), high: try reader.readUnsigned())
-      let clock = base &+ (try reader.readSigned())
-      let stamp = clock &+ Int64(bitPattern: try reader.readUnsigned())
-      var entity = Entity(key: key, id: id, clock: clock, stamp: stamp, lastFinding: nil, segment: segment)
-      if try reader.readBool() { entity.lastFinding = clock &- Int64(bitPattern: try reader.readUnsigned()) }
-      guard id < mentioned else { throw CodingError("a rule's segment has the id \(id) at or above \(mentioned)") }
-      if !ended.contains(id) { restore(entity) }
-    }
-    return StoredSegment(segment: segment, base: base, reader: reader, records: records)
-  }
-
   /// Where the entities are, ascending by id.
   private func placesByID() -> [Place] {
-    var places = entities.indices.map { Place(id: entities[$0].id, slot: UInt32($0)) }
+    var places = entities.indices.filter { entities[$0].segment != Entry.noSegment }
+      .map { Place(id: entities[$0].id, slot: UInt32($0)) }
     places.sort { $0.id < $1.id }
     return places
   }
@@ -186,24 +301,38 @@ extension SlidingEntities {
     var words: [UInt64] = []
     stored.entries = try stored.reader.readCount(upTo: stored.reader.remaining)
     for _ in 0..<stored.entries {
-      let id = try stored.reader.readUnsigned()
-      let time = stored.base &+ (try stored.reader.readSigned())
-      let nulls = UInt32(try stored.reader.readCount(upTo: Int(UInt32.max)))
-      words.removeAll(keepingCapacity: true)
-      for (index, plan) in plans.enumerated() where plan.words > 0 {
-        let isNull = nulls >> UInt32(index) & 1 == 1
-        try readValue(plan, isNull: isNull, from: &stored.reader, into: &words)
-      }
-      guard let slot = Self.slot(of: id, in: places),
-        time > entities[Int(slot)].clock.subtractingSaturated(within)
+      let found = try readEntry(of: &stored, into: &words)
+      guard let slot = Self.slot(of: found.id, in: places),
+        found.time > entities[Int(slot)].clock.subtractingSaturated(within)
       else { continue }
-      let entry = Entry(time: time, segment: stored.segment, nulls: nulls, slot: slot)
+      let entry = Entry(time: found.time, segment: stored.segment, nulls: found.nulls, slot: slot)
       nodes.append(restore(entry, words: words))
     }
     guard stored.reader.isAtEnd else {
       throw CodingError("a rule's segment has \(stored.reader.remaining) bytes too many")
     }
     return nodes
+  }
+
+  /// An entry as it is stored.
+  private struct StoredEntry {
+    var id: UInt64
+    var time: Int64
+    var nulls: UInt32
+  }
+
+  /// - Parameter words: receives the values of its arguments.
+  private func readEntry(
+    of stored: inout StoredSegment, into words: inout [UInt64]
+  ) throws(CodingError) -> StoredEntry {
+    let id = try stored.reader.readUnsigned()
+    let time = stored.base &+ (try stored.reader.readSigned())
+    let nulls = UInt32(try stored.reader.readCount(upTo: Int(UInt32.max)))
+    words.removeAll(keepingCapacity: true)
+    for (index, plan) in plans.enumerated() where plan.words > 0 {
+      try readValue(plan, isNull: nulls >> UInt32(index) & 1 == 1, from: &stored.reader, into: &words)
+    }
+    return StoredEntry(id: id, time: time, nulls: nulls)
   }
 
   private func readValue(

@@ -20,43 +20,6 @@
 // once they are most of the heap). Entities whose clock was far ahead of the watermark when it was set are in a list, so
 // that those of wrong times are found without a look at all. Nothing is ever proportional to a window.
 
-/// An event held in a window.
-struct Entry: Sendable {
-  var time: Int64
-  /// The next one in order of the same entity, or of the free nodes.
-  var next: UInt32 = PairingHeap.none
-  /// The segment in which it is stored; `noSegment` for a free node.
-  var segment: UInt32
-  /// Bit a: argument a is null.
-  var nulls: UInt32
-  var slot: UInt32
-
-  static let noSegment = UInt32.max
-}
-
-/// What is known of an entity.
-struct Entity: Sendable {
-  var key: EntityKey
-  /// Tells this life of the entity from others before it was forgotten.
-  var id: UInt64
-  /// T: the highest event time.
-  var clock: Int64
-  /// The higher of `clock` and the watermark before the last event.
-  var stamp: Int64
-  /// `clock` at its last finding; nil when there was none.
-  var lastFinding: Int64?
-  /// Whether it is in the list of those far ahead.
-  var isFar = false
-  /// The segment in which this record is stored last; `Entry.noSegment` for a free slot.
-  var segment: UInt32
-  /// Entries that came in order, ascending.
-  var head = PairingHeap.none
-  var tail = PairingHeap.none
-  /// Root of the entries that came out of order.
-  var disordered = PairingHeap.none
-  var entryCount = 0
-}
-
 /// The windows and aggregates of a rule's entities.
 struct SlidingEntities: Sendable {
   let within: Int64
@@ -95,10 +58,14 @@ struct SlidingEntities: Sendable {
   var nextID: UInt64 = 0
   /// What is stored where.
   var ledger = SegmentLedger()
+  /// Entities that are stored and not in memory.
+  var parked = ParkedEntities()
+  /// The watermark before the last event.
+  private(set) var watermark = Int64.min
 
   /// Entries in all windows.
   private(set) var entryCount = 0
-  var entityCount: Int { slots.count }
+  var entityCount: Int { slots.count + parked.count }
 
   init(within: Int64, horizon: Int64, maxAhead: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
     self.within = within
@@ -114,7 +81,8 @@ struct SlidingEntities: Sendable {
   var heldBytes: Int {
     let held = entities.heldBytes + entries.heldBytes + words.heldBytes + arguments.reduce(0) { $0 + $1.heldBytes }
     let found = slots.heldBytes + waiting.heldBytes + disorder.heldBytes + far.heldBytes + restarts.heldBytes
-    return held + found + freeSlots.heldBytes + retired.heldBytes + ended.heldBytes + ledger.heldBytes
+    let stored = ended.heldBytes + ledger.heldBytes + parked.heldBytes
+    return held + found + freeSlots.heldBytes + retired.heldBytes + stored
   }
 
   /// Bytes of an entity and of an event, nearly: tables and lists are half to wholly full.
@@ -134,6 +102,7 @@ struct SlidingEntities: Sendable {
   @inline(__always)
   mutating func forget(watermark: Int64) {
     guard watermark != .min else { return }
+    self.watermark = watermark
     let bound = watermark.subtractingSaturated(horizon)
     while let top = waiting.top, top.stamp <= bound {
       let stamp = entities[Int(top.slot)].stamp
@@ -227,16 +196,38 @@ struct SlidingEntities: Sendable {
     if entity.isNoEarlier(than: entities[Int(slot)]) { entities[Int(slot)] = entity }
   }
 
+  /// Drops an entity as it was stored in a segment, for one that is parked and no earlier; false where it is earlier.
+  mutating func supersede(by entity: Entity) -> Bool {
+    guard let slot = slots.find(entity.key, keyOf: { entities[Int($0)].key }) else { return true }
+    guard entity.isNoEarlier(than: entities[Int(slot)]) else { return false }
+    slots.remove(entity.key) { entities[Int($0)].key }
+    entities[Int(slot)].segment = Entry.noSegment
+    freeSlots.append(slot)
+    return true
+  }
+
   /// All records are in their places.
-  /// - Returns: the slots, in use all of them.
-  mutating func finishEntities() -> Range<UInt32> {
-    for (slot, entity) in entities.enumerated() {
+  /// - Returns: the slots in use.
+  mutating func finishEntities() -> [UInt32] {
+    let used = entities.indices.filter { entities[$0].segment != Entry.noSegment }
+    for slot in used {
       // How far ahead it is shows when the list is looked through.
       entities[slot].isFar = true
-      far.append((UInt32(slot), entity.id))
-      waiting.insert(stamp: entity.stamp, slot: UInt32(slot), id: entity.id)
+      far.append((UInt32(slot), entities[slot].id))
+      waiting.insert(stamp: entities[slot].stamp, slot: UInt32(slot), id: entities[slot].id)
     }
-    return 0..<UInt32(entities.count)
+    return used.map { UInt32($0) }
+  }
+
+  /// Adds an entity that was parked, under a new identity and in no window yet.
+  mutating func unpark(_ entity: Entity) -> UInt32 {
+    var entity = entity
+    (entity.id, entity.segment) = (nextID, Entry.noSegment)
+    nextID += 1
+    let slot = create(entity)
+    waiting.insert(stamp: entity.stamp, slot: slot, id: entity.id)
+    touch(slot)
+    return slot
   }
 
   /// Adds an entry as it was stored; it is in no window before `attachRestored`.
@@ -247,8 +238,11 @@ struct SlidingEntities: Sendable {
   }
 
   /// Puts all entries into their windows, in ascending order of time.
-  mutating func attachRestored() {
-    var nodes = [UInt32](0..<UInt32(entries.count))
+  mutating func attachRestored() { attach([UInt32](0..<UInt32(entries.count))) }
+
+  /// Puts entries into their windows that are in none.
+  mutating func attach(_ nodes: [UInt32]) {
+    var nodes = nodes
     nodes.sort { entries[Int($0)].time < entries[Int($1)].time }
     for node in nodes { attach(node, entries[Int(node)].slot, inOrder: true) }
   }
@@ -345,14 +339,49 @@ struct SlidingEntities: Sendable {
   private mutating func end(_ slot: UInt32) {
     retire(slot)
     ended.note(entities[Int(slot)].id, ledger.lastNumber)
+    noteStaleStamp()
+  }
+
+  private mutating func noteStaleStamp() {
     staleStamps += 1
-    if staleStamps > slots.count + 64 {
-      var live = StampHeap()
-      swap(&live, &waiting)
-      live.removeAll { !isLive($0.slot, $0.id) }
-      swap(&live, &waiting)
-      staleStamps = 0
-    }
+    guard staleStamps > slots.count + 64 else { return }
+    var live = StampHeap()
+    swap(&live, &waiting)
+    live.removeAll { !isLive($0.slot, $0.id) }
+    swap(&live, &waiting)
+    staleStamps = 0
+  }
+
+  /// Whether more entities take more memory, so that it is time to park some.
+  var isFull: Bool {
+    guard slots.count >= Self.leastParked else { return false }
+    let lacksSlots = freeSlots.count * 8 < entities.count
+    return lacksSlots || (entries.count - entryCount) * 8 < entries.count && holdsEntries
+  }
+
+  /// Fewer entities are not worth it.
+  private static let leastParked = 4096
+
+  /// Entities that may be parked, those that have been quiet for longest first.
+  mutating func parkable() -> [UInt32] {
+    lookThroughFar(watermark)
+    let slots = entities.indices.filter { entities[$0].segment != Entry.noSegment && !entities[$0].isFar }
+    return slots.map { UInt32($0) }.sorted { (entities[Int($0)].stamp, $0) < (entities[Int($1)].stamp, $1) }
+  }
+
+  /// Takes the entries of an entity out of its window; they stay until `park`.
+  mutating func detach(_ slot: UInt32) -> [UInt32] {
+    var nodes: [UInt32] = []
+    while entities[Int(slot)].head != PairingHeap.none { nodes.append(popInOrder(slot)) }
+    while entities[Int(slot)].disordered != PairingHeap.none { nodes.append(popDisordered(slot)) }
+    return nodes
+  }
+
+  /// Lets go of an entity and its detached entries, which are stored.
+  mutating func park(_ slot: UInt32, _ nodes: [UInt32]) {
+    for node in nodes { release(node, slot) }
+    retire(slot)
+    noteStaleStamp()
   }
 
   private mutating func retire(_ slot: UInt32) {
@@ -469,12 +498,5 @@ struct SlidingEntities: Sendable {
     case 1: return EntityKey(low: words[first])
     default: return EntityKey(low: words[first], high: words[first + 1])
     }
-  }
-}
-
-extension Entity {
-  /// Whether this record of the same key is of a later life, or of the same and written no earlier: its times only ascend.
-  fileprivate func isNoEarlier(than other: Entity) -> Bool {
-    (id, clock, stamp, lastFinding ?? .min) >= (other.id, other.clock, other.stamp, other.lastFinding ?? .min)
   }
 }

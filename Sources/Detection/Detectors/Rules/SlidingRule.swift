@@ -54,9 +54,10 @@ public struct SlidingRulePlan: Sendable {
 }
 
 /// A rule with state, in one partition.
-public final class SlidingRule: StatefulDetector {
+public final class SlidingRule: StatefulDetector, Parkable {
   private let plan: SlidingRulePlan
   private var entities: SlidingEntities
+  private var isToPark = false
 
   init(_ plan: SlidingRulePlan) {
     self.plan = plan
@@ -80,9 +81,42 @@ public final class SlidingRule: StatefulDetector {
     entities.discard(beyond: bound, believed: believed, watermark: watermark)
   }
 
-  public func takeChanges() -> StateChanges { entities.takeChanges() }
+  public func takeChanges() -> StateChanges {
+    defer { isToPark = false }
+    return entities.takeChanges(parking: isToPark)
+  }
 
   public func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws { try entities.restore(from: entries) }
+
+  public var isFull: Bool { entities.isFull }
+
+  public var hasParked: Bool { !entities.parked.isEmpty }
+
+  public func park() { isToPark = true }
+
+  public func want(_ batch: EventBatch) {
+    guard !entities.parked.isEmpty else { return }
+    var failures = 0
+    var rows: [Int] = []
+    if let when = plan.when {
+      when.matches(batch.columns, count: batch.count, failures: &failures).forEachSet { rows.append($0) }
+    } else {
+      rows = Array(0..<batch.count)
+    }
+    for key in EntityKeys(plan.per.map { batch.columns[$0] }, rows: rows).keys { entities.parked.want(key) }
+  }
+
+  public var wantedKeys: [[UInt8]] { entities.parked.wantedNumbers.map { SegmentLedger.key($0) } }
+
+  public func unpark(_ entries: [(key: [UInt8], value: [UInt8])]) throws {
+    for (key, value) in entries {
+      guard let number = SegmentLedger.number(of: key) else { continue }
+      try entities.unpark(number, value)
+    }
+    guard entities.parked.wantedNumbers.isEmpty else {
+      throw CodingError("segment \(entities.parked.wantedNumbers[0]) of the rule \(name) is not in the store")
+    }
+  }
 
   public func detect(
     in batch: EventBatch, marks: EventTimeMarks, into findings: inout [Finding], counts: inout DetectorCounts

@@ -62,7 +62,7 @@ private final class MemorySource: Source {
       RawBatch(
         partition: PartitionID(source: name, number: 0),
         positions: RecordPositions(segment: 0, offsets: [offset], rows: [offset]),
-        payload: .columns([(name: "at", column: Column(.timestamp([offset])))]),
+        payload: .columns([NamedColumn("at", Column(.timestamp([offset])))]),
         next: Position(segment: 0, offset: offset + 1, row: offset + 1)))
   }
 

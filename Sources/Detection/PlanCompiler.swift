@@ -174,7 +174,7 @@ struct PlanCompiler {
   private mutating func compile(_ definition: WindowDefinition) {
     let before = diagnostics.count
     checkForm(definition)
-    var by: [(name: String, expression: Expression)] = []
+    var by: [WindowGrouping] = []
     for text in definition.by {
       if WindowDefinition.ownMembers.contains(text.text) {
         report(
@@ -192,16 +192,16 @@ struct PlanCompiler {
         continue
       }
       if let key = expression(LocatedText(Self.identifier(text.text), at: text.location), expected: nil) {
-        by.append((text.text, key))
+        by.append(WindowGrouping(name: text.text, expression: key))
       }
     }
-    var aggregates: [(name: String, call: AggregateCall)] = []
+    var aggregates: [WindowAggregate] = []
     for aggregate in definition.aggregates {
-      if let call = aggregateCall(aggregate) { aggregates.append((aggregate.name, call)) }
+      if let call = aggregateCall(aggregate) { aggregates.append(WindowAggregate(name: aggregate.name, call: call)) }
     }
     guard diagnostics.count == before else { return }
-    for (_, key) in by { readColumns.formUnion(key.columns) }
-    for (_, call) in aggregates { readColumns.formUnion(call.argument?.columns ?? []) }
+    for value in by { readColumns.formUnion(value.expression.columns) }
+    for aggregate in aggregates { readColumns.formUnion(aggregate.call.argument?.columns ?? []) }
     windows.append(
       CompiledWindow(
         definition: definition, by: by, aggregates: aggregates, classColumn: classColumn,

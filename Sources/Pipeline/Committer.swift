@@ -59,7 +59,7 @@ actor Committer {
 
   /// Reads entries of a state space that a checkpoint of the claim has committed.
   /// - Throws: `Superseded`.
-  func state(of claim: Claim, in space: String, under keys: [[UInt8]]) async throws -> [(key: [UInt8], value: [UInt8])] {
+  func state(of claim: Claim, in space: String, under keys: [[UInt8]]) async throws -> [StateEntry] {
     try check(claim)
     return try await store.state(of: claim, in: space, under: keys)
   }

@@ -7,7 +7,7 @@ import Detection
 /// The windows that the next checkpoint closes because their definition no longer applies.
 struct LeftWindows {
   /// Those that earlier versions have stored one by one: the store closes them.
-  private(set) var stored: [(window: String, definition: String)] = []
+  private(set) var stored: [Checkpoint.WindowVersion] = []
   /// The others, closed.
   private(set) var closed: [Checkpoint.WindowRows.Group] = []
   /// Those of definitions that nobody can read.
@@ -24,7 +24,7 @@ struct LeftWindows {
     let fingerprints = Set(current.map(\.fingerprint))
     let groups = snapshot.openWindows.groups.filter { !fingerprints.contains($0.definition) }
     for group in groups.sorted(by: { ($0.definition, $0.window) < ($1.definition, $1.window) }) {
-      stored.append((window: group.window, definition: group.definition))
+      stored.append(Checkpoint.WindowVersion(window: group.window, definition: group.definition))
       names.append(WindowSpace.prefix + group.window)
     }
     var configurations = snapshot.configurations.makeIterator()
@@ -52,7 +52,7 @@ struct LeftWindows {
 
   /// Windows as they are stored, closed.
   private static func rows(
-    of space: String, _ state: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])
+    of space: String, _ state: PartitionSnapshot.StoredState
   ) throws -> [Checkpoint.WindowRow] {
     let stored = try StoredOpenWindows(state.entries, of: String(space.dropFirst(WindowSpace.prefix.count)))
     return stored.parts.map { part in

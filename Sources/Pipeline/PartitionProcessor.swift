@@ -33,10 +33,10 @@ extension StagedWork {
 struct PartitionProcessor {
   /// Under which results and checkpoints are written.
   let claim: Claim
-  private let plan: Plan
+  let plan: Plan
   private let renderer: EventRenderer
   private let watermark: Watermark
-  private let waiting: WaitingEvents
+  let waiting: WaitingEvents
   private let detectors: [any StatefulDetector]
   private let windows: [WindowOperator]
   /// Stored open windows of definitions that no longer apply; the next checkpoint closes them.
@@ -71,7 +71,7 @@ struct PartitionProcessor {
   }
 
   private var stateful: [any Stateful] { [watermark, waiting] + detectors }
-  private var parkable: [any Parkable] { detectors.compactMap { $0 as? any Parkable } }
+  var parkable: [any Parkable] { detectors.compactMap { $0 as? any Parkable } }
 
   /// What is in memory.
   var memory: LaneMemory {
@@ -79,40 +79,6 @@ struct PartitionProcessor {
     for part in stateful { memory.state[part.stateName] = part.heldBytes }
     for window in windows { memory.state[window.stateName] = window.heldBytes }
     return memory
-  }
-
-  // MARK: - State that is parked
-
-  /// Whether state would take more memory next, of which some can be parked.
-  var isFull: Bool { parkable.contains { $0.isFull } }
-
-  /// Has the next checkpoint take what has been quiet for longest out of memory.
-  func park() { for part in parkable where part.isFull { part.park() } }
-
-  /// What is to be read back before pieces of a batch are processed: keys of stored state by the name of its space.
-  func wanted(for pieces: [StagedWork]) -> [String: [[UInt8]]] {
-    let parts = parkable.filter(\.hasParked)
-    if parts.isEmpty { return [:] }
-    // Any of those that wait may be believed in this batch.
-    let waited = waiting.released.map { events in
-      var (batch, failed) = (events.batch, 0)
-      plan.extend(&batch, failures: &failed)
-      return batch
-    }
-    var wanted: [String: [[UInt8]]] = [:]
-    for part in parts {
-      for piece in pieces { part.want(piece.staged.events) }
-      for events in waited { part.want(events) }
-      let keys = part.wantedKeys
-      if !keys.isEmpty { wanted[part.stateName] = keys }
-    }
-    return wanted
-  }
-
-  /// Takes back what was wanted.
-  /// - Throws: `CodingError`.
-  func unpark(_ space: String, _ entries: [(key: [UInt8], value: [UInt8])]) throws {
-    for part in parkable where part.stateName == space { try part.unpark(entries) }
   }
 
   /// Takes up what the last checkpoint left. State written under another definition is discarded.
@@ -364,7 +330,7 @@ struct PartitionProcessor {
       windows: rows(of: windows.map { $0.takeClosed() }, and: left), leftWindows: left.stored,
       windowRetention: windows.compactMap { window in
         window.window.expired(before: watermarkTime)
-          .map { (window: window.window.definition.name, startsBefore: $0) }
+          .map { Checkpoint.WindowRetention(window: window.window.definition.name, startsBefore: $0) }
       },
       resultsKeepFrom: bound(plan.useCase.resultRetention),
       states: stateful.map {
@@ -431,11 +397,12 @@ struct PartitionProcessor {
   /// Dead letters with the watermark before the first event behind each.
   private func dated(
     _ letters: [DeadLetter], marks: EventTimeMarks, positions: RecordPositions
-  ) -> [(letter: DeadLetter, watermark: Int64)] {
+  ) -> [DatedDeadLetter] {
     var row = 0
     return letters.map { letter in
       while row < positions.count, positions[row] < letter.position { row += 1 }
-      return (letter, row < positions.count ? marks.watermarks[row] : marks.watermarkAfter)
+      return DatedDeadLetter(
+        letter: letter, watermark: row < positions.count ? marks.watermarks[row] : marks.watermarkAfter)
     }
   }
 

@@ -121,9 +121,11 @@ import Testing
 
   @Test func takesColumnsWithTheirTypes() throws {
     let columns = [
-      ("pickup", Column(.timestamp, [.timestamp(1_000_000), .timestamp(2_000_000)])),
-      ("Vendor ID", Column(.int, [.int(1), .null])), ("fare", Column(.double, [.double(-1), .double(.nan)])),
-      ("flag", Column(.bool, [.bool(true), .null])), ("s", Column(.string, [.string("x\n\u{7}y"), .string("")])),
+      NamedColumn("pickup", Column(.timestamp, [.timestamp(1_000_000), .timestamp(2_000_000)])),
+      NamedColumn("Vendor ID", Column(.int, [.int(1), .null])),
+      NamedColumn("fare", Column(.double, [.double(-1), .double(.nan)])),
+      NamedColumn("flag", Column(.bool, [.bool(true), .null])),
+      NamedColumn("s", Column(.string, [.string("x\n\u{7}y"), .string("")])),
     ]
     let sample = EventSample(columns: columns)
     let text = try infer(sample)
@@ -132,7 +134,7 @@ import Testing
     #expect(fields.map(\.type) == [.timestamp(.automatic), .int, .double, .bool, .string])
     #expect(fields[1].path == ["Vendor ID"] && fields[2].minimum == nil)
     #expect(text.contains("holds NaN"))
-    let finite = columns.map { ($0.0, $0.1.filtered(Bitmap(count: 2) { $0 == 0 })) }
+    let finite = columns.map { NamedColumn($0.name, $0.column.filtered(Bitmap(count: 2) { $0 == 0 })) }
     #expect(try rejected(text, .columns(finite), count: 1).isEmpty)
   }
 
@@ -141,8 +143,10 @@ import Testing
     sample.declare("late", as: .json)
     let types: [ValueType] = [.int, .double, .bool, .string, .timestamp]
     let columns =
-      [("t", Column(.timestamp, [.timestamp(1), .timestamp(2)])), ("late", Column(.string, [.null, .null]))]
-      + types.map { ($0.rawValue, Column($0, [.null, .null])) }
+      [
+        NamedColumn("t", Column(.timestamp, [.timestamp(1), .timestamp(2)])),
+        NamedColumn("late", Column(.string, [.null, .null])),
+      ] + types.map { NamedColumn($0.rawValue, Column($0, [.null, .null])) }
     sample.append(columns: columns, limit: 10)
     let text = try infer(sample)
     expectRight(text)
@@ -161,7 +165,7 @@ import Testing
     }
     var sample = EventSample(columns: [])
     sample.append(
-      columns: [("t", times), ("id", Column(.int, ids)), ("few", Column(.int, ids)), ("many", Column(.int, ids))],
+      columns: [NamedColumn("t", times)] + ["id", "few", "many"].map { NamedColumn($0, Column(.int, ids)) },
       misfits: [misfit(7, "id", "18446744073709551615"), misfit(7, "few", "9 seconds")]
         + (0..<3).map { misfit($0, "many", "9 seconds") }, limit: 2000)
     let text = try infer(sample)

@@ -15,7 +15,7 @@ struct ArrowDamageTests {
       let reader = try ColumnarFileReader(path: path)
       while let batch = try reader.nextBatch(maxRows: 300) {
         // Touches every string, so that wrong offsets would be met here.
-        for (_, column) in batch { _ = column == column }
+        for named in batch { _ = named.column == named.column }
       }
       return .success(reader.position)
     } catch {

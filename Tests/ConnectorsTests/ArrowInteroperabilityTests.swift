@@ -283,7 +283,7 @@ func taxiTripsAgreeWithDuckDB() throws {
   var sums = [Double](repeating: 0, count: reader.columns.count)
   while let batch = try reader.nextBatch(maxRows: 10_000) {
     rows += batch[0].column.count
-    for (index, (_, column)) in batch.enumerated() {
+    for (index, column) in batch.map(\.column).enumerated() {
       nulls[index] += column.validity.map { column.count - $0.setCount } ?? 0
       switch column.values {
       case .double(let values): sums[index] += values.reduce(0, +)

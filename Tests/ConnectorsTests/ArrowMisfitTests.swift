@@ -59,7 +59,7 @@ struct ArrowMisfitTests {
               misfit.row += first
               return misfit
             }
-            for (name, column) in batch { rows[name, default: []] += scalars(column) }
+            for named in batch { rows[named.name, default: []] += scalars(named.column) }
             first = reader.position
           }
           for (column, values) in rows where !["good", "inner.n"].contains(column) {

@@ -38,9 +38,10 @@ enum NativeTools {
 func readAll(_ reader: ColumnarFileReader, maxRows: Int) throws -> [String: [Scalar]] {
   var rows = Dictionary(uniqueKeysWithValues: reader.columns.map { ($0.name, [Scalar]()) })
   while let batch = try reader.nextBatch(maxRows: maxRows) {
-    for (name, column) in batch {
-      precondition(column.count > 0 && column.count <= maxRows, "a batch of \(column.count) rows")
-      rows[name, default: []] += scalars(column)
+    for named in batch {
+      let count = named.column.count
+      precondition(count > 0 && count <= maxRows, "a batch of \(count) rows")
+      rows[named.name, default: []] += scalars(named.column)
     }
   }
   return rows

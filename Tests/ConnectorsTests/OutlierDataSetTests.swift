@@ -36,11 +36,11 @@ struct OutlierDataSetTests {
     try reader.select(reader.columns.map { ColumnarFileReader.Request($0.name, as: nil) })
     var columns: [String: [Double]] = [:]
     while let batch = try reader.nextBatch(maxRows: 65_536) {
-      for (name, column) in batch {
-        switch column.values {
-        case .double(let values): columns[name, default: []] += values
-        case .int(let values): columns[name, default: []] += values.map { Double($0) }
-        default: Issue.record("\(name) holds no numbers")
+      for named in batch {
+        switch named.column.values {
+        case .double(let values): columns[named.name, default: []] += values
+        case .int(let values): columns[named.name, default: []] += values.map { Double($0) }
+        default: Issue.record("\(named.name) holds no numbers")
         }
       }
     }

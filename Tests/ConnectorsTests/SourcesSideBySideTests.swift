@@ -146,7 +146,7 @@ struct SourcesSideBySideTests {
           var entries = points[raw.partition]?.stateEntries ?? [:]
           let changes = source.takeStateChanges(of: raw.partition, at: raw.next)
           for key in changes.deletes { entries[key] = nil }
-          for (key, value) in changes.puts { entries[key] = value }
+          for put in changes.puts { entries[put.key] = put.value }
           points[raw.partition] = ResumePoint(position: raw.next, sourceState: state, stateEntries: entries)
         case .end: return (rows, points)
         default: Issue.record("files say nothing else")

@@ -94,7 +94,7 @@ public struct StoredResults: Sendable {
         sql: """
           SELECT key, value FROM state WHERE (use_case, source, partition, space) = (?, ?, ?, ?) ORDER BY key
           """, arguments: [place[0] as String, place[1] as String, place[2] as Int, place[3] as String]
-      ).map { (key: [UInt8]($0[0] as Data), value: [UInt8]($0[1] as Data)) }
+      ).map { StateEntry(key: [UInt8]($0[0] as Data), value: [UInt8]($0[1] as Data)) }
       if entries.isEmpty { return [] }
       let stored = try StoredOpenWindows(entries, of: place[3])
       guard stored.head.openCount == stored.parts.count else {

@@ -269,7 +269,9 @@ struct RuntimeTests {
     let batch = RawBatch(
       partition: PartitionID(source: "s", number: 0),
       positions: RecordPositions(segment: 0, offsets: [0, 1, 2, 3], rows: [0, 1, 2, 3]),
-      payload: .columns([("t", Column(.string(strings))), ("n", Column(.int([1, 2, 3, 4])))]),
+      payload: .columns([
+        NamedColumn("t", Column(.string(strings))), NamedColumn("n", Column(.int([1, 2, 3, 4]))),
+      ]),
       next: Position(segment: 0, offset: 4, row: 4))
     #expect(batch.heldBytes == 3_000 + 4 * 8 * 2)
   }

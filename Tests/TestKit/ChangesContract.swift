@@ -55,11 +55,11 @@ public struct ChangesContract: Sendable {
       explanation: Explanation(clause: "c"), event: #"{"a":1}"#)
   }
 
-  private func letter(_ offset: Int64) -> (letter: DeadLetter, watermark: Int64) {
-    (
-      DeadLetter(position: Self.position(offset), stage: .decode, reason: .malformed, message: "m", raw: [0x7B, 0xFF]),
-      offset == 0 ? .min : offset
-    )
+  private func letter(_ offset: Int64) -> DatedDeadLetter {
+    DatedDeadLetter(
+      letter: DeadLetter(
+        position: Self.position(offset), stage: .decode, reason: .malformed, message: "m", raw: [0x7B, 0xFF]),
+      watermark: offset == 0 ? .min : offset)
   }
 
   private func commit(_ results: Results...) async throws {
@@ -144,8 +144,9 @@ public struct ChangesContract: Sendable {
     let letters = stored.changes.compactMap { change -> StoredDeadLetter? in
       if case .deadLetter(let letter) = change.content { letter } else { nil }
     }
-    let (raw, watermark) = letter(0)
-    let expectedLetter = StoredDeadLetter(raw, watermark: watermark, useCase: Self.useCase, partition: first)
+    let dated = letter(0)
+    let expectedLetter = StoredDeadLetter(
+      dated.letter, watermark: dated.watermark, useCase: Self.useCase, partition: first)
     notes.expect(letters == [expectedLetter], "and a dead letter: \(letters)")
     let other = try await reader.read { try await $0.changes(since: ChangeCursor(), of: "other", limit: 10) }
     notes.expect(other.changes.isEmpty && !other.hasMore, "none of another use case")
@@ -317,7 +318,9 @@ public struct ChangesContract: Sendable {
       merged.map { "\($0.start) \($0.by) \($0.events) \($0.closed)" }
         == [#"0 {"user":"a"} 5 false"#, #"0 {"user":"b"} 1 false"#], "what is left: \(merged)")
     // A definition that no longer applies: what is open counts as closed.
-    try await commit(claim, to: 6) { $0.leftWindows = [(window: "w", definition: "definition")] }
+    try await commit(claim, to: 6) {
+      $0.leftWindows = [Checkpoint.WindowVersion(window: "w", definition: "definition")]
+    }
     let left = try await follow(&cursor)
     notes.expect(left.count == 2 && left.first == "window \(part.id)", "what was left open: \(left)")
     return notes.wrong

@@ -46,7 +46,7 @@ public final class FaultyStore: Store {
 
   public func state(
     of claim: Claim, in space: String, under keys: [[UInt8]]
-  ) async throws -> [(key: [UInt8], value: [UInt8])] {
+  ) async throws -> [StateEntry] {
     try await store.state(of: claim, in: space, under: keys)
   }
 

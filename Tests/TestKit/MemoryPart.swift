@@ -19,7 +19,7 @@ struct MemoryPart: Sendable {
   var epoch: Int64 = 0
   /// By their ids.
   var anomalies: [String: Numbered<Anomaly>] = [:]
-  var deadLetters: [Position: Numbered<(letter: DeadLetter, watermark: Int64)>] = [:]
+  var deadLetters: [Position: Numbered<DatedDeadLetter>] = [:]
   /// Those that have closed, and open ones as earlier versions stored them, which have the change 0.
   var windows: [Checkpoint.WindowKey: Numbered<Checkpoint.WindowRow>] = [:]
   /// Definitions of windows in the order in which they were first seen.
@@ -105,8 +105,8 @@ struct MemoryPart: Sendable {
   }
 
   /// Entries ascending by key.
-  static func sorted(_ entries: [[UInt8]: [UInt8]]) -> [(key: [UInt8], value: [UInt8])] {
-    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (key: $0.key, value: $0.value) }
+  static func sorted(_ entries: [[UInt8]: [UInt8]]) -> [StateEntry] {
+    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { StateEntry(key: $0.key, value: $0.value) }
   }
 
   /// The texts of configurations, that applied last first.
@@ -120,9 +120,12 @@ struct MemoryPart: Sendable {
     return rows.reduce(into: StoredWindows()) { $0.append($1.part, definition: $1.definition) }
   }
 
-  var closedWindows: [(window: String, definition: String, through: Int64)] {
+  var closedWindows: [PartitionSnapshot.ClosedWindows] {
     Dictionary(grouping: windows.values.filter(\.value.part.closed)) { [$0.value.part.window, $0.value.definition] }
-      .map { ($0.key[0], $0.key[1], $0.value.map(\.value.part.start).max() ?? .min) }
+      .map {
+        PartitionSnapshot.ClosedWindows(
+          window: $0.key[0], definition: $0.key[1], through: $0.value.map(\.value.part.start).max() ?? .min)
+      }
   }
 
   // MARK: Results
@@ -133,11 +136,10 @@ struct MemoryPart: Sendable {
       let change = isEqual ? anomalies[anomaly.id]?.change ?? 0 : next()
       anomalies[anomaly.id] = Numbered(value: anomaly, change: change, epoch: epoch)
     }
-    for (letter, watermark) in results.deadLetters {
-      let known = deadLetters[letter.position]
-      let isEqual = known.map { $0.value.letter == letter && $0.value.watermark == watermark } ?? false
-      let change = isEqual ? known?.change ?? 0 : next()
-      deadLetters[letter.position] = Numbered(value: (letter, watermark), change: change, epoch: epoch)
+    for dated in results.deadLetters {
+      let known = deadLetters[dated.letter.position]
+      let change = known?.value == dated ? known?.change ?? 0 : next()
+      deadLetters[dated.letter.position] = Numbered(value: dated, change: change, epoch: epoch)
     }
   }
 
@@ -213,12 +215,12 @@ struct MemoryPart: Sendable {
   }
 
   private mutating func commitWindows(of checkpoint: Checkpoint) {
-    for (window, definition) in checkpoint.leftWindows {
+    for left in checkpoint.leftWindows {
       let keys = windows.keys.sorted { a, b in
         a.start == b.start ? id(of: a).by.lexicographicallyPrecedes(id(of: b).by) : a.start < b.start
       }
       for key in keys
-      where key.window == window && key.definition == definition && windows[key]?.value.part.closed == false {
+      where key.window == left.window && key.definition == left.definition && windows[key]?.value.part.closed == false {
         let number = next()
         windows[key]?.value.part.closed = true
         windows[key]?.change = number

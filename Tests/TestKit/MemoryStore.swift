@@ -124,7 +124,9 @@ public final class MemoryStore: Store {
       guard let part = state.parts[partition] else { preconditionFailure("the part was just made") }
       let claim = Claim(useCase: useCase, partition: partition, epoch: part.epoch)
       guard var snapshot = part.snapshot else { return ClaimedPartition(claim, nil) }
-      snapshot.states = part.entries.mapValues { ($0.fingerprint, MemoryPart.sorted($0.entries)) }
+      snapshot.states = part.entries.mapValues {
+        PartitionSnapshot.StoredState(fingerprint: $0.fingerprint, entries: MemoryPart.sorted($0.entries))
+      }
       snapshot.configurations = part.configurationTexts
       snapshot.openWindows = part.openWindows
       snapshot.closedWindows = part.closedWindows
@@ -137,11 +139,11 @@ public final class MemoryStore: Store {
 
   public func state(
     of claim: Claim, in space: String, under keys: [[UInt8]]
-  ) async throws -> [(key: [UInt8], value: [UInt8])] {
+  ) async throws -> [StateEntry] {
     try state.withLock { state in
       guard let part = state.parts[claim.partition], part.epoch == claim.epoch else { throw Superseded(claim) }
       return keys.sorted { $0.lexicographicallyPrecedes($1) }.compactMap { key in
-        part.entries[space]?.entries[key].map { (key, $0) }
+        part.entries[space]?.entries[key].map { StateEntry(key: key, value: $0) }
       }
     }
   }

@@ -71,7 +71,7 @@ public struct StoreContract: Sendable {
       states: [
         Checkpoint.StateSpace(
           name: "rule/x", fingerprint: "f",
-          changes: StateChanges(puts: [(key: [1], value: [UInt8(offset & 0xFF)])], deletes: []))
+          changes: StateChanges(puts: [StateEntry(key: [1], value: [UInt8(offset & 0xFF)])], deletes: []))
       ], history: HistoryChanges())
   }
 

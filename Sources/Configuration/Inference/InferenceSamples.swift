@@ -81,7 +81,7 @@ extension EventSample {
   }
 
   /// The sample of columns of a columnar file.
-  public init(columns: [(name: String, column: Column)], limit: Int = 10_000) {
+  public init(columns: [NamedColumn], limit: Int = 10_000) {
     self.init(origin: .columns)
     append(columns: columns, limit: limit)
   }
@@ -91,16 +91,14 @@ extension EventSample {
 
   /// Adds the next batch of a columnar file, up to `limit` events in all.
   /// - Parameter misfits: the values of the batch that its columns cannot hold.
-  public mutating func append(
-    columns: [(name: String, column: Column)], misfits: [ColumnMisfit] = [], limit: Int
-  ) {
+  public mutating func append(columns: [NamedColumn], misfits: [ColumnMisfit] = [], limit: Int) {
     let rows = min(limit - events, columns.first?.column.count ?? 0)
-    for (name, column) in columns {
-      change([name]) { $0.declared = $0.declared ?? Self.type(of: column) }
+    for named in columns {
+      change([named.name]) { $0.declared = $0.declared ?? Self.type(of: named.column) }
     }
     for row in 0..<rows {
       beginEvent()
-      for (name, column) in columns { observe([name], Self.value(of: column[row])) }
+      for named in columns { observe([named.name], Self.value(of: named.column[row])) }
     }
     for misfit in misfits where misfit.row < rows { change([misfit.column]) { $0.observe(misfit) } }
   }

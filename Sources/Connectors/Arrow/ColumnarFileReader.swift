@@ -148,7 +148,7 @@ public final class ColumnarFileReader {
   /// fewer where their values would have more than `maxBytes` in the file's own form. A single row may have more.
   public func nextBatch(
     maxRows: Int, maxBytes: Int = Limits.maxBatchBytes
-  ) throws(ColumnarFileError) -> [(name: String, column: Column)]? {
+  ) throws(ColumnarFileError) -> [NamedColumn]? {
     precondition(maxRows > 0 && maxBytes > 0, "a batch has at least one row")
     if pending == nil {
       var error = CArrowError()
@@ -161,7 +161,7 @@ public final class ColumnarFileReader {
     }
     guard let (batch, first) = pending else { preconditionFailure("a batch is at hand") }
     let whole = Int(batch.length)
-    let columns: [(name: String, column: Column)]
+    let columns: [NamedColumn]
     let end: Int
     do throws(ColumnarFileError) {
       (columns, end) = try part(of: batch, from: first, atMost: min(maxRows, whole - first))
@@ -179,7 +179,7 @@ public final class ColumnarFileReader {
   /// - Returns: the columns, and where the next part begins.
   private func part(
     of batch: ArrowArray, from first: Int, atMost rows: Int
-  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], end: Int) {
+  ) throws(ColumnarFileError) -> (columns: [NamedColumn], end: Int) {
     var rows = min(rows, partRows)
     while true {
       var batch = batch
@@ -244,7 +244,7 @@ enum ArrowBatch {
   static func columns(
     _ batch: UnsafePointer<ArrowArray>, schema: ArrowField,
     _ selection: [(name: String, path: [Int], type: FieldType?)], textIsUTF8: Bool, path: String
-  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], misfits: [ColumnMisfit]) {
+  ) throws(ColumnarFileError) -> (columns: [NamedColumn], misfits: [ColumnMisfit]) {
     let rows = 0..<Int(batch.pointee.length)
     guard
       let all = try columns(
@@ -258,11 +258,11 @@ enum ArrowBatch {
   static func columns(
     _ batch: UnsafePointer<ArrowArray>, rows chosen: Range<Int>, textLimit: Int?, schema: ArrowField,
     _ selection: [(name: String, path: [Int], type: FieldType?)], textIsUTF8: Bool, path: String
-  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], misfits: [ColumnMisfit])? {
+  ) throws(ColumnarFileError) -> (columns: [NamedColumn], misfits: [ColumnMisfit])? {
     // SAFETY: the caller releases the batch after this returns; columns hold copies, and no node leaves the function.
     let root = ArrowNode(batch, schema)
     var misfits: [ColumnMisfit] = []
-    var columns: [(name: String, column: Column)] = []
+    var columns: [NamedColumn] = []
     var textLeft = textLimit ?? Int.max
     for selected in selection {
       var node = root
@@ -276,7 +276,8 @@ enum ArrowBatch {
       }
       var importer = ArrowImport(name: selected.name, textIsUTF8: textIsUTF8, textLimit: min(textLeft, Int(UInt32.max)))
       do throws(ArrowImport.Failure) {
-        columns.append((selected.name, try importer.column(node, rows: rows, as: selected.type, present: present)))
+        let column = try importer.column(node, rows: rows, as: selected.type, present: present)
+        columns.append(NamedColumn(selected.name, column))
         misfits += importer.misfits
         if case .string(let strings)? = columns.last?.column.values { textLeft -= strings.writtenOutBytes }
         if textLeft < 0 { return nil }

@@ -63,21 +63,15 @@ public struct ShardEncoder: Sendable {
     return [UInt8](UnsafeRawBufferPointer(start: bytes.data, count: bytes.count))
   }
 
-  /// A column with its name.
-  public struct NamedColumn: Sendable {
-    public var name: String
-    public var column: Column
-  }
-
   /// The columns that `encodeTail` was given, strings one entry a row.
   public static func decodeTail(_ bytes: [UInt8]) throws(ColumnarFileError) -> [NamedColumn] {
-    try decodeBatch(bytes).columns.map { NamedColumn(name: $0.name, column: $0.column) }
+    try decodeBatch(bytes).columns
   }
 
   /// The same with the metadata of the schema.
   static func decodeBatch(
     _ bytes: [UInt8]
-  ) throws(ColumnarFileError) -> (columns: [(name: String, column: Column)], metadata: [String: String]) {
+  ) throws(ColumnarFileError) -> (columns: [NamedColumn], metadata: [String: String]) {
     let path = "encoded batch"
     var error = CArrowError()
     var schema = ArrowSchema()

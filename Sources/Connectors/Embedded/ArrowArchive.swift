@@ -97,8 +97,7 @@ public struct ArrowArchive: HistoryArchive {
 
   /// The rows as batches: one for each run of rows of one segment.
   private func batches(
-    _ columns: [(name: String, column: Column)], of shard: ArchivedShard, schema: Schema,
-    _ body: (EventBatch) throws -> Void
+    _ columns: [NamedColumn], of shard: ArchivedShard, schema: Schema, _ body: (EventBatch) throws -> Void
   ) throws {
     let byName = Dictionary(columns.map { ($0.name, $0.column) }, uniquingKeysWith: { first, _ in first })
     let count = columns.first?.column.count ?? 0

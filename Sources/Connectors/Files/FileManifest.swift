@@ -149,10 +149,10 @@ struct FileManifest: Sendable, Hashable {
   func changes(since stored: [Entry], beside known: Int = 0) -> StateChanges {
     var changes = StateChanges()
     if beside.count != known {
-      changes.puts += beside.values.map { (Self.key(of: $0), Self.encoded($0)) }
+      changes.puts += beside.values.map { StateEntry(key: Self.key(of: $0), value: Self.encoded($0)) }
     }
     for (segment, entry) in entries.enumerated() where segment >= stored.count || stored[segment] != entry {
-      changes.puts.append((Self.key(of: segment), Self.encoded(entry)))
+      changes.puts.append(StateEntry(key: Self.key(of: segment), value: Self.encoded(entry)))
     }
     return changes
   }

@@ -188,7 +188,7 @@ final class ColumnarSegmentReader: SegmentReader {
   func next(isFinal: Bool, stop: StopSignal) throws(OperatingError) -> RawBatch? {
     while !stop.isSet {
       let row = Int64(reader.position)
-      let columns: [(name: String, column: Column)]
+      let columns: [NamedColumn]
       do throws(ColumnarFileError) {
         guard let batch = try reader.nextBatch(maxRows: options.batchRows) else { return nil }
         columns = batch

@@ -60,8 +60,8 @@ struct SQLiteCheckpoint {
   }
 
   private mutating func writeWindows() throws {
-    for (window, definition) in checkpoint.leftWindows {
-      try close(window, try self.definition(definition))
+    for left in checkpoint.leftWindows {
+      try close(left.window, try definition(left.definition))
     }
     for space in checkpoint.states where space.name.hasPrefix(WindowSpace.prefix) {
       // What earlier versions had there is in the space now, and not there where it was discarded.
@@ -238,14 +238,14 @@ struct SQLiteCheckpoint {
     """
 
   private func removeExpired() throws {
-    for (window, startsBefore) in checkpoint.windowRetention {
-      try removeOpenWindows(of: window, startingBefore: startsBefore)
+    for retention in checkpoint.windowRetention {
+      try removeOpenWindows(of: retention.window, startingBefore: retention.startsBefore)
       try execute(
         "DELETE FROM window_parts WHERE \(Self.ofThisOrPassed) AND window = ?5 AND start < ?6",
-        [checkpoint.watermark, window, startsBefore])
+        [checkpoint.watermark, retention.window, retention.startsBefore])
       try execute(
         "DELETE FROM retractions WHERE \(Self.ofThisOrPassed) AND kind = 'window' AND name = ?5 AND time < ?6",
-        [checkpoint.watermark, window, startsBefore])
+        [checkpoint.watermark, retention.window, retention.startsBefore])
     }
     guard let keepFrom = checkpoint.resultsKeepFrom else { return }
     for (table, time) in [("anomalies", "event_time"), ("dead_letters", "watermark")] {

@@ -69,14 +69,18 @@ extension SQLiteCheckpoint {
   /// Windows close in the order of their starts, so the latest closed one tells which ones are.
   private static func restoreClosed(
     _ identity: StatementArguments, from database: Database
-  ) throws -> [(window: String, definition: String, through: Int64)] {
-    var closed: [(window: String, definition: String, through: Int64)] = []
+  ) throws -> [PartitionSnapshot.ClosedWindows] {
+    var closed: [PartitionSnapshot.ClosedWindows] = []
     try forEach(
       """
       SELECT p.window, d.text, max(p.start) FROM window_parts p JOIN window_definitions d ON d.id = p.definition
       \(ofPartition) AND closed = 1 GROUP BY p.window, p.definition
       """, identity, from: database
-    ) { closed.append(($0[0], ($0[1] as WholeText).text, $0[2])) }
+    ) { row in
+      closed.append(
+        PartitionSnapshot.ClosedWindows(
+          window: row[0], definition: (row[1] as WholeText).text, through: row[2]))
+    }
     return closed
   }
 
@@ -101,11 +105,13 @@ extension SQLiteCheckpoint {
 
   private static func restoreStates(
     _ identity: StatementArguments, from database: Database
-  ) throws -> [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] {
-    var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])] = [:]
-    for (space, definition) in try spaces(identity, from: database) { states[space] = (definition, []) }
+  ) throws -> [String: PartitionSnapshot.StoredState] {
+    var states: [String: PartitionSnapshot.StoredState] = [:]
+    for (space, definition) in try spaces(identity, from: database) {
+      states[space] = PartitionSnapshot.StoredState(fingerprint: definition)
+    }
     try forEach("SELECT space, key, value FROM state \(ofPartition) ORDER BY space, key", identity, from: database) {
-      states[$0[0]]?.entries.append(([UInt8]($0[1] as Data), [UInt8]($0[2] as Data)))
+      states[$0[0]]?.entries.append(StateEntry(key: [UInt8]($0[1] as Data), value: [UInt8]($0[2] as Data)))
     }
     return states
   }
@@ -113,15 +119,17 @@ extension SQLiteCheckpoint {
   /// Single entries of a state space, in the order of their keys.
   static func state(
     of claim: Claim, in space: String, under keys: [[UInt8]], from database: Database
-  ) throws -> [(key: [UInt8], value: [UInt8])] {
+  ) throws -> [StateEntry] {
     let statement = try database.cachedStatement(
       sql: "SELECT value FROM state WHERE use_case = ? AND source = ? AND partition = ? AND space = ? AND key = ?")
-    var entries: [(key: [UInt8], value: [UInt8])] = []
+    var entries: [StateEntry] = []
     for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       let identity: StatementArguments = [
         claim.useCase, claim.partition.source, claim.partition.number, space, Data(key),
       ]
-      if let value = try Data.fetchOne(statement, arguments: identity) { entries.append((key, [UInt8](value))) }
+      if let value = try Data.fetchOne(statement, arguments: identity) {
+        entries.append(StateEntry(key: key, value: [UInt8](value)))
+      }
     }
     return entries
   }

@@ -67,7 +67,8 @@ extension Results {
         reason = excluded.reason, field = excluded.field, message = excluded.message, raw = excluded.raw,
         length = excluded.length, sha256 = excluded.sha256
       """, in: held.database)
-    for (letter, watermark) in deadLetters {
+    for dated in deadLetters {
+      let (letter, watermark) = (dated.letter, dated.watermark)
       bindPlace(letter.position, of: &insert)
       if watermark == .min { insert.bindNull(at: 7) } else { insert.bind(watermark, at: 7) }
       insert.bind(letter.stage.rawValue, at: 8)

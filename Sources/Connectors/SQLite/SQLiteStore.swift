@@ -110,7 +110,7 @@ public final class SQLiteStore: Store {
 
   public func state(
     of claim: Claim, in space: String, under keys: [[UInt8]]
-  ) async throws -> [(key: [UInt8], value: [UInt8])] {
+  ) async throws -> [StateEntry] {
     try await read { database in
       guard try HeldClaim(claim, in: database) != nil else { throw Superseded(claim) }
       return try SQLiteCheckpoint.state(of: claim, in: space, under: keys, from: database)

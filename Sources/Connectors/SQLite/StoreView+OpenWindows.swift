@@ -187,8 +187,8 @@ extension StoreView {
       database, sql: "SELECT key, value FROM state WHERE \(Self.ofSpace) AND key > ? ORDER BY key",
       arguments: Self.space(space.useCase, space.window, of: space.partition) + [Data(WindowSpace.headKey)])
     while let segment = try segments.next() {
-      var reader = try WindowSegmentReader(
-        key: [UInt8](segment[0] as Data), value: [UInt8](segment[1] as Data), head: space.head)
+      let entry = StateEntry(key: [UInt8](segment[0] as Data), value: [UInt8](segment[1] as Data))
+      var reader = try WindowSegmentReader(entry, head: space.head)
       while let record = try reader.next() { try body(record, reader.number) }
     }
   }

@@ -4,14 +4,14 @@
 /// The columns of one batch.
 struct ColumnReader {
   private let schema: Schema
-  private let input: [(name: String, column: Column)]
+  private let input: [NamedColumn]
   private let count: Int
   private let byName: [String: Column]
   /// By the name of their column.
   private let misfits: [String: [ColumnMisfit]]
 
   /// - Precondition: every column has `count` rows.
-  init(schema: Schema, input: [(name: String, column: Column)], misfits: [ColumnMisfit], count: Int) {
+  init(schema: Schema, input: [NamedColumn], misfits: [ColumnMisfit], count: Int) {
     precondition(input.allSatisfy { $0.column.count == count }, "a column differs in length from the positions")
     self.schema = schema
     self.input = input
@@ -26,7 +26,7 @@ struct ColumnReader {
     let declared = Set(schema.fields.map { $0.path.joined(separator: ".") })
     var known: Set<String> = []
     var fault: RowFailure?
-    for (name, _) in input where fault == nil {
+    for name in input.map(\.name) where fault == nil {
       if !declared.contains(name) {
         guard schema.unknownFields == .reject else { continue }
         let message = "expected declared fields only, found the column \"\(name)\""
@@ -42,8 +42,8 @@ struct ColumnReader {
 
   /// Notes every row whose text has more bytes than an event may have. Numbers do not count: they are bounded.
   func refuseTooLarge(_ failures: inout RowFailures) {
-    let texts = input.compactMap { _, column -> StringColumn? in
-      guard case .string(let text) = column.values else { return nil }
+    let texts = input.compactMap { named -> StringColumn? in
+      guard case .string(let text) = named.column.values else { return nil }
       return text
     }
     // No row has more than all of them.
@@ -134,9 +134,9 @@ struct ColumnReader {
   /// that its column cannot hold is what a message says of it.
   func json(ofRow row: Int) -> String {
     JSONText.object(
-      input.map { name, column in
-        let misfit = misfits[name]?.first { $0.row == row }
-        return (name, misfit.map { JSONText.string($0.found) } ?? JSONText.value(column[row]))
+      input.map { named in
+        let misfit = misfits[named.name]?.first { $0.row == row }
+        return (named.name, misfit.map { JSONText.string($0.found) } ?? JSONText.value(named.column[row]))
       })
   }
 }

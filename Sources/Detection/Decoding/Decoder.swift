@@ -131,7 +131,7 @@ public final class Decoder {
     return assemble(columns, rows: rows, records: recordOfRow, letters, raw)
   }
 
-  private func decodeColumns(_ input: [(name: String, column: Column)], of raw: RawBatch) -> DecodedBatch {
+  private func decodeColumns(_ input: [NamedColumn], of raw: RawBatch) -> DecodedBatch {
     var failures = RowFailures()
     let reader = ColumnReader(schema: schema, input: input, misfits: raw.misfits, count: raw.count)
     reader.refuseTooLarge(&failures)

@@ -48,7 +48,7 @@ extension RawBatch.Payload {
     switch self {
     case .json(let records): .json(records.part(rows))
     case .csv(let records, let header, let delimiter): .csv(records.part(rows), header: header, delimiter: delimiter)
-    case .columns(let columns): .columns(columns.map { ($0.name, $0.column.gathered(Array(rows))) })
+    case .columns(let columns): .columns(columns.map { NamedColumn($0.name, $0.column.gathered(Array(rows))) })
     }
   }
 }

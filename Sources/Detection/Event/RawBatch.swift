@@ -1,5 +1,16 @@
 // What a source hands over: records of one partition that are not yet decoded, with their positions.
 
+/// A column of a columnar file.
+public struct NamedColumn: Sendable, Equatable {
+  public let name: String
+  public let column: Column
+
+  public init(_ name: String, _ column: Column) {
+    self.name = name
+    self.column = column
+  }
+}
+
 /// Undecoded records of one partition and segment, in order.
 public struct RawBatch: Sendable {
   /// The records themselves.
@@ -9,7 +20,7 @@ public struct RawBatch: Sendable {
     /// One CSV record per record; `header` names the columns in order.
     case csv(RecordBytes, header: [String], delimiter: CSVDelimiter = .comma)
     /// Columns of a columnar file, by name, not yet checked against the schema.
-    case columns([(name: String, column: Column)])
+    case columns([NamedColumn])
   }
 
   public let partition: PartitionID

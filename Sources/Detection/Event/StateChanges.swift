@@ -17,20 +17,16 @@ public struct StateEntry: Sendable, Equatable {
 /// The entries of one stateful part that changed since its last checkpoint.
 public struct StateChanges: Sendable, Equatable {
   /// Entries to insert or replace.
-  public var puts: [(key: [UInt8], value: [UInt8])]
+  public var puts: [StateEntry]
   /// Entries to remove.
   public var deletes: [[UInt8]]
 
-  public init(puts: [(key: [UInt8], value: [UInt8])] = [], deletes: [[UInt8]] = []) {
+  public init(puts: [StateEntry] = [], deletes: [[UInt8]] = []) {
     self.puts = puts
     self.deletes = deletes
   }
 
   public var isEmpty: Bool { puts.isEmpty && deletes.isEmpty }
-
-  public static func == (a: Self, b: Self) -> Bool {
-    a.deletes == b.deletes && a.puts.count == b.puts.count && zip(a.puts, b.puts).allSatisfy { $0 == $1 }
-  }
 }
 
 /// A part of a partition's processing that keeps state between batches.
@@ -48,7 +44,7 @@ public protocol Stateful: AnyObject {
   func takeChanges() -> StateChanges
   /// Replaces the state by the one the entries describe, in ascending order of keys (unsigned bytes).
   /// - Throws: `CodingError` when an entry cannot be read.
-  func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws
+  func restore(from entries: [StateEntry]) throws
 }
 
 /// A stateful part that need not hold all of its state in memory. What has been quiet for longest is parked: it is stored,
@@ -66,7 +62,7 @@ public protocol Parkable: Stateful {
   var wantedKeys: [[UInt8]] { get }
   /// Takes what is needed out of stored entries: all of the wanted keys. Changes that were taken before are stored.
   /// - Throws: `CodingError` where an entry is missing or cannot be read.
-  func unpark(_ entries: [(key: [UInt8], value: [UInt8])]) throws
+  func unpark(_ entries: [StateEntry]) throws
 }
 
 extension Stateful {

@@ -365,25 +365,27 @@ extension WaitingEvents {
       writer.write(signed: event.position.row)
       writer.write(signed: event.time)
       for value in event.values { writer.write(scalar: value) }
-      changes.puts.append((key: Self.key(event.number), value: writer.bytes))
+      changes.puts.append(StateEntry(key: Self.key(event.number), value: writer.bytes))
     }
     firstUnstored = nextNumber
     return changes
   }
 
-  public func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws {
+  public func restore(from entries: [StateEntry]) throws {
     queues = [:]
     order = []
     (oldest, bytes, count) = (0, 0, 0)
-    for (key, value) in entries {
-      guard key.count == 8 else { throw CodingError("the key of a waiting event has \(key.count) bytes, expected 8") }
-      var reader = ByteReader(value)
+    for entry in entries {
+      guard entry.key.count == 8 else {
+        throw CodingError("the key of a waiting event has \(entry.key.count) bytes, expected 8")
+      }
+      var reader = ByteReader(entry.value)
       let version = try reader.readByte()
       guard version == Self.version else {
         throw CodingError("a waiting event has version \(version), expected \(Self.version)")
       }
       var event = Event(
-        number: key.reduce(0) { $0 << 8 | UInt64($1) }, run: try reader.readUnsigned(),
+        number: entry.key.reduce(0) { $0 << 8 | UInt64($1) }, run: try reader.readUnsigned(),
         isInWindows: try reader.readBool(),
         position: Position(
           segment: UInt32(try reader.readCount(upTo: Int(UInt32.max))), offset: try reader.readSigned(),

@@ -25,14 +25,14 @@ extension Watermark {
     func put(_ key: [UInt8], _ value: [UInt8]) {
       guard lastTaken[key] != value else { return }
       lastTaken[key] = value
-      changes.puts.append((key: key, value: value))
+      changes.puts.append(StateEntry(key: key, value: value))
     }
     if clockIdle == nil {
       if let clock = clocks.first, clock != EventClock() { put(Self.clockPrefix, Self.encoded(clock)) }
     } else {
       for index in several.takeChanged() {
         let key = Self.clockPrefix + several.keys[index]
-        changes.puts.append((key: key, value: Self.encoded(clocks[index], several.places[index])))
+        changes.puts.append(StateEntry(key: key, value: Self.encoded(clocks[index], several.places[index])))
       }
     }
     if !changes.isEmpty || current != .min { put(Self.stateKey, encodedPartition()) }
@@ -45,7 +45,7 @@ extension Watermark {
     return changes
   }
 
-  public func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws {
+  public func restore(from entries: [StateEntry]) throws {
     current = .min
     nextRun = 0
     events = 0

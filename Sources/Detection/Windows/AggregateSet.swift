@@ -41,7 +41,7 @@ final class AggregateSet {
       }
       return member
     }
-    let calls = window.aggregates.map { _, call in
+    let calls = window.aggregates.map(\.call).map { call in
       let (least, greatest) = AggregateShape.extremes(for: call, in: window)
       return AggregateShape.Call(
         reading: AggregateReading(call), member: member(of: call), least: least, greatest: greatest)

@@ -1,13 +1,37 @@
 // A window definition with its expressions compiled: what the operator runs and what the reading side needs to merge
 // stored parts.
 
+/// A value that windows are grouped by.
+public struct WindowGrouping: Sendable {
+  /// As results name it.
+  public let name: String
+  public let expression: Expression
+
+  public init(name: String, expression: Expression) {
+    self.name = name
+    self.expression = expression
+  }
+}
+
+/// An aggregate of a window.
+public struct WindowAggregate: Sendable {
+  /// As results name it.
+  public let name: String
+  public let call: AggregateCall
+
+  public init(name: String, call: AggregateCall) {
+    self.name = name
+    self.call = call
+  }
+}
+
 /// A window definition that is ready to run.
 public struct CompiledWindow: Sendable {
   public let definition: WindowDefinition
   /// The values that group events, in the order of the definition.
-  public let by: [(name: String, expression: Expression)]
+  public let by: [WindowGrouping]
   /// The aggregates by name, in the order of the definition.
-  public let aggregates: [(name: String, call: AggregateCall)]
+  public let aggregates: [WindowAggregate]
   /// Index of the batch column that holds the class of each event as an index into `classes`; nil where the use case
   /// does not classify.
   public let classColumn: Int?
@@ -19,8 +43,8 @@ public struct CompiledWindow: Sendable {
   /// - Precondition: size and distance are positive and below some 36,000 years, lateness is not negative; a point in
   ///   time lies in at most `Limits.maxWindowOverlap` windows. `pulse check` refuses definitions that break this.
   public init(
-    definition: WindowDefinition, by: [(name: String, expression: Expression)],
-    aggregates: [(name: String, call: AggregateCall)], classColumn: Int? = nil, classes: [String] = [],
+    definition: WindowDefinition, by: [WindowGrouping], aggregates: [WindowAggregate], classColumn: Int? = nil,
+    classes: [String] = [],
     classificationName: String? = nil
   ) {
     let bound = Int64.max >> 3

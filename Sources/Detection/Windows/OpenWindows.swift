@@ -271,7 +271,7 @@ extension OpenWindows {
     head.forgetDiscards(before: ledger.oldestNumber)
     head.openCount = table.openCount
     head.latestStart = table.openCount == 0 ? .min : queue.latest
-    if head != storedHead { changes.puts.append((key: WindowSpace.headKey, value: head.bytes)) }
+    if head != storedHead { changes.puts.append(StateEntry(key: WindowSpace.headKey, value: head.bytes)) }
     storedHead = head
     return WindowStateChanges(changes: changes, segments: segments)
   }
@@ -307,7 +307,7 @@ extension OpenWindows {
   /// - Throws: `CodingError` when something cannot be read, or a part is closed or none of this definition; the operator is
   ///   then of no further use.
   mutating func restore(
-    from entries: [(key: [UInt8], value: [UInt8])], parts: some Sequence<WindowPart>, closedThrough: Int64?
+    from entries: [StateEntry], parts: some Sequence<WindowPart>, closedThrough: Int64?
   ) throws(CodingError) {
     while queue.earliest != nil { drop(queue.removeEarliest()) }
     closed.removeAll()
@@ -325,7 +325,7 @@ extension OpenWindows {
     self.closedThrough = max(head.closedThrough, closedThrough ?? .min)
   }
 
-  private mutating func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
+  private mutating func restore(from entries: [StateEntry]) throws(CodingError) {
     guard let first = entries.first else { return }
     guard first.key == WindowSpace.headKey else { throw CodingError("open windows of \(name) have no head") }
     storedHead = try WindowSpaceHead(from: first.value)
@@ -334,8 +334,8 @@ extension OpenWindows {
     }
     head = storedHead
     var stored: [UInt32: Int] = [:]
-    for (key, value) in entries.dropFirst() {
-      var reader = try WindowSegmentReader(key: key, value: value, head: head)
+    for entry in entries.dropFirst() {
+      var reader = try WindowSegmentReader(entry, head: head)
       guard reader.number > ledger.lastNumber else {
         throw CodingError("segment \(reader.number) of windows follows segment \(ledger.lastNumber)")
       }

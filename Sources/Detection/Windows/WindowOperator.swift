@@ -86,7 +86,7 @@ public final class WindowOperator {
   /// - Throws: `CodingError` when something cannot be read, or a part is closed or none of this definition; the operator is
   ///   then of no further use.
   public func restore(
-    from entries: [(key: [UInt8], value: [UInt8])] = [], parts: some Sequence<WindowPart> = [],
+    from entries: [StateEntry] = [], parts: some Sequence<WindowPart> = [],
     closedThrough: Int64? = nil
   ) throws(CodingError) {
     try open.restore(from: entries, parts: parts, closedThrough: closedThrough)

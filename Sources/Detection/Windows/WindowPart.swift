@@ -49,6 +49,18 @@ public struct WindowResultNames: Sendable, Equatable {
   }
 }
 
+/// What an aggregate of a window came to.
+public struct NamedValue: Sendable, Equatable {
+  public let name: String
+  public let value: AggregateValue
+}
+
+/// How many events of a window are of a class.
+public struct ClassCount: Sendable, Equatable {
+  public let name: String
+  public let count: Int64
+}
+
 /// The values of one window over all its partitions.
 public struct WindowResult: Sendable {
   public let events: Int64
@@ -66,12 +78,10 @@ public struct WindowResult: Sendable {
   }
 
   /// Name and value of each aggregate, in the order of the definition.
-  public var aggregates: [(name: String, value: AggregateValue)] {
-    zip(names.aggregates, values).map { (name: $0, value: $1) }
-  }
+  public var aggregates: [NamedValue] { zip(names.aggregates, values).map { NamedValue(name: $0, value: $1) } }
 
   /// Events per class, in the order of the classes; empty where the use case does not classify.
-  public var classCounts: [(name: String, count: Int64)] { zip(names.classes, counts).map { (name: $0, count: $1) } }
+  public var classCounts: [ClassCount] { zip(names.classes, counts).map { ClassCount(name: $0, count: $1) } }
 
   /// Merges the parts of one window and finalises its aggregates; for many windows see `WindowMerger`.
   /// - Parameter parts: parts with the same start and `by`, in the order of their partitions. No part: no events.

@@ -135,13 +135,13 @@ public struct WindowSegmentReader {
   private var left: Int
 
   /// - Throws: `CodingError` where it is no segment.
-  public init(key: [UInt8], value: [UInt8], head: WindowSpaceHead) throws(CodingError) {
-    guard let number = SegmentLedger.number(of: key), number > 0 else {
-      throw CodingError("the key of a segment of windows has \(key.count) bytes, expected 8")
+  public init(_ entry: StateEntry, head: WindowSpaceHead) throws(CodingError) {
+    guard let number = SegmentLedger.number(of: entry.key), number > 0 else {
+      throw CodingError("the key of a segment of windows has \(entry.key.count) bytes, expected 8")
     }
     self.number = number
     self.head = head
-    reader = ByteReader(value)
+    reader = ByteReader(entry.value)
     let version = try reader.readByte()
     guard version == Self.version else {
       throw CodingError("a segment of windows has version \(version), expected \(Self.version)")
@@ -208,7 +208,7 @@ public struct StoredOpenWindows: Sendable {
   ///   - entries: of the space, ascending by key; at least the head.
   ///   - window: name of the window.
   /// - Throws: `CodingError` where they cannot be read.
-  public init(_ entries: [(key: [UInt8], value: [UInt8])], of window: String) throws(CodingError) {
+  public init(_ entries: [StateEntry], of window: String) throws(CodingError) {
     guard let first = entries.first, first.key == WindowSpace.headKey else {
       throw CodingError("open windows of \(window) have no head")
     }
@@ -218,8 +218,8 @@ public struct StoredOpenWindows: Sendable {
       var by: [UInt8]
     }
     var latest: [Place: WindowPart] = [:]
-    for (key, value) in entries.dropFirst() {
-      var reader = try WindowSegmentReader(key: key, value: value, head: head)
+    for entry in entries.dropFirst() {
+      var reader = try WindowSegmentReader(entry, head: head)
       while let record = try reader.next() {
         latest[Place(start: record.start, by: record.key)] = WindowPart(
           window: window, start: record.start, end: record.start.addingSaturated(head.size), by: record.by,

@@ -18,9 +18,9 @@ public struct Checkpoint: Sendable {
   public var windows: WindowRows
   /// Definitions (fingerprints) that no longer apply: what earlier versions have stored one by one of their open windows takes
   /// no more events and counts as closed.
-  public var leftWindows: [(window: String, definition: String)]
+  public var leftWindows: [WindowVersion]
   /// Stored windows of a definition that start before the bound are removed.
-  public var windowRetention: [(window: String, startsBefore: Int64)]
+  public var windowRetention: [WindowRetention]
   /// Anomalies and dead letters before this time are removed, microseconds; nil keeps everything.
   public var resultsKeepFrom: Int64?
   public var states: [StateSpace]
@@ -57,6 +57,32 @@ public struct Checkpoint: Sendable {
     }
   }
 
+  /// One of the definitions that a window has had.
+  public struct WindowVersion: Sendable, Hashable {
+    /// Name of the window.
+    public var window: String
+    /// Fingerprint of the definition.
+    public var definition: String
+
+    public init(window: String, definition: String) {
+      self.window = window
+      self.definition = definition
+    }
+  }
+
+  /// Up to where the windows of a definition are out of retention.
+  public struct WindowRetention: Sendable {
+    /// Name of the window.
+    public var window: String
+    /// Microseconds.
+    public var startsBefore: Int64
+
+    public init(window: String, startsBefore: Int64) {
+      self.window = window
+      self.startsBefore = startsBefore
+    }
+  }
+
   /// The changes of one stateful part.
   public struct StateSpace: Sendable {
     public var name: String
@@ -77,13 +103,13 @@ public struct Checkpoint: Sendable {
     /// All entries to insert or replace, one after another.
     public var puts: AnyIterator<StateEntry> {
       var (first, rest) = (changes.puts.makeIterator(), segments.makeIterator())
-      return AnyIterator { first.next().map { StateEntry(key: $0.key, value: $0.value) } ?? rest.next() }
+      return AnyIterator { first.next() ?? rest.next() }
     }
   }
 
   public init(
     claim: Claim, position: Position, sourceState: [UInt8], watermark: Int64, totals: Totals, windows: WindowRows,
-    leftWindows: [(window: String, definition: String)] = [], windowRetention: [(window: String, startsBefore: Int64)],
+    leftWindows: [WindowVersion] = [], windowRetention: [WindowRetention],
     resultsKeepFrom: Int64?, states: [StateSpace], history: HistoryChanges, drift: [DriftCounts] = [],
     driftKeepFrom: Int64? = nil
   ) {
@@ -117,15 +143,44 @@ extension Checkpoint {
 
 /// What a restart finds of one partition.
 public struct PartitionSnapshot: Sendable {
+  /// Up to where the windows of a definition have closed.
+  public struct ClosedWindows: Sendable {
+    /// Name of the window.
+    public var window: String
+    /// Fingerprint of the definition.
+    public var definition: String
+    /// The latest start of one that has closed, microseconds.
+    public var through: Int64
+
+    public init(window: String, definition: String, through: Int64) {
+      self.window = window
+      self.definition = definition
+      self.through = through
+    }
+  }
+
+  /// A state space as it is stored.
+  public struct StoredState: Sendable {
+    /// What its entries were written under.
+    public var fingerprint: String
+    /// Keys ascending.
+    public var entries: [StateEntry]
+
+    public init(fingerprint: String, entries: [StateEntry] = []) {
+      self.fingerprint = fingerprint
+      self.entries = entries
+    }
+  }
+
   public var position: Position
   public var sourceState: [UInt8]
   public var totals: Totals
   /// Open windows that earlier versions have stored one by one; the others are in `states`.
   public var openWindows: StoredWindows
   /// The latest start of a closed window of each window and definition (its fingerprint).
-  public var closedWindows: [(window: String, definition: String, through: Int64)]
-  /// Entries of every state space, by name, with the fingerprint they were written under; keys ascending.
-  public var states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])]
+  public var closedWindows: [ClosedWindows]
+  /// Every state space, by name.
+  public var states: [String: StoredState]
   /// Texts of the configurations that the use case has had, that applied last first: by them open windows of definitions
   /// that no longer apply are read.
   public var configurations: [String] = []
@@ -138,9 +193,8 @@ public struct PartitionSnapshot: Sendable {
 
   public init(
     position: Position, sourceState: [UInt8], totals: Totals, openWindows: StoredWindows,
-    closedWindows: [(window: String, definition: String, through: Int64)],
-    states: [String: (fingerprint: String, entries: [(key: [UInt8], value: [UInt8])])], tails: [HistoryTail],
-    nextShard: [String: Int], drift: [DriftCounts] = []
+    closedWindows: [ClosedWindows], states: [String: StoredState], tails: [HistoryTail], nextShard: [String: Int],
+    drift: [DriftCounts] = []
   ) {
     self.position = position
     self.sourceState = sourceState
@@ -217,7 +271,7 @@ public protocol Store: Sendable {
   /// - Throws: `Superseded`.
   func state(
     of claim: Claim, in space: String, under keys: [[UInt8]]
-  ) async throws -> [(key: [UInt8], value: [UInt8])]
+  ) async throws -> [StateEntry]
 
   /// The activations of a partition in the order in which they were recorded.
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation]

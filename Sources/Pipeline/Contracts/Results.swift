@@ -56,16 +56,25 @@ public struct Anomaly: Sendable, Hashable {
   }
 }
 
+/// A dead letter with the watermark before it: the nearest thing to an event time that a broken event has.
+public struct DatedDeadLetter: Sendable, Equatable {
+  public var letter: DeadLetter
+  /// Microseconds; `Int64.min` while unknown.
+  public var watermark: Int64
+
+  public init(letter: DeadLetter, watermark: Int64) {
+    self.letter = letter
+    self.watermark = watermark
+  }
+}
+
 /// Results of one batch that are committed at once, without moving the position.
 public struct Results: Sendable {
   public var claim: Claim
   public var anomalies: [Anomaly]
-  /// With the watermark before them: the nearest thing to an event time that a broken event has.
-  public var deadLetters: [(letter: DeadLetter, watermark: Int64)]
+  public var deadLetters: [DatedDeadLetter]
 
-  public init(
-    claim: Claim, anomalies: [Anomaly] = [], deadLetters: [(letter: DeadLetter, watermark: Int64)] = []
-  ) {
+  public init(claim: Claim, anomalies: [Anomaly] = [], deadLetters: [DatedDeadLetter] = []) {
     self.claim = claim
     self.anomalies = anomalies
     self.deadLetters = deadLetters

@@ -20,7 +20,7 @@ struct FilesBlankTests {
     var last = reading.points.last?.0 ?? point
     let partition = PartitionID(source: source.name, number: 0)
     let changes = source.takeStateChanges(of: partition, at: last.position)
-    for (key, value) in changes.puts { last.stateEntries[key] = value }
+    for put in changes.puts { last.stateEntries[put.key] = put.value }
     return (reading, last)
   }
 

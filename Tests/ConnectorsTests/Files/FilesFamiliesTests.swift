@@ -86,7 +86,7 @@ struct FilesFamiliesTests {
     let partition = PartitionID(source: source.name, number: 0)
     var point = ResumePoint(
       position: .start, sourceState: source.checkpointState(of: partition, at: .start), stateEntries: [:])
-    for (key, value) in source.takeStateChanges(of: partition, at: .start).puts { point.stateEntries[key] = value }
+    for put in source.takeStateChanges(of: partition, at: .start).puts { point.stateEntries[put.key] = put.value }
     source.stop()
     return point
   }

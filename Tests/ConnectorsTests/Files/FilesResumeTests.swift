@@ -107,7 +107,7 @@ struct FilesResumeTests {
       let changes = source.takeStateChanges(of: partition, at: batch.next)
       // The first record of a file opens it and leaves the file before it.
       #expect(changes.deletes.isEmpty && changes.puts.count == (record > 0 && record % 2 == 0 ? 2 : 1))
-      for (key, value) in changes.puts { entries[key] = value }
+      for put in changes.puts { entries[put.key] = put.value }
     }
     #expect(entries.count == 10)
     // A run that goes on has nothing to store anew.

@@ -151,7 +151,7 @@ struct FilesRotationTests {
     try await source.open(resumingAt: [:])
     var point = ResumePoint(
       position: .start, sourceState: source.checkpointState(of: partition, at: .start), stateEntries: [:])
-    for (key, value) in source.takeStateChanges(of: partition, at: .start).puts { point.stateEntries[key] = value }
+    for put in source.takeStateChanges(of: partition, at: .start).puts { point.stateEntries[put.key] = put.value }
     source.stop()
     if how == "gzip" {
       try folder.rename("log", to: "log.1")

@@ -72,7 +72,7 @@ struct FilesStormTests {
     let partition = PartitionID(source: source.name, number: 0)
     var point = ResumePoint(
       position: .start, sourceState: source.checkpointState(of: partition, at: .start), stateEntries: [:])
-    for (key, value) in source.takeStateChanges(of: partition, at: .start).puts { point.stateEntries[key] = value }
+    for put in source.takeStateChanges(of: partition, at: .start).puts { point.stateEntries[put.key] = put.value }
     return point
   }
 

@@ -88,7 +88,7 @@ func readOn(
     guard case .batch(let batch) = output else {
       // The checkpoint at the end of a run.
       if let last = reading.points.last {
-        for (key, value) in source.takeStateChanges(of: partition, at: last.0.position).puts { stored[key] = value }
+        for put in source.takeStateChanges(of: partition, at: last.0.position).puts { stored[put.key] = put.value }
         reading.points[reading.points.count - 1].0.stateEntries = stored
       }
       break
@@ -101,7 +101,7 @@ func readOn(
     reading.items += items
     let state = source.checkpointState(of: partition, at: batch.next)
     let changes = source.takeStateChanges(of: partition, at: batch.next)
-    for (key, value) in changes.puts { stored[key] = value }
+    for put in changes.puts { stored[put.key] = put.value }
     for key in changes.deletes { stored[key] = nil }
     reading.points.append(
       (ResumePoint(position: batch.next, sourceState: state, stateEntries: stored), reading.items.count))

@@ -8,8 +8,8 @@ import Testing
   private let times = Column(.timestamp, [.timestamp(1), .timestamp(2), .timestamp(3)])
 
   private func decode(_ field: Field, _ column: Column?) -> DecodedBatch {
-    var columns: [(name: String, column: Column)] = [("t", times)]
-    if let column { columns.append((field.name, column)) }
+    var columns: [NamedColumn] = [NamedColumn("t", times)]
+    if let column { columns.append(NamedColumn(field.name, column)) }
     return Decoder(schema: schema(field)).decode(columnBatch(columns, count: 3))
   }
 
@@ -29,7 +29,8 @@ import Testing
 
   @Test func valuesThatNoColumnHoldsBecomeDeadLetters() {
     let column = Column(.int, [.int(1), .null, .null])
-    let raw = columnBatch([("t", times), ("a", column), ("undeclared", column)], count: 3)
+    let raw = columnBatch(
+      [NamedColumn("t", times), NamedColumn("a", column), NamedColumn("undeclared", column)], count: 3)
     let misfits = ["undeclared", "a"].map {
       ColumnMisfit(row: 1, column: $0, reason: .outOfRange, expected: "an integer of 64 bits", found: "9e99")
     }
@@ -56,7 +57,8 @@ import Testing
       .string(StringColumn(offsets: [0, 1, 6, 6], bytes: Array("abcdef".utf8), codes: [1, 1, 0])))
     for (limit, expected) in [(10, []), (9, [0]), (8, [0, 1]), (1, [0, 1]), (0, [0, 1, 2])] as [(Int, [Int64])] {
       let schema = schema(Field(name: "a", type: .string), maxEventBytes: limit)
-      let raw = columnBatch([("t", times), ("a", plain), ("undeclared", coded)], count: 3)
+      let raw = columnBatch(
+        [NamedColumn("t", times), NamedColumn("a", plain), NamedColumn("undeclared", coded)], count: 3)
       let decoded = Decoder(schema: schema).decode(raw)
       #expect(decoded.deadLetters.map(\.position.row) == expected)
       #expect(decoded.deadLetters.allSatisfy { $0.reason == .tooLarge && $0.stage == .read })
@@ -114,9 +116,9 @@ import Testing
 
   @Test func deadLettersCarryTheRowAsJSON() {
     let schema = schema(Field(name: "a", type: .int, minimum: .int(0)))
-    let columns: [(name: String, column: Column)] = [
-      ("t", times), ("a", Column(.int, [.int(1), .int(-1), .null])),
-      ("other", Column(.string, [.string("x"), .string("y\"\n"), .null])),
+    let columns: [NamedColumn] = [
+      NamedColumn("t", times), NamedColumn("a", Column(.int, [.int(1), .int(-1), .null])),
+      NamedColumn("other", Column(.string, [.string("x"), .string("y\"\n"), .null])),
     ]
     let decoded = Decoder(schema: schema).decode(columnBatch(columns, count: 3))
     #expect(decoded.events.positions.rows == [0, 2])

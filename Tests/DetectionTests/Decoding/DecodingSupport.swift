@@ -38,7 +38,7 @@ func decodeCSV(_ schema: Schema, header: [String], _ records: [String]) -> Decod
 }
 
 /// A batch of columns.
-func columnBatch(_ columns: [(name: String, column: Column)], count: Int) -> RawBatch {
+func columnBatch(_ columns: [NamedColumn], count: Int) -> RawBatch {
   let positions = RecordPositions(
     segment: 0, offsets: (0..<Int64(count)).map { $0 }, rows: (0..<Int64(count)).map { $0 })
   return RawBatch(

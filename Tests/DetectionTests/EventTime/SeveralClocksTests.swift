@@ -201,7 +201,9 @@ private let origin: Int64 = 1_772_000_000_000_000
         let changes = watermark.takeChanges()
         for key in changes.deletes { #expect(stored.removeValue(forKey: key) != nil) }
         for put in changes.puts { stored[put.key] = put.value }
-        let entries = stored.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (key: $0.key, value: $0.value) }
+        let entries = stored.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map {
+          StateEntry(key: $0.key, value: $0.value)
+        }
         let restored = fresh()
         try restored.restore(from: entries)
         #expect(restored.current == watermark.current && restored.takeChanges().isEmpty)
@@ -218,9 +220,10 @@ private let origin: Int64 = 1_772_000_000_000_000
     let watermark = Self.standard()
     // As docs/state.md has them: a watermark of 3 s, a field without a name, and two clocks with a front of 4 s.
     let clock: [UInt8] = [3, 1, 0, 0x80, 0xA4, 0xE8, 3, 0, 8, 8, 0, 0, 0xFF, 1, 0xFF, 1, 0, 1, 0, 0]
-    let entries: [(key: [UInt8], value: [UInt8])] = [
-      (Array("clock".utf8) + [1, 1, 0, 0, 0, 0, 0, 0, 0], clock), (Array("clock".utf8) + long, clock),
-      (Array("watermark".utf8), [3, 0x80, 0x9B, 0xEE, 2, 0, 1, 0, 0, 0, 100]),
+    let entries: [StateEntry] = [
+      StateEntry(key: Array("clock".utf8) + [1, 1, 0, 0, 0, 0, 0, 0, 0], value: clock),
+      StateEntry(key: Array("clock".utf8) + long, value: clock),
+      StateEntry(key: Array("watermark".utf8), value: [3, 0x80, 0x9B, 0xEE, 2, 0, 1, 0, 0, 0, 100]),
     ]
     #expect(watermark.continues("watermark 3"))
     try watermark.restore(from: entries)

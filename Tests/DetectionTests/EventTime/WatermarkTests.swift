@@ -403,7 +403,9 @@ struct StreamOutcome {
         guard random.chance(0.2) else { continue }
         for put in watermark.takeChanges().puts { stored[put.key] = put.value }
         #expect(watermark.takeChanges().isEmpty)
-        let entries = stored.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (key: $0.key, value: $0.value) }
+        let entries = stored.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map {
+          StateEntry(key: $0.key, value: $0.value)
+        }
         let restored = fresh()
         try restored.restore(from: entries)
         #expect(restored.current == watermark.current && restored.takeChanges().isEmpty)
@@ -438,7 +440,9 @@ struct StreamOutcome {
     for (round, field) in ["host", nil, "host", "region", nil, nil].enumerated() {
       let watermark = Watermark(
         outOfOrder: 0, maxAhead: day, clockIdle: field == nil ? nil : 600 * second, clockOf: field)
-      let entries = stored.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (key: $0.key, value: $0.value) }
+      let entries = stored.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map {
+        StateEntry(key: $0.key, value: $0.value)
+      }
       try watermark.restore(from: entries)
       #expect(watermark.current == reached)
       let times = (0..<300).map { origin + Int64(round * 300 + $0) * second }
@@ -465,7 +469,7 @@ struct StreamOutcome {
           #expect(throws: CodingError.self) { try watermark.restore(from: damaged) }
         }
       }
-      #expect(throws: CodingError.self) { try watermark.restore(from: [(key: [1], value: entries[0].value)]) }
+      #expect(throws: CodingError.self) { try watermark.restore(from: [StateEntry(key: [1], value: entries[0].value)]) }
       try watermark.restore(from: [])
       #expect(watermark.current == .min)
     }

@@ -11,7 +11,7 @@ struct ParkedEntitiesTests {
     detector.want(batch)
     let keys = detector.wantedKeys
     if keys.isEmpty { return 0 }
-    try detector.unpark(keys.map { key in (key, try #require(store.entries[key])) })
+    try detector.unpark(keys.map { StateEntry(key: $0, value: try #require(store.entries[$0])) })
     return keys.count
   }
 
@@ -132,6 +132,6 @@ struct ParkedEntitiesTests {
     #expect(throws: CodingError.self) { try detector.unpark([]) }
     let other = try #require(store.sorted.last)
     let key = try #require(detector.wantedKeys.first)
-    #expect(throws: CodingError.self) { try detector.unpark([(key, other.value)]) }
+    #expect(throws: CodingError.self) { try detector.unpark([StateEntry(key: key, value: other.value)]) }
   }
 }

@@ -191,9 +191,11 @@ private let origin: Int64 = 1_772_000_000_000_000
     let key = [UInt8](repeating: 0, count: 8)
     let value = try #require(runner.store.entries[key])
     for count in 0..<value.count {
-      let entries = [(key: key, value: Array(value.prefix(count)))]
+      let entries = [StateEntry(key: key, value: Array(value.prefix(count)))]
       #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: entries) }
     }
-    #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: [(key: key, value: value + [0])]) }
+    #expect(throws: CodingError.self) {
+      try plan.makeDetector().restore(from: [StateEntry(key: key, value: value + [0])])
+    }
   }
 }

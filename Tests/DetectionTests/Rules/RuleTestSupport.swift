@@ -113,11 +113,11 @@ struct RuleStore {
     for key in changes.deletes {
       precondition(entries.removeValue(forKey: key) != nil, "deleted what was not stored")
     }
-    for (key, value) in changes.puts { entries[key] = value }
+    for put in changes.puts { entries[put.key] = put.value }
   }
 
-  var sorted: [(key: [UInt8], value: [UInt8])] {
-    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { ($0.key, $0.value) }
+  var sorted: [StateEntry] {
+    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { StateEntry(key: $0.key, value: $0.value) }
   }
 }
 

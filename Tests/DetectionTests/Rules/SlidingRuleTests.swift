@@ -257,18 +257,21 @@ import Testing
     let events = (0..<40).map { RuleEvent(time: $0, user: $0 % 3, x: Double($0) * 0.1, n: $0 % 7 == 0 ? nil : $0) }
     _ = try RuleStream(events).findings(detector, batchSize: 40, counts: &counts)
     let changes = detector.takeChanges()
-    let (key, value) = try #require(changes.puts.first)
-    #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: [([1], value)]) }
-    #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: [(key, value), (key, value)]) }
+    let entry = try #require(changes.puts.first)
+    let value = entry.value
+    #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: [StateEntry(key: [1], value: value)]) }
+    #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: [entry, entry]) }
     for end in 0..<value.count {
-      #expect(throws: CodingError.self) { try plan.makeDetector().restore(from: [(key, Array(value[..<end]))]) }
+      #expect(throws: CodingError.self) {
+        try plan.makeDetector().restore(from: [StateEntry(key: entry.key, value: Array(value[..<end]))])
+      }
     }
     var random = SeededRandom(seed: 1)
     for _ in 0..<2000 {
       var damaged = value
       damaged[Int.random(in: 0..<value.count, using: &random)] = UInt8.random(in: .min ... .max, using: &random)
       let restored = plan.makeDetector()
-      guard (try? restored.restore(from: [(key, damaged)])) != nil else { continue }
+      guard (try? restored.restore(from: [StateEntry(key: entry.key, value: damaged)])) != nil else { continue }
       _ = try? RuleStream(events).findings(restored, batchSize: 40, counts: &counts)
     }
   }

@@ -146,7 +146,7 @@ struct StoredOpenWindowsTests {
     let moved = WindowOperator(run.window)
     try moved.restore(parts: open)
     let changes = moved.takeStateChanges()
-    let entries = changes.changes.puts + changes.segments.map { ($0.key, $0.value) }
+    let entries = changes.changes.puts + changes.segments
     let stored = try StoredOpenWindows(entries, of: "test")
     #expect(Set(stored.parts.map { "\($0)" }) == Set(open.map { "\($0)" }) && !open.isEmpty)
     #expect(stored.head.byNames == ["name"] && stored.head.size == 100)

@@ -8,7 +8,7 @@ import Testing
 @Suite struct WindowAggregateTests {
   /// The values of one window over events that each partition sees.
   private func result(
-    _ partitions: [[WindowTestEvent]], _ calls: [(name: String, call: AggregateCall)] = windowTestEveryCall
+    _ partitions: [[WindowTestEvent]], _ calls: [WindowAggregate] = windowTestEveryCall
   ) throws -> [String: Scalar] {
     let window = windowTestDefinition(size: 1000, by: [], aggregates: calls)
     let parts = try partitions.map { events in

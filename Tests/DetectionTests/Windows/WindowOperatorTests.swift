@@ -164,7 +164,7 @@ import Testing
   }
 
   @Test func whatIsHeldIsCounted() throws {
-    func held(_ windows: Int, keyLength: Int, aggregates: [(name: String, call: AggregateCall)]) throws -> Int {
+    func held(_ windows: Int, keyLength: Int, aggregates: [WindowAggregate]) throws -> Int {
       let run = WindowTestRun(windowTestDefinition(size: 10, by: [.name], aggregates: aggregates))
       let empty = run.windows.heldBytes
       try run.add(

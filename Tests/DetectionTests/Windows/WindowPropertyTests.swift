@@ -75,8 +75,8 @@ import Testing
     var late: [Int] = []
     var missed: Int64 = 0
     for (row, event) in events.enumerated() where !marks.outsideWindows[row] {
-      let by = window.by.map { name, _ -> Scalar in
-        switch name {
+      let by = window.by.map { value -> Scalar in
+        switch value.name {
         case "key": event.key.map { .int($0) } ?? .null
         case "name": event.name.map { .string($0) } ?? .null
         default: event.value.map { .double($0) } ?? .null

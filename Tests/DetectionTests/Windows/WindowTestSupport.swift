@@ -36,7 +36,7 @@ enum WindowTestColumn: Int, CaseIterable {
 /// A call such as `sum(value)`, named so.
 /// - Parameter constant: the fraction of a quantile, the number of values of `top_k`.
 func windowTestCall(_ function: AggregateFunction, _ column: WindowTestColumn? = nil, _ constant: Double? = nil)
-  -> (name: String, call: AggregateCall)
+  -> WindowAggregate
 {
   let second = constant.map { function == .topK ? ", \(Int($0))" : ", \($0)" }
   let text = "\(function.rawValue)(\(column.map { "\($0)" } ?? "*")\(second ?? ""))"
@@ -45,14 +45,14 @@ func windowTestCall(_ function: AggregateFunction, _ column: WindowTestColumn? =
     let expression = try AggregateExpression(
       written, scope: WindowTestColumn.scope, allowed: Set(AggregateFunction.allCases))
     guard let call = expression.singleCall else { preconditionFailure("\(text) is more than one call") }
-    return (text, call)
+    return WindowAggregate(name: text, call: call)
   } catch {
     preconditionFailure("\(text): \(error)")
   }
 }
 
 /// Every aggregate over columns of every type that it takes.
-let windowTestEveryCall: [(name: String, call: AggregateCall)] =
+let windowTestEveryCall: [WindowAggregate] =
   [windowTestCall(.count), windowTestCall(.rate), windowTestCall(.rate, .value)]
   + [AggregateFunction.sum, .avg, .stddev].flatMap { [windowTestCall($0, .value), windowTestCall($0, .number)] }
   + [AggregateFunction.count, .min, .max, .first, .last, .distinct].flatMap {
@@ -63,14 +63,14 @@ let windowTestEveryCall: [(name: String, call: AggregateCall)] =
 
 func windowTestDefinition(
   size: Int64, every: Int64? = nil, lateness: Int64 = 0, retain: Int64? = nil, by: [WindowTestColumn] = [.key],
-  aggregates: [(name: String, call: AggregateCall)] = [windowTestCall(.count)]
+  aggregates: [WindowAggregate] = [windowTestCall(.count)]
 ) -> CompiledWindow {
   CompiledWindow(
     definition: WindowDefinition(
       name: "test", kind: every == nil ? .tumbling : .sliding, size: size, every: every,
       by: by.map { LocatedText("\($0)") }, allowedLateness: lateness, retain: retain,
       aggregates: aggregates.map { NamedExpression(name: $0.name, expression: LocatedText($0.call.text)) }),
-    by: by.map { ("\($0)", $0.expression) }, aggregates: aggregates,
+    by: by.map { WindowGrouping(name: "\($0)", expression: $0.expression) }, aggregates: aggregates,
     classColumn: WindowTestColumn.category.rawValue, classes: ["odd", "even", "normal"],
     classificationName: "kind")
 }
@@ -117,7 +117,7 @@ final class WindowTestRun {
   private(set) var entries: [[UInt8]: [UInt8]] = [:]
   /// Bytes of segments that the last checkpoint wrote.
   private(set) var writtenBytes = 0
-  private var storedWatermark: [(key: [UInt8], value: [UInt8])] = []
+  private var storedWatermark: [StateEntry] = []
   private(set) var late: [Int] = []
   private var row = 0
 
@@ -147,7 +147,7 @@ final class WindowTestRun {
     }
     let changes = windows.takeStateChanges()
     for key in changes.changes.deletes { entries[key] = nil }
-    for (key, value) in changes.changes.puts { entries[key] = value }
+    for put in changes.changes.puts { entries[put.key] = put.value }
     writtenBytes = 0
     for entry in changes.segments {
       try #require(entries.updateValue(entry.value, forKey: entry.key) == nil, "a segment was written again")
@@ -192,8 +192,8 @@ final class WindowTestRun {
   private static func key(of part: WindowPart) -> String { "\(part.start) \(part.by)" }
 
   /// The entries of the state space, ascending.
-  var sortedEntries: [(key: [UInt8], value: [UInt8])] {
-    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (key: $0.key, value: $0.value) }
+  var sortedEntries: [StateEntry] {
+    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { StateEntry(key: $0.key, value: $0.value) }
   }
 
   private var storedOpen: [WindowPart] {
@@ -226,7 +226,7 @@ final class WindowTestRun {
 
 /// The aggregates that give one value, by name.
 func windowTestScalars(_ result: WindowResult) -> [String: Scalar] {
-  Dictionary(uniqueKeysWithValues: result.aggregates.compactMap { name, value in value.scalar.map { (name, $0) } })
+  Dictionary(uniqueKeysWithValues: result.aggregates.compactMap { each in each.value.scalar.map { (each.name, $0) } })
 }
 
 /// Events of the given times, a hundred of which at `origin` come first so that the watermark is known.

@@ -52,13 +52,13 @@ import Testing
         }
       ) { rows in
         .columns([
-          ("t", Column(.int, rows.map { .int(Int64($0)) })),
-          (
+          NamedColumn("t", Column(.int, rows.map { .int(Int64($0)) })),
+          NamedColumn(
             "name",
             Column(
               .string(
                 StringColumn(offsets: [0, 2, 4, 6], bytes: Array("n0n1n2".utf8), codes: rows.map { UInt32($0 % 3) })))
-          ), ("n", Column(.int, rows.map { $0 == 4 ? .null : .int(Int64($0 * 2)) })),
+          ), NamedColumn("n", Column(.int, rows.map { $0 == 4 ? .null : .int(Int64($0 * 2)) })),
         ])
       }
     ),

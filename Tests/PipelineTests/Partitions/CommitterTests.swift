@@ -26,7 +26,7 @@ struct CommitterTests {
     }
     func state(
       of claim: Claim, in space: String, under keys: [[UInt8]]
-    ) async throws -> [(key: [UInt8], value: [UInt8])] { [] }
+    ) async throws -> [StateEntry] { [] }
     func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
     func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {}
     func retract(_ waiting: WaitingResults, under claim: Claim) async throws {}
@@ -49,7 +49,7 @@ struct CommitterTests {
     // What the others come together behind.
     let letter = DeadLetter(
       position: .start, stage: .decode, reason: .malformed, message: "m", raw: [1])
-    try await committer.commit(Results(claim: claims[0], deadLetters: [(letter, 0)]))
+    try await committer.commit(Results(claim: claims[0], deadLetters: [DatedDeadLetter(letter: letter, watermark: 0)]))
     let due = claims
     _ = try await store.claim(useCase: "u", partition: MemorySource.partition(3))
     let outcomes = try await withThrowingTaskGroup(of: (Int, Bool).self) { group in

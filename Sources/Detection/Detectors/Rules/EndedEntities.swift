@@ -54,7 +54,7 @@ struct EndedEntities: Sendable {
       writer.write(unsigned: id)
       writer.write(unsigned: segment)
     }
-    changes.puts.append((key: key, value: writer.bytes))
+    changes.puts.append(StateEntry(key: key, value: writer.bytes))
     isStored = true
   }
 

@@ -111,7 +111,7 @@ struct ParkedEntities: Sendable {
       var writer = ByteWriter()
       writer.write(byte: Self.version)
       segment.taken.encode(into: &writer)
-      changes.puts.append((Self.key(ofTaken: segment.number), writer.bytes))
+      changes.puts.append(StateEntry(key: Self.key(ofTaken: segment.number), value: writer.bytes))
       segments[index]?.isChanged = false
       segments[index]?.isTakenStored = true
     }
@@ -125,14 +125,12 @@ struct ParkedEntities: Sendable {
   private static func key(ofTaken number: UInt64) -> [UInt8] { SegmentLedger.key(number) + [1] }
 
   /// What was taken out of segments, by their numbers.
-  static func taken(
-    from stored: [(key: [UInt8], value: [UInt8])]
-  ) throws(CodingError) -> [UInt64: Taken] {
+  static func taken(from stored: [StateEntry]) throws(CodingError) -> [UInt64: Taken] {
     var taken: [UInt64: Taken] = [:]
-    for (key, value) in stored where key.count == 9 && key.last == 1 {
-      var reader = ByteReader(value)
+    for entry in stored where entry.key.count == 9 && entry.key.last == 1 {
+      var reader = ByteReader(entry.value)
       let version = try reader.readByte()
-      guard let number = SegmentLedger.number(of: Array(key.prefix(8))), version == Self.version else {
+      guard let number = SegmentLedger.number(of: Array(entry.key.prefix(8))), version == Self.version else {
         throw CodingError("what was taken out of a rule's segment has version \(version), expected \(Self.version)")
       }
       taken[number] = try Taken(&reader)

@@ -16,10 +16,10 @@
 // entity's times only ascend, and where they are equal that of the highest number; of several ids of one key the highest is
 // the latest, the others were forgotten. An entry counts if its entity's latest id is its own and its time lies in the window
 // of that entity's clock. An entity whose record in a segment of parked ones was not taken out is parked, and what segments
-// before hold of it does not count; one that came back has another id. What this restores is what was held when the last segment was written, and possibly entities
-// that had been forgotten when their time came, which are forgotten again before the next event is looked at. Nothing would
-// forget again those that ended before their time (`EndedEntities`): their ids are stored under the key 0, as long as a
-// segment from before their end is there.
+// before hold of it does not count; one that came back has another id. What this restores is what was held when the last
+// segment was written, and possibly entities that had been forgotten when their time came, which are forgotten again before
+// the next event is looked at. Nothing would forget again those that ended before their time (`EndedEntities`): their ids
+// are stored under the key 0, as long as a segment from before their end is there.
 
 extension SlidingEntities {
   private static let version: UInt8 = 1
@@ -53,7 +53,8 @@ extension SlidingEntities {
       for node in content.entries { _ = move(node: node, from: SegmentLedger.moving, to: target) }
       for slot in content.records { _ = move(slot: slot, from: SegmentLedger.moving, to: target) }
       ledger.fill(target, content, stored: content.count)
-      changes.puts.append((SegmentLedger.key(ledger.segments[Int(target)].number), encode(content)))
+      let number = ledger.segments[Int(target)].number
+      changes.puts.append(StateEntry(key: SegmentLedger.key(number), value: encode(content)))
     }
     ledger.end(round, into: &changes)
     parked.takeChanges(into: &changes)
@@ -71,7 +72,8 @@ extension SlidingEntities {
       content.entries = nodes.flatMap(\.self)
       let target = ledger.place()
       let number = ledger.segments[Int(target)].number
-      changes.puts.append((SegmentLedger.key(number), encode(content, version: Self.parkedVersion)))
+      changes.puts.append(
+        StateEntry(key: SegmentLedger.key(number), value: encode(content, version: Self.parkedVersion)))
       let parking = content.records.map { entities[Int($0)] }
       for (slot, nodes) in zip(content.records, nodes) { park(slot, nodes) }
       let stamp = parking.map(\.stamp).max() ?? .min
@@ -125,23 +127,23 @@ extension SlidingEntities {
 
   /// Replaces everything by what the segments describe. Records first, each into its place, then entries; so what is held
   /// meanwhile is what a rule holds that has run, the segments, and where each id went.
-  mutating func restore(from stored: [(key: [UInt8], value: [UInt8])]) throws(CodingError) {
+  mutating func restore(from stored: [StateEntry]) throws(CodingError) {
     self = SlidingEntities(
       within: within, horizon: horizon, maxAhead: maxAhead, plans: plans, holdsEntries: holdsEntries)
     let taken = try ParkedEntities.taken(from: stored)
     var segments: [StoredSegment] = []
-    for (key, value) in stored where key.count != 9 {
-      guard let number = SegmentLedger.number(of: key) else {
-        throw CodingError("the key of a rule's segment has \(key.count) bytes, expected 8 or 9")
+    for entry in stored where entry.key.count != 9 {
+      guard let number = SegmentLedger.number(of: entry.key) else {
+        throw CodingError("the key of a rule's segment has \(entry.key.count) bytes, expected 8 or 9")
       }
       if number == 0 {
-        nextID = max(nextID, try ended.restore(from: value))
+        nextID = max(nextID, try ended.restore(from: entry.value))
         continue
       }
       guard number > ledger.lastNumber else {
         throw CodingError("segment \(number) of a rule follows segment \(ledger.lastNumber)")
       }
-      let segment = try openSegment(value, as: ledger.place(number: number))
+      let segment = try openSegment(entry.value, as: ledger.place(number: number))
       nextID = max(nextID, segment.nextID)
       if segment.isParked {
         try readParked(segment, number, taken[number])
@@ -155,7 +157,7 @@ extension SlidingEntities {
     for index in segments.indices {
       held[Int(segments[index].segment)].entries = try readEntries(of: &segments[index], places)
     }
-    attachRestored()
+    attach([UInt32](0..<UInt32(entries.count)))
     for stored in segments {
       ledger.fill(stored.segment, held[Int(stored.segment)], stored: stored.records + stored.entries)
     }

@@ -230,15 +230,12 @@ struct SlidingEntities: Sendable {
     return slot
   }
 
-  /// Adds an entry as it was stored; it is in no window before `attachRestored`.
+  /// Adds an entry as it was stored; it is in no window before `attach`.
   mutating func restore(_ entry: Entry, words values: [UInt64]) -> UInt32 {
     let node = allocate(entry)
     for (index, value) in values.enumerated() { words[Int(node) * width + index] = value }
     return node
   }
-
-  /// Puts all entries into their windows, in ascending order of time.
-  mutating func attachRestored() { attach([UInt32](0..<UInt32(entries.count))) }
 
   /// Puts entries into their windows that are in none.
   mutating func attach(_ nodes: [UInt32]) {

@@ -73,7 +73,7 @@ public final class SlidingRule: StatefulDetector, Parkable {
   public var stateFingerprint: String { plan.fingerprint }
 
   /// Events and entities held: for metrics.
-  public var held: (events: Int, entities: Int) { (entities.entryCount, entities.entityCount) }
+  var held: (events: Int, entities: Int) { (entities.entryCount, entities.entityCount) }
 
   public var heldBytes: Int { entities.heldBytes }
 
@@ -86,7 +86,7 @@ public final class SlidingRule: StatefulDetector, Parkable {
     return entities.takeChanges(parking: isToPark)
   }
 
-  public func restore(from entries: [(key: [UInt8], value: [UInt8])]) throws { try entities.restore(from: entries) }
+  public func restore(from entries: [StateEntry]) throws { try entities.restore(from: entries) }
 
   public var isFull: Bool { entities.isFull }
 
@@ -108,10 +108,10 @@ public final class SlidingRule: StatefulDetector, Parkable {
 
   public var wantedKeys: [[UInt8]] { entities.parked.wantedNumbers.map { SegmentLedger.key($0) } }
 
-  public func unpark(_ entries: [(key: [UInt8], value: [UInt8])]) throws {
-    for (key, value) in entries {
-      guard let number = SegmentLedger.number(of: key) else { continue }
-      try entities.unpark(number, value)
+  public func unpark(_ entries: [StateEntry]) throws {
+    for entry in entries {
+      guard let number = SegmentLedger.number(of: entry.key) else { continue }
+      try entities.unpark(number, entry.value)
     }
     guard entities.parked.wantedNumbers.isEmpty else {
       throw CodingError("segment \(entities.parked.wantedNumbers[0]) of the rule \(name) is not in the store")

@@ -61,7 +61,7 @@ struct SimulationDefinitionTests {
       ("row: 1", 5, 3, "already the name"),
       ("a b: 1", 5, 3, "letters, digits and underscores"),
       ("a: |\n  1 +\n  b", 7, 5, "no value named 'b'"),
-      ("a: \"1\\u0020+ b\"", 5, 15, "no value named 'b'"),
+      ("a: \"1\\u0020+ b\"", 5, 16, "no value named 'b'"),
     ])
   func value(_ text: String, _ line: Int, _ column: Int, _ message: String) throws {
     let found = problems(definition(values: text))

@@ -129,7 +129,7 @@ struct CommandLineTests {
   func wrongConnectorOptions(_ options: [String], _ message: String) throws {
     let folder = try Trail.folder()
     try folder.write("events.ndjson", Trail.events(0..<10))
-    try Trail.run(folder, "events.ndjson", more: options).expect(64, saying: message, "Usage: pulse run")
+    try Trail.run(folder, "events.ndjson", more: options).expect(64, saying: message, "Usage: pulse")
   }
 
   @Test("the last of several options holds, and one that is taken back was not said")

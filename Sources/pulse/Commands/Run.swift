@@ -83,7 +83,7 @@ struct Run: AsyncParsableCommand {
   @Flag(help: "Print the summary as one JSON object.")
   var json = false
 
-  @OptionGroup(title: "Options of the source and of history") var connectors: ConnectorOptions
+  @OptionGroup var connectors: ConnectorOptions
 
   func validate() throws {
     if let batchSize, !(1...Limits.maxBatchRows).contains(batchSize) {

@@ -67,7 +67,6 @@ let package = Package(
       name: "Pipeline",
       dependencies: [
         "Configuration", "Detection",
-        .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "DequeModule", package: "swift-collections"),
@@ -80,7 +79,6 @@ let package = Package(
         "Configuration", "Detection", "Pipeline", "CArrow", "CCompression",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
-        .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Crypto", package: "swift-crypto"),

@@ -4,9 +4,9 @@ public import Configuration
 
 public enum SinkCatalog {
   /// Every store, sorted by name.
-  public static let stores: [any StoreConnector] = [SQLiteConnector()]
+  private static let stores: [any StoreConnector] = [SQLiteConnector()]
   /// Every kind of files of history, sorted by name.
-  public static let histories: [any HistoryConnector] = [ArrowConnector()]
+  private static let histories: [any HistoryConnector] = [ArrowConnector()]
 
   /// Places that are reserved.
   private static let later: [ConnectorSpecification] = [

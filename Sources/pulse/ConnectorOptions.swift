@@ -1,45 +1,76 @@
-// Options of sources, stores and history: which there are is in their catalogue, not in the command.
+// Options of sources, stores and history: which there are is in their catalogue, not in the command. They are options of the
+// parser like those that a command declares, so that its help, its completion and its errors know them.
 
 import ArgumentParser
 import Configuration
 import Connectors
 
-/// What the command does not know itself is an option of a connector.
-struct ConnectorOptions: ParsableArguments {
-  @Argument(
-    parsing: .allUnrecognized,
-    help: ArgumentHelp("Options of the source and of history, as listed above.", valueName: "options"))
-  var rest: [String] = []
+/// The options of all connectors.
+///
+/// The parser asks a mirror which options a type has, and decodes their values by name. The mirror of this one has an option
+/// for each setting in place of a property.
+struct ConnectorOptions: ParsableArguments, CustomReflectable {
+  private static let sections = ConnectorCatalog.standard.sections
 
+  private var arguments: [String: FlagArgument] = [:]
   /// The options that were given.
-  /// - Parameter command: whose own options are no connector's; the nearest of both is named.
-  /// - Throws: `ValidationError` that names what is wrong.
-  func flags(besides command: (some ParsableCommand).Type) throws -> SettingFlags {
-    let sections = ConnectorCatalog.standard.sections
-    return try Self.saying { () throws(FlagError) in
-      try SettingFlags(rest, of: sections, known: Self.options(of: command))
+  private(set) var flags = SettingFlags()
+
+  init() {}
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: FlagName.self)
+    for setting in Self.sections.flatMap(\.settings) {
+      guard let flag = setting.flag else { continue }
+      let name = FlagName(stringValue: flag)
+      if case .flag = setting.kind {
+        let isSet = try container.decodeIfPresent(Bool.self, forKey: name)
+        // One that cannot be taken back is false where it is not given.
+        if let isSet, isSet || setting.key != nil { arguments[flag] = .isSet(isSet) }
+      } else if let text = try container.decodeIfPresent(String.self, forKey: name) {
+        arguments[flag] = .text(text)
+      }
     }
+  }
+
+  mutating func validate() throws {
+    flags = try Self.saying { () throws(FlagError) in try SettingFlags(arguments, of: Self.sections) }
+  }
+
+  var customMirror: Mirror {
+    let options = Self.sections.flatMap { section in
+      section.settings.compactMap { setting in
+        setting.flag.map { (label: $0, value: Self.option(setting, flag: $0, of: section)) }
+      }
+    }
+    return Mirror(self, children: options.map { ($0.label, $0.value) })
+  }
+
+  /// What the parser knows an option by.
+  private static func option(_ setting: Setting, flag: String, of section: ConnectorSection) -> Any {
+    let name = NameSpecification.customLong(flag)
+    let owners = section.owners(of: setting.name).filter(\.isAvailable).map(\.noun)
+    let help = ArgumentHelp(
+      "\(setting.meaning) [\(owners.joined(separator: ", "))]", valueName: setting.placeholder)
+    switch setting.kind {
+    case .flag where setting.key == nil: return Flag(wrappedValue: false, name: name, help: help)
+    case .flag: return Flag<Bool?>(name: name, inversion: .prefixedNo, help: help)
+    case .word(let words):
+      return Option<String?>(name: name, parsing: .unconditional, help: help, completion: .list(words))
+    default: return Option<String?>(name: name, parsing: .unconditional, help: help)
+    }
+  }
+
+  private struct FlagName: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
   }
 
   /// What is wrong with flags, said as the usage of the command.
   static func saying<Value>(_ body: () throws(FlagError) -> Value) throws -> Value {
     do { return try body() } catch { throw ValidationError(error.description) }
   }
-
-  /// The names of a command's own options, without dashes.
-  private static func options(of command: (some ParsableCommand).Type) -> [String] {
-    command.helpMessage(columns: 200).matches(of: /(?m)^  --([a-z-]+)/).map { String($0.1) }
-  }
-
-  /// The options of all connectors, for the help of the command.
-  static let help: String = {
-    ConnectorCatalog.standard.sections.flatMap { section in
-      section.available.compactMap { connector -> String? in
-        let lines = connector.settings.compactMap { setting in setting.help.map { "  \($0)\n      \(setting.meaning)" }
-        }
-        guard !lines.isEmpty else { return nil }
-        return "Options of \(connector.noun):\n" + lines.joined(separator: "\n")
-      }
-    }.joined(separator: "\n\n")
-  }()
 }

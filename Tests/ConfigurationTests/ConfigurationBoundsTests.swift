@@ -73,10 +73,10 @@ struct ConfigurationBoundsTests {
     let text = "name: s\ngiven:\n  events:\n    - {raw: '\(brackets)'}\n    - {raw: '&a *a'}\n"
     #expect(try Scenario.scenarios(in: text, file: "s").first?.records.map(\.count) == [500, 5])
     #expect(throws: Never.self) {
-      try YAMLDocuments.check(String(repeating: "[", count: 32) + String(repeating: "]", count: 32))
+      try YAMLBounds.check(String(repeating: "[", count: 32) + String(repeating: "]", count: 32))
     }
-    #expect(throws: YAMLRefusal.self) {
-      try YAMLDocuments.check(String(repeating: "[", count: 33) + String(repeating: "]", count: 33))
+    #expect(throws: Diagnostic.self) {
+      try YAMLBounds.check(String(repeating: "[", count: 33) + String(repeating: "]", count: 33))
     }
   }
 

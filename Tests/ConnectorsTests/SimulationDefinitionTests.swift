@@ -60,6 +60,8 @@ struct SimulationDefinitionTests {
       ("a: {choice: {x: 0}}", 5, 15, "no weight is positive"),
       ("row: 1", 5, 3, "already the name"),
       ("a b: 1", 5, 3, "letters, digits and underscores"),
+      ("a: |\n  1 +\n  b", 7, 5, "no value named 'b'"),
+      ("a: \"1\\u0020+ b\"", 5, 16, "no value named 'b'"),
     ])
   func value(_ text: String, _ line: Int, _ column: Int, _ message: String) throws {
     let found = problems(definition(values: text))
@@ -74,16 +76,17 @@ struct SimulationDefinitionTests {
   @Test(
     "A mistake in a field is located",
     arguments: [
-      ("x: {in: row}", "did you mean 'int'?"), ("x: {int: row, text: row}", "expected one of"),
-      ("x: {text: row}", "a text, found a number"), ("x: {bool: row}", "a bool, found a number"),
-      ("x: {int: row, digits: 2}", "only a decimal has digits"),
-      ("x: {time: row, format: hours}", "found 'hours'"), ("x: {list: {count: 1}}", "lacks 'from'"),
-      ("x: {int: row}\nx: {int: row}", "stands more than once"),
+      ("x: {in: row}", 7, "did you mean 'int'?"), ("x: {int: row, text: row}", 7, "expected one of"),
+      ("x: {text: row}", 7, "a text, found a number"), ("x: {bool: row}", 7, "a bool, found a number"),
+      ("x: {int: row, digits: 2}", 7, "only a decimal has digits"),
+      ("x: {time: row, format: hours}", 7, "found 'hours'"), ("x: {list: {count: 1}}", 7, "lacks 'from'"),
+      ("x: {int: row}\nx: {int: row}", 8, "the key `x` is there more than once"),
+      ("x: {int: least(row, 2)}", 7, "quote expressions that contain a comma"),
     ])
-  func field(_ text: String, _ message: String) throws {
+  func field(_ text: String, _ line: Int, _ message: String) throws {
     let found = problems(definition(values: "a: 1", event: text))
     let problem = try #require(found.first { $0.message.contains(message) }, "\(found)")
-    #expect(problem.location.line == (7), "\(problem)")
+    #expect(problem.location.line == line, "\(problem)")
   }
 
   @Test("All mistakes are reported at once, in the order of the file")

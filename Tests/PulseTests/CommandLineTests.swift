@@ -95,6 +95,51 @@ struct CommandLineTests {
     for word in ["Exit codes", "1 a scenario of", "2 the use case", "64"] { #expect(help.output.contains(word)) }
   }
 
+  @Test("options of connectors are known to help and completion, with their words")
+  func connectorOptions() throws {
+    let help = try PulseCommand.run("run", "--help").output
+    let options = help.matches(of: /(?m)^  (--[a-z-]+)/).map { String($0.1) }
+    #expect(Set(options).isSuperset(of: ["--use-case", "--follow", "--order", "--speedup", "--codec", "--accept-gap"]))
+    #expect(Set(options).count == options.count, "\(options)")
+    let words = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    #expect(words.contains("--order <name|natural|time> The order of the files that a glob matches"))
+    #expect(
+      words.contains(
+        "How the input is written; automatic goes by content, then by name (default: automatic). [files, standard input]"
+      ))
+    #expect(words.contains("--follow/--no-follow") && !words.contains("--no-accept-gap"))
+    for shell in ["bash", "zsh", "fish"] {
+      let script = try PulseCommand.run("--generate-completion-script", shell).output
+      for word in ["no-follow", "order", "speedup", "codec", "natural", "zstd"] {
+        #expect(script.contains(word), "\(shell): \(word)")
+      }
+    }
+  }
+
+  @Test(
+    "wrong options of connectors are said with what would be right",
+    arguments: [
+      (["--accept-gpa"], "Unknown option '--accept-gpa'. Did you mean '--accept-gap'?"),
+      (["--no-accept-gap"], "Unknown option '--no-accept-gap'"), (["-q"], "Unknown option '-q'"),
+      (["x"], "Unexpected argument 'x'"), (["--order"], "Missing value for '--order <name|natural|time>'"),
+      (["--order", "nam"], "--order is not known: expected name, natural or time, found `nam`; did you mean name?"),
+      (["--follow=yes"], "--follow"), (["--idle-timeout", "-1"], "--idle-timeout must be 0.001 to 1000000000 seconds"),
+      (["--speedup", "2"], "--speedup needs the simulator as the source (--source simulator)"),
+    ])
+  func wrongConnectorOptions(_ options: [String], _ message: String) throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<10))
+    try Trail.run(folder, "events.ndjson", more: options).expect(64, saying: message, "Usage: pulse")
+  }
+
+  @Test("the last of several options holds, and one that is taken back was not said")
+  func lastOptionHolds() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<10))
+    let options = ["--follow", "--format", "csv", "--no-follow", "--format=ndjson", "--codec", "none"]
+    try Trail.run(folder, "events.ndjson", more: options).expect(0)
+  }
+
   @Test("an unknown use case is answered with the nearest name")
   func unknownUseCase() throws {
     let folder = try TestFolder()

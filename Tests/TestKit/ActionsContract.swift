@@ -5,15 +5,7 @@ import Detection
 public import Pipeline
 
 /// The contract of `Actions` and `OutboxCursors`.
-public struct ActionsContract: Sendable {
-  /// A check by its name.
-  public struct Check: Sendable, CustomStringConvertible {
-    public let name: String
-    let body: @Sendable (ActionsContract) async throws -> [String]
-
-    public var description: String { name }
-  }
-
+public struct ActionsContract: Contract {
   private let one: any Actions & OutboxCursors
   private let other: any Actions & OutboxCursors
 
@@ -34,8 +26,6 @@ public struct ActionsContract: Sendable {
     Check(name: "records that are handed in come back in order, the same ones once") { try await $0.inbox() },
     Check(name: "a cursor moves only from where it was") { try await $0.cursors() },
   ]
-
-  public func run(_ check: Check) async throws -> [String] { try await check.body(self) }
 
   private func feedback() async throws -> [String] {
     var notes = ContractNotes()

@@ -5,15 +5,7 @@ import Detection
 public import Pipeline
 
 /// The contract of the changes that `Store` commits and `ResultSnapshot` reads.
-public struct ChangesContract: Sendable {
-  /// A check by its name.
-  public struct Check: Sendable, CustomStringConvertible {
-    public let name: String
-    let body: @Sendable (ChangesContract) async throws -> [String]
-
-    public var description: String { name }
-  }
-
+public struct ChangesContract: Contract {
   private let store: any Store
   private let reader: any ResultReader
 
@@ -35,8 +27,6 @@ public struct ChangesContract: Sendable {
       try await $0.windows()
     },
   ]
-
-  public func run(_ check: Check) async throws -> [String] { try await check.body(self) }
 
   private static let useCase = "contract"
   private let first = PartitionID(source: "s", number: 0)

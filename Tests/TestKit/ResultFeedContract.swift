@@ -4,15 +4,7 @@ import Detection
 public import Pipeline
 
 /// The contract of `ResultFeed` over a store and its reader.
-public struct ResultFeedContract: Sendable {
-  /// A check by its name.
-  public struct Check: Sendable, CustomStringConvertible {
-    public let name: String
-    let body: @Sendable (ResultFeedContract) async throws -> [String]
-
-    public var description: String { name }
-  }
-
+public struct ResultFeedContract: Contract {
   private let store: any Store
   private let reader: any ResultReader
 
@@ -29,8 +21,6 @@ public struct ResultFeedContract: Sendable {
       try await $0.slow()
     },
   ]
-
-  public func run(_ check: Check) async throws -> [String] { try await check.body(self) }
 
   private static let partition = PartitionID(source: "s", number: 0)
 

@@ -5,15 +5,7 @@ import Detection
 public import Pipeline
 
 /// The contract of `ResultReader`.
-public struct ResultReaderContract: Sendable {
-  /// A check by its name.
-  public struct Check: Sendable, CustomStringConvertible {
-    public let name: String
-    let body: @Sendable (ResultReaderContract) async throws -> [String]
-
-    public var description: String { name }
-  }
-
+public struct ResultReaderContract: Contract {
   private let reader: any ResultReader
   /// The same input in a store in memory.
   private let reference: any ResultReader
@@ -38,8 +30,6 @@ public struct ResultReaderContract: Sendable {
     Check(name: "a snapshot sees one moment, whatever is committed meanwhile") { try await $0.moment() },
     Check(name: "snapshots are many at a time, and are given back") { try await $0.many() },
   ]
-
-  public func run(_ check: Check) async throws -> [String] { try await check.body(self) }
 
   private static let useCase = "runtime"
 

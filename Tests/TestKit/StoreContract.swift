@@ -4,15 +4,7 @@ import Detection
 public import Pipeline
 
 /// The contract of `Store`.
-public struct StoreContract: Sendable {
-  /// A check by its name.
-  public struct Check: Sendable, CustomStringConvertible {
-    public let name: String
-    let body: @Sendable (StoreContract) async throws -> [String]
-
-    public var description: String { name }
-  }
-
+public struct StoreContract: Contract {
   private let store: any Store
   /// The identities of the anomalies that are stored, ascending.
   private let anomalies: @Sendable () async throws -> [String]
@@ -39,8 +31,6 @@ public struct StoreContract: Sendable {
     Check(name: "findings of events that wait are retracted") { try await $0.waiting() },
     Check(name: "writing the same again changes nothing") { try await $0.upserts() },
   ]
-
-  public func run(_ check: Check) async throws -> [String] { try await check.body(self) }
 
   private static let useCase = "contract"
   private let first = PartitionID(source: "s", number: 0)
@@ -75,15 +65,8 @@ public struct StoreContract: Sendable {
       ], history: HistoryChanges())
   }
 
-  /// Notes what does not hold.
-  private struct Notes {
-    var wrong: [String] = []
-
-    mutating func expect(_ holds: Bool, _ what: String) { if !holds { wrong.append(what) } }
-  }
-
   private func epochs() async throws -> [String] {
-    var notes = Notes()
+    var notes = ContractNotes()
     let claims = [try await claim(first), try await claim(first), try await claim(first)]
     notes.expect(claims[0].epoch < claims[1].epoch && claims[1].epoch < claims[2].epoch, "epochs rise: \(claims)")
     let other = try await claim(second)
@@ -96,7 +79,7 @@ public struct StoreContract: Sendable {
   }
 
   private func fencing() async throws -> [String] {
-    var notes = Notes()
+    var notes = ContractNotes()
     let old = try await claim(first)
     notes.expect(try await store.commit([results(old, at: 1)]).isEmpty, "the first claim writes results")
     notes.expect(try await store.commit([checkpoint(old, at: 2)]).refused.isEmpty, "the first claim writes checkpoints")
@@ -121,7 +104,7 @@ public struct StoreContract: Sendable {
   }
 
   private func mixed() async throws -> [String] {
-    var notes = Notes()
+    var notes = ContractNotes()
     let old = try await claim(first)
     let new = try await claim(first)
     let other = try await claim(second)
@@ -138,7 +121,7 @@ public struct StoreContract: Sendable {
   }
 
   private func snapshot() async throws -> [String] {
-    var notes = Notes()
+    var notes = ContractNotes()
     let claimed = try await store.claim(useCase: Self.useCase, partition: first)
     notes.expect(claimed.snapshot == nil, "nothing is stored of a new partition")
     for offset: Int64 in [7, 300] { _ = try await store.commit([checkpoint(claimed.claim, at: offset)]) }
@@ -156,7 +139,7 @@ public struct StoreContract: Sendable {
   }
 
   private func activations() async throws -> [String] {
-    var notes = Notes()
+    var notes = ContractNotes()
     let claim = try await claim(first)
     _ = try await store.commit([results(claim, at: 1, 5, 9)])
     func position(_ offset: Int64) -> Position { Position(segment: 0, offset: offset, row: offset) }
@@ -174,7 +157,7 @@ public struct StoreContract: Sendable {
   }
 
   private func waiting() async throws -> [String] {
-    var notes = Notes()
+    var notes = ContractNotes()
     let claim = try await claim(first)
     let other = try await self.claim(second)
     _ = try await store.commit([results(claim, at: 1, 5), results(other, at: 1)])
@@ -189,7 +172,7 @@ public struct StoreContract: Sendable {
   }
 
   private func upserts() async throws -> [String] {
-    var notes = Notes()
+    var notes = ContractNotes()
     let claim = try await claim(first)
     for _ in 0..<3 { _ = try await store.commit([results(claim, at: 1, 2), results(claim, at: 2)]) }
     notes.expect(try await anomalies() == [1, 2].map { anomaly(claim, at: $0).id }, "each is there once")

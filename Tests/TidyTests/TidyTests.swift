@@ -98,6 +98,16 @@ struct TidyTests {
     #expect(imported.subtracting(Self.arrows[file.target] ?? []).isEmpty, "\(file.path) imports \(imported)")
   }
 
+  @Test("YAML is read in one place")
+  func yamlIsReadInOnePlace() {
+    let readers = SourceFile.all.filter { !Set($0.imports).isDisjoint(with: ["Yams", "CYaml"]) }
+    #expect(!readers.isEmpty)
+    for file in readers where !file.path.hasPrefix("Sources/Configuration/YAML/") {
+      Issue.record(
+        "\(file.path) reads YAML by itself: use YAMLLoader, which has bounds and knows where everything stands")
+    }
+  }
+
   @Test("the core is pure: no Foundation, no clock, no locks, no async")
   func coreIsPure() {
     let banned = [

@@ -1,4 +1,5 @@
-// Settings of connectors as flags of the command: which there are is in the catalogue, not in the command.
+// Settings of connectors as flags of the command: which there are is in the catalogue, not in the command, which makes
+// options of them.
 
 internal import Detection
 
@@ -8,56 +9,36 @@ public struct FlagError: Error, Sendable, Hashable, CustomStringConvertible {
   public let description: String
 }
 
+/// What the command line says of a setting.
+public enum FlagArgument: Sendable, Hashable {
+  /// `--flag value`.
+  case text(String)
+  /// `--flag`, or `--no-flag`.
+  case isSet(Bool)
+}
+
 /// Flags that were given.
 public struct SettingFlags: Sendable {
-  /// Values by the names of their settings; the last one given holds.
+  /// Values by the names of their settings.
   public private(set) var values: [String: SettingValue] = [:]
 
-  /// Reads `--flag value`, `--flag=value`, `--flag` and `--no-flag`.
-  /// - Parameters:
-  ///   - known: flags of the command itself, to name the nearest.
-  public init(
-    _ arguments: [String], of sections: [ConnectorSection], known: [String] = []
-  ) throws(FlagError) {
-    var settings: [String: (section: ConnectorSection, setting: Setting)] = [:]
+  /// None.
+  public init() {}
+
+  /// - Parameter arguments: by flags, without their dashes.
+  /// - Throws: where one is not a value of its setting.
+  public init(_ arguments: [String: FlagArgument], of sections: [ConnectorSection]) throws(FlagError) {
     for section in sections {
-      for setting in section.settings { if let flag = setting.flag { settings[flag] = (section, setting) } }
-    }
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      guard argument.hasPrefix("--"), argument.count > 2 else {
-        throw FlagError(
-          description: argument.hasPrefix("-") && argument.count > 1
-            ? "Unknown option '\(argument)'" : "Unexpected argument '\(argument)'")
-      }
-      let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let name = String(parts[0])
-      var given = parts.count == 2 ? String(parts[1]) : nil
-      if name.hasPrefix("no-"), let setting = settings[String(name.dropFirst(3))]?.setting, case .flag = setting.kind,
-        setting.key != nil, given == nil
-      {
-        values[setting.name] = .flag(false)
-        continue
-      }
-      guard let (section, setting) = settings[name] else {
-        let near = nearest(to: name, among: settings.keys.sorted() + known)
-        throw FlagError(
-          description: "Unknown option '--\(name)'" + (near.map { ". Did you mean '--\($0)'?" } ?? ""))
-      }
-      if case .flag = setting.kind {
-        guard given == nil else {
-          throw FlagError(description: "--\(name) takes no value, found \(excerpt(given ?? ""))")
+      for setting in section.settings {
+        guard let flag = setting.flag, let argument = arguments[flag] else { continue }
+        switch argument {
+        case .isSet(let isSet): values[setting.name] = .flag(isSet)
+        case .text(let text):
+          let value = try setting.value(of: text)
+          if let problem = section.problem(setting, value) { throw FlagError(description: "--\(flag): \(problem)") }
+          values[setting.name] = value
         }
-        values[setting.name] = .flag(true)
-        continue
       }
-      if given == nil { given = rest.popFirst() }
-      guard let text = given else {
-        throw FlagError(description: "Missing value for '--\(name) <\(setting.placeholder)>'")
-      }
-      let value = try setting.value(of: text)
-      if let problem = section.problem(setting, value) { throw FlagError(description: "--\(name): \(problem)") }
-      values[setting.name] = value
     }
   }
 
@@ -120,7 +101,7 @@ extension ConnectorSection {
 
 extension Setting {
   /// What stands for the value in the help.
-  fileprivate var placeholder: String {
+  public var placeholder: String {
     switch kind {
     case .text, .name, .texts, .form: flag ?? name
     case .word(let words): words.joined(separator: "|")
@@ -130,7 +111,7 @@ extension Setting {
     }
   }
 
-  /// A line of the help; nil where there is no flag.
+  /// How it is written on the command line; nil where there is no flag.
   public var help: String? {
     guard let flag else { return nil }
     if case .flag = kind { return key == nil ? "--\(flag)" : "--\(flag), --no-\(flag)" }

@@ -18,11 +18,11 @@ package enum ConfigurationFile {
     }
     if isDirectory.boolValue { return fail("this is a directory", expected: "a file") }
     // One byte more than allowed tells a file that is too large, and bounds what a device or pipe can deliver.
-    guard let bytes = read(path, upTo: YAMLDocuments.maxBytes + 1) else {
+    guard let bytes = read(path, upTo: YAMLBounds.maxBytes + 1) else {
       return fail("the file cannot be read: \(String(cString: strerror(errno)))")
     }
-    if bytes.count > YAMLDocuments.maxBytes {
-      return fail("the file is too large", expected: "at most \(YAMLDocuments.maxBytes) bytes")
+    if bytes.count > YAMLBounds.maxBytes {
+      return fail("the file is too large", expected: "at most \(YAMLBounds.maxBytes) bytes")
     }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       let valid = String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix { $0 != "\u{FFFD}" }

@@ -1,11 +1,11 @@
 // Text to `YAMLNode`s by way of Yams. Everything that is wrong with a document as YAML ends here: syntax and duplicate
-// keys, and what `YAMLDocuments` refuses.
+// keys, and what `YAMLBounds` refuses.
 
-internal import Detection
+package import Detection
 internal import Yams
 
-/// Loads one YAML document.
-struct YAMLLoader {
+/// Loads YAML documents.
+package struct YAMLLoader {
   /// Duplicate keys reported before giving up. Each takes another pass over the text: of a large one fewer are reported.
   static let maxDuplicates = 50
   /// Bytes that are read for them in all.
@@ -17,26 +17,43 @@ struct YAMLLoader {
   private var mangled: [String: String] = [:]
 
   /// The document in `text`; nil when it has none. Problems are appended to `diagnostics`.
-  static func load(_ text: String, diagnostics: inout [Diagnostic]) -> YAMLNode? {
+  package static func load(_ text: String, diagnostics: inout [Diagnostic]) -> YAMLNode? {
     var loader = YAMLLoader(source: SourceText(text))
-    let node = loader.load()
+    let documents = loader.load { try $0.singleRoot().map { [$0] } ?? [] }
     diagnostics += loader.diagnostics
-    return node
+    if documents?.isEmpty == true {
+      let start = SourceLocation(line: 1, column: 1)
+      diagnostics.append(
+        Diagnostic(location: start, message: "the file is empty", expected: "a mapping that begins with `name:`"))
+    }
+    return documents?.first
+  }
+
+  /// The documents in `text`, in order: none where it is not YAML. Problems are appended to `diagnostics`.
+  package static func documents(in text: String, diagnostics: inout [Diagnostic]) -> [YAMLNode] {
+    var loader = YAMLLoader(source: SourceText(text))
+    let documents = loader.load { parser in
+      var roots: [Node] = []
+      while let root = try parser.nextRoot() { roots.append(root) }
+      return roots
+    }
+    diagnostics += loader.diagnostics
+    return documents ?? []
   }
 
   private init(source: SourceText) { self.source = source }
 
-  private mutating func load() -> YAMLNode? {
-    do { try YAMLDocuments.check(source.text) } catch {
-      report(error.location, error.message, expected: error.expected, found: error.found)
+  /// - Parameter compose: takes the roots of the documents out of a parser.
+  private mutating func load(_ compose: (Parser) throws -> [Node]) -> [YAMLNode]? {
+    do { try YAMLBounds.check(source.text) } catch {
+      diagnostics.append(error)
       return nil
     }
     var lines = source
     let most = min(Self.maxDuplicates, Self.maxDuplicateBytes / max(1, source.text.utf8.count))
     for attempt in 0...most {
       do {
-        guard let root = try Parser(yaml: lines.text, encoding: .utf8).singleRoot() else { return emptyDocument() }
-        return convert(root)
+        return try compose(Parser(yaml: lines.text, encoding: .utf8)).map { convert($0) }
       } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
         guard attempt < most, let key = keys.first, mangle(key, at: context.mark, in: &lines) else {
           report(location(context.mark), "the key \(excerpt(keys.first ?? "")) is there more than once")
@@ -47,11 +64,6 @@ struct YAMLLoader {
         return nil
       }
     }
-    return nil
-  }
-
-  private mutating func emptyDocument() -> YAMLNode? {
-    report(SourceLocation(line: 1, column: 1), "the file is empty", expected: "a mapping that begins with `name:`")
     return nil
   }
 
@@ -87,8 +99,9 @@ struct YAMLLoader {
 
   private func content(of scalar: Node.Scalar, at place: SourceLocation) -> YAMLNode.Content {
     let plain = scalar.style == .plain || scalar.style == .any
-    if plain, ["", "~", "null", "Null", "NULL"].contains(scalar.string) { return .null }
-    return .scalar(source.locate(scalar.string, style: scalar.style, at: place), quoted: !plain)
+    let text = source.locate(scalar.string, style: scalar.style, at: place)
+    if plain, ["", "~", "null", "Null", "NULL"].contains(scalar.string) { return .null(text) }
+    return .scalar(text, quoted: !plain)
   }
 
   private mutating func entries(of mapping: Node.Mapping) -> [YAMLEntry] {

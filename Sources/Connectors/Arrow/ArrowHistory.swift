@@ -8,7 +8,7 @@ public import Pipeline
 /// Writes shards below a data directory.
 public struct ArrowHistory: HistoryEncoder {
   /// Version of the layout of shards and tails. Since 2 they say of which partition each row is.
-  public static let formatVersion = 2
+  private static let formatVersion = 2
 
   private static let formatKey = "pulse.format"
 

@@ -51,7 +51,7 @@ struct ArrowJSON {
       if !misfits.isEmpty { note(ArrowMisfit(number: node, row)) }
     case .date32, .date64, .timestamp:
       let (values, misfits) = ArrowNumbers.integers(node, one)
-      append("\"\(Self.time(values[0]))\"")
+      append("\"\(Timestamp.format(values[0], alwaysMicroseconds: true))\"")
       if !misfits.isEmpty { note(ArrowMisfit(number: node, row)) }
     case .float, .decimal:
       let value = ArrowNumbers.doubles(node, one, nil)[0]
@@ -133,31 +133,5 @@ struct ArrowJSON {
       }
     }
     output.append(UInt8(ascii: "\""))
-  }
-
-  /// Microseconds since 1970 as RFC 3339. The civil date follows Howard Hinnant, "chrono-compatible low-level date
-  /// algorithms", with years beginning in March so that the leap day comes last.
-  private static func time(_ microseconds: Int64) -> String {
-    func digits(_ value: Int64, _ width: Int) -> String {
-      let text = String(value)
-      return String(repeating: "0", count: max(0, width - text.count)) + text
-    }
-    func split(_ value: Int64, _ by: Int64) -> (Int64, Int64) {
-      let (quotient, remainder) = value.quotientAndRemainder(dividingBy: by)
-      return remainder < 0 ? (quotient - 1, remainder + by) : (quotient, remainder)
-    }
-    let (seconds, fraction) = split(microseconds, 1_000_000)
-    let (days, secondOfDay) = split(seconds, 86_400)
-    let (era, dayOfEra) = split(days + 719_468, 146_097)
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    let yearText = year < 0 ? "-" + digits(-year, 4) : digits(year, 4)
-    let date = "\(yearText)-\(digits(month, 2))-\(digits(day, 2))"
-    let time = [secondOfDay / 3_600, secondOfDay / 60 % 60, secondOfDay % 60].map { digits($0, 2) }
-    return "\(date)T\(time.joined(separator: ":")).\(digits(fraction, 6))Z"
   }
 }

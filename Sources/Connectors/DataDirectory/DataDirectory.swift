@@ -24,8 +24,6 @@ public struct DataDirectory: Sendable, Hashable {
   var lockPath: String { path + "/pulse.lock" }
   /// Where the models of all use cases lie.
   public var modelsPath: String { path + "/models" }
-  /// Where the shards of a use case lie.
-  public func historyPath(of useCase: String) -> String { path + "/history/" + useCase }
 
   /// Whether a store is there.
   public var exists: Bool { FileManager.default.fileExists(atPath: databasePath) }

@@ -4,20 +4,17 @@
 import Configuration
 import Detection
 import Pipeline
-import Yams
 
 extension SimulationDefinition {
   /// Reads the text of a `simulation.yaml`; `file` is its name in error messages.
   /// - Throws: `SimulationProblems` with every mistake found.
   public init(yaml: String, file: String = "simulation.yaml") throws {
     var reader = SimulationReader(file: file)
-    let roots: [Node]
-    do { roots = try YAMLDocuments.roots(of: yaml) } catch let error as YamlError {
-      throw SimulationProblems(problems: [Self.problem(error, file: file)])
-    } catch let refusal as YAMLRefusal {
-      let message = refusal.message + (refusal.expected.map { "; expected \($0)" } ?? "")
-      throw SimulationProblems(
-        problems: [SimulationProblem(file: file, location: refusal.location, message: message)])
+    var diagnostics: [Diagnostic] = []
+    let roots = YAMLLoader.documents(in: yaml, diagnostics: &diagnostics)
+    for diagnostic in diagnostics {
+      reader.yaml.report(
+        diagnostic.message + (diagnostic.expected.map { "; expected \($0)" } ?? ""), at: diagnostic.location)
     }
     if roots.count > 1 { reader.yaml.report("the file holds more than one document", at: roots[1]) }
     guard let root = roots.first, let definition = reader.read(root) else {
@@ -27,23 +24,6 @@ extension SimulationDefinition {
       throw SimulationProblems(problems: reader.yaml.problems.sorted { $0.location < $1.location })
     }
     self = definition
-  }
-
-  /// A text that the YAML parser refuses, with the place where it did.
-  private static func problem(_ error: YamlError, file: String) -> SimulationProblem {
-    var mark: Mark?
-    var message = "this is not YAML"
-    switch error {
-    case .scanner(_, let problem, let at, _), .parser(_, let problem, let at, _), .composer(_, let problem, let at, _):
-      mark = at
-      message += ": " + problem
-    case .duplicatedKeysInMapping(let names, let context):
-      mark = context.mark
-      message = names.sorted().map { "'\($0)'" }.joined(separator: ", ") + " stands more than once in this mapping"
-    default: message += ": \(error)"
-    }
-    let location = SourceLocation(line: mark?.line ?? 1, column: mark?.column ?? 1)
-    return SimulationProblem(file: file, location: location, message: message)
   }
 }
 
@@ -82,7 +62,7 @@ struct SimulationReader {
 
   init(file: String) { yaml = YAMLReading(file: file) }
 
-  mutating func read(_ root: Node) -> SimulationDefinition? {
+  mutating func read(_ root: YAMLNode) -> SimulationDefinition? {
     let parts = yaml.section(
       root, as: "a simulation", required: ["name", "start", "arrivals", "values", "event"],
       optional: ["late", "label_fields", "injections", "labels", "broken"])
@@ -92,16 +72,14 @@ struct SimulationReader {
     let late = parts["late"].flatMap { readLate($0) }
     var values: [ValueDefinition] = []
     if let node = parts["values"] {
-      for entry in yaml.entries(of: node, as: "the values") {
-        values.append(readValue(entry.key, entry.name, entry.value))
-      }
+      for entry in yaml.entries(of: node, as: "the values") { values.append(readValue(entry)) }
     }
     let injections = parts["injections"].map { readInjections($0) } ?? []
     let labels = parts["labels"].map { readLabels($0) } ?? []
     var fields: [FieldDefinition] = []
     if let node = parts["event"] {
       for entry in yaml.entries(of: node, as: "the event") {
-        if let style = readStyle(entry.value) { fields.append(FieldDefinition(name: entry.name, style: style)) }
+        if let style = readStyle(entry.value) { fields.append(FieldDefinition(name: entry.key.text, style: style)) }
       }
       if fields.isEmpty { yaml.report("the event has no fields", at: node) }
     }
@@ -125,14 +103,14 @@ struct SimulationReader {
 
   // MARK: Time and entities
 
-  private mutating func readStart(_ node: Node) -> Int64? {
+  private mutating func readStart(_ node: YAMLNode) -> Int64? {
     guard let text = yaml.text(node, as: "the start") else { return nil }
     if let time = Timestamp.parse(text) { return time }
     yaml.report("expected a time such as 2024-03-01T00:00:00Z, found '\(text)'", at: node)
     return nil
   }
 
-  private mutating func readArrivals(_ node: Node) -> ArrivalDefinition? {
+  private mutating func readArrivals(_ node: YAMLNode) -> ArrivalDefinition? {
     let parts = yaml.section(
       node, as: "arrivals", required: ["events_per_day"],
       optional: ["entities", "spread", "daily", "weekly", "phase_hours"])
@@ -154,7 +132,7 @@ struct SimulationReader {
     }
     if let node = parts["weekly"] { result.weekly = weights(node, as: "weekly", count: 7) }
     if let node = parts["daily"] {
-      if case .sequence = node {
+      if case .sequence = node.content {
         result.daily = .weights(weights(node, as: "daily", count: 24))
       } else {
         let wave = yaml.section(node, as: "daily", required: ["amplitude", "peak_hour"])
@@ -166,14 +144,14 @@ struct SimulationReader {
     return result
   }
 
-  private mutating func weights(_ node: Node, as what: String, count: Int) -> [Double] {
+  private mutating func weights(_ node: YAMLNode, as what: String, count: Int) -> [Double] {
     let result = yaml.items(of: node, as: what).map { yaml.number($0, as: "a weight of \(what)", in: 0...1e6) ?? 1 }
     if result.count == count, result.contains(where: { $0 > 0 }) { return result }
     yaml.report("expected \(count) weights, one of them positive, found \(result.count)", at: node)
     return [Double](repeating: 1, count: count)
   }
 
-  private mutating func readLate(_ node: Node) -> LateDefinition? {
+  private mutating func readLate(_ node: YAMLNode) -> LateDefinition? {
     let parts = yaml.section(node, as: "late", required: ["share", "by"])
     guard let share = parts["share"].flatMap({ yaml.number($0, as: "share", in: 0...1) }),
       let by = parts["by"].flatMap({ readDistribution($0, as: "by", constantOnly: true) })
@@ -184,13 +162,12 @@ struct SimulationReader {
   // MARK: Formulas and names
 
   /// A formula; nil, reported, when it is not one or not of the type expected.
-  mutating func formula(_ node: Node, as what: String, _ expected: SimulatedType? = nil) -> (Formula, SimulatedType)? {
-    guard case .scalar(let scalar) = node else {
-      yaml.report("expected \(what), an expression, found \(YAMLReading.describe(node))", at: node)
-      return nil
-    }
+  mutating func formula(_ node: YAMLNode, as what: String, _ expected: SimulatedType? = nil) -> (
+    Formula, SimulatedType
+  )? {
+    guard let text = yaml.located(node, as: "\(what), an expression") else { return nil }
     do {
-      var parser = try FormulaParser(scalar.string, scope: scope)
+      var parser = try FormulaParser(text.text, scope: scope)
       let (formula, type) = try parser.parse()
       scope = parser.scope
       if let expected, expected != type, formula.constant?.isNaN != true {
@@ -199,23 +176,18 @@ struct SimulationReader {
       }
       return (formula, type)
     } catch {
-      var location = YAMLReading.location(of: node)
-      // Offsets are places in the file only where the text stands in it as it is.
-      switch scalar.style {
-      case .plain: location.column += error.offset
-      case .singleQuoted, .doubleQuoted: location.column += error.offset + 1
-      default: break
-      }
-      yaml.report("\(what): \(error.message)", at: location)
+      yaml.report("\(what): \(error.message)", at: text.location(ofOffset: error.offset))
     }
     return nil
   }
 
-  mutating func number(_ node: Node, as what: String) -> Formula { formula(node, as: what, .number)?.0 ?? .constant(0) }
+  mutating func number(_ node: YAMLNode, as what: String) -> Formula {
+    formula(node, as: what, .number)?.0 ?? .constant(0)
+  }
 
   /// The index of a key made of the named values.
-  mutating func key(_ node: Node) -> Int? {
-    let names: [Node] = if case .sequence(let list) = node { Array(list) } else { [node] }
+  mutating func key(_ node: YAMLNode) -> Int? {
+    let names: [YAMLNode] = if case .sequence(let list) = node.content { list } else { [node] }
     var slots: [Int] = []
     for node in names {
       guard let name = yaml.text(node, as: "the name of a value") else { return nil }
@@ -231,7 +203,7 @@ struct SimulationReader {
     return keys.count - 1
   }
 
-  mutating func fieldIndex(_ node: Node, among fields: [FieldDefinition]) -> Int? {
+  mutating func fieldIndex(_ node: YAMLNode, among fields: [FieldDefinition]) -> Int? {
     guard let name = yaml.text(node, as: "the name of a field") else { return nil }
     if let index = fields.firstIndex(where: { $0.name == name }) { return index }
     let near = nearest(to: name, among: fields.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""

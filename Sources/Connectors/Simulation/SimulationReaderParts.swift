@@ -1,8 +1,8 @@
 // The parts of `simulation.yaml` about single events: values, how they are drawn, how fields are written, and what is
 // injected, labelled and damaged.
 
+import Configuration
 import Detection
-import Yams
 
 extension SimulationReader {
   static let distributions = [
@@ -11,18 +11,21 @@ extension SimulationReader {
   ]
 
   /// One entry of `values:`; its name is known from here on even if it is wrong, so that one mistake is one error.
-  mutating func readValue(_ key: Node, _ name: String, _ node: Node) -> ValueDefinition {
+  mutating func readValue(_ entry: YAMLEntry) -> ValueDefinition {
+    let (name, node) = (entry.key.text, entry.value)
     if !name.utf8.allSatisfy({ $0 == 0x5F || $0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A || $0 >= 0x30 && $0 <= 0x39 })
       || name.utf8.first.map({ $0 < 0x41 }) ?? true
     {
-      yaml.report("the name of a value must be letters, digits and underscores, found '\(name)'", at: key)
+      yaml.report(
+        "the name of a value must be letters, digits and underscores, found '\(name)'", at: entry.key.location)
     } else if scope.value(named: name) != nil {
-      yaml.report("'\(name)' is already the name of a value", at: key)
+      yaml.report("'\(name)' is already the name of a value", at: entry.key.location)
     }
     let drawn = readDistribution(node, as: name, options: ["per", "min", "max", "when", "else"])
     var value = ValueDefinition(
       name: name, type: drawn?.type ?? .number, distribution: drawn?.distribution ?? .formula(.constant(0)))
-    if case .mapping(let parts) = node {
+    if case .mapping(let entries) = node.content {
+      let parts = Dictionary(entries.map { ($0.key.text, $0.value) }) { $1 }
       value.per = parts["per"].flatMap { self.key($0) }
       value.minimum = parts["min"].map { number($0, as: "min") }
       value.maximum = parts["max"].map { number($0, as: "max") }
@@ -39,9 +42,9 @@ extension SimulationReader {
 
   /// A distribution: a mapping with exactly one of the known names, or a scalar, which is a formula.
   mutating func readDistribution(
-    _ node: Node, as what: String, options: [String] = [], constantOnly: Bool = false
+    _ node: YAMLNode, as what: String, options: [String] = [], constantOnly: Bool = false
   ) -> (distribution: Distribution, type: SimulatedType)? {
-    guard case .mapping = node else { return formula(node, as: what).map { (.formula($0.0), $0.1) } }
+    guard case .mapping = node.content else { return formula(node, as: what).map { (.formula($0.0), $0.1) } }
     let mistakes = yaml.problems.count
     let parts = yaml.section(node, as: what, optional: Self.distributions + options)
     let kinds = parts.keys.filter(Self.distributions.contains).sorted()
@@ -77,7 +80,7 @@ extension SimulationReader {
     }
   }
 
-  private mutating func pair(_ node: Node, _ what: String) -> (Formula, Formula)? {
+  private mutating func pair(_ node: YAMLNode, _ what: String) -> (Formula, Formula)? {
     let ends = yaml.items(of: node, as: what)
     guard ends.count == 2 else {
       yaml.report("expected the two ends of \(what), found \(ends.count)", at: node)
@@ -92,7 +95,7 @@ extension SimulationReader {
     return (low, high)
   }
 
-  private mutating func mean(_ node: Node, _ what: String) -> Formula? {
+  private mutating func mean(_ node: YAMLNode, _ what: String) -> Formula? {
     let parts = yaml.section(node, as: what, required: ["mean"])
     return parts["mean"].map { number($0, as: "mean") }
   }
@@ -100,7 +103,7 @@ extension SimulationReader {
   /// Most ranks of all `zipf` distributions together: 120 MB.
   private static let maxZipfRanks = 10_000_000
 
-  private mutating func zipf(_ node: Node) -> AliasTable? {
+  private mutating func zipf(_ node: YAMLNode) -> AliasTable? {
     let parts = yaml.section(node, as: "zipf", required: ["count", "exponent"])
     guard let count = parts["count"].flatMap({ yaml.whole($0, as: "count", in: 1...Self.maxZipfRanks) }),
       let exponent = parts["exponent"].flatMap({ yaml.number($0, as: "exponent", in: 0...20) })
@@ -114,22 +117,22 @@ extension SimulationReader {
   }
 
   /// Names with weights: of numbers where all names are numbers, else of texts.
-  private mutating func choice(_ node: Node) -> (distribution: Distribution, type: SimulatedType)? {
+  private mutating func choice(_ node: YAMLNode) -> (distribution: Distribution, type: SimulatedType)? {
     let entries = yaml.entries(of: node, as: "choice")
     guard !entries.isEmpty else {
       yaml.report("expected at least one choice with its weight", at: node)
       return nil
     }
-    let weights = entries.map { number($0.value, as: "the weight of '\($0.name)'") }
+    let weights = entries.map { number($0.value, as: "the weight of '\($0.key.text)'") }
     if weights.allSatisfy({ ($0.constant ?? 1) <= 0 }) { yaml.report("no weight is positive", at: node) }
-    let numbers = entries.compactMap { Double($0.name) }
+    let numbers = entries.compactMap { Double($0.key.text) }
     if numbers.count == entries.count { return (.choice(values: numbers, weights: weights), .number) }
-    return (.choice(values: entries.map { scope.number(of: $0.name) }, weights: weights), .text)
+    return (.choice(values: entries.map { scope.number(of: $0.key.text) }, weights: weights), .text)
   }
 
   // MARK: Fields
 
-  mutating func readStyle(_ node: Node) -> FieldDefinition.Style? {
+  mutating func readStyle(_ node: YAMLNode) -> FieldDefinition.Style? {
     let styles = ["int", "decimal", "bool", "text", "time", "hash", "list"]
     let mistakes = yaml.problems.count
     let parts = yaml.section(node, as: "a field", optional: styles + ["digits", "format"])
@@ -165,13 +168,13 @@ extension SimulationReader {
     }
   }
 
-  private mutating func formulas(_ node: Node, as what: String) -> [Formula] {
+  private mutating func formulas(_ node: YAMLNode, as what: String) -> [Formula] {
     yaml.items(of: node, as: what).compactMap { formula($0, as: what)?.0 }
   }
 
   // MARK: Injections, labels, damage
 
-  mutating func readInjections(_ node: Node) -> [InjectionDefinition] {
+  mutating func readInjections(_ node: YAMLNode) -> [InjectionDefinition] {
     let items = yaml.items(of: node, as: "injections")
     if items.count > InjectionDefinition.most {
       yaml.report("expected at most \(InjectionDefinition.most) injections, found \(items.count)", at: node)
@@ -196,7 +199,7 @@ extension SimulationReader {
     }
   }
 
-  mutating func readLabels(_ node: Node) -> [LabelDefinition] {
+  mutating func readLabels(_ node: YAMLNode) -> [LabelDefinition] {
     yaml.items(of: node, as: "labels").compactMap { node in
       let parts = yaml.section(node, as: "a label", required: ["name", "when"])
       guard let name = parts["name"].flatMap({ yaml.text($0, as: "the name") }),
@@ -206,7 +209,7 @@ extension SimulationReader {
     }
   }
 
-  mutating func readBroken(_ node: Node, fields: [FieldDefinition]) -> BrokenDefinition? {
+  mutating func readBroken(_ node: YAMLNode, fields: [FieldDefinition]) -> BrokenDefinition? {
     let parts = yaml.section(node, as: "broken", required: ["share", "kinds"])
     var kinds: [(name: String, weight: Double, damage: BrokenDefinition.Damage)] = []
     for node in parts["kinds"].map({ yaml.items(of: $0, as: "kinds") }) ?? [] {

@@ -1,7 +1,7 @@
 // Reading of a YAML tree that collects mistakes with their places instead of stopping at the first.
 
+import Configuration
 import Detection
-import Yams
 
 /// Hands out the parts of a YAML document and remembers what was wrong with them.
 struct YAMLReading {
@@ -14,56 +14,52 @@ struct YAMLReading {
     problems.append(SimulationProblem(file: file, location: location, message: message))
   }
 
-  mutating func report(_ message: String, at node: Node) { report(message, at: Self.location(of: node)) }
-
-  static func location(of node: Node) -> SourceLocation {
-    SourceLocation(line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
-  }
+  mutating func report(_ message: String, at node: YAMLNode) { report(message, at: node.location) }
 
   /// The entries of a mapping in the order of the file; anything else is reported and empty.
-  mutating func entries(of node: Node, as what: String) -> [(key: Node, name: String, value: Node)] {
-    guard case .mapping(let mapping) = node else {
-      report("expected \(what), a mapping, found \(Self.describe(node))", at: node)
-      return []
-    }
-    return mapping.map { key, value in (key, key.string ?? "", value) }
+  mutating func entries(of node: YAMLNode, as what: String) -> [YAMLEntry] {
+    if case .mapping(let entries) = node.content { return entries }
+    report("expected \(what), a mapping, found \(Self.describe(node))", at: node)
+    return []
   }
 
   /// A mapping of which the keys are known. Unknown keys, and required ones that are missing, are reported.
   mutating func section(
-    _ node: Node, as what: String, required: [String] = [], optional: [String] = []
-  ) -> [String: Node] {
-    var result: [String: Node] = [:]
+    _ node: YAMLNode, as what: String, required: [String] = [], optional: [String] = []
+  ) -> [String: YAMLNode] {
+    var result: [String: YAMLNode] = [:]
     let known = required + optional
-    for (key, name, value) in entries(of: node, as: what) {
+    for entry in entries(of: node, as: what) {
+      let name = entry.key.text
       if known.contains(name) {
-        result[name] = value
+        result[name] = entry.value
       } else {
         let near = nearest(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
-        report("\(what) has no '\(name)'; expected one of \(known.joined(separator: ", "))\(near)", at: key)
+        report(
+          "\(what) has no '\(name)'; expected one of \(known.joined(separator: ", "))\(near)", at: entry.key.location)
       }
     }
     for name in required where result[name] == nil { report("\(what) lacks '\(name)'", at: node) }
     return result
   }
 
-  mutating func items(of node: Node, as what: String) -> [Node] {
-    guard case .sequence(let sequence) = node else {
-      report("expected \(what), a list, found \(Self.describe(node))", at: node)
-      return []
-    }
-    return Array(sequence)
+  mutating func items(of node: YAMLNode, as what: String) -> [YAMLNode] {
+    if case .sequence(let items) = node.content { return items }
+    report("expected \(what), a list, found \(Self.describe(node))", at: node)
+    return []
   }
 
-  mutating func text(_ node: Node, as what: String) -> String? {
-    if case .scalar(let scalar) = node { return scalar.string }
+  mutating func text(_ node: YAMLNode, as what: String) -> String? { located(node, as: what)?.text }
+
+  mutating func located(_ node: YAMLNode, as what: String) -> LocatedText? {
+    if let text = node.text { return text }
     report("expected \(what), found \(Self.describe(node))", at: node)
     return nil
   }
 
   /// A finite number within bounds.
-  mutating func number(_ node: Node, as what: String, in range: ClosedRange<Double>) -> Double? {
-    guard case .scalar(let scalar) = node, let value = Double(scalar.string), range.contains(value) else {
+  mutating func number(_ node: YAMLNode, as what: String, in range: ClosedRange<Double>) -> Double? {
+    guard let text = node.text?.text, let value = Double(text), range.contains(value) else {
       let bounds = "between \(Self.short(range.lowerBound)) and \(Self.short(range.upperBound))"
       report("expected \(what), a number \(bounds), found \(Self.describe(node))", at: node)
       return nil
@@ -71,7 +67,7 @@ struct YAMLReading {
     return value
   }
 
-  mutating func whole(_ node: Node, as what: String, in range: ClosedRange<Int>) -> Int? {
+  mutating func whole(_ node: YAMLNode, as what: String, in range: ClosedRange<Int>) -> Int? {
     guard let value = number(node, as: what, in: Double(range.lowerBound)...Double(range.upperBound)) else {
       return nil
     }
@@ -82,14 +78,7 @@ struct YAMLReading {
     return Int(value)
   }
 
-  static func describe(_ node: Node) -> String {
-    switch node {
-    case .scalar(let scalar): "'\(scalar.string)'"
-    case .mapping: "a mapping"
-    case .sequence: "a list"
-    case .alias: "an alias"
-    }
-  }
+  private static func describe(_ node: YAMLNode) -> String { node.text.map { "'\($0.text)'" } ?? node.description }
 
   private static func short(_ value: Double) -> String {
     value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)

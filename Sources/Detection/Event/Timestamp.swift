@@ -13,39 +13,8 @@ public enum Timestamp {
   /// `2018-01-01T12:30:00` with `T`, `t` or a space; a fraction of 1 to 9 digits, of which the first 6 count; `Z`, `z`,
   /// `+01:00`, `+0100` or no zone, which is UTC; and a date alone, which is midnight.
   public static func parse(bytes: RawSpan) -> Int64? {
-    let count = bytes.byteCount
-    guard count >= 10, bytes.byte(4) == UInt8(ascii: "-"), bytes.byte(7) == UInt8(ascii: "-"),
-      let century = bytes.twoDigits(0), let yearOfCentury = bytes.twoDigits(2), let month = bytes.twoDigits(5),
-      let day = bytes.twoDigits(8)
-    else { return nil }
-    let year = century * 100 + yearOfCentury
-    guard year >= 1, month >= 1, month <= 12, day >= 1, day <= CivilTime.daysInMonth(year, month) else { return nil }
-    let midnight = CivilTime.day(of: .init(year: year, month: month, day: day)) * microsecondsPerDay
-    if count == 10 { return midnight }
-
-    let separator = bytes.byte(10)
-    guard count >= 19, separator | 0x20 == UInt8(ascii: "t") || separator == UInt8(ascii: " "),
-      bytes.byte(13) == UInt8(ascii: ":"), bytes.byte(16) == UInt8(ascii: ":"),
-      let hour = bytes.twoDigits(11), let minute = bytes.twoDigits(14), let second = bytes.twoDigits(17),
-      hour <= 23, minute <= 59, second <= 59
-    else { return nil }
-    var result = midnight + (hour * 3600 + minute * 60 + second) * 1_000_000
-
-    var next = 19
-    if next < count, bytes.byte(next) == UInt8(ascii: ".") {
-      next += 1
-      let start = next
-      var unit: Int64 = 100_000
-      while next < count, bytes.byte(next) &- 0x30 < 10 {
-        result += Int64(bytes.byte(next) &- 0x30) * unit
-        unit /= 10
-        next += 1
-      }
-      guard next > start, next - start <= 9 else { return nil }
-    }
-    guard let offset = parseZone(bytes, from: next) else { return nil }
-    result -= offset * 60_000_000
-    return range.contains(result) ? result : nil
+    guard let time = TimestampText.parse(bytes, as: .rfc3339), range.contains(time) else { return nil }
+    return time
   }
 
   /// The timestamp that a text says; see `parse(bytes:)`.
@@ -116,36 +85,8 @@ public enum Timestamp {
     }
   }
 
-  /// Minutes east of UTC that the rest of the text says.
-  @inline(__always)
-  private static func parseZone(_ bytes: RawSpan, from start: Int) -> Int64? {
-    let length = bytes.byteCount - start
-    if length == 0 { return 0 }
-    let sign = bytes.byte(start)
-    if sign | 0x20 == UInt8(ascii: "z") { return length == 1 ? 0 : nil }
-    guard sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-"), length == 5 || length == 6,
-      length == 5 || bytes.byte(start + 3) == UInt8(ascii: ":"),
-      let hours = bytes.twoDigits(start + 1), let minutes = bytes.twoDigits(start + length - 2),
-      hours <= 23, minutes <= 59
-    else { return nil }
-    return sign == UInt8(ascii: "-") ? -(hours * 60 + minutes) : hours * 60 + minutes
-  }
-
   private static func padded(_ number: Int64, _ width: Int) -> String {
     let digits = String(number.magnitude)
     return (number < 0 ? "-" : "") + String(repeating: "0", count: max(0, width - digits.count)) + digits
-  }
-}
-
-extension RawSpan {
-  @inline(__always)
-  fileprivate func byte(_ index: Int) -> UInt8 { unsafeLoad(fromByteOffset: index, as: UInt8.self) }
-
-  /// The number that two decimal digits say.
-  @inline(__always)
-  fileprivate func twoDigits(_ index: Int) -> Int64? {
-    let tens = byte(index) &- 0x30
-    let ones = byte(index + 1) &- 0x30
-    return tens < 10 && ones < 10 ? Int64(tens) * 10 + Int64(ones) : nil
   }
 }

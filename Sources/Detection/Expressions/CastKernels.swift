@@ -66,11 +66,24 @@ enum CastKernels {
     return Int64(rounded)
   }
 
-  static func timestamp(_ text: Text) -> Int64? { TimestampText.parse(text[...]) }
+  static func timestamp(_ text: Text) -> Int64? {
+    // SAFETY: the text is lent for the whole call, and the span does not leave this scope.
+    TimestampText.parse(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(text)), as: .sql)
+  }
+
+  /// Without ASCII white space at both ends.
+  private static func trimmed(_ text: Text) -> Slice<Text> {
+    var text = text[...]
+    while let first = text.first, isSpace(first) { text.removeFirst() }
+    while let last = text.last, isSpace(last) { text.removeLast() }
+    return text
+  }
+
+  private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
 
   /// `[+-]digits[.digits]` with white space around it; a fraction of a half or more rounds away from zero.
   static func integer(text: Text) -> Int64? {
-    var rest = TimestampText.trimmed(text[...])
+    var rest = trimmed(text)
     let isNegative = rest.first == UInt8(ascii: "-")
     if isNegative || rest.first == UInt8(ascii: "+") { rest.removeFirst() }
     // Negative numbers reach one further, so the value is built up as one.
@@ -106,7 +119,7 @@ enum CastKernels {
 
   /// A decimal number with optional exponent, or inf, infinity or nan in any case; a sign and white space around it.
   static func double(_ text: Text) -> Double? {
-    let trimmed = TimestampText.trimmed(text[...])
+    let trimmed = trimmed(text)
     var rest = trimmed
     if rest.first == UInt8(ascii: "-") || rest.first == UInt8(ascii: "+") { rest.removeFirst() }
     let word = String(decoding: rest.prefix(9), as: UTF8.self).lowercased()

@@ -58,8 +58,8 @@ extension Parser {
   }
 
   private mutating func timestamp(_ text: String, _ start: TextSpan) throws(ExpressionError) -> Syntax {
-    // SAFETY: lent for the call, which returns an integer.
-    guard let value = Array(text.utf8).withUnsafeBufferPointer({ TimestampText.parse($0[...]) }) else {
+    let bytes = Array(text.utf8)
+    guard let value = TimestampText.parse(bytes.span.bytes, as: .sql) else {
       throw ExpressionError(
         token.span, expected: "a UTC timestamp such as '2024-02-29 13:45:00.5'", found: Self.describe(token))
     }

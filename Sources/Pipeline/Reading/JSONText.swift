@@ -15,24 +15,19 @@ extension JSONText {
 }
 
 extension [UInt8] {
-  /// Appends a list as an array, rows as an array of objects.
+  /// Appends rows as an array of objects.
   mutating func appendJSON(_ value: AggregateValue) {
     switch value {
     case .scalar(let scalar): appendJSON(scalar)
-    case .list(let scalars): appendJSONArray(scalars) { $0.appendJSON($1) }
     case .rows(let names, let rows):
       let keys = names.map(JSONText.key)
-      appendJSONArray(rows) { $0.appendJSONObject(keys, $1) }
+      append(UInt8(ascii: "["))
+      for (index, row) in rows.enumerated() {
+        if index > 0 { append(UInt8(ascii: ",")) }
+        appendJSONObject(keys, row)
+      }
+      append(UInt8(ascii: "]"))
     }
-  }
-
-  private mutating func appendJSONArray<Value>(_ elements: [Value], _ append: (inout [UInt8], Value) -> Void) {
-    self.append(UInt8(ascii: "["))
-    for (index, element) in elements.enumerated() {
-      if index > 0 { self.append(UInt8(ascii: ",")) }
-      append(&self, element)
-    }
-    self.append(UInt8(ascii: "]"))
   }
 
   /// Appends an object.

@@ -4,7 +4,6 @@
 import Configuration
 internal import Detection
 import Foundation
-import Yams
 
 /// One scenario of a use case.
 public struct Scenario: Sendable {
@@ -26,7 +25,7 @@ public struct Scenario: Sendable {
 
   /// An expected value: a scalar, named values, or several in their order.
   enum Expected: Sendable, Hashable, CustomStringConvertible {
-    case scalar(Detection.Scalar)
+    case scalar(Scalar)
     case map([String: Expected])
     case list([Expected])
 
@@ -59,23 +58,22 @@ public struct Scenario: Sendable {
 
   /// The scenarios of the text of a file.
   static func scenarios(in text: String, file: String) throws -> [Scenario] {
-    do {
-      return try YAMLDocuments.roots(of: text).map { try Scenario($0, file: file) }
-    } catch let refusal as YAMLRefusal {
-      throw ScenarioError(refusal)
-    }
+    var diagnostics: [Diagnostic] = []
+    let documents = YAMLLoader.documents(in: text, diagnostics: &diagnostics)
+    if let first = diagnostics.first { throw ScenarioError(first) }
+    return try documents.map { try Scenario($0, file: file) }
   }
 
-  private init(_ node: Node, file: String) throws {
+  private init(_ node: YAMLNode, file: String) throws {
     self.file = file
     let root = try node.members(allowed: ["name", "given", "expect"], in: "the scenario")
-    guard let name = root["name"]?.string else { throw ScenarioError("`name` is missing", node) }
+    guard let name = root["name"]?.text?.text else { throw ScenarioError("`name` is missing", node) }
     self.name = name
-    let given = try (root["given"] ?? Node([(Node, Node)]())).members(allowed: ["defaults", "events"], in: "`given`")
-    let defaults = given["defaults"]
+    let given = try root["given"]?.members(allowed: ["defaults", "events"], in: "`given`") ?? [:]
+    let defaults = try given["defaults"]?.entries(in: "`defaults`") ?? []
     var records: [[UInt8]] = []
     var bytes = 0
-    for node in given["events"]?.array() ?? [] {
+    for node in try given["events"]?.items(in: "`events`") ?? [] {
       let (event, count) = try Self.repeated(node)
       let record = try Self.record(event, defaults: defaults)
       // Defaults and repetitions multiply what stands in the file.
@@ -87,44 +85,46 @@ public struct Scenario: Sendable {
       records += [[UInt8]](repeating: record, count: count)
     }
     self.records = records
-    let expect = try (root["expect"] ?? Node([(Node, Node)]())).members(
-      allowed: ["classes", "anomalies", "windows", "dead_letters"], in: "`expect`")
+    let expect =
+      try root["expect"]?.members(allowed: ["classes", "anomalies", "windows", "dead_letters"], in: "`expect`") ?? [:]
     expectations = Expectations(
-      classes: expect["classes"]?.array().map { $0.string ?? "" },
-      anomalies: try expect["anomalies"].map(Self.list), windows: try expect["windows"].map(Self.list),
-      deadLetters: try expect["dead_letters"].map(Self.list))
+      classes: try expect["classes"]?.items(in: "`classes`").map { $0.text?.text ?? "" },
+      anomalies: try expect["anomalies"].map { try Self.list($0, "`anomalies`") },
+      windows: try expect["windows"].map { try Self.list($0, "`windows`") },
+      deadLetters: try expect["dead_letters"].map { try Self.list($0, "`dead_letters`") })
   }
 
   /// An event and how often it occurs: `{repeat: N, event: {…}}`, or the event alone.
-  private static func repeated(_ node: Node) throws -> (event: Node, count: Int) {
-    guard let mapping = node.mapping, mapping.count == 2, let event = mapping["event"], let times = mapping["repeat"]
+  private static func repeated(_ node: YAMLNode) throws -> (event: YAMLNode, count: Int) {
+    guard case .mapping(let entries) = node.content, entries.count == 2,
+      let event = entries.first(where: { $0.key.text == "event" })?.value,
+      let times = entries.first(where: { $0.key.text == "repeat" })?.value
     else { return (node, 1) }
-    guard let count = times.int, (1...100_000).contains(count) else {
+    guard case .int(let count) = times.scalar, (1...100_000).contains(count) else {
       throw ScenarioError("`repeat` must be a number from 1 to 100000", times)
     }
-    return (event, count)
+    return (event, Int(count))
   }
 
   /// The bytes of an event: its fields over the defaults as a JSON object, or what `raw` says.
-  private static func record(_ node: Node, defaults: Node?) throws -> [UInt8] {
-    guard let mapping = node.mapping else { throw ScenarioError("an event must be a mapping of fields", node) }
-    if let raw = mapping["raw"], mapping.count == 1 { return Array((raw.string ?? "").utf8) }
-    var members: [(String, String)] = []
-    for (key, value) in defaults?.mapping ?? [:] where mapping[key] == nil {
-      members.append((key.string ?? "", try json(value)))
+  private static func record(_ node: YAMLNode, defaults: [YAMLEntry]) throws -> [UInt8] {
+    guard case .mapping(let entries) = node.content else {
+      throw ScenarioError("an event must be a mapping of fields", node)
     }
-    for (key, value) in mapping { members.append((key.string ?? "", try json(value))) }
-    return Array(("{" + members.map { "\(JSONText.string($0.0)):\($0.1)" }.joined(separator: ",") + "}").utf8)
+    if entries.count == 1, entries[0].key.text == "raw" { return Array((entries[0].value.text?.text ?? "").utf8) }
+    let own = Set(entries.map(\.key.text))
+    return Array(try object(defaults.filter { !own.contains($0.key.text) } + entries).utf8)
   }
 
-  private static func json(_ node: Node) throws -> String {
-    if let mapping = node.mapping {
-      return "{" + (try mapping.map { "\(JSONText.string($0.string ?? "")):\(try json($1))" }).joined(separator: ",")
-        + "}"
-    }
-    if let sequence = node.sequence { return "[" + (try sequence.map(json)).joined(separator: ",") + "]" }
-    switch node.plainScalar {
-    case .null, .timestamp: return "null"
+  private static func object(_ entries: [YAMLEntry]) throws -> String {
+    "{" + (try entries.map { "\(JSONText.string($0.key.text)):\(try json($0.value))" }).joined(separator: ",") + "}"
+  }
+
+  private static func json(_ node: YAMLNode) throws -> String {
+    if case .mapping(let entries) = node.content { return try object(entries) }
+    if case .sequence(let items) = node.content { return "[" + (try items.map(json)).joined(separator: ",") + "]" }
+    switch node.scalar {
+    case .null, .timestamp, nil: return "null"
     case .int(let value): return String(value)
     case .double(let value):
       guard value.isFinite else { throw ScenarioError("JSON has no number for \(value)", node) }
@@ -134,18 +134,19 @@ public struct Scenario: Sendable {
     }
   }
 
-  private static func list(_ node: Node) throws -> [[String: Expected]] {
-    try node.array().map { element in
-      guard case .map(let members) = try expected(element) else { throw ScenarioError("expected a mapping", element) }
+  private static func list(_ node: YAMLNode, _ place: String) throws -> [[String: Expected]] {
+    try node.items(in: place).map { element in
+      guard case .map(let members) = expected(element) else { throw ScenarioError("expected a mapping", element) }
       return members
     }
   }
 
-  private static func expected(_ node: Node) throws -> Expected {
-    if let sequence = node.sequence { return .list(try sequence.map(expected)) }
-    guard let mapping = node.mapping else { return .scalar(node.plainScalar) }
-    return .map(
-      try mapping.reduce(into: [:]) { members, pair in members[pair.key.string ?? ""] = try expected(pair.value) })
+  private static func expected(_ node: YAMLNode) -> Expected {
+    switch node.content {
+    case .sequence(let items): .list(items.map(expected))
+    case .mapping(let entries): .map(entries.reduce(into: [:]) { $0[$1.key.text] = expected($1.value) })
+    case .null, .scalar: .scalar(node.scalar ?? .null)
+    }
   }
 }
 
@@ -155,40 +156,47 @@ struct ScenarioError: Error, CustomStringConvertible {
 
   var description: String { message }
 
-  init(_ refusal: YAMLRefusal) {
-    let place = "line \(refusal.location.line), column \(refusal.location.column): "
-    message = place + refusal.message + (refusal.expected.map { "; expected \($0)" } ?? "")
+  init(_ diagnostic: Diagnostic) {
+    self.init(diagnostic.message + (diagnostic.expected.map { "; expected \($0)" } ?? ""), diagnostic.location)
   }
 
-  init(_ message: String, _ node: Node) {
-    self.message = (node.mark.map { "line \($0.line), column \($0.column): " } ?? "") + message
+  init(_ message: String, _ node: YAMLNode) { self.init(message, node.location) }
+
+  init(_ message: String, _ location: SourceLocation) {
+    self.message = "line \(location.line), column \(location.column): \(message)"
   }
 }
 
-extension Node {
+extension YAMLNode {
   /// The members of a mapping whose keys must be known.
-  fileprivate func members(allowed: [String], in place: String) throws -> [String: Node] {
-    guard let mapping else { throw ScenarioError("\(place) must be a mapping", self) }
-    var members: [String: Node] = [:]
-    for (key, value) in mapping {
-      let name = key.string ?? ""
+  fileprivate func members(allowed: [String], in place: String) throws -> [String: YAMLNode] {
+    var members: [String: YAMLNode] = [:]
+    for entry in try entries(in: place) {
+      let name = entry.key.text
       guard allowed.contains(name) else {
         let near = nearest(to: name, among: allowed).map { "; did you mean `\($0)`?" } ?? ""
-        throw ScenarioError("\(place) knows no `\(name)`\(near)", key)
+        throw ScenarioError("\(place) knows no `\(name)`\(near)", entry.key.location)
       }
-      members[name] = value
+      members[name] = entry.value
     }
     return members
   }
 
-  /// A scalar as YAML's core schema reads it; times stay text.
-  fileprivate var plainScalar: Detection.Scalar {
-    guard let scalar else { return .null }
-    if scalar.style != .plain && scalar.style != .any { return .string(scalar.string) }
-    if null != nil { return .null }
-    if let int { return .int(Int64(int)) }
-    if let bool { return .bool(bool) }
-    if let float { return .double(float) }
-    return .string(scalar.string)
+  /// The entries of a mapping; none where nothing is said.
+  fileprivate func entries(in place: String) throws -> [YAMLEntry] {
+    switch content {
+    case .mapping(let entries): return entries
+    case .null: return []
+    case .scalar, .sequence: throw ScenarioError("\(place) must be a mapping", self)
+    }
+  }
+
+  /// The items of a list; none where nothing is said.
+  fileprivate func items(in place: String) throws -> [YAMLNode] {
+    switch content {
+    case .sequence(let items): return items
+    case .null: return []
+    case .scalar, .mapping: throw ScenarioError("\(place) must be a list", self)
+    }
   }
 }

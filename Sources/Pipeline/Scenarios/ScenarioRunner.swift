@@ -115,7 +115,6 @@ public struct ScenarioRunner: Sendable {
   private static func expected(_ value: AggregateValue) -> Scenario.Expected {
     switch value {
     case .scalar(let scalar): .scalar(scalar)
-    case .list(let scalars): .list(scalars.map { .scalar($0) })
     case .rows(let names, let rows):
       .list(rows.map { row in .map(Dictionary(uniqueKeysWithValues: zip(names, row.map { .scalar($0) }))) })
     }

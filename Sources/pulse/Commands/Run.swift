@@ -29,8 +29,6 @@ struct Run: AsyncParsableCommand {
       then from the defaults; --source stands for the whole section `source`.
 
       Ctrl-C or SIGTERM ends it in order: what was read is processed and checkpointed.
-
-      \(ConnectorOptions.help)
       """)
 
   @Option(help: "The use case: a directory, or the name of one under UseCases/.")
@@ -101,7 +99,6 @@ struct Run: AsyncParsableCommand {
       try NumberOption.check("--checkpoint-interval", checkpointInterval, in: seconds, "seconds")
     }
     if json && quiet { throw ValidationError("--json prints the summary, which --quiet leaves out: choose one") }
-    _ = try connectors.flags(besides: Self.self)
     try ConnectorOptions.saying { () throws(FlagError) in
       if !source.isEmpty { _ = try ConnectorCatalog.standard.source.settings(of: source) }
     }
@@ -114,13 +111,12 @@ struct Run: AsyncParsableCommand {
     if let memory { configuration.memory = memory }
     if let batchSize { configuration.batchSize = batchSize }
     if let checkpointInterval { configuration.checkpointInterval = Int64(checkpointInterval * 1e6) }
-    let flags = try connectors.flags(besides: Self.self)
     try ConnectorOptions.saying { () throws(FlagError) in
       let catalog = ConnectorCatalog.standard
       if !source.isEmpty { configuration.source = try catalog.source.settings(of: source) }
-      try flags.apply(to: &configuration, of: catalog)
+      try connectors.flags.apply(to: &configuration, of: catalog)
     }
-    let given = Set(flags.values.keys)
+    let given = Set(connectors.flags.values.keys)
     if let problem = SourceCatalog.connector(configuration.source).problem(configuration.source, given: given) {
       throw ValidationError(problem)
     }

@@ -22,7 +22,7 @@ public struct Calibration: Sendable, Hashable, Codable {
   public var tail: ParetoTail?
 
   /// Alarms that the budget lets expect in calibration.
-  public var expectedAlarms: Double { rate * Double(rows) }
+  private var expectedAlarms: Double { rate * Double(rows) }
 
   /// Whether the budget asks for more alarms than there can be.
   public var isOutOfReach: Bool { rate > reachableRate }

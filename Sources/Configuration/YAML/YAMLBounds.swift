@@ -1,43 +1,23 @@
-// The one way from the text of a file that a person wrote to the nodes of Yams. The text is first read as a stream of
-// events, which takes memory for its nesting only; what would cost far more than its length (aliases, which multiply, and
-// nesting, which is recursed over) is refused before a single node exists.
+// The bounds of YAML that a person wrote. Before a text is composed it is read as a stream of events, which takes memory for
+// its nesting only; what would cost far more than its length (aliases, which multiply, and nesting, which is recursed over)
+// is refused before a single node exists.
 
 internal import CYaml
-package import Detection
-package import Yams
+internal import Detection
 
-/// Why a text is refused as YAML.
-package struct YAMLRefusal: Error {
-  package let location: SourceLocation
-  /// One sentence without its end.
-  package let message: String
-  package var expected: String?
-  package var found: String?
-}
-
-/// Loads YAML within bounds.
-package enum YAMLDocuments {
+/// Bounds of YAML.
+enum YAMLBounds {
   /// Largest file, in bytes: a thousand times the size of a long one.
-  package static let maxBytes = 1 << 20
+  static let maxBytes = 1 << 20
   /// Deepest nesting of collections. The grammar of a use case needs six.
-  package static let maxDepth = 32
-
-  /// The root nodes of the documents in a text: a tree each, no deeper than `maxDepth`, without aliases.
-  /// - Throws: `YAMLRefusal`; `YamlError` where the text is not YAML.
-  package static func roots(of text: String) throws -> [Node] {
-    try check(text)
-    let parser = try Parser(yaml: text, encoding: .utf8)
-    var roots: [Node] = []
-    while let root = try parser.nextRoot() { roots.append(root) }
-    return roots
-  }
+  static let maxDepth = 32
 
   /// Refuses a text that is too large, nested too deeply or has anchors or aliases. What is not YAML passes, up to the
   /// place where that shows: whoever composes the nodes says so.
-  package static func check(_ text: String) throws(YAMLRefusal) {
+  static func check(_ text: String) throws(Diagnostic) {
     let size = text.utf8.count
     guard size <= maxBytes else {
-      throw YAMLRefusal(
+      throw Diagnostic(
         location: SourceLocation(line: 1, column: 1), message: "the file is too large",
         expected: "at most \(maxBytes) bytes", found: "\(size) bytes")
     }
@@ -45,7 +25,7 @@ package enum YAMLDocuments {
     if let refusal = Array(text.utf8).withUnsafeBufferPointer(scan) { throw refusal }
   }
 
-  private static func scan(_ bytes: UnsafeBufferPointer<UInt8>) -> YAMLRefusal? {
+  private static func scan(_ bytes: UnsafeBufferPointer<UInt8>) -> Diagnostic? {
     // SAFETY: the parser keeps pointers into itself, so it gets memory that does not move; it is initialised before it is
     // used, deleted and freed on every way out.
     let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
@@ -74,7 +54,7 @@ package enum YAMLDocuments {
       default: break
       }
       if hasAnchor {
-        return YAMLRefusal(
+        return Diagnostic(
           location: location(event.start_mark), message: "anchors and aliases are not supported",
           expected: "the value itself")
       }
@@ -82,8 +62,8 @@ package enum YAMLDocuments {
     }
   }
 
-  private static func tooDeep(_ mark: yaml_mark_t) -> YAMLRefusal {
-    YAMLRefusal(
+  private static func tooDeep(_ mark: yaml_mark_t) -> Diagnostic {
+    Diagnostic(
       location: location(mark), message: "the file is nested too deeply", expected: "at most \(maxDepth) levels")
   }
 

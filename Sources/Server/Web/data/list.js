@@ -24,9 +24,9 @@ export function useList(where, params, { first = 12, more = 50, hold = false } =
   if (!hold) held.current = changes;
 
   useEffect(() => {
-    if (key === null) return;
-    const request = new AbortController();
     const timer = setTimeout(() => setLate(true), 300);
+    if (key === null) return () => clearTimeout(timer);
+    const request = new AbortController();
     get(withQuery(where, { ...params, limit: first }), request.signal).then(
       (page) => setState({ rows: page.items, next: page.next, total: page.total, of: key, error: null }),
       (error) => {

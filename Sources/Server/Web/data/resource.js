@@ -21,12 +21,13 @@ export function useResource(where, { fixed = false } = {}) {
   const last = useRef(null);
 
   useEffect(() => {
-    if (where === null) return;
+    const timer = setTimeout(() => setLate(true), 300);
+    // What the path depends on is on its way as well.
+    if (where === null) return () => clearTimeout(timer);
     const request = new AbortController();
     const isOther = last.current !== where;
     last.current = where;
     if (isOther) setState((now) => ({ ...now, loading: true }));
-    const timer = setTimeout(() => setLate(true), 300);
     get(where, request.signal).then(
       (data) => setState({ data, error: null, loading: false, of: where }),
       (error) => {

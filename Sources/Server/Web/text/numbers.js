@@ -86,6 +86,18 @@ export function parts(value, unit) {
   return sign ? [[sign + found[0][0], found[0][1]], ...found.slice(1)] : found;
 }
 
+/** A value that was chosen round, as ticks and bounds are: 60 s, 2 min, 10 GB. */
+export function roundQuantity(value, unit) {
+  if (unit === "s") return roundQuantity(value * 1000, "ms");
+  if (unit === "ms" && value >= 1000 && value % 1000 === 0) {
+    const names = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"]];
+    const found = names.find(([size]) => value % size === 0 && value > (size === 60_000 ? size : 0));
+    if (found) return value / found[0] + NARROW + found[1];
+    if (value <= 60_000) return value / 1000 + NARROW + "s";
+  }
+  return quantity(value, unit).replace(/\.0(?=\u202f)/, "");
+}
+
 /** The same as one text. */
 export function quantity(value, unit) {
   return parts(value, unit).map(([number, of]) => (of ? number + NARROW + of : number)).join(" ");

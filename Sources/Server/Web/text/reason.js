@@ -1,6 +1,6 @@
 // Reasons of the engine in the units of their fields, cut into what matters and what follows from it.
 
-import { factor, quantity } from "./numbers.js";
+import { factor, quantity, roundQuantity } from "./numbers.js";
 
 const number = "-?\\d+(?:\\.\\d+)?(?:e[+-]?\\d+)?";
 
@@ -19,7 +19,7 @@ export function inUnits(text, units) {
 export function inRow(reason, units) {
   const expected = reason.match(new RegExp(`^([a-z_][a-z0-9_.]*) = ${number}, expected ${number}: (.*)$`, "s"));
   if (!expected) {
-    const [head, ...rest] = inUnits(reason, units).split("; ");
+    const [head, ...rest] = inUnits(reason, units).replace(new RegExp(`: score ${number}, threshold ${number}`), "").split("; ");
     return [head, rest.join("; ")];
   }
   const [, field, why] = expected;
@@ -32,7 +32,7 @@ export function inClause(clause, unit) {
   return clause
     .replace(new RegExp(`(${number}) times`), (_, value) => `${Number(value) >= 100 ? factor(Number(value)) : Number(value).toFixed(1)} times`)
     .replace(new RegExp(`(${number}) more`), (_, value) => `${quantity(Number(value), unit)} more`)
-    .replace(new RegExp(`\\b(delta|floor) (${number})`), (_, name, value) => `${name} ${quantity(Number(value), unit)}`);
+    .replace(new RegExp(`\\b(delta|floor) (${number})`), (_, name, value) => `${name} ${roundQuantity(Number(value), unit)}`);
 }
 
 /** Units of fields by name, as the use case describes them. */

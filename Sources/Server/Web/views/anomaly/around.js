@@ -4,7 +4,7 @@ import { html, useMemo } from "../../parts/html.js";
 import { useWidth } from "../../parts/elements.js";
 import { logScale } from "../../charts/log-scale.js";
 import { go, to } from "../../data/address.js";
-import { count, factor, quantity } from "../../text/numbers.js";
+import { count, factor, quantity, roundQuantity } from "../../text/numbers.js";
 import { milliseconds, ticks, clock } from "../../text/times.js";
 
 const height = 208, left = 56, bottom = 24;
@@ -39,7 +39,7 @@ function draw(anomaly, data, width) {
   const dots = data.items.filter(({ same, value }) => !same && value !== null).map(({ time, value }) => `M${x(time).toFixed(1)} ${y(value).toFixed(1)}h0`).join("");
   let lastLabel = { x: -100, y: 0 };
   return html`<svg width=${width} height=${height} role="group" aria-label="Events around it">
-    ${scale.ticks.map((tick) => html`<path class="grid" d="M${left} ${Math.round(y(tick)) + 0.5}H${width}" /><text class="tick" x=${left - 8} y=${y(tick) + 4} text-anchor="end">${quantity(tick, data.unit)}</text>`)}
+    ${scale.ticks.map((tick) => html`<path class="grid" d="M${left} ${Math.round(y(tick)) + 0.5}H${width}" /><text class="tick" x=${left - 8} y=${y(tick) + 4} text-anchor="end">${roundQuantity(tick, data.unit)}</text>`)}
     ${ticks(from, until, Math.max(2, Math.floor(inner / 90))).map(({ time, label }) => html`<text class="tick" x=${x(time)} y=${height - 4} text-anchor="middle">${label}</text>`)}
     <path class="dots" d=${dots} />
     ${data.items.filter(({ same, value }) => same && value !== null).map(({ time, value }) => html`<circle class="same" cx=${x(time)} cy=${y(value)} r="4" />`)}

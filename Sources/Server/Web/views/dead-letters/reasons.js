@@ -27,7 +27,7 @@ export function Reasons({ data, late, chosen, onChoose }) {
     return html`<svg width=${width} height=${rows.length * rowHeight + 24} aria-hidden="true">${rows.map((series, row) => {
       const base = row * rowHeight + rowHeight - 4.5;
       return html`<g key=${series.name}><path class=${series.name === chosen ? "reason chosen" : "reason"} d=${barsPath(series.values, stepWidth, base, 17, largest)} /><path class="base" d="M0 ${base + 0.5}H${width}" /></g>`;
-    })}<g transform="translate(0 ${rows.length * rowHeight})">${ticks(from, to, Math.max(2, Math.floor(width / 90))).map(({ time, isDay, label }) => {
+    })}<g transform="translate(0 ${rows.length * rowHeight})">${ticks(from, to, Math.max(2, Math.floor(width / 48))).map(({ time, isDay, label }) => {
       const x = ((time - from) / (to - from)) * width;
       return html`<g key=${time}><path class="base" d="M${x} -4v4" /><text class=${isDay ? "day" : ""} x=${x} y="14" text-anchor=${x < 20 ? "start" : x > width - 20 ? "end" : "middle"}>${label}</text></g>`;
     })}</g></svg>`;

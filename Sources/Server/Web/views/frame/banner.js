@@ -21,7 +21,11 @@ export function useSeconds(active) {
   return now;
 }
 
-const inSeconds = (length) => lasting(Math.max(0, Math.round(length / 1000)) * 1000).replace("0\u202fms", "0\u202fs");
+/** Whole seconds, also where there are few. */
+const inSeconds = (length) => {
+  const seconds = Math.max(0, Math.round(length / 1000));
+  return seconds < 60 ? `${seconds}\u202fs` : lasting(seconds * 1000);
+};
 
 export function Banner({ status }) {
   const { state, since, known } = useStore(connection);

@@ -44,20 +44,20 @@ function learned({ manifest }, champion) {
   return `${count(rows.train)} events, calibrated with ${count(rows.calibration)}${before}.${metrics.fit_seconds !== undefined ? ` Fitted in ${quantity(metrics.fit_seconds, "s")}.` : ""}`;
 }
 
-const digits = (value, unit) => (unit === "h" ? `${value.toFixed(1)}${NARROW}h` : Math.abs(value) >= 10 ? plain(value, 3) : value !== 0 && Math.abs(value) < 0.001 ? value.toFixed(6) : value.toFixed(Math.abs(value) < 0.1 ? 4 : 3));
+const digits = (value, unit) => (unit === "h" ? `${value.toFixed(1)}${NARROW}h` : Math.abs(value) >= 10 ? plain(value, 3) : value !== 0 && Math.abs(value) < 0.001 ? value.toFixed(6) : value.toFixed(4).replace(/0$/, ""));
 
 function Gate({ shown, champion }) {
   const { gate, rows, times } = shown.manifest;
   const own = Object.fromEntries((champion?.manifest?.gate?.checks ?? []).map((check) => [check.name, check.found]));
   return html`<div class="gate-head"><h2>Gate</h2><span class="note">${champion ? "the candidate" : "the champion"} on ${count(rows.gate)} events${times ? ` of ${dayMinute(times.gate)} to ${dayMinute(times.until)}` : ""}, which it has not learned from</span></div>
-    <table class="gate"><thead><tr><th></th><th>Check</th><th class="right">${champion ? "Candidate" : "Found"}</th><th class="right">Bound</th>${champion && html`<th class="right">Champion</th>`}<th class="scale-column">Passes where tinted</th></tr></thead>
+    <table class="gate"><thead><tr><th></th><th>Check</th><th class="right">${champion ? "Candidate" : "Found"}</th><th class="right">Bound</th>${champion && html`<th class="right of-champion">Champion</th>`}<th class="scale-column">Passes where tinted</th></tr></thead>
     <tbody>${gate.checks.map((check) => {
       const [text, way, unit] = checks[check.name] ?? ["", /at most|below/.test(check.message) ? "most" : "least", null];
       // On the same events where the candidate's gate asked the champion again, else from the champion's own.
       const of = champion ? shown.champion_again?.[check.name] ?? own[check.name] ?? null : null;
       return html`<tr key=${check.name} title=${check.message}><td>${check.passed ? html`<${Tick} class="passed" /><span class="unseen">passed</span>` : html`<${Cross} class="failed" /><span class="unseen">failed</span>`}</td>
         <td class="check-name"><code>${check.name}</code> <span class="quiet">${text}</span></td><td class="right"><strong>${digits(check.found, unit)}</strong></td><td class="right quiet">${way === "least" ? "≥" : "≤"} ${digits(check.bound, unit)}</td>
-        ${champion && html`<td class="right quiet">${of === null ? "–" : digits(of, unit)}</td>`}<td><${Passes} found=${check.found} bound=${check.bound} of=${of} way=${way} /></td></tr>`;
+        ${champion && html`<td class="right quiet of-champion">${of === null ? "–" : digits(of, unit)}</td>`}<td><${Passes} found=${check.found} bound=${check.bound} of=${of} way=${way} /></td></tr>`;
     })}</tbody></table>${champion && html`<p class="note">Champion: on the same events for loss and faults, otherwise from its own gate.</p>`}`;
 }
 
@@ -91,7 +91,7 @@ function Drift({ drift }) {
   const worst = (item) => Math.max(...item.index);
   const list = [...drift.items].sort((a, b) => worst(b) - worst(a));
   const matter = list.filter((item) => worst(item) >= 0.0005 || item.is_score);
-  const visible = all ? list : (matter.length >= 3 ? matter : list).slice(0, 7);
+  const visible = all ? list : (matter.length >= 6 ? matter : list).slice(0, 7);
   const top = Math.max(drift.notable * 1.2, ...list.map(worst));
   const days = drift.days.slice(-3);
   const rest = list.length - visible.length;

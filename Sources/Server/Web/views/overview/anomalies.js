@@ -17,13 +17,13 @@ import { milliseconds, round } from "../../text/times.js";
 import { Row, columns } from "./row.js";
 
 const severities = ["critical", "high", "medium", "low", "info"];
-const states = [["", "Not a false alarm"], ["open", "Not acknowledged"], ["acknowledged", "Acknowledged"], ["confirmed", "Confirmed"], ["false_alarm", "False alarms"], ["all", "All"]];
+const states = [["", "Not acknowledged"], ["acknowledged", "Acknowledged"], ["confirmed", "Confirmed"], ["false_alarm", "False alarms"], ["all", "All"]];
 
 export function Anomalies({ useCase, params, range, entities, described, bySeverity, byDetector }) {
   const [selected, setSelected] = useState(null);
   const chosen = params.severity ? params.severity.split(",") : [];
   const filter = range && {
-    ...rangeParams(range), step: undefined, entities, severity: params.severity, detector: params.detector, state: params.state, q: params.q, sort: params.sort,
+    ...rangeParams(range), step: undefined, entities, severity: params.severity, detector: params.detector, state: params.state ?? "open", q: params.q, sort: params.sort,
   };
   const list = useList(range ? path(useCase, "anomalies") : null, filter ?? {}, { hold: selected !== null });
   const waiting = useWaiting(list.rows, filter, selected !== null);
@@ -73,7 +73,7 @@ export function Anomalies({ useCase, params, range, entities, described, bySever
     ${waiting > 0 && html`<button class="waiting" onClick=${() => { setSelected(null); list.reload(); }}>${count(waiting)} new</button>`}
     ${list.error ? html`<${Failure} of="Anomalies" error=${list.error} onRetry=${list.reload} />`
       : list.of && list.rows.length === 0 ? html`<${Nothing} range=${range} params=${params} others=${others} isFiltered=${isFiltered} />`
-      : html`<div class="table-box"><table class="table" ref=${table}><thead><tr>${columns.map((column) => html`<${Heading} key=${column.name} column=${column} sort=${params.sort} described=${described} />`)}</tr></thead>
+      : html`<div class="table-box ${range && range.length > 86_400_000 ? "wide-range" : ""}"><table class="table" ref=${table}><thead><tr>${columns.map((column) => html`<${Heading} key=${column.name} column=${column} sort=${params.sort} described=${described} />`)}</tr></thead>
         <tbody>${list.of ? rows.map((row) => html`<${Row} key=${row.id} row=${row} isSelected=${row.id === selected} described=${described} range=${range}
           onSelect=${() => setSelected(row.id)} onOpen=${() => open(row)} />`)
           : Array.from({ length: 12 }, (_, n) => html`<tr key=${n} class=${list.late ? "late" : ""}><td colspan=${columns.length}><div class="block w100 h16"></div></td></tr>`)}</tbody></table></div>`}

@@ -9,7 +9,7 @@ const signs = { model: "M0 6L4 0L8 6z", configuration: "M0 0h7v6h-7z", gap: "M1 
 export function Axis({ shape, index, marks }) {
   const { range, width, stepWidth } = shape;
   const x = (time) => ((time - range.from) / (range.to - range.from)) * width;
-  const most = Math.max(2, Math.floor(width / 58));
+  const most = Math.max(3, Math.floor(width / 58));
   const [from, to] = index === null ? [] : [stepStart(range, index), Math.min(range.to, stepStart(range, index + 1))];
   const text = index === null ? "" : span(from, to);
   // The label stays within the plot.
@@ -19,8 +19,7 @@ export function Axis({ shape, index, marks }) {
     <svg width=${width} height="24" aria-hidden="true"><path class="rule" d="M0 .5H${width}" />
       ${ticks(range.from, range.to, most).map(({ time, isDay, label }) => {
         const at = x(time);
-        const anchor = at < 16 ? "start" : at > width - 16 ? "end" : "middle";
-        return html`<g key=${time}><path class="rule" d="M${Math.round(at) + 0.5} 1v4" /><text class=${isDay ? "day" : ""} x=${at} y="17" text-anchor=${anchor}>${label}</text></g>`;
+        return html`<g key=${time}><path class="rule" d="M${Math.round(at) + 0.5} 1v4" /><text class=${isDay ? "day" : ""} x=${at} y="17" text-anchor="middle">${label}</text></g>`;
       })}</svg>
     ${marks.filter((mark) => mark.time !== null && milliseconds(mark.time) >= range.from && milliseconds(mark.time) < range.to).map((mark) => html`
       <span key=${mark.sequence} class="axis-mark" tabindex="0" role="img" style=${{ left: `${x(milliseconds(mark.time))}px` }} aria-label=${`${mark.text}, ${exact(mark.time)}`} title=${`${mark.text}\n${exact(mark.time)}`}>

@@ -4,10 +4,11 @@ import { html, useMemo, useState } from "../../parts/html.js";
 import { areaPath, linePath, niceTop, spread } from "../../charts/paths.js";
 import { NARROW, percent } from "../../text/numbers.js";
 
-const height = 152;
+const least = 152;
 const top = 8;
 
-export function Classes({ shape, data, late, described, index }) {
+export function Classes({ shape, data, late, described, index, extra = 0 }) {
+  const height = least + extra;
   const [withNormal, setWithNormal] = useState(false);
   const stacked = useMemo(() => (data && described ? stack(data, described, withNormal) : null), [data, described, withNormal]);
   const [y, drawn] = useMemo(() => {
@@ -18,7 +19,7 @@ export function Classes({ shape, data, late, described, index }) {
       ${stacked.layers.map((layer) => html`<path key=${layer.name} class="area class-${layer.colour}" d=${areaPath(layer.upper, layer.lower, shape.stepWidth, scale)} />`)}
       ${stacked.layers.map((layer) => html`<path key=${layer.name} class="line class-${layer.colour}" d=${linePath(layer.upper, shape.stepWidth, scale)} />`)}
     </svg>`];
-  }, [stacked, shape]);
+  }, [stacked, shape, height]);
 
   const event = described?.event;
   return html`<div class="band classes ${late && !data ? "late" : ""}">
@@ -28,7 +29,7 @@ export function Classes({ shape, data, late, described, index }) {
     <div class="plot-row">
       <div class="scale" aria-hidden="true">${y && stacked.ticks.map((tick) => html`<span style=${{ top: `${y(tick)}px` }}>${tickText(tick, stacked.top)}</span>`)}</div>
       <div class="plot" style=${{ height: `${height}px` }}>${drawn ?? html`<div class="block fill"></div>`}</div>
-      <div class="end-labels">${y && html`<${EndLabels} stacked=${stacked} y=${y} index=${index} />`}</div>
+      <div class="end-labels">${y && html`<${EndLabels} stacked=${stacked} y=${y} index=${index} height=${height} />`}</div>
     </div></div>`;
 }
 
@@ -66,7 +67,7 @@ function stack(data, described, withNormal) {
 const summary = (stacked) => stacked.layers.map(({ label, share }) => `${label} ${percent(share)}`).join(", ");
 
 /** Names and figures where the layers end; the figures become those of the crosshair's moment. */
-function EndLabels({ stacked, y, index }) {
+function EndLabels({ stacked, y, index, height }) {
   const shown = (layer) => (index === null ? layer.share : layer.shares[index]);
   const middle = (layer) => {
     const last = layer.upper.findLastIndex((value) => value !== null);

@@ -1,9 +1,10 @@
 // The strip of figures: name and rate, value, sparkline over the window before, change in words.
 
 import { html, useState } from "../../parts/html.js";
+import { Chevron } from "../../parts/icons.js";
 import { Value } from "../../parts/elements.js";
 import { Sparkline } from "../../charts/sparkline.js";
-import { MINUS, percent, plain, quantity, rate } from "../../text/numbers.js";
+import { MINUS, percent, quantity, rate } from "../../text/numbers.js";
 import { before } from "../../text/times.js";
 
 const shown = 4;
@@ -48,8 +49,9 @@ export function Figures({ data, late, range }) {
       <div class="block w40 h20"></div><div class="block w60 h40"></div><div class="block w70 h16"></div></li>`)}</ul>`;
   }
   const figures = all ? data.series : data.series.slice(0, shown);
-  return html`<div><ul class="panel figures">${figures.map((figure) => html`<${Figure} key=${figure.name} figure=${figure} range=${range} />`)}</ul>
-    ${data.series.length > shown && html`<button class="link more-figures" aria-expanded=${all} onClick=${() => setAll(!all)}>${
-      all ? "Fewer figures" : `${plain(data.series.length - shown)} more: ${data.series.slice(shown).map((figure) => figure.label.toLowerCase()).join(", ")}`}</button>`}
+  const others = data.series.slice(shown).map((figure) => figure.label.toLowerCase()).join(", ");
+  const more = all ? "Fewer figures" : `More figures: ${others}`;
+  return html`<div class="panel figure-strip"><ul class="figures">${figures.map((figure) => html`<${Figure} key=${figure.name} figure=${figure} range=${range} />`)}</ul>
+    ${others && html`<button class="more-figures" aria-expanded=${all} aria-label=${more} title=${more} onClick=${() => setAll(!all)}><${Chevron} /></button>`}
   </div>`;
 }

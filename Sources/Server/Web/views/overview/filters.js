@@ -34,7 +34,7 @@ export function Filters({ params, range, entities, chosen, onChoose, entity }) {
     <div class="range">${range && html`
       <button class="button icon plain" aria-label="Earlier" onClick=${() => move(-1)}><${Left} /></button>
       <span class="range-text"><time datetime=${iso(range.from)} title=${exact(range.from)}>${dayMinute(range.from)}</time> to ${" "}
-        <time datetime=${iso(range.to)} title=${exact(range.to)}>${dayMinute(range.to)}</time> <span class="zone">${zoneName()}, event time</span></span>
+        <time datetime=${iso(range.to)} title=${exact(range.to)}>${dayMinute(range.to)}</time> <span class="zone">${zoneName()}<span class="of-events">, event time</span></span></span>
       <button class="button icon plain" aria-label="Later" disabled=${range.to >= range.until} onClick=${() => move(1)}><${Right} /></button>
       ${range.name === "live" && html`<button class="link" onClick=${() => change({ to: range.follows ? iso(range.to) : undefined })}>${range.follows ? "Pause" : "Go on"}</button>`}
       ${range.name === null && html`<button class="link" onClick=${() => choose("24h")}>Zoom out</button>`}`}</div>
@@ -45,7 +45,7 @@ export function Filters({ params, range, entities, chosen, onChoose, entity }) {
 function CopyLink() {
   const [done, setDone] = useState(false);
   const copy = async () => { setDone(await copied(location.href)); setTimeout(() => setDone(false), 1600); };
-  return html`<button class="button copy-link" data-key="y" onClick=${copy}><${Link} /><span aria-live="polite">${done ? "Copied" : "Copy link"}</span></button>`;
+  return html`<button class="button copy-link" data-key="y" aria-label="Copy link" onClick=${copy}><${Link} /><span aria-live="polite">${done ? "Copied" : "Copy link"}</span></button>`;
 }
 
 /** Which entities: all or some. Of very many, those that match what is typed. */

@@ -24,7 +24,7 @@ export function Lanes({ shape, data, late, index, problem, onProblem }) {
   return html`<div class="band ${late && !data ? "late" : ""}">
     <div class="band-head"><h2>Anomalies</h2>
       <span class="note">by detector${range ? `, in ${round(range.step)}` : ""}; each lane has its own scale${data?.series[0]?.previous ? `; the line is ${before(range.length)}` : ""}</span>
-      <span class="column-name">${index === null ? "change" : ""}</span></div>
+      <span class="column-name">${index === null && data?.series[0]?.previous ? "change" : ""}</span></div>
     <div class="plot-row lanes">
       <ul class="labels">${(data?.series ?? []).map((series) => html`<li key=${series.name}><button class="lane-name" aria-pressed=${series.name === problem} onClick=${() => onProblem(series.name)}
         title="What to do about it"><${Severity} of=${series.severity} label /><span class="cut">${series.name}</span></button></li>`)}</ul>

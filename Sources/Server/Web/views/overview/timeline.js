@@ -30,11 +30,13 @@ export function Timeline({ range, params, described, classes, detectors, entitie
     ...(pinned !== null ? { Escape: () => change({ at: undefined }) } : {}),
   });
 
+  // Of few entities there is room for more of the classes.
+  const extra = entities.data && !wall ? Math.max(0, 8 - Math.max(1, entities.data.series.length)) * 20 : 0;
   const shape = useMemo(() => ({ range, width, stepWidth, steps }), [width, steps, range?.from, range?.to, range?.step]);
   return html`<section class="panel timeline" aria-label="Time line">
     <div class="measure" aria-hidden="true"><div></div><div ref=${plot}></div><div></div></div>
     ${classes.error ? html`<${Failure} of="Classes" error=${classes.error} onRetry=${classes.reload} />`
-      : html`<${Classes} shape=${shape} data=${classes.data} late=${classes.late} described=${described} index=${index} />`}
+      : html`<${Classes} shape=${shape} data=${classes.data} late=${classes.late} described=${described} index=${index} extra=${extra} />`}
     ${detectors.error ? html`<${Failure} of="Anomalies" error=${detectors.error} onRetry=${detectors.reload} />`
       : html`<${Lanes} shape=${shape} data=${detectors.data} late=${detectors.late} index=${index} problem=${problem} onProblem=${onProblem} />`}
     ${entities.error ? html`<${Failure} of=${described?.entity.many ?? "Entities"} error=${entities.error} onRetry=${entities.reload} />`

@@ -2,7 +2,7 @@
 
 import { html, render, useEffect, useState } from "./parts/html.js";
 import { change, go, onClick, to, useAddress } from "./data/address.js";
-import { get, path } from "./data/api.js";
+import { get, path, wantsToken } from "./data/api.js";
 import { follow, status } from "./data/live.js";
 import { useResource } from "./data/resource.js";
 import { useStore } from "./data/store.js";
@@ -12,6 +12,7 @@ import { Header } from "./views/frame/header.js";
 import { Banner } from "./views/frame/banner.js";
 import { Help } from "./views/frame/help.js";
 import { listenToKeys, useKeys } from "./views/frame/keys.js";
+import { Token } from "./views/frame/token.js";
 import { Empty } from "./views/frame/empty.js";
 import { Overview } from "./views/overview/overview.js";
 import { AnomalyView } from "./views/anomaly/anomaly.js";
@@ -24,6 +25,8 @@ const titles = { overview: "Overview", entities: "Overview", anomalies: "Anomaly
 function Page() {
   const { useCase, view, subject, params } = useAddress();
   const [help, setHelp] = useState(false);
+  const [served, setServed] = useState(null);
+  const tokenWanted = useStore(wantsToken);
   const theme = useSetting("theme");
   const zone = useSetting("zone");
   useZone(zone);
@@ -38,6 +41,7 @@ function Page() {
     if (useCase && view) return;
     if (useCase) { go(`/${encodeURIComponent(useCase)}/overview`, { replace: true }); return; }
     get("/use-cases").then(({ items }) => {
+      setServed(items.length);
       if (items.length) go(`/${encodeURIComponent(items[0].name)}/overview`, { replace: true });
     }, () => {});
   }, [useCase, view]);
@@ -73,8 +77,10 @@ function Page() {
         : View ? html`<${View} key=${`${useCase}/${view === "entities" ? "overview" : view}`} useCase=${useCase} subject=${subject} params=${params}
             described=${described.data} status=${now} zone=${zone} />`
         : useCase && view ? html`<div class="alone"><h1>There is no view ${view}.</h1><p class="quiet">There is an <a href=${to("overview")}>overview</a>.</p></div>`
+        : served === 0 ? html`<div class="alone"><h1>No use case is served.</h1><p class="quiet">Name a data directory that something has run on: <code>pulse serve --data data</code></p></div>`
         : null}
     </main>
+    ${tokenWanted && html`<${Token} />`}
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
 }
 

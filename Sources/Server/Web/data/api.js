@@ -4,6 +4,8 @@ import { store } from "./store.js";
 
 /** asking, ok or lost; `since` is when that began, `known` when the last answer came. */
 export const connection = store({ state: "asking", since: Date.now(), known: null });
+/** Whether the server wants a token that it was not given. */
+export const wantsToken = store(false);
 /** Counts up when the server is back: what failed is asked for again. */
 export const returns = store(0);
 
@@ -34,6 +36,8 @@ function token() {
 }
 export function rememberToken(text) {
   try { sessionStorage.setItem("pulse.token", text); } catch (refused) { /* it is asked for again then */ }
+  wantsToken.set(false);
+  returns.set(returns.value + 1);
 }
 
 export function headers(more = {}) {
@@ -62,6 +66,7 @@ async function ask(where, options) {
   answered();
   if (response.ok) return response.status === 204 ? null : response.json();
   const problem = await response.json().catch(() => ({}));
+  if (response.status === 401) wantsToken.set(true);
   throw new ServerError(problem.detail ?? problem.title ?? response.statusText, response.status, problem);
 }
 

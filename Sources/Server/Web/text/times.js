@@ -35,6 +35,8 @@ export function milliseconds(time) {
 export const iso = (time) => new Date(milliseconds(time)).toISOString().replace(".000Z", "Z");
 
 export const clock = (time) => in_("clock", { hour: "2-digit", minute: "2-digit", second: "2-digit" }, time);
+/** To the millisecond. */
+export const fineClock = (time) => `${clock(time)}.${String(new Date(milliseconds(time)).getUTCMilliseconds()).padStart(3, "0")}`;
 export const minute = (time) => in_("minute", { hour: "2-digit", minute: "2-digit" }, time);
 export const day = (time) => in_("day", { day: "numeric", month: "short" }, time);
 export const dayInFull = (time) => in_("dayInFull", { day: "numeric", month: "short", year: "numeric" }, time);

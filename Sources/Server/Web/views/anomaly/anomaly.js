@@ -7,7 +7,7 @@ import { go, to } from "../../data/address.js";
 import { path } from "../../data/api.js";
 import { useResource } from "../../data/resource.js";
 import { useKeys } from "../frame/keys.js";
-import { acknowledge, takeBack } from "./feedback.js";
+import { acknowledge, give, takeBack } from "./feedback.js";
 import { neighbours } from "./neighbours.js";
 import { Distribution } from "./distribution.js";
 import { Why } from "./why.js";
@@ -17,7 +17,7 @@ import { FalseAlarm } from "./false-alarm.js";
 import { EventPanel, Proof } from "./aside.js";
 import { count, quantity, NARROW } from "../../text/numbers.js";
 import { inRow, unitsOf } from "../../text/reason.js";
-import { dayInFull, clock, dayClock, lasting, round, zoneName } from "../../text/times.js";
+import { dayInFull, fineClock, dayClock, lasting, round, zoneName } from "../../text/times.js";
 
 const words = { acknowledged: "acknowledged", confirmed: "confirmed", false_alarm: "marked as a false alarm" };
 
@@ -25,8 +25,10 @@ export function AnomalyView({ useCase, subject, described }) {
   const of = (...rest) => path(useCase, "anomalies", subject, ...rest);
   const found = useResource(of(), { fixed: true });
   const current = found.isCurrent ? found.data : null;
-  const explanation = useResource(current ? of("explanation") : null, { fixed: true });
-  const distribution = useResource(current ? of("distribution") : null, { fixed: true });
+  const detector = described?.detectors.find((one) => one.name === current?.detector);
+  // A rule has no model to ask, and only who foresees a value has something to compare with.
+  const explanation = useResource(current?.model ? of("explanation") : null, { fixed: true });
+  const distribution = useResource(current && detector?.target ? of("distribution") : null, { fixed: true });
   const around = useResource(current ? of("events") : null, { fixed: true });
   const [feedback, setFeedback] = useState(undefined);
   const [falseAlarm, setFalseAlarm] = useState(false);
@@ -36,6 +38,8 @@ export function AnomalyView({ useCase, subject, described }) {
 
   useEffect(() => { setFeedback(undefined); setFalseAlarm(false); setFailure(null); }, [subject]);
   const given = feedback === undefined ? current?.feedback ?? null : feedback;
+  // What was confirmed or marked is taken back first.
+  const isOver = given?.verdict === "false_alarm" || given?.verdict === "confirmed";
   const next = neighbours(subject);
   const visit = (id) => { if (id) go(to("anomalies", id), { replace: true }); };
   const trying = (work) => work.then((result) => { setFeedback(result); setFailure(null); }, setFailure);
@@ -53,7 +57,6 @@ export function AnomalyView({ useCase, subject, described }) {
       <div class="buttons"><a class="button" href=${to("overview")}>Overview</a><button class="button" onClick=${found.reload}>Try again</button></div></div>`;
   }
   const entity = described?.entity.one ?? "";
-  const detector = described?.detectors.find((one) => one.name === current?.detector);
   return html`
     <div class="anomaly-top"><nav class="crumbs" aria-label="Where"><a href=${to("overview")}>Overview</a>${current && html`<span>/</span>
       <a href=${to("overview", undefined, { detector: current.detector })}>${current.detector}</a><span>/</span><a href=${to("entities", current.key, { entities: undefined })}>${entity} ${current.key}</a>`}</nav>
@@ -61,20 +64,21 @@ export function AnomalyView({ useCase, subject, described }) {
         <button class="button icon plain" aria-label="Earlier in the list" disabled=${!next.earlier} onClick=${() => visit(next.earlier)}><${Left} /></button>
         <button class="button icon plain" aria-label="Later in the list" disabled=${!next.later} onClick=${() => visit(next.later)}><${Right} /></button></div>`}</div>
     <header class="anomaly-head"><div class="grow">
-      ${current ? html`<h1 tabindex="-1">${current.headline ?? headline(current, described)}<${Rank} anomaly=${current} distribution=${distribution.isCurrent ? distribution.data : null} /></h1>
-        <p class="facts"><span><${Severity} of=${current.severity} /> ${current.severity}</span><span>score ${current.score.toFixed(2)} <span class="faint">an anomaly from 1 on</span></span>
-          <${Time} at=${current.event_time} show=${(at) => `${dayInFull(at)} ${clock(at)} ${zoneName()}`} />
-          <span>${(described?.people ?? []).filter((field) => current.event[field.field] !== undefined).map((field) => `${field.one} ${current.event[field.field]}`).join(", ")}</span>
-          <span class=${given ? "" : "faint"}>${given ? `${words[given.verdict]} by ${given.who}, ${dayClock(given.time)}` : "not acknowledged"}</span></p>`
+      ${current ? html`<h1 tabindex="-1">${current.headline ?? headline(current, described)}<${Rank} anomaly=${current} distribution=${distribution.isCurrent ? distribution.data : null} /></h1>`
         : html`<div class=${found.late ? "late" : ""}><div class="block w60 h28"></div><div class="block w40 h20"></div></div>`}</div>
-      <div class="buttons"><button class="button ${given ? "" : "primary"}" disabled=${!current} onClick=${given?.verdict === "false_alarm" ? () => trying(takeBack(useCase, subject)) : onAcknowledge}>
-          ${given?.verdict === "false_alarm" ? "Bring back" : given?.verdict === "acknowledged" ? "Take back" : "Acknowledge"} <kbd aria-hidden="true">a</kbd></button>
+      <div class="buttons"><button class="button ${given ? "" : "primary"}" disabled=${!current} onClick=${isOver ? () => trying(takeBack(useCase, subject)) : onAcknowledge}>
+          ${given?.verdict === "false_alarm" ? "Bring back" : isOver ? "Take back" : given?.verdict === "acknowledged" ? "Take back" : "Acknowledge"} <kbd aria-hidden="true">a</kbd></button>
         <button class="button toggles" disabled=${!current} aria-expanded=${falseAlarm} onClick=${() => setFalseAlarm(!falseAlarm)}>False alarm… <kbd aria-hidden="true">f</kbd></button>
         <button class="button" disabled=${!current} onClick=${() => show("test")}>Copy as test <kbd aria-hidden="true">t</kbd></button>
-        <button class="button" disabled=${!current} onClick=${() => show("sql")}>Open in SQL <kbd aria-hidden="true">s</kbd></button></div></header>
+        <button class="button" disabled=${!current} onClick=${() => show("sql")}>Open in SQL <kbd aria-hidden="true">s</kbd></button></div>
+      ${current && html`<p class="facts"><span><${Severity} of=${current.severity} /> ${current.severity}</span><span>score ${current.score.toFixed(2)} <span class="faint">an anomaly from 1 on</span></span>
+          <${Time} at=${current.event_time} show=${(at) => `${dayInFull(at)} ${fineClock(at)} ${zoneName()}`} />
+          <span>${(described?.people ?? []).filter((field) => current.event[field.field] !== undefined).map((field) => `${field.one} ${current.event[field.field]}`).join(", ")}</span>
+          <span class=${given ? "" : "faint"}>${given ? `${words[given.verdict]} by ${given.who}, ${dayClock(given.time)}` : "not acknowledged"}</span>
+          ${given?.verdict !== "confirmed" && given?.verdict !== "false_alarm" && html`<button class="link" onClick=${() => trying(give(useCase, subject, { verdict: "confirmed", scope: "this" }))}>It was real</button>`}</p>`}</header>
     ${failure && html`<section class="panel spaced"><${Failure} of="Your word" error=${{ message: `it was not kept: ${failure.message}`, status: failure.status }} onRetry=${onAcknowledge} /></section>`}
     ${current && html`<div class="anomaly-columns"><div class="column">
-        <${Distribution} anomaly=${current} resource=${distribution} />
+        ${detector?.target && html`<${Distribution} anomaly=${current} resource=${distribution} />`}
         <${Why} anomaly=${current} resource=${explanation} detector=${detector} described=${described} />
         <${Around} anomaly=${current} resource=${around} described=${described} />
         <div ref=${along}><${TakeAlong} anomaly=${current} described=${described} tab=${tab} onTab=${setTab} /></div>

@@ -5,7 +5,7 @@ import { useWidth } from "../../parts/elements.js";
 import { logScale } from "../../charts/log-scale.js";
 import { count, factor, quantity, roundQuantity } from "../../text/numbers.js";
 
-const height = 168, base = 124, barTop = 58;
+const height = 172, base = 132, barTop = 54;
 
 export function Distribution({ anomaly, resource }) {
   const [box, width] = useWidth();
@@ -60,6 +60,6 @@ function draw(anomaly, data, width) {
       <text class="ratio-text" x=${middle} y="46" text-anchor="middle">${ratioText}</text>`}
     <text class="value-label" x=${near ? Math.min(atExpected, left - 12) : atExpected} y="16" text-anchor=${near ? "end" : anchor(atExpected)}>expected <tspan>${quantity(expected, data.unit)}</tspan></text>
     <text class="value-label" x=${near ? left : atActual} y="16" text-anchor=${near ? "start" : anchor(atActual)}>actual <tspan>${quantity(actual, data.unit)}</tspan></text>
-    ${labels.map((one) => html`<text class="tick ${one.strong ? "strong" : ""}" x=${one.at} y=${base + 30} text-anchor=${one.at < 24 ? "start" : one.at > width - 30 ? "end" : "middle"}>${one.text}</text>`)}
+    ${labels.map((one) => html`<text class="tick ${one.strong ? "strong" : ""}" x=${one.at} y=${base + 28} text-anchor=${one.at < 24 ? "start" : one.at > width - 30 ? "end" : "middle"}>${one.text}</text>`)}
   </svg>`;
 }

@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useRef } from "../../parts/html.js";
 import { Choice, Failure, Time } from "../../parts/elements.js";
 import { Light, Search, Severity } from "../../parts/icons.js";
 import { change, go, to } from "../../data/address.js";
-import { path } from "../../data/api.js";
+import { path, withQuery } from "../../data/api.js";
 import { useList } from "../../data/list.js";
 import { useResource } from "../../data/resource.js";
 import { useKeys } from "../frame/keys.js";
@@ -23,7 +23,9 @@ export function DeadLetters({ useCase, params, described, status }) {
   const { rows } = list;
   const wanted = rows.findIndex((row) => String(row.position.row) === params.record);
   const selected = wanted >= 0 ? wanted : 0;
-  const letter = rows[selected] ?? null;
+  // A record that the address names may be further down than what is loaded.
+  const named = useResource(params.record && list.of && wanted < 0 ? withQuery(path(useCase, "dead-letters"), { record: params.record, limit: 1 }) : null, { fixed: true });
+  const letter = (params.record && wanted < 0 && named.data?.items[0]) || rows[selected] || null;
   const move = (by) => {
     const next = Math.max(0, Math.min(rows.length - 1, selected + by));
     if (!rows[next]) return;
@@ -49,7 +51,7 @@ export function DeadLetters({ useCase, params, described, status }) {
       ${list.error ? html`<${Failure} of="Records" error=${list.error} onRetry=${list.reload} />`
         : list.of && rows.length === 0 ? html`<div class="nothing-found"><p><strong>No record matches.</strong></p><p class="quiet">${count(total)} are hidden by the filter.</p><button class="button" onClick=${() => change({ reason: undefined, field: undefined, q: undefined, record: undefined })}>Show all ${count(total)}</button></div>`
         : html`<div class="table-box"><table class="table"><thead><tr><th class="l-time" scope="col">Event time reached, ${zoneName()}</th><th class="l-field" scope="col">Field</th><th scope="col">Message</th><th class="l-record right" scope="col">Record</th><th class="l-bytes right" scope="col">Bytes</th></tr></thead>
-        <tbody ref=${body}>${list.of ? rows.map((row, place) => html`<tr key=${row.id} class=${place === selected ? "selected" : ""} aria-current=${place === selected ? "true" : undefined} onClick=${() => change({ record: String(row.position.row) })}>
+        <tbody ref=${body}>${list.of ? rows.map((row, place) => html`<tr key=${row.id} class=${row === letter ? "selected" : ""} aria-current=${row === letter ? "true" : undefined} onClick=${() => change({ record: String(row.position.row) })}>
           <td class="l-time"><button class="cell-button" onClick=${() => change({ record: String(row.position.row) })}>${row.watermark ? html`<${Time} at=${row.watermark} show=${dayClock} />` : "before the first"}</button></td>
           <td class="l-field mono cut">${row.field ?? html`<span class="faint">–</span>`}</td><td class="l-message cut" title=${row.message}>${chosen ? "" : html`<span class="faint">${row.reason}: </span>`}${messageOf(row)}</td>
           <td class="l-record right">${count(row.position.row)}</td><td class="l-bytes right quiet">${count(row.length)}</td></tr>`)

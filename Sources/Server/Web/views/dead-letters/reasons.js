@@ -9,9 +9,11 @@ import { milliseconds, round, ticks } from "../../text/times.js";
 const rowHeight = 24;
 
 const meanings = {
-  malformed: "not JSON", duplicate_key: "a key occurs twice", missing: "a required field is missing", wrong_type: "another type than the field has",
-  out_of_range: "outside of min and max", invalid_timestamp: "not a time", not_allowed: "none of the allowed values", too_long: "longer than max_length",
-  too_large: "larger than a record may be", check_failed: "a check of the use case failed", invalid_utf8: "not UTF-8",
+  malformed: "not JSON", invalid_utf8: "not UTF-8", too_large: "larger than a record may be", too_deep: "nested too deep",
+  not_an_object: "no object", duplicate_key: "a key occurs twice", unknown_field: "a field that is not known",
+  wrong_column_count: "other columns than the head", missing: "a required field is missing", wrong_type: "another type than the field has",
+  out_of_range: "outside of min and max", too_long: "longer than max_length", not_allowed: "none of the allowed values",
+  pattern_mismatch: "does not match its pattern", invalid_timestamp: "not a time", failed_check: "a check of the use case failed",
 };
 export const meaning = (series) => meanings[series.name] ?? series.name.replaceAll("_", " ");
 
@@ -27,7 +29,7 @@ export function Reasons({ data, late, chosen, onChoose }) {
     return html`<svg width=${width} height=${rows.length * rowHeight + 24} aria-hidden="true">${rows.map((series, row) => {
       const base = row * rowHeight + rowHeight - 4.5;
       return html`<g key=${series.name}><path class=${series.name === chosen ? "reason chosen" : "reason"} d=${barsPath(series.values, stepWidth, base, 17, largest)} /><path class="base" d="M0 ${base + 0.5}H${width}" /></g>`;
-    })}<g transform="translate(0 ${rows.length * rowHeight})">${ticks(from, to, Math.max(2, Math.floor(width / 48))).map(({ time, isDay, label }) => {
+    })}<g transform="translate(0 ${rows.length * rowHeight})">${ticks(from, to, Math.max(2, Math.floor(width / (width > 600 ? 90 : 48)))).map(({ time, isDay, label }) => {
       const x = ((time - from) / (to - from)) * width;
       return html`<g key=${time}><path class="base" d="M${x} -4v4" /><text class=${isDay ? "day" : ""} x=${x} y="14" text-anchor=${x < 20 ? "start" : x > width - 20 ? "end" : "middle"}>${label}</text></g>`;
     })}</g></svg>`;

@@ -49,7 +49,7 @@ function Lights({ status }) {
     const found = status?.components.find((one) => one.name === name);
     if (state === "lost") return { name, state: "unknown", text: "unknown", note: known ? `last seen ${clock(known)}` : "not seen yet", title: "" };
     if (!found) return { name, state: "unknown", text: "asking", note: "", title: "" };
-    return { ...found, note: found.note ?? `since ${clock(found.since)}`, title: [found.why, exact(found.since)].filter(Boolean).join("; ") };
+    return { ...found, note: found.note ?? `${found.label} ${clock(found.since)}`, title: [found.why, exact(found.since)].filter(Boolean).join("; ") };
   });
   return html`<ul class="lights" aria-label="State">${components.map((one) => html`<li key=${one.name} title=${one.title}>
     <${Light} state=${one.state} /><div><div><span class="name">${names[one.name]}</span> <span class="text">${one.text}</span></div>

@@ -91,7 +91,9 @@ function Drift({ drift }) {
   const worst = (item) => Math.max(...item.index);
   const list = [...drift.items].sort((a, b) => worst(b) - worst(a));
   const matter = list.filter((item) => worst(item) >= 0.0005 || item.is_score);
-  const visible = all ? list : (matter.length >= 6 ? matter : list).slice(0, 7);
+  const first = (matter.length >= 6 ? matter : list).filter((item) => !item.is_score).slice(0, 6);
+  // The score is always among them: it stands for all inputs.
+  const visible = all ? list : [...first, ...list.filter((item) => item.is_score)];
   const top = Math.max(drift.notable * 1.2, ...list.map(worst));
   const days = drift.days.slice(-3);
   const rest = list.length - visible.length;

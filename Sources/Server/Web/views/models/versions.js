@@ -38,6 +38,6 @@ export function Versions({ data }) {
             ${right - left > text.length * 6 + 12 && html`<text class=${kind} x=${left + 8} y="16">${text}</text>`}</g>`;
         })}</svg></div>`;
     }))}
-    <div class="version-row"><div></div><svg width=${width} height="20" aria-hidden="true">${ticks(from, to, Math.max(2, Math.floor(width / 48))).map(({ time, isDay, label }) => html`<text key=${time} class="tick ${isDay ? "day" : ""}" x=${x(time)} y="15" text-anchor=${x(time) < 16 ? "start" : x(time) > width - 20 ? "end" : "middle"}>${label}</text>`)}</svg></div>
+    <div class="version-row"><div></div><svg width=${width} height="20" aria-hidden="true">${ticks(from, to, Math.max(2, Math.floor(width / (width > 600 ? 90 : 48)))).map(({ time, isDay, label }) => html`<text key=${time} class="tick ${isDay ? "day" : ""}" x=${x(time)} y="15" text-anchor=${x(time) < 16 ? "start" : x(time) > width - 20 ? "end" : "middle"}>${label}</text>`)}</svg></div>
     </div></section>`;
 }

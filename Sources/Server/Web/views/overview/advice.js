@@ -24,7 +24,7 @@ export function Advice({ useCase, range, entities, problem, dominant, described 
       : !problem && range ? html`<div class="advice-body"><p class="quiet">No anomaly, nothing to do.</p></div>`
       : !data ? html`<div class="advice-body ${advice.late ? "late" : ""}"><div class="block w60 h24"></div><div class="block w100 h60"></div><div class="block w100 h120"></div></div>`
       : html`<div class="advice-body">
-        <h3><${Severity} of=${data.severity} label /> ${data.problem}</h3>
+        <h3>${data.severity && html`<${Severity} of=${data.severity} label /> `}${data.problem}</h3>
         <div class="intro"><${Markdown} text=${intro} /></div>
         ${common.data?.items.length > 0 && html`<${Common} data=${common.data} severity=${data.severity} many=${described?.event.many} />`}
         <${Markdown} text=${steps} />

@@ -22,8 +22,11 @@ const states = [["", "Not acknowledged"], ["acknowledged", "Acknowledged"], ["co
 export function Anomalies({ useCase, params, range, entities, described, bySeverity, byDetector }) {
   const [selected, setSelected] = useState(null);
   const chosen = params.severity ? params.severity.split(",") : [];
+  // While a row is selected the list stays as it is, though the range goes on.
+  const held = useRef(range);
+  if (selected === null || held.current?.name !== range?.name) held.current = range;
   const filter = range && {
-    ...rangeParams(range), step: undefined, entities, severity: params.severity, detector: params.detector, state: params.state ?? "open", q: params.q, sort: params.sort,
+    ...rangeParams(held.current), step: undefined, entities, severity: params.severity, detector: params.detector, state: params.state ?? "open", q: params.q, sort: params.sort,
   };
   const list = useList(range ? path(useCase, "anomalies") : null, filter ?? {}, { hold: selected !== null });
   const waiting = useWaiting(list.rows, filter, selected !== null);

@@ -7,7 +7,7 @@ import { NARROW, percent } from "../../text/numbers.js";
 const least = 152;
 const top = 8;
 
-export function Classes({ shape, data, late, described, index, extra = 0 }) {
+export function Classes({ shape, data, late, described, index, problem, onProblem, extra = 0 }) {
   const height = least + extra;
   const [withNormal, setWithNormal] = useState(false);
   const stacked = useMemo(() => (data && described ? stack(data, described, withNormal) : null), [data, described, withNormal]);
@@ -29,7 +29,7 @@ export function Classes({ shape, data, late, described, index, extra = 0 }) {
     <div class="plot-row">
       <div class="scale" aria-hidden="true">${y && stacked.ticks.map((tick) => html`<span style=${{ top: `${y(tick)}px` }}>${tickText(tick, stacked.top)}</span>`)}</div>
       <div class="plot" style=${{ height: `${height}px` }}>${drawn ?? html`<div class="block fill"></div>`}</div>
-      <div class="end-labels">${y && html`<${EndLabels} stacked=${stacked} y=${y} index=${index} height=${height} />`}</div>
+      <div class="end-labels">${y && html`<${EndLabels} stacked=${stacked} y=${y} index=${index} height=${height} problem=${problem} onProblem=${onProblem} />`}</div>
     </div></div>`;
 }
 
@@ -67,7 +67,7 @@ function stack(data, described, withNormal) {
 const summary = (stacked) => stacked.layers.map(({ label, share }) => `${label} ${percent(share)}`).join(", ");
 
 /** Names and figures where the layers end; the figures become those of the crosshair's moment. */
-function EndLabels({ stacked, y, index, height }) {
+function EndLabels({ stacked, y, index, height, problem, onProblem }) {
   const shown = (layer) => (index === null ? layer.share : layer.shares[index]);
   const middle = (layer) => {
     const last = layer.upper.findLastIndex((value) => value !== null);
@@ -80,5 +80,5 @@ function EndLabels({ stacked, y, index, height }) {
   const topPlace = Math.min(top, first - 17);
   return html`${stacked.normal && html`<div class="end-label" style=${{ top: `${topPlace}px` }}><span class="name rest">${stacked.rest}</span><span class="figure-text">${percent(shown(stacked.normal))}</span></div>`}
     ${layers.map((layer, place) => html`<div class="end-label" key=${layer.name} style=${{ top: `${places[place]}px` }}>
-      <span class="swatch class-${layer.colour}"></span><span class="name">${layer.label}</span><span class="figure-text">${percent(shown(layer))}</span></div>`)}`;
+      <span class="swatch class-${layer.colour}"></span><button class="name" aria-pressed=${layer.name === problem} title="What to do about it" onClick=${() => onProblem(layer.name)}>${layer.label}</button><span class="figure-text">${percent(shown(layer))}</span></div>`)}`;
 }

@@ -36,7 +36,7 @@ export function Timeline({ range, params, described, classes, detectors, entitie
   return html`<section class="panel timeline" aria-label="Time line">
     <div class="measure" aria-hidden="true"><div></div><div ref=${plot}></div><div></div></div>
     ${classes.error ? html`<${Failure} of="Classes" error=${classes.error} onRetry=${classes.reload} />`
-      : html`<${Classes} shape=${shape} data=${classes.data} late=${classes.late} described=${described} index=${index} extra=${extra} />`}
+      : html`<${Classes} shape=${shape} data=${classes.data} late=${classes.late} described=${described} index=${index} extra=${extra} problem=${problem} onProblem=${onProblem} />`}
     ${detectors.error ? html`<${Failure} of="Anomalies" error=${detectors.error} onRetry=${detectors.reload} />`
       : html`<${Lanes} shape=${shape} data=${detectors.data} late=${detectors.late} index=${index} problem=${problem} onProblem=${onProblem} />`}
     ${entities.error ? html`<${Failure} of=${described?.entity.many ?? "Entities"} error=${entities.error} onRetry=${entities.reload} />`

@@ -271,6 +271,41 @@ def check_narrow(browser, arguments, anomaly):
     return walk.problems
 
 
+HOSTILE = "<img src=/nowhere.png onerror=document.title=1><script>1</script>](javascript:1)"
+
+
+def made_hostile(value, name=""):
+    """An answer of the server with markup in every text that may come from events or from people."""
+    if isinstance(value, dict):
+        return {key: made_hostile(one, key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [made_hostile(one, name) for one in value]
+    texts = ("reason", "key", "headline", "markdown", "message", "raw", "field", "clause", "feature", "text", "query_type", "label", "source")
+    return HOSTILE if name in texts and isinstance(value, str) else value
+
+
+def check_markup(browser, arguments, anomaly):
+    """Texts of events stay texts: no element, no request comes of them."""
+    walk = Walk(browser, arguments.base, arguments.use_case, viewport={"width": 1440, "height": 900})
+
+    def answer(route):
+        response = route.fetch()
+        route.fulfill(response=response, json=made_hostile(response.json()))
+
+    walk.page.route(re.compile(r"/api/v1/use-cases/[^/]+/(anomalies|recommendations|problems|dead-letters|activations)(/|\?|$)"), answer)
+    walk.page.on("request", lambda request: "nowhere" in request.url and walk.problems.append(f"markup of an event was loaded: {request.url}"))
+    for path in ("/USE_CASE/overview", f"/USE_CASE/anomalies/{anomaly}", "/USE_CASE/dead-letters"):
+        walk.open(path)
+        walk.page.wait_for_timeout(500)
+        found = walk.page.evaluate("document.querySelectorAll('main img, main script, main iframe, a[href^=javascript]').length")
+        if found or walk.page.title() == "1":
+            walk.problems.append(f"markup of an event became {found} elements on {path}")
+        if HOSTILE[:20] not in walk.page.locator("main").inner_text():
+            walk.problems.append(f"the hostile text is not to be seen on {path}: the test looks at nothing")
+    walk.close()
+    return walk.problems
+
+
 def check_documentation(browser, arguments):
     walk = Walk(browser, arguments.base, arguments.use_case, viewport={"width": 1440, "height": 900})
     walk.page.goto(arguments.base + "/docs")
@@ -310,6 +345,7 @@ def main():
         problems += walk.problems
         walk.close()
         problems += check_documentation(browser, arguments)
+        problems += check_markup(browser, arguments, anomaly)
         problems += check_narrow(browser, arguments, anomaly)
         problems += take_screenshots(browser, arguments, anomaly, arguments.screenshots)
         browser.close()

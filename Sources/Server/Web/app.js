@@ -67,21 +67,40 @@ function Page() {
   const View = views[view];
   const isEmpty = now && now.data_until === null && (view === "overview" || view === "entities");
   return html`
-    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to the content</a>
+    <a class="skip" href="#main"
+      onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to the content</a>
     <${Header} useCase=${useCase} view=${view} described=${described.data} status=${now} onHelp=${() => setHelp(true)}
       onTheme=${() => { choose("theme", nextTheme()); if (params.theme) change({ theme: undefined }); }} />
     <${Banner} status=${now} described=${described.data} />
     <main id="main" tabindex="-1" class="view-${view}">
-      ${described.error ? html`<${Missing} error=${described.error} onRetry=${described.reload} />`
-        : isEmpty ? html`<${Empty} status=${now} described=${described.data} />`
-        : View ? html`<${View} key=${`${useCase}/${view === "entities" ? "overview" : view}`} useCase=${useCase} subject=${subject} params=${params}
-            described=${described.data} status=${now} zone=${zone} />`
-        : useCase && view ? html`<div class="alone"><h1>There is no view ${view}.</h1><p class="quiet">There is an <a href=${to("overview")}>overview</a>.</p></div>`
-        : served === 0 ? html`<div class="alone"><h1>No use case is served.</h1><p class="quiet">Name a data directory that something has run on: <code>pulse serve --data data</code></p></div>`
+      ${described.error
+        ? html`<${Missing} error=${described.error} onRetry=${described.reload} />`
+        : isEmpty
+        ? html`<${Empty} status=${now} described=${described.data} />`
+        : View
+        ? html`
+          <${View} key=${`${useCase}/${view === "entities" ? "overview" : view}`} useCase=${useCase} subject=${subject}
+            params=${params} described=${described.data} status=${now} zone=${zone} />
+        `
+        : useCase && view
+        ? html`
+          <div class="alone">
+            <h1>There is no view ${view}.</h1>
+            <p class="quiet">There is an <a href=${to("overview")}>overview</a>.</p>
+          </div>
+        `
+        : served === 0
+        ? html`
+          <div class="alone">
+            <h1>No use case is served.</h1>
+            <p class="quiet">Name a data directory that something has run on: <code>pulse serve --data data</code></p>
+          </div>
+        `
         : null}
     </main>
     ${tokenWanted && html`<${Token} />`}
-    ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
+    ${help && html`<${Help} onClose=${() => setHelp(false)} />`}
+  `;
 }
 
 function nextTheme() {
@@ -91,9 +110,16 @@ function nextTheme() {
 }
 
 function Missing({ error, onRetry }) {
-  return html`<div class="alone"><h1>${error.status === 404 ? "This use case is not served here." : "The use case could not be read."}</h1>
-    <p class="quiet">${error.message}</p>
-    <div class="buttons"><button class="button" onClick=${onRetry}>Try again</button><a class="button" href="/">Use cases</a></div></div>`;
+  return html`
+    <div class="alone">
+      <h1>${error.status === 404 ? "This use case is not served here." : "The use case could not be read."}</h1>
+      <p class="quiet">${error.message}</p>
+      <div class="buttons">
+        <button class="button" onClick=${onRetry}>Try again</button>
+        <a class="button" href="/">Use cases</a>
+      </div>
+    </div>
+  `;
 }
 
 document.addEventListener("click", onClick);

@@ -21,7 +21,10 @@ export function Sparkline({ values: all, previous: before, width = 160, height =
   const [least, most] = [Math.min(...known), Math.max(...known)];
   const y = (value) => height - 2 - ((value - least) / (most - least || 1)) * (height - 4);
   const step = width / values.length;
-  return html`<svg class="sparkline" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label=${label}>
-    ${previous && html`<path class="before" d=${linePath(previous, step, y)} />`}
-    <path class="now" d=${linePath(values, step, y)} /></svg>`;
+  return html`
+    <svg class="sparkline" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label=${label}>
+      ${previous && html`<path class="before" d=${linePath(previous, step, y)} />`}
+      <path class="now" d=${linePath(values, step, y)} />
+    </svg>
+  `;
 }

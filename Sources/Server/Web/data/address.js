@@ -24,7 +24,8 @@ const kept = ["window", "entities", "critical", "from", "to", "theme", "wall"];
 function query(params) {
   const pairs = Object.entries(params).filter(([, value]) => value !== undefined && value !== null && value !== "");
   // Commas and colons are readable in a query and mean nothing there.
-  const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(value).replace(/%2C/g, ",").replace(/%3A/g, ":")}`).join("&");
+  const encoded = (value) => encodeURIComponent(value).replace(/%2C/g, ",").replace(/%3A/g, ":");
+  const text = pairs.map(([name, value]) => `${name}=${encoded(value)}`).join("&");
   return text ? `?${text}` : "";
 }
 

@@ -9,7 +9,7 @@ export const wantsToken = store(false);
 /** Counts up when the server is back: what failed is asked for again. */
 export const returns = store(0);
 
-export class ServerError extends Error {
+class ServerError extends Error {
   constructor(message, status, problem) {
     super(message);
     this.status = status;

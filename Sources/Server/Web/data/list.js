@@ -50,6 +50,8 @@ export function useList(where, params, { first = 12, more = 50, hold = false } =
 
   const reload = useCallback(() => setTurn((now) => now + 1), []);
   /** Changes a row that is shown, before the server is asked again. */
-  const patch = useCallback((id, with_) => setState((now) => ({ ...now, rows: now.rows.map((row) => (row.id === id ? { ...row, ...with_ } : row)) })), []);
+  const patch = useCallback((id, changes) => {
+    setState((now) => ({ ...now, rows: now.rows.map((row) => (row.id === id ? { ...row, ...changes } : row)) }));
+  }, []);
   return { ...state, late, isCurrent: state.of === key, loadMore, reload, patch };
 }

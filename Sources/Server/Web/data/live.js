@@ -36,7 +36,7 @@ function take({ type, id, data }) {
 }
 
 /** Reads events out of the bytes of a stream: fields in lines, an empty line ends an event. */
-export async function* eventsOf(body) {
+async function* eventsOf(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "", event = { type: "message", data: "" };
   try {

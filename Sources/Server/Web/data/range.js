@@ -3,7 +3,7 @@
 import { iso, milliseconds } from "../text/times.js";
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
-export const lengths = { live: 3 * HOUR, "24h": DAY, "7d": 7 * DAY };
+const lengths = { live: 3 * HOUR, "24h": DAY, "7d": 7 * DAY };
 const steps = { live: 10 * MINUTE, "24h": 30 * MINUTE, "7d": 3 * HOUR };
 const choices = [10, 20, 30, 60, 120, 180, 360, 720, 1440].map((minutes) => minutes * MINUTE);
 
@@ -17,11 +17,13 @@ export function rangeOf(params, until) {
   const [from, to] = [params.from, params.to].map((time) => (time && Number.isFinite(Date.parse(time)) ? Date.parse(time) : null));
   if (from !== null && to !== null && from < to) {
     const length = to - from;
-    return { name: null, from, to, length, step: choices.find((step) => length / step <= 56) ?? DAY, follows: false, until: milliseconds(until ?? to) };
+    const step = choices.find((choice) => length / choice <= 56) ?? DAY;
+    return { name: null, from, to, length, step, follows: false, until: milliseconds(until ?? to) };
   }
   const end = to ?? (until ? milliseconds(until) : null);
   if (end === null) return null;
-  return { name, from: end - lengths[name], to: end, length: lengths[name], step: steps[name], follows: to === null, until: milliseconds(until ?? end) };
+  const length = lengths[name];
+  return { name, from: end - length, to: end, length, step: steps[name], follows: to === null, until: milliseconds(until ?? end) };
 }
 
 /** The parameters that the server takes for it. */

@@ -33,7 +33,8 @@ export function useResource(where, { fixed = false } = {}) {
       (error) => {
         if (error.name === "AbortError") return;
         // Without an answer the banner says so, and what was known stays.
-        setState((now) => ({ ...now, data: error.status === 0 ? now.data : null, error: error.status === 0 ? null : error, loading: error.status === 0 && !now.data }));
+        if (error.status === 0) setState((now) => ({ ...now, error: null, loading: !now.data }));
+        else setState((now) => ({ ...now, data: null, error, loading: false }));
       },
     ).finally(() => { clearTimeout(timer); if (!request.signal.aborted) setLate(false); });
     return () => { clearTimeout(timer); request.abort(); };

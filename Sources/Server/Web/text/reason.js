@@ -27,10 +27,12 @@ export function inRow(reason, units) {
   return [`${field} ${inClause(clause, units[field])}`, inUnits(rest.join("; "), units)];
 }
 
+const times = (value) => (value >= 100 ? factor(value) : value.toFixed(1));
+
 /** "54.254 times as much (ratio 10)", "163190.5 more (delta 120000)" */
-export function inClause(clause, unit) {
+function inClause(clause, unit) {
   return clause
-    .replace(new RegExp(`(${number}) times`), (_, value) => `${Number(value) >= 100 ? factor(Number(value)) : Number(value).toFixed(1)} times`)
+    .replace(new RegExp(`(${number}) times`), (_, value) => `${times(Number(value))} times`)
     .replace(new RegExp(`(${number}) more`), (_, value) => `${quantity(Number(value), unit)} more`)
     .replace(new RegExp(`\\b(delta|floor) (${number})`), (_, name, value) => `${name} ${roundQuantity(Number(value), unit)}`);
 }

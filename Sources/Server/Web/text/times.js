@@ -37,12 +37,13 @@ export const iso = (time) => new Date(milliseconds(time)).toISOString().replace(
 export const clock = (time) => in_("clock", { hour: "2-digit", minute: "2-digit", second: "2-digit" }, time);
 /** To the millisecond. */
 export const fineClock = (time) => `${clock(time)}.${String(new Date(milliseconds(time)).getUTCMilliseconds()).padStart(3, "0")}`;
-export const minute = (time) => in_("minute", { hour: "2-digit", minute: "2-digit" }, time);
+const minute = (time) => in_("minute", { hour: "2-digit", minute: "2-digit" }, time);
 export const day = (time) => in_("day", { day: "numeric", month: "short" }, time);
 export const dayInFull = (time) => in_("dayInFull", { day: "numeric", month: "short", year: "numeric" }, time);
 export const dayMinute = (time) => `${day(time)} ${minute(time)}`;
 export const dayClock = (time) => `${day(time)} ${clock(time)}`;
-export const weekday = (time) => in_("weekday", { weekday: "long" }, time);
+/** In UTC whatever was chosen, as models see it. */
+export const weekday = (time) => new Date(milliseconds(time)).toLocaleDateString("en-GB", { weekday: "long", timeZone: "UTC" });
 
 /** Whole to the millisecond, in UTC whatever was chosen: what a title says where a time is shown in short. */
 export function exact(time) {
@@ -77,7 +78,7 @@ export function before(length) {
 
 /** Ticks of an axis of time: round ones of the chosen zone, at most so many; `isDay` where a day begins. */
 export function ticks(from, to, most) {
-  const steps = [5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY];
+  const steps = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080].map((minutes) => minutes * MINUTE);
   const step = steps.find((length) => (to - from) / length <= most) ?? 30 * DAY;
   // Offset of the zone at the beginning, so that ticks lie at round hours there.
   const offset = zone === "utc" ? 0 : -new Date(from).getTimezoneOffset() * MINUTE;

@@ -15,9 +15,9 @@ import { Around } from "./around.js";
 import { TakeAlong } from "./take-along.js";
 import { FalseAlarm } from "./false-alarm.js";
 import { EventPanel, Proof } from "./aside.js";
-import { count, quantity, NARROW } from "../../text/numbers.js";
+import { capital, count, quantity } from "../../text/numbers.js";
 import { inRow, unitsOf } from "../../text/reason.js";
-import { dayInFull, fineClock, dayClock, lasting, round, zoneName } from "../../text/times.js";
+import { dayClock, dayInFull, fineClock, round, zoneName } from "../../text/times.js";
 
 const words = { acknowledged: "acknowledged", confirmed: "confirmed", false_alarm: "marked as a false alarm" };
 
@@ -44,7 +44,11 @@ export function AnomalyView({ useCase, subject, described }) {
   const visit = (id) => { if (id) go(to("anomalies", id), { replace: true }); };
   const trying = (work) => work.then((result) => { setFeedback(result); setFailure(null); }, setFailure);
   const onAcknowledge = () => current && trying(acknowledge(useCase, { id: subject, feedback: given }));
-  const show = (name) => { setTab(name); along.current?.scrollIntoView({ block: "center" }); along.current?.querySelector(".copy-it")?.focus(); };
+  const show = (name) => {
+    setTab(name);
+    along.current?.scrollIntoView({ block: "center" });
+    along.current?.querySelector(".copy-it")?.focus();
+  };
   useKeys({
     Escape: () => (falseAlarm ? setFalseAlarm(false) : go(to("overview"))),
     a: onAcknowledge, f: () => setFalseAlarm(!falseAlarm), t: () => show("test"), s: () => show("sql"),
@@ -52,41 +56,125 @@ export function AnomalyView({ useCase, subject, described }) {
   });
 
   if (found.error) {
-    return html`<div class="alone"><h1>${found.error.status === 404 ? "This anomaly is not there any more." : "The anomaly could not be read."}</h1>
-      <p class="quiet">${found.error.status === 404 ? "It was retracted, or is older than what is kept." : found.error.message}</p>
-      <div class="buttons"><a class="button" href=${to("overview")}>Overview</a><button class="button" onClick=${found.reload}>Try again</button></div></div>`;
+    return html`
+      <div class="alone">
+        <h1>
+          ${found.error.status === 404 ? "This anomaly is not there any more." : "The anomaly could not be read."}
+        </h1>
+        <p class="quiet">
+          ${found.error.status === 404 ? "It was retracted, or is older than what is kept." : found.error.message}
+        </p>
+        <div class="buttons">
+          <a class="button" href=${to("overview")}>Overview</a>
+          <button class="button" onClick=${found.reload}>Try again</button>
+        </div>
+      </div>
+    `;
   }
   const entity = described?.entity.one ?? "";
   return html`
-    <div class="anomaly-top"><nav class="crumbs" aria-label="Where"><a href=${to("overview")}>Overview</a>${current && html`<span>/</span>
-      <a href=${to("overview", undefined, { detector: current.detector })}>${current.detector}</a><span>/</span><a href=${to("entities", current.key, { entities: undefined })}>${entity} ${current.key}</a>`}</nav>
-      ${next && html`<div class="pager"><span class="faint">${count(next.place)} of ${count(next.of)}</span>
-        <button class="button icon plain" aria-label="Earlier in the list" disabled=${!next.earlier} onClick=${() => visit(next.earlier)}><${Left} /></button>
-        <button class="button icon plain" aria-label="Later in the list" disabled=${!next.later} onClick=${() => visit(next.later)}><${Right} /></button></div>`}</div>
-    <header class="anomaly-head"><div class="grow">
-      ${current ? html`<h1 tabindex="-1">${current.headline ?? headline(current, described)}<${Rank} anomaly=${current} distribution=${distribution.isCurrent ? distribution.data : null} /></h1>`
-        : html`<div class=${found.late ? "late" : ""}><div class="block w60 h28"></div><div class="block w40 h20"></div></div>`}</div>
-      <div class="buttons"><button class="button ${given ? "" : "primary"}" disabled=${!current} onClick=${isOver ? () => trying(takeBack(useCase, subject)) : onAcknowledge}>
-          ${given?.verdict === "false_alarm" ? "Bring back" : isOver ? "Take back" : given?.verdict === "acknowledged" ? "Take back" : "Acknowledge"} <kbd aria-hidden="true">a</kbd></button>
-        <button class="button toggles" disabled=${!current} aria-expanded=${falseAlarm} onClick=${() => setFalseAlarm(!falseAlarm)}>False alarm… <kbd aria-hidden="true">f</kbd></button>
-        <button class="button" disabled=${!current} onClick=${() => show("test")}>Copy as test <kbd aria-hidden="true">t</kbd></button>
-        <button class="button" disabled=${!current} onClick=${() => show("sql")}>Open in SQL <kbd aria-hidden="true">s</kbd></button></div>
-      ${current && html`<p class="facts"><span><${Severity} of=${current.severity} /> ${current.severity}</span><span>score ${current.score.toFixed(2)} <span class="faint">an anomaly from 1 on</span></span>
+    <div class="anomaly-top">
+      <nav class="crumbs" aria-label="Where">
+        <a href=${to("overview")}>Overview</a>
+        ${current && html`
+          <span>/</span>
+          <a href=${to("overview", undefined, { detector: current.detector })}>${current.detector}</a>
+          <span>/</span>
+          <a href=${to("entities", current.key, { entities: undefined })}>${entity} ${current.key}</a>
+        `}
+      </nav>
+      ${next && html`
+        <div class="pager">
+          <span class="faint">${count(next.place)} of ${count(next.of)}</span>
+          <button class="button icon plain" aria-label="Earlier in the list" disabled=${!next.earlier}
+            onClick=${() => visit(next.earlier)}><${Left} /></button>
+          <button class="button icon plain" aria-label="Later in the list" disabled=${!next.later}
+            onClick=${() => visit(next.later)}><${Right} /></button>
+        </div>
+      `}
+    </div>
+    <header class="anomaly-head">
+      <div class="grow">
+        ${current
+          ? html`
+            <h1 tabindex="-1">
+              ${current.headline ?? headline(current, described)}
+              <${Rank} anomaly=${current} distribution=${distribution.isCurrent ? distribution.data : null} />
+            </h1>
+          `
+          : html`
+            <div class=${found.late ? "late" : ""}>
+              <div class="block w60 h28"></div>
+              <div class="block w40 h20"></div>
+            </div>
+          `}
+      </div>
+      <div class="buttons">
+        <button class="button ${given ? "" : "primary"}" disabled=${!current}
+          onClick=${isOver ? () => trying(takeBack(useCase, subject)) : onAcknowledge}>
+          ${!given ? "Acknowledge" : given.verdict === "false_alarm" ? "Bring back" : "Take back"} <kbd
+            aria-hidden="true">a</kbd>
+        </button>
+        <button class="button toggles" disabled=${!current} aria-expanded=${falseAlarm}
+          onClick=${() => setFalseAlarm(!falseAlarm)}>False alarm… <kbd aria-hidden="true">f</kbd></button>
+        <button class="button" disabled=${!current} onClick=${() => show("test")}>
+          Copy as test <kbd aria-hidden="true">t</kbd>
+        </button>
+        <button class="button" disabled=${!current} onClick=${() => show("sql")}>
+          Open in SQL <kbd aria-hidden="true">s</kbd>
+        </button>
+      </div>
+      ${current && html`
+        <p class="facts">
+          <span><${Severity} of=${current.severity} /> ${current.severity}</span>
+          <span>score ${current.score.toFixed(2)} <span class="faint">an anomaly from 1 on</span></span>
           <${Time} at=${current.event_time} show=${(at) => `${dayInFull(at)} ${fineClock(at)} ${zoneName()}`} />
-          <span>${(described?.people ?? []).filter((field) => current.event[field.field] !== undefined).map((field) => `${field.one} ${current.event[field.field]}`).join(", ")}</span>
-          <span class=${given ? "" : "faint"}>${given ? `${words[given.verdict]} by ${given.who}, ${dayClock(given.time)}` : "not acknowledged"}</span>
-          ${given?.verdict !== "confirmed" && given?.verdict !== "false_alarm" && html`<button class="link" onClick=${() => trying(give(useCase, subject, { verdict: "confirmed", scope: "this" }))}>It was real</button>`}</p>`}</header>
-    ${failure && html`<section class="panel spaced"><${Failure} of="Your word" error=${{ message: `it was not kept: ${failure.message}`, status: failure.status }} onRetry=${onAcknowledge} /></section>`}
-    ${current && html`<div class="anomaly-columns"><div class="column">
-        ${detector?.target && html`<${Distribution} anomaly=${current} resource=${distribution} />`}
-        <${Why} anomaly=${current} resource=${explanation} detector=${detector} described=${described} />
-        <${Around} anomaly=${current} resource=${around} described=${described} />
-        <div ref=${along}><${TakeAlong} anomaly=${current} described=${described} tab=${tab} onTab=${setTab} /></div>
-      </div><div class="column">
-        ${falseAlarm && html`<${FalseAlarm} useCase=${useCase} anomaly=${current} onClose=${() => setFalseAlarm(false)} onDone=${(word) => { setFeedback(word); setFalseAlarm(false); }} />`}
-        <${Proof} anomaly=${current} resource=${explanation} described=${described} />
-        <${EventPanel} anomaly=${current} resource=${explanation} described=${described} />
-      </div></div>`}`;
+          <span>
+            ${peopleOf(current, described)}
+          </span>
+          <span class=${given ? "" : "faint"}>
+            ${given ? `${words[given.verdict]} by ${given.who}, ${dayClock(given.time)}` : "not acknowledged"}
+          </span>
+          ${given?.verdict !== "confirmed" && given?.verdict !== "false_alarm" && html`
+            <button class="link"
+              onClick=${() => trying(give(useCase, subject, { verdict: "confirmed", scope: "this" }))}>
+              It was real
+            </button>
+          `}
+        </p>
+      `}
+    </header>
+    ${failure && html`
+      <section class="panel spaced">
+        <${Failure} of="Your word" error=${{ message: `it was not kept: ${failure.message}`, status: failure.status }}
+          onRetry=${onAcknowledge} />
+      </section>
+    `}
+    ${current && html`
+      <div class="anomaly-columns">
+        <div class="column">
+          ${detector?.target && html`<${Distribution} anomaly=${current} resource=${distribution} />`}
+          <${Why} anomaly=${current} resource=${explanation} detector=${detector} described=${described} />
+          <${Around} anomaly=${current} resource=${around} described=${described} />
+          <div ref=${along}><${TakeAlong} anomaly=${current} described=${described} tab=${tab} onTab=${setTab} /></div>
+        </div>
+        <div class="column">
+          ${falseAlarm && html`
+            <${FalseAlarm} useCase=${useCase} anomaly=${current} onClose=${() => setFalseAlarm(false)}
+              onDone=${(word) => { setFeedback(word); setFalseAlarm(false); }} />
+          `}
+          <${Proof} anomaly=${current} resource=${explanation} described=${described} />
+          <${EventPanel} anomaly=${current} resource=${explanation} described=${described} />
+        </div>
+      </div>
+    `}
+  `;
+}
+
+/** "user 1000, database 10" */
+function peopleOf(anomaly, described) {
+  const known = (described?.people ?? []).filter(({ field }) => anomaly.event[field] !== undefined);
+  return known.map(({ field, one }) => `${one} ${anomaly.event[field]}`).join(", ");
 }
 
 /** Where the use case has no sentence of its own for a detector. */
@@ -95,10 +183,11 @@ function headline(anomaly, described) {
   const { measure } = anomaly;
   const who = `${described?.entity.one ?? ""} ${anomaly.key}`.trim();
   if (measure && measure.expected !== null && measure.unit) {
-    return `${who[0].toUpperCase()}${who.slice(1)}: ${measure.field} was ${quantity(measure.actual, measure.unit)}; ${quantity(measure.expected, measure.unit)} was expected.`;
+    const [actual, expected] = [quantity(measure.actual, measure.unit), quantity(measure.expected, measure.unit)];
+    return `${capital(who)}: ${measure.field} was ${actual}; ${expected} was expected.`;
   }
   const [head] = inRow(anomaly.reason, units);
-  return `${head[0].toUpperCase()}${head.slice(1)}.`;
+  return `${capital(head)}.`;
 }
 
 /** How it stands among other runs of the same. */
@@ -106,8 +195,9 @@ function Rank({ anomaly, distribution }) {
   const same = distribution?.same;
   if (!same || same.values.length < 5 || !anomaly.measure) return null;
   const above = same.values.filter((value) => value > anomaly.measure.actual).length;
-  const most = distribution.unit === "ms" || distribution.unit === "s" ? "slowest" : "largest";
-  const span = ` in ${same.hours ? round(same.hours * 3_600_000).replace(`7${NARROW}d`, "a week") : lasting(0)}`;
-  if (above > 0 && above > same.values.length * 0.05) return null;
-  return html`<br />${above === 0 ? `It is the ${most} of the ${count(same.count)} ${same.label}${span}.` : `${count(above)} of the ${count(same.count)} ${same.label}${span} were ${most === "slowest" ? "slower" : "larger"}.`}`;
+  const [most, more] = ["ms", "s"].includes(distribution.unit) ? ["slowest", "slower"] : ["largest", "larger"];
+  const length = same.hours === 168 ? "a week" : round(same.hours * 3_600_000);
+  const all = `of the ${count(same.count)} ${same.label} in ${length}`;
+  if (above > same.values.length * 0.05) return null;
+  return html`<br />${above === 0 ? `It is the ${most} ${all}.` : `${count(above)} ${all} were ${more}.`}`;
 }

@@ -13,6 +13,7 @@ function yaml(value) {
   return JSON.stringify(value);
 }
 
+const shell = (text) => `'${text.replace(/'/g, "'\\''")}'`;
 const sql = (text) => `'${text.replace(/'/g, "''")}'`;
 
 /** Fields over lines of a width that is read easily. */
@@ -25,9 +26,9 @@ function wrapped(pairs, indent) {
   return lines.join(`\n${indent}`);
 }
 
-export function scenario(anomaly, described) {
+function scenario(anomaly, described) {
   const given = Object.entries(anomaly.event).filter(([, value]) => value !== null);
-  const pairs = given.map(([name, value], place) => `${isPlain.test(name) ? name : JSON.stringify(name)}: ${yaml(value)}${place < given.length - 1 ? "," : ""}`);
+  const pairs = given.map(([name, value], place) => `${yaml(name)}: ${yaml(value)}${place < given.length - 1 ? "," : ""}`);
   const size = anomaly.measure?.unit ? ` of ${quantity(anomaly.measure.actual, anomaly.measure.unit).replace(/\u202f/g, " ")}` : "";
   const model = anomaly.model ? `\n# Found by model ${anomaly.model}: a scenario of rules alone does not find it.` : "";
   return `# scenarios/${anomaly.detector}.yaml: pulse test ${described?.name ?? anomaly.use_case}${model}
@@ -40,7 +41,7 @@ expect:
     - {detector: ${yaml(anomaly.detector)}, event: 0, key: ${sql(anomaly.key)}, severity: ${anomaly.severity}}`;
 }
 
-export function query(anomaly) {
+function query(anomaly) {
   const { position } = anomaly;
   return `SELECT datetime(event_time / 1000000, 'unixepoch') AS time, score, severity, reason, explanation, event
 FROM anomalies
@@ -49,8 +50,23 @@ WHERE use_case = ${sql(anomaly.use_case)} AND source = ${sql(position.source)} A
 }
 
 export function TakeAlong({ anomaly, described, tab, onTab }) {
-  const text = tab === "test" ? scenario(anomaly, described) : tab === "sql" ? query(anomaly) : `pulse explain ${/^[\w.-]+$/.test(anomaly.id) ? anomaly.id : sql(anomaly.id)} --data data`;
-  return html`<section class="panel"><div class="panel-head take"><h2>Take it along</h2><${Tabs} label="As" of=${[["test", "Test"], ["sql", "SQL"], ["command", "Command"]]} chosen=${tab} onChoose=${onTab} />
-      <span class="grow"></span><${Copy} style="button small copy-it" text=${text}>Copy<//></div>
-    <div class="panel-body"><pre class="code" tabindex="0">${text}</pre></div></section>`;
+  const texts = {
+    test: () => scenario(anomaly, described),
+    sql: () => query(anomaly),
+    // Quoted where a shell would take it apart.
+    command: () => `pulse explain ${/^[\w.-]+$/.test(anomaly.id) ? anomaly.id : shell(anomaly.id)} --data data`,
+  };
+  const text = texts[tab]();
+  return html`
+    <section class="panel">
+      <div class="panel-head take">
+        <h2>Take it along</h2>
+        <${Tabs} label="As" of=${[["test", "Test"], ["sql", "SQL"], ["command", "Command"]]} chosen=${tab}
+          onChoose=${onTab} />
+        <span class="grow"></span>
+        <${Copy} style="button small copy-it" text=${text}>Copy<//>
+      </div>
+      <div class="panel-body"><pre class="code" tabindex="0">${text}</pre></div>
+    </section>
+  `;
 }

@@ -13,7 +13,7 @@ function bytesOf(letter) {
 }
 
 /** Lines of sixteen bytes: place, bytes, and the letters among them. */
-export function hex(bytes) {
+function hex(bytes) {
   const lines = [];
   for (let at = 0; at < Math.min(bytes.length, mostShown); at += 16) {
     const part = [...bytes.slice(at, at + 16)];
@@ -25,7 +25,7 @@ export function hex(bytes) {
 }
 
 /** A flat JSON object with a member a line. It is the text itself, broken between members, whatever is wrong with it. */
-export function broken(text) {
+function broken(text) {
   let depth = 0, inText = false, result = "";
   for (let at = 0; at < text.length; at += 1) {
     const one = text[at];
@@ -43,7 +43,7 @@ export function broken(text) {
   return result;
 }
 
-export function scenario(letter, described) {
+function scenario(letter, described) {
   const raw = letter.raw ?? "";
   return `# scenarios/dead_letters.yaml: pulse test ${described?.name ?? letter.use_case}
 name: ${JSON.stringify(`record ${letter.position.row} is refused: ${letter.reason}`)}
@@ -62,12 +62,35 @@ export function Detail({ letter, described }) {
   const { position } = letter;
   const text = shownAs === "hex" ? hex(bytesOf(letter)) : broken(letter.raw.slice(0, mostShown));
   const size = bytesOf(letter).length;
-  return html`<section class="panel record" aria-label="Record"><div class="panel-head take"><h2>Record ${count(position.row)}</h2><span class="note">${position.source}/${position.partition}, ${count(letter.length)} bytes ${size < letter.length ? `of which ${count(size)} are kept` : "as they came"}</span>
-      <${Tabs} label="As" of=${letter.raw === null ? [["hex", "Hex"]] : [["text", "Text"], ["hex", "Hex"]]} chosen=${shownAs} onChoose=${setAs} /></div>
-    <div class="panel-body"><p>${letter.message}</p>
-      <pre class="code" tabindex="0">${shownAs === "text" ? marked(text, letter.field) : text}</pre>
-      <div class="buttons"><${Copy} style="button" text=${letter.raw ?? letter.raw_base64 ?? ""}>${letter.raw === null ? "Copy as Base64" : "Copy bytes"}<//>
-        ${letter.raw !== null && html`<${Copy} style="button" text=${() => scenario(letter, described)}>Copy as test <kbd aria-hidden="true">t</kbd><//>`}</div></div></section>`;
+  return html`
+    <section class="panel record" aria-label="Record">
+      <div class="panel-head take">
+        <h2>Record ${count(position.row)}</h2>
+        <span class="note">
+          ${position.source}
+          /
+          ${position.partition}
+          , ${count(letter.length)} bytes ${size < letter.length ? `of which ${count(size)} are kept` : "as they came"}
+        </span>
+        <${Tabs} label="As" of=${letter.raw === null ? [["hex", "Hex"]] : [["text", "Text"], ["hex", "Hex"]]}
+          chosen=${shownAs} onChoose=${setAs} />
+      </div>
+      <div class="panel-body">
+        <p>${letter.message}</p>
+        <pre class="code" tabindex="0">${shownAs === "text" ? marked(text, letter.field) : text}</pre>
+        <div class="buttons">
+          <${Copy} style="button" text=${letter.raw ?? letter.raw_base64 ?? ""}>
+            ${letter.raw === null ? "Copy as Base64" : "Copy bytes"}
+          <//>
+          ${letter.raw !== null && html`
+            <${Copy} style="button" text=${() => scenario(letter, described)}>
+              Copy as test <kbd aria-hidden="true">t</kbd>
+            <//>
+          `}
+        </div>
+      </div>
+    </section>
+  `;
 }
 
 /** The member that is wrong is underlined. */

@@ -15,12 +15,27 @@ const keys = [
 export function Help({ onClose }) {
   const on = useSetting("keys");
   const zone = useSetting("zone");
-  return html`<${Dialog} title="Keyboard" onClose=${onClose}>
-    <dl class="key-list">${keys.map(([names, what]) => html`<dt>${names.flatMap((name) => name.split(" ")).map((key) => html`<kbd>${key}</kbd>`)}</dt><dd>${what}</dd>`)}</dl>
-    <label class="check"><input type="checkbox" checked=${on === "on"} onChange=${(event) => choose("keys", event.target.checked ? "on" : "off")} />
-      Single letters are commands</label>
-    ${hasOwnZone && html`<label class="check"><input type="checkbox" checked=${zone === "utc"} onChange=${(event) => choose("zone", event.target.checked ? "utc" : "local")} />
-      Show times in UTC</label>`}
-    <p class="note"><a href="/docs">The API</a> has everything that this page shows.</p>
-  <//>`;
+  return html`
+    <${Dialog} title="Keyboard" onClose=${onClose}>
+      <dl class="key-list">
+        ${keys.map(([names, what]) => html`
+          <dt>${names.flatMap((name) => name.split(" ")).map((key) => html`<kbd>${key}</kbd>`)}</dt>
+          <dd>${what}</dd>
+        `)}
+      </dl>
+      <label class="check">
+        <input type="checkbox" checked=${on === "on"}
+          onChange=${(event) => choose("keys", event.target.checked ? "on" : "off")} />
+        Single letters are commands
+      </label>
+      ${hasOwnZone && html`
+        <label class="check">
+          <input type="checkbox" checked=${zone === "utc"}
+            onChange=${(event) => choose("zone", event.target.checked ? "utc" : "local")} />
+          Show times in UTC
+        </label>
+      `}
+      <p class="note"><a href="/docs">The API</a> has everything that this page shows.</p>
+    <//>
+  `;
 }

@@ -16,7 +16,10 @@ import { Confirm } from "./confirm.js";
 import { capital, listed, percent } from "../../text/numbers.js";
 import { day, dayMinute } from "../../text/times.js";
 
-export const roleOf = (model, version) => (version === model.champion ? "champion" : version === model.candidate ? "candidate" : "earlier");
+export function roleOf(model, version) {
+  if (version === model.champion) return "champion";
+  return version === model.candidate ? "candidate" : "earlier";
+}
 
 export function Models({ useCase, subject, described, status }) {
   const found = useResource(path(useCase, "models"));
@@ -26,55 +29,137 @@ export function Models({ useCase, subject, described, status }) {
   useKeys({ Escape: () => (action ? setAction(null) : go(to("overview"))) });
   // A training that has ended may have brought versions.
   useEffect(() => { if (last && last.state !== "running" && last.state !== "waiting") found.reload(); }, [last?.state]);
-  useEffect(() => { if (subject && found.data) document.getElementById(`detector-${subject}`)?.scrollIntoView({ block: "start" }); }, [subject, found.data !== null]);
+  useEffect(() => {
+    if (subject && found.data) document.getElementById(`detector-${subject}`)?.scrollIntoView({ block: "start" });
+  }, [subject, found.data !== null]);
 
-  if (found.error) return html`<section class="panel verdict-failed"><${Failure} of="Models" error=${found.error} onRetry=${found.reload} /></section>`;
+  if (found.error) return html`
+    <section class="panel verdict-failed">
+      <${Failure} of="Models" error=${found.error} onRetry=${found.reload} />
+    </section>
+  `;
   const data = found.data;
-  if (!data) return html`<section class="verdict ${found.late ? "late" : ""}" aria-busy="true"><div class="grow"><div class="block w50 h28"></div><div class="block w30 h16"></div></div></section>
-    <section class="panel ${found.late ? "late" : ""}"><div class="panel-body"><div class="block w100 h120"></div></div></section>`;
+  if (!data) return html`
+    <section class="verdict ${found.late ? "late" : ""}" aria-busy="true">
+      <div class="grow"><div class="block w50 h28"></div><div class="block w30 h16"></div></div>
+    </section>
+    <section class="panel ${found.late ? "late" : ""}">
+      <div class="panel-body"><div class="block w100 h120"></div></div>
+    </section>
+  `;
   const candidates = data.items.filter((model) => model.candidate);
   const passed = candidates.filter((model) => model.versions.find((one) => one.version === model.candidate)?.manifest?.gate?.passed);
+  const learned = (described?.detectors ?? []).filter((one) => one.learned).map((one) => one.name);
   const said = verdict(data, candidates, passed);
   const done = () => { setAction(null); found.reload(); revision.set(revision.value + 1); };
   return html`
-    <section class="verdict" aria-label="Verdict">${said.state === "ok" ? html`<${Light} state="ok" />` : html`<${Severity} of=${said.state} large />`}
-      <div class="grow"><h1 tabindex="-1">${said.title}</h1><p class="context">${said.context}${data.next_training && html` The next training is due at <${Time} at=${data.next_training} show=${dayMinute} />, event time.`}</p></div>
-      <div class="buttons">${passed.length > 1 && html`<button class="button primary" onClick=${() => setAction({ kind: "promote", models: passed })}>Promote ${passed.length === 2 ? "both" : `all ${passed.length}`}…</button>`}
-        <button class="button" disabled=${last?.state === "running"} onClick=${() => setAction({ kind: "train", models: data.items })}>Train now…</button></div></section>
+    <section class="verdict" aria-label="Verdict">
+      ${said.state === "ok" ? html`<${Light} state="ok" />` : html`<${Severity} of=${said.state} large />`}
+      <div class="grow">
+        <h1 tabindex="-1">${said.title}</h1>
+        <p class="context">
+          ${said.context}
+          ${data.next_training && html`
+             The next training is due at <${Time} at=${data.next_training} show=${dayMinute} />
+            , event time.
+          `}
+        </p>
+      </div>
+      <div class="buttons">
+        ${passed.length > 1 && html`
+          <button class="button primary" onClick=${() => setAction({ kind: "promote", models: passed })}>
+            Promote ${passed.length === 2 ? "both" : `all ${passed.length}`}
+            …
+          </button>
+        `}
+        <button class="button" disabled=${last?.state === "running"}
+          onClick=${() => setAction({ kind: "train", models: data.items })}>Train now…</button>
+      </div>
+    </section>
     ${last && html`<${Training} job=${last} />`}
-    ${data.items.length === 0 ? html`<section class="panel"><div class="nothing-found"><p><strong>No model yet.</strong></p><p class="quiet">${
-      listed((described?.detectors ?? []).filter((one) => one.learned).map((one) => one.name))} learn from ${described?.training?.least_hours ?? "some"} hours of events at least: <code>pulse train ${useCase}</code>.</p></div></section>`
-      : html`<${Versions} data=${data} />${data.items.map((model) => html`<${Detector} key=${model.detector} model=${model} useCase=${useCase} onAction=${setAction} />`)}`}
-    ${action && html`<${Confirm} useCase=${useCase} action=${action} status=${status} onClose=${() => setAction(null)} onDone=${done} />`}`;
+    ${data.items.length === 0
+      ? html`
+        <section class="panel">
+          <div class="nothing-found">
+            <p><strong>No model yet.</strong></p>
+            <p class="quiet">
+              ${listed(learned)} learn from ${described?.training?.least_hours ?? "some"} hours
+                of events at least: <code>pulse train ${useCase}</code>
+              .
+            </p>
+          </div>
+        </section>
+      `
+      : html`
+        <${Versions} data=${data} />
+        ${data.items.map((model) => html`
+          <${Detector} key=${model.detector} model=${model} useCase=${useCase} onAction=${setAction} />
+        `)}
+      `}
+    ${action && html`
+      <${Confirm} useCase=${useCase} action=${action} status=${status} onClose=${() => setAction(null)} onDone=${done} />
+    `}
+  `;
 }
 
 /** What has drifted most, over all detectors. */
 function largestDrift(items) {
   let found = null;
   for (const { detector, drift } of items) {
-    for (const { name, index } of drift.items) index.forEach((value, place) => { if (!found || value > found.value) found = { detector, name, value, day: drift.days[place], notable: drift.notable }; });
+    for (const { name, index } of drift.items) {
+      index.forEach((value, place) => {
+        if (!found || value > found.value) found = { detector, name, value, day: drift.days[place], notable: drift.notable };
+      });
+    }
   }
   return found;
 }
 
-function verdict(data, candidates, passed) {
-  const all = data.items;
-  const broken = all.filter((model) => model.versions.some((one) => one.champion && one.error) || !model.champion);
-  const drift = largestDrift(all);
-  const drifted = drift && drift.value >= drift.notable;
-  const whose = (list) => (list.length === all.length ? (all.length === 2 ? "Both" : all.length === 1 ? "The" : "All") : capital(listed(list.map((model) => model.detector))));
-  const noun = (list) => (list.length === 1 && all.length === 1 ? " model is" : list.length === all.length ? " models are" : list.length === 1 ? " is" : " are");
-  let title = broken.length ? `${capital(listed(broken.map((model) => model.detector)))} ${broken.length === 1 ? "has" : "have"} no model that scores.`
-    : drifted ? `Events no longer look as they did in training: ${drift.name} of ${drift.detector} drifted.` : `${whose(all)}${noun(all)} healthy.`;
-  if (passed.length) title += ` ${passed.length === candidates.length && passed.length === 2 && all.length === 2 ? "Both candidates passed every check and wait" : passed.length === 1 ? `The candidate of ${passed[0].detector} passed every check and waits` : `${passed.length} candidates passed every check and wait`} for your decision.`;
-  else if (candidates.length) title += ` ${candidates.length === 1 ? "A candidate" : `${candidates.length} candidates`} did not pass.`;
-  const context = !drift ? "No day has had enough events to tell drift." : `${drifted ? "The" : "No input has drifted: the"} largest index is ${drift.value.toFixed(3)}, of ${drift.name} on ${day(`${drift.day}T12:00:00Z`)}; ${drift.notable} ${drifted ? "is" : "would be"} notable.`;
-  return { state: broken.length ? "high" : drifted ? "medium" : "ok", title, context };
+const namesOf = (models) => listed(models.map((model) => model.detector));
+
+/** "Both models are healthy.", "slow_query has no model that scores." */
+function healthOf(all, broken, drift) {
+  if (broken.length) return `${capital(namesOf(broken))} ${broken.length === 1 ? "has" : "have"} no model that scores.`;
+  if (drift && drift.value >= drift.notable) {
+    return `Events no longer look as they did in training: ${drift.name} of ${drift.detector} drifted.`;
+  }
+  if (all.length === 1) return "The model is healthy.";
+  return `${all.length === 2 ? "Both" : "All"} models are healthy.`;
+}
+
+/** What waits for a decision. */
+function candidatesOf(candidates, passed) {
+  if (passed.length === 2 && candidates.length === 2) return " Both candidates passed every check and wait for your decision.";
+  if (passed.length === 1) return ` The candidate of ${passed[0].detector} passed every check and waits for your decision.`;
+  if (passed.length) return ` ${passed.length} candidates passed every check and wait for your decision.`;
+  if (candidates.length) return ` ${candidates.length === 1 ? "A candidate" : `${candidates.length} candidates`} did not pass.`;
+  return "";
+}
+
+function verdict({ items }, candidates, passed) {
+  const broken = items.filter((model) => !model.champion || model.versions.some((one) => one.champion && one.error));
+  const drift = largestDrift(items);
+  const drifted = drift !== null && drift.value >= drift.notable;
+  const size = drift && `index is ${drift.value.toFixed(3)}, of ${drift.name} on ${day(`${drift.day}T12:00:00Z`)}`;
+  return {
+    state: broken.length ? "high" : drifted ? "medium" : "ok",
+    title: healthOf(items, broken, drift) + candidatesOf(candidates, passed),
+    context: !drift ? "No day has had enough events to tell drift."
+      : drifted ? `The largest ${size}; ${drift.notable} is notable.`
+      : `No input has drifted: the largest ${size}; ${drift.notable} would be notable.`,
+  };
 }
 
 function Training({ job }) {
   const isOver = !["running", "waiting"].includes(job.state);
-  return html`<section class="panel training" role="status"><strong>${isOver ? `Training ${job.state}` : "Training"}</strong>
-    <span class="quiet">${listed(job.detectors ?? [])}${isOver && job.outcome ? `: ${job.outcome}` : ""}</span>
-    ${!isOver && html`<progress max="1" value=${job.progress} aria-label="Training"></progress><span>${percent(job.progress, 0)}</span>`}</section>`;
+  return html`
+    <section class="panel training" role="status">
+      <strong>${isOver ? `Training ${job.state}` : "Training"}</strong>
+      <span class="quiet">${listed(job.detectors ?? [])}${isOver && job.outcome ? `: ${job.outcome}` : ""}</span>
+      ${!isOver && html`
+        <progress max="1" value=${job.progress} aria-label="Training"></progress>
+        <span>${percent(job.progress, 0)}</span>
+      `}
+    </section>
+  `;
 }

@@ -14,23 +14,54 @@ export function Classes({ shape, data, late, described, index, problem, onProble
   const [y, drawn] = useMemo(() => {
     if (!stacked || !shape.width) return [null, null];
     const scale = (value) => top + (1 - value / stacked.top) * (height - top);
-    return [scale, html`<svg width=${shape.width} height=${height} role="img" aria-label=${summary(stacked)}>
-      ${stacked.ticks.map((tick) => html`<path class="grid" d="M0 ${Math.round(scale(tick)) - 0.5}H${shape.width}" />`)}
-      ${stacked.layers.map((layer) => html`<path key=${layer.name} class="area class-${layer.colour}" d=${areaPath(layer.upper, layer.lower, shape.stepWidth, scale)} />`)}
-      ${stacked.layers.map((layer) => html`<path key=${layer.name} class="line class-${layer.colour}" d=${linePath(layer.upper, shape.stepWidth, scale)} />`)}
-    </svg>`];
+    return [scale, html`
+      <svg width=${shape.width} height=${height} role="img" aria-label=${summary(stacked)}>
+        ${stacked.ticks.map((tick) => html`
+          <path class="grid" d="M0 ${Math.round(scale(tick)) - 0.5}H${shape.width}" />
+        `)}
+        ${stacked.layers.map((layer) => html`
+          <path key=${layer.name} class="area class-${layer.colour}"
+            d=${areaPath(layer.upper, layer.lower, shape.stepWidth, scale)} />
+        `)}
+        ${stacked.layers.map((layer) => html`
+          <path key=${layer.name} class="line class-${layer.colour}" d=${linePath(layer.upper, shape.stepWidth, scale)} />
+        `)}
+      </svg>
+    `];
   }, [stacked, shape, height]);
 
   const event = described?.event;
-  return html`<div class="band classes ${late && !data ? "late" : ""}">
-    <div class="band-head"><h2>${event ? `${event.one[0].toUpperCase()}${event.one.slice(1)} classes` : "Classes"}</h2>
-      <span class="note">${withNormal ? "share of all" : event && data && described.classification ? `share of ${event.many} that ${described.classification.says}; the rest is ${described.classification.else}` : ""}</span>
-      ${data && html`<button class="link" aria-pressed=${withNormal} onClick=${() => setWithNormal(!withNormal)}>${withNormal ? "Hide" : "Show"} ${described?.classification?.else ?? "normal"}</button>`}</div>
-    <div class="plot-row">
-      <div class="scale" aria-hidden="true">${y && stacked.ticks.map((tick) => html`<span style=${{ top: `${y(tick)}px` }}>${tickText(tick, stacked.top)}</span>`)}</div>
-      <div class="plot" style=${{ height: `${height}px` }}>${drawn ?? html`<div class="block fill"></div>`}</div>
-      <div class="end-labels">${y && html`<${EndLabels} stacked=${stacked} y=${y} index=${index} height=${height} problem=${problem} onProblem=${onProblem} />`}</div>
-    </div></div>`;
+  const { says, else: rest } = described?.classification ?? {};
+  const note = withNormal ? "share of all" : event && data && rest ? `share of ${event.many} that ${says}; the rest is ${rest}` : "";
+  return html`
+    <div class="band classes ${late && !data ? "late" : ""}">
+      <div class="band-head">
+        <h2>${event ? `${event.one[0].toUpperCase()}${event.one.slice(1)} classes` : "Classes"}</h2>
+        <span class="note">
+          ${note}
+        </span>
+        ${data && html`
+          <button class="link" aria-pressed=${withNormal} onClick=${() => setWithNormal(!withNormal)}>
+            ${withNormal ? "Hide" : "Show"} ${described?.classification?.else ?? "normal"}
+          </button>
+        `}
+      </div>
+      <div class="plot-row">
+        <div class="scale" aria-hidden="true">
+          ${y && stacked.ticks.map((tick) => html`
+            <span style=${{ top: `${y(tick)}px` }}>${tickText(tick, stacked.top)}</span>
+          `)}
+        </div>
+        <div class="plot" style=${{ height: `${height}px` }}>${drawn ?? html`<div class="block fill"></div>`}</div>
+        <div class="end-labels">
+          ${y && html`
+            <${EndLabels} stacked=${stacked} y=${y} index=${index} height=${height} problem=${problem}
+              onProblem=${onProblem} />
+          `}
+        </div>
+      </div>
+    </div>
+  `;
 }
 
 function tickText(tick, most) {
@@ -60,7 +91,10 @@ function stack(data, described, withNormal) {
   const normal = byName.get(rest);
   return {
     layers, ...niceTop(largest), rest,
-    normal: withNormal || !normal ? null : { share: total ? normal.total / total : null, shares: all.map((sum, step) => (sum ? (normal.values[step] ?? 0) / sum : null)) },
+    normal: withNormal || !normal ? null : {
+      share: total ? normal.total / total : null,
+      shares: all.map((sum, step) => (sum ? (normal.values[step] ?? 0) / sum : null)),
+    },
   };
 }
 
@@ -78,7 +112,20 @@ function EndLabels({ stacked, y, index, height, problem, onProblem }) {
   const first = Math.min(...places);
   // The normal class is above all others; its place is at the top of the plot.
   const topPlace = Math.min(top, first - 17);
-  return html`${stacked.normal && html`<div class="end-label" style=${{ top: `${topPlace}px` }}><span class="name rest">${stacked.rest}</span><span class="figure-text">${percent(shown(stacked.normal))}</span></div>`}
-    ${layers.map((layer, place) => html`<div class="end-label" key=${layer.name} style=${{ top: `${places[place]}px` }}>
-      <span class="swatch class-${layer.colour}"></span><button class="name" aria-pressed=${layer.name === problem} title="What to do about it" onClick=${() => onProblem(layer.name)}>${layer.label}</button><span class="figure-text">${percent(shown(layer))}</span></div>`)}`;
+  return html`
+    ${stacked.normal && html`
+      <div class="end-label" style=${{ top: `${topPlace}px` }}>
+        <span class="name rest">${stacked.rest}</span>
+        <span class="figure-text">${percent(shown(stacked.normal))}</span>
+      </div>
+    `}
+    ${layers.map((layer, place) => html`
+      <div class="end-label" key=${layer.name} style=${{ top: `${places[place]}px` }}>
+        <span class="swatch class-${layer.colour}"></span>
+        <button class="name" aria-pressed=${layer.name === problem} title="What to do about it"
+          onClick=${() => onProblem(layer.name)}>${layer.label}</button>
+        <span class="figure-text">${percent(shown(layer))}</span>
+      </div>
+    `)}
+  `;
 }

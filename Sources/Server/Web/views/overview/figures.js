@@ -10,7 +10,7 @@ import { before } from "../../text/times.js";
 const shown = 4;
 
 /** [what it is, what it is against] */
-export function changeInWords(figure, range) {
+function changeInWords(figure, range) {
   const { total, previous_total: last, unit } = figure;
   if (last === null || last === undefined || total === null) return ["no earlier window", ""];
   const against = `than ${before(range.length)}`;
@@ -34,24 +34,46 @@ function note(figure) {
 function Figure({ figure, range }) {
   const [change, against] = changeInWords(figure, range);
   const value = figure.total;
-  return html`<li class="figure">
-    <div class="figure-head"><h2>${figure.label}</h2><span class="note">${note(figure)}</span></div>
-    <div class="figure-body"><div class="value"><${Value} of=${value} unit=${figure.unit} /></div>
-      <${Sparkline} values=${figure.values} previous=${figure.previous} label=${`${figure.label}, ${change} ${against}`.replace(MINUS, "minus ")} /></div>
-    <p class="change"><span class="what">${change}</span> <span class="against">${against}</span></p>
-  </li>`;
+  return html`
+    <li class="figure">
+      <div class="figure-head"><h2>${figure.label}</h2><span class="note">${note(figure)}</span></div>
+      <div class="figure-body">
+        <div class="value"><${Value} of=${value} unit=${figure.unit} /></div>
+        <${Sparkline} values=${figure.values} previous=${figure.previous}
+          label=${`${figure.label}, ${change} ${against}`.replace(MINUS, "minus ")} />
+      </div>
+      <p class="change"><span class="what">${change}</span> <span class="against">${against}</span></p>
+    </li>
+  `;
 }
 
 export function Figures({ data, late, range }) {
   const [all, setAll] = useState(false);
   if (!data || !range) {
-    return html`<ul class="panel figures ${late ? "late" : ""}" aria-busy="true">${[1, 2, 3, 4].map(() => html`<li class="figure">
-      <div class="block w40 h20"></div><div class="block w60 h40"></div><div class="block w70 h16"></div></li>`)}</ul>`;
+    return html`
+      <ul class="panel figures ${late ? "late" : ""}" aria-busy="true">
+        ${[1, 2, 3, 4].map(() => html`
+          <li class="figure">
+            <div class="block w40 h20"></div>
+            <div class="block w60 h40"></div>
+            <div class="block w70 h16"></div>
+          </li>
+        `)}
+      </ul>
+    `;
   }
   const figures = all ? data.series : data.series.slice(0, shown);
   const others = data.series.slice(shown).map((figure) => figure.label.toLowerCase()).join(", ");
   const more = all ? "Fewer figures" : `More figures: ${others}`;
-  return html`<div class="panel figure-strip"><ul class="figures">${figures.map((figure) => html`<${Figure} key=${figure.name} figure=${figure} range=${range} />`)}</ul>
-    ${others && html`<button class="more-figures" aria-expanded=${all} aria-label=${more} title=${more} onClick=${() => setAll(!all)}><${Chevron} /></button>`}
-  </div>`;
+  return html`
+    <div class="panel figure-strip">
+      <ul class="figures">
+        ${figures.map((figure) => html`<${Figure} key=${figure.name} figure=${figure} range=${range} />`)}
+      </ul>
+      ${others && html`
+        <button class="more-figures" aria-expanded=${all} aria-label=${more} title=${more}
+          onClick=${() => setAll(!all)}><${Chevron} /></button>
+      `}
+    </div>
+  `;
 }

@@ -19,7 +19,8 @@ const rank = { critical: 4, high: 3, medium: 2, low: 1, info: 0 };
 
 /** The gravest problem, and of equally grave ones the most frequent. */
 function dominantOf(series) {
-  return [...series].filter(({ total }) => total > 0).sort((a, b) => rank[b.severity] - rank[a.severity] || b.total - a.total)[0]?.name ?? null;
+  const found = series.filter(({ total }) => total > 0);
+  return found.sort((a, b) => rank[b.severity] - rank[a.severity] || b.total - a.total)[0]?.name ?? null;
 }
 
 export function Overview({ useCase, subject, params, described, status }) {
@@ -29,7 +30,8 @@ export function Overview({ useCase, subject, params, described, status }) {
   const listed = isOfEntity ? [subject] : split(params.entities);
   const spans = range && rangeParams(range);
   const all = useResource(spans && withQuery(path(useCase, "entities"), spans));
-  const critical = params.critical === "1" && all.data ? all.data.series.filter((one) => one.critical).map((one) => one.name) : null;
+  const isCritical = params.critical === "1";
+  const critical = isCritical && all.data ? all.data.series.filter((one) => one.critical).map((one) => one.name) : null;
   const chosen = critical ? (listed.length ? critical.filter((name) => listed.includes(name)) : critical) : listed;
   const entities = chosen.length ? joined(chosen) : undefined;
   const query = range && (params.critical !== "1" || all.data) ? { ...spans, entities } : null;
@@ -40,23 +42,57 @@ export function Overview({ useCase, subject, params, described, status }) {
   const severities = useResource(query && withQuery(path(useCase, "anomalies", "series"), { ...query, by: "severity" }));
   const activations = useResource(query && withQuery(path(useCase, "activations"), { from: query.from, to: query.to }));
 
-  const shown = all.data && { ...all, data: { ...all.data, series: chosen.length ? all.data.series.filter((one) => chosen.includes(one.name)) : all.data.series } };
+  const some = chosen.length ? all.data?.series.filter((one) => chosen.includes(one.name)) : all.data?.series;
+  const shown = all.data && { ...all, data: { ...all.data, series: some } };
   const dominant = detectors.data ? dominantOf(detectors.data.series) : null;
   const problem = params.problem ?? dominant;
+  // The page of one entity has its address; with more of them it is the overview.
+  const choose = (keys) => {
+    const chosenKeys = { entities: joined(keys) || undefined };
+    if (!isOfEntity) change(chosenKeys, { replace: false });
+    else go(keys.length === 1 ? to("entities", keys[0]) : to("overview", undefined, chosenKeys));
+  };
   useKeys(isOfEntity ? { Escape: () => go(to("overview")) } : {});
 
   return html`
-    <${Filters} params=${params} range=${range} entities=${all.data?.series} chosen=${listed} entity=${described?.entity}
-      onChoose=${(keys) => (isOfEntity && keys.length !== 1 ? go(to("overview", undefined, { entities: joined(keys) || undefined })) : isOfEntity ? go(to("entities", keys[0])) : change({ entities: joined(keys) || undefined }, { replace: false }))} />
-    ${isOfEntity && html`<nav class="crumbs" aria-label="Where"><a href=${to("overview")}>Overview</a><span>/</span><span>${described?.entity.one} ${subject}</span></nav>`}
-    ${all.error || severities.error ? html`<section class="panel verdict-failed"><${Failure} of=${all.error ? capital(described?.entity.many ?? "entities") : "Severities"} error=${all.error ?? severities.error} onRetry=${() => { all.reload(); severities.reload(); }} /></section>`
-      : html`<${Verdict} entities=${shown?.data} severities=${severities.data} described=${described} range=${range} late=${all.late || severities.late} chosen=${listed} />`}
-    ${summary.error ? html`<section class="panel"><${Failure} of="Figures" error=${summary.error} onRetry=${summary.reload} /></section>`
+    <${Filters} params=${params} range=${range} entities=${all.data?.series} chosen=${listed}
+      entity=${described?.entity}
+      onChoose=${choose} />
+    ${isOfEntity && html`
+      <nav class="crumbs" aria-label="Where">
+        <a href=${to("overview")}>Overview</a>
+        <span>/</span>
+        <span>${described?.entity.one} ${subject}</span>
+      </nav>
+    `}
+    ${all.error || severities.error
+      ? html`
+        <section class="panel verdict-failed">
+          <${Failure} of=${all.error ? capital(described?.entity.many ?? "entities") : "Severities"}
+            error=${all.error ?? severities.error} onRetry=${() => { all.reload(); severities.reload(); }} />
+        </section>
+      `
+      : html`
+        <${Verdict} entities=${shown?.data} severities=${severities.data} described=${described} range=${range}
+          late=${all.late || severities.late} chosen=${listed} />
+      `}
+    ${summary.error
+      ? html`
+        <section class="panel"><${Failure} of="Figures" error=${summary.error} onRetry=${summary.reload} /></section>
+      `
       : html`<${Figures} data=${summary.data} late=${summary.late} range=${range} />`}
     <div class="middle">
-      <${Timeline} range=${range} params=${params} described=${described} classes=${classes} detectors=${detectors} entities=${shown || all} activations=${activations}
-        problem=${problem} onProblem=${(name) => change({ problem: name === dominant ? undefined : name })} wall=${wall} />
-      ${!wall && html`<${Advice} useCase=${useCase} range=${range} entities=${entities} problem=${problem} dominant=${dominant} described=${described} />`}
+      <${Timeline} range=${range} params=${params} described=${described} classes=${classes} detectors=${detectors}
+        entities=${shown || all} activations=${activations} problem=${problem}
+        onProblem=${(name) => change({ problem: name === dominant ? undefined : name })} wall=${wall} />
+      ${!wall && html`
+        <${Advice} useCase=${useCase} range=${range} entities=${entities} problem=${problem} dominant=${dominant}
+          described=${described} />
+      `}
     </div>
-    ${!wall && html`<${Anomalies} useCase=${useCase} params=${params} range=${query ? range : null} entities=${entities} described=${described} bySeverity=${severities.data} byDetector=${detectors.data} />`}`;
+    ${!wall && html`
+      <${Anomalies} useCase=${useCase} params=${params} range=${query ? range : null} entities=${entities}
+        described=${described} bySeverity=${severities.data} byDetector=${detectors.data} />
+    `}
+  `;
 }

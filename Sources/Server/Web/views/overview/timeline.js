@@ -33,17 +33,35 @@ export function Timeline({ range, params, described, classes, detectors, entitie
   // Of few entities there is room for more of the classes.
   const extra = entities.data && !wall ? Math.max(0, 8 - Math.max(1, entities.data.series.length)) * 20 : 0;
   const shape = useMemo(() => ({ range, width, stepWidth, steps }), [width, steps, range?.from, range?.to, range?.step]);
-  return html`<section class="panel timeline" aria-label="Time line">
-    <div class="measure" aria-hidden="true"><div></div><div ref=${plot}></div><div></div></div>
-    ${classes.error ? html`<${Failure} of="Classes" error=${classes.error} onRetry=${classes.reload} />`
-      : html`<${Classes} shape=${shape} data=${classes.data} late=${classes.late} described=${described} index=${index} extra=${extra} problem=${problem} onProblem=${onProblem} />`}
-    ${detectors.error ? html`<${Failure} of="Anomalies" error=${detectors.error} onRetry=${detectors.reload} />`
-      : html`<${Lanes} shape=${shape} data=${detectors.data} late=${detectors.late} index=${index} problem=${problem} onProblem=${onProblem} />`}
-    ${entities.error ? html`<${Failure} of=${described?.entity.many ?? "Entities"} error=${entities.error} onRetry=${entities.reload} />`
-      : html`<${Heat} shape=${shape} data=${entities.data} late=${entities.late} described=${described} index=${index} criticalOnly=${params.critical === "1"} wall=${wall} />`}
-    ${range && html`<${Axis} shape=${shape} index=${index} marks=${activations.data?.items ?? []} />
-      <${Crosshair} shape=${shape} index=${index} onHover=${setHovered} />`}
-  </section>`;
+  return html`
+    <section class="panel timeline" aria-label="Time line">
+      <div class="measure" aria-hidden="true"><div></div><div ref=${plot}></div><div></div></div>
+      ${classes.error
+        ? html`<${Failure} of="Classes" error=${classes.error} onRetry=${classes.reload} />`
+        : html`
+          <${Classes} shape=${shape} data=${classes.data} late=${classes.late} described=${described} index=${index}
+            extra=${extra} problem=${problem} onProblem=${onProblem} />
+        `}
+      ${detectors.error
+        ? html`<${Failure} of="Anomalies" error=${detectors.error} onRetry=${detectors.reload} />`
+        : html`
+          <${Lanes} shape=${shape} data=${detectors.data} late=${detectors.late} index=${index} problem=${problem}
+            onProblem=${onProblem} />
+        `}
+      ${entities.error
+        ? html`
+          <${Failure} of=${described?.entity.many ?? "Entities"} error=${entities.error} onRetry=${entities.reload} />
+        `
+        : html`
+          <${Heat} shape=${shape} data=${entities.data} late=${entities.late} described=${described} index=${index}
+            criticalOnly=${params.critical === "1"} wall=${wall} />
+        `}
+      ${range && html`
+        <${Axis} shape=${shape} index=${index} marks=${activations.data?.items ?? []} />
+        <${Crosshair} shape=${shape} index=${index} onHover=${setHovered} />
+      `}
+    </section>
+  `;
 }
 
 /** The line through all plots, and what the pointer does there: it points, pins with a click, and zooms where it is dragged. */
@@ -67,19 +85,34 @@ function Crosshair({ shape, index, onHover }) {
     const [first, last] = [Math.min(drag.from, at(event)), Math.max(drag.from, at(event))];
     setDrag(null);
     if (first === last) change({ at: iso(stepStart(range, first)) });
-    else change({ from: iso(stepStart(range, first)), to: iso(Math.min(range.to, stepStart(range, last + 1))), window: undefined, at: undefined }, { replace: false });
+    else {
+      const [from, to] = [stepStart(range, first), Math.min(range.to, stepStart(range, last + 1))];
+      change({ from: iso(from), to: iso(to), window: undefined, at: undefined }, { replace: false });
+    }
+  };
+  const onDown = (event) => {
+    // A finger scrolls the page.
+    if (event.button !== 0 || event.pointerType === "touch") return;
+    layer.current.setPointerCapture(event.pointerId);
+    setDrag({ from: at(event), to: at(event) });
   };
   const onMove = (event) => {
     const step = at(event);
     onHover(step);
     if (drag) setDrag({ ...drag, to: step });
   };
-  return html`<div class="crosshair-layer" ref=${layer} onPointerMove=${onMove} onPointerLeave=${() => { if (!drag) onHover(null); }}
-    onPointerDown=${(event) => { if (event.button === 0 && event.pointerType !== "touch") { layer.current.setPointerCapture(event.pointerId); setDrag({ from: at(event), to: at(event) }); } }}
-    onClick=${(event) => { if (event.pointerType === "touch") change({ at: iso(stepStart(range, at(event))) }); }}
-    onPointerUp=${onUp} onPointerCancel=${() => setDrag(null)}>
-    ${drag && drag.from !== drag.to && html`<div class="selection" style=${{
-      left: `${Math.min(drag.from, drag.to) * stepWidth}px`, width: `${(Math.abs(drag.to - drag.from) + 1) * stepWidth}px` }}></div>`}
-    ${index !== null && html`<div class="crosshair" style=${{ left: `${(index + 0.5) * stepWidth}px` }}></div>`}
-  </div>`;
+  return html`
+    <div class="crosshair-layer" ref=${layer} onPointerMove=${onMove}
+      onPointerLeave=${() => { if (!drag) onHover(null); }}
+      onPointerDown=${onDown}
+      onClick=${(event) => { if (event.pointerType === "touch") change({ at: iso(stepStart(range, at(event))) }); }}
+      onPointerUp=${onUp} onPointerCancel=${() => setDrag(null)}>
+      ${drag && drag.from !== drag.to && html`
+        <div class="selection"
+          style=${{ left: `${Math.min(drag.from, drag.to) * stepWidth}px`, width: `${(Math.abs(drag.to - drag.from) + 1) * stepWidth}px` }}>
+        </div>
+      `}
+      ${index !== null && html`<div class="crosshair" style=${{ left: `${(index + 0.5) * stepWidth}px` }}></div>`}
+    </div>
+  `;
 }

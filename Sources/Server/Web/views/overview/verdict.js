@@ -12,7 +12,8 @@ const grave = (entity, previous) => (previous ? entity.previous_severe : entity.
 
 /** What rose most on the critical entities, at most two detectors. */
 function rises(critical, detectors, length) {
-  const found = critical.flatMap((entity) => Object.entries(entity.detectors ?? {}).map(([name, [now, then]]) => ({ entity, name, now, then, rise: now - then })));
+  const found = critical.flatMap((entity) => Object.entries(entity.detectors ?? {})
+    .map(([name, [now, then]]) => ({ entity, name, now, then, rise: now - then })));
   const best = [];
   for (const one of found.filter(({ rise, now }) => rise > 1 && now > 1).sort((a, b) => b.rise - a.rise)) {
     if (!best.some((other) => other.name === one.name)) best.push(one);
@@ -25,49 +26,86 @@ function rises(critical, detectors, length) {
 }
 
 /** @returns {{state: string, title: string, context: string}} */
-export function verdict({ entities, severities, described, range, chosen }) {
+function verdict({ entities, severities, described, range, chosen }) {
   const { one, many } = described.entity;
   const total = sum(severities, ({ total }) => total);
   const hasBefore = severities.every(({ previous_total }) => previous_total !== null);
   const worst = order.find((name) => severities.some((series) => series.name === name && series.total > 0)) ?? "info";
   if (total === 0) {
-    return { state: "ok", title: `Nothing out of the ordinary in ${round(range.length)}.`, context: `${some(entities.length, `${one} was`, `${many} were`)} heard of.` };
+    const heard = some(entities.length, `${one} was`, `${many} were`);
+    return { state: "ok", title: `Nothing out of the ordinary in ${round(range.length)}.`, context: `${heard} heard of.` };
   }
+  const all = some(total, "anomaly", "anomalies");
   if (!hasBefore) {
-    return { state: worst, title: `${some(total, "anomaly", "anomalies")} in ${round(range.length)}.`, context: "There is no earlier window to compare with." };
+    return { state: worst, title: `${all} in ${round(range.length)}.`, context: "There is no earlier window to compare with." };
   }
+  const earlier = before(range.length);
   const then = sum(severities, ({ previous_total }) => previous_total);
   const critical = entities.filter((entity) => entity.critical);
   if (critical.length === 0) {
-    const whose = chosen.length ? `${listed(chosen.slice(0, 3))} ${chosen.length > 1 ? "are" : "is"} not` : `No ${one} is`;
-    return { state: "ok", title: `${chosen.length ? capital(chosen.length > 1 ? many : one) + " " : ""}${whose} worse than ${before(range.length)}: ${some(total, "anomaly", "anomalies")}, ${count(then)} then.`, context: "" };
+    const names = `${capital(chosen.length > 1 ? many : one)} ${listed(chosen.slice(0, 3))} ${chosen.length > 1 ? "are" : "is"} not`;
+    const whose = chosen.length ? names : `No ${one} is`;
+    return { state: "ok", title: `${whose} worse than ${earlier}: ${all}, ${count(then)} then.`, context: "" };
   }
-  const names = critical.slice(0, 4).map(({ name }) => name);
-  const rest = critical.length - names.length;
-  const whose = `${capital(critical.length > 1 ? many : one)} ${rest > 0 ? `${names.join(", ")} and ${rest} more` : listed(names)}`;
-  const others = entities.filter((entity) => !entity.critical);
-  const [now, last] = [sum(others, (entity) => grave(entity)), sum(others, (entity) => grave(entity, true))];
-  const change = last ? Math.abs(now - last) / last : 0;
-  const context = others.length ? `The other ${count(others.length)} ${change <= 0.15 ? "are as they were" : now > last ? "have more as well" : "have fewer"}: ${count(now)}, ${count(last)} ${before(range.length)}. ` : "";
-  const text = rises(critical, described.detectors, range.length);
+  const [now, last] = [sum(critical, (entity) => grave(entity)), sum(critical, (entity) => grave(entity, true))];
+  const rise = rises(critical, described.detectors, range.length);
   return {
     state: worst,
-    title: `${whose} ${critical.length > 1 ? "are" : "is"} worse than ${before(range.length)}: ${count(sum(critical, (entity) => grave(entity)))} high-severity anomalies, ${count(sum(critical, (entity) => grave(entity, true)))} then.`,
-    context: `${context}${text ? `${text}.` : ""}`,
+    title: `${subject(critical, one, many)} worse than ${earlier}: ${count(now)} high-severity anomalies, ${count(last)} then.`,
+    context: `${rest(entities, earlier)}${rise ? `${rise}.` : ""}`,
   };
+}
+
+/** "Instances 3, 10 and 16 are": at most four by name. */
+function subject(critical, one, many) {
+  const names = critical.slice(0, 4).map(({ name }) => name);
+  const more = critical.length - names.length;
+  const list = more > 0 ? `${names.join(", ")} and ${more} more` : listed(names);
+  return `${capital(critical.length > 1 ? many : one)} ${list} ${critical.length > 1 ? "are" : "is"}`;
+}
+
+/** How those that are not critical are. */
+function rest(entities, earlier) {
+  const others = entities.filter((entity) => !entity.critical);
+  if (!others.length) return "";
+  const [now, last] = [sum(others, (entity) => grave(entity)), sum(others, (entity) => grave(entity, true))];
+  const change = last ? Math.abs(now - last) / last : 0;
+  const how = change <= 0.15 ? "are as they were" : now > last ? "have more as well" : "have fewer";
+  return `The other ${count(others.length)} ${how}: ${count(now)}, ${count(last)} ${earlier}. `;
 }
 
 export function Verdict({ entities, severities, described, range, late, chosen }) {
   if (!entities || !severities || !described || !range) {
-    return html`<section class="verdict ${late ? "late" : ""}" aria-busy="true"><div class="grow"><div class="block w50 h28"></div><div class="block w30 h16"></div></div></section>`;
+    return html`
+      <section class="verdict ${late ? "late" : ""}" aria-busy="true">
+        <div class="grow"><div class="block w50 h28"></div><div class="block w30 h16"></div></div>
+      </section>
+    `;
   }
   const said = verdict({ entities: entities.series, severities: severities.series, described, range, chosen });
-  const counts = order.map((name) => severities.series.find((series) => series.name === name)).filter((series) => series && (series.total > 0 || series.previous_total > 0));
-  return html`<section class="verdict" aria-label="Verdict">
-    ${said.state === "ok" ? html`<${Light} state="ok" />` : html`<${Severity} of=${said.state} large />`}
-    <div class="grow"><h1 tabindex="-1">${said.title}</h1>${said.context && html`<p class="context">${said.context}</p>`}</div>
-    <ul class="severities" aria-label="Anomalies by severity">${counts.map((series) => html`<li key=${series.name}>
-      <${Severity} of=${series.name} /><div><div class="number">${count(series.total)}</div>
-      <div class="what">${series.name}${series.previous_total !== null && `, ${signed(series.total - series.previous_total)}`}</div></div></li>`)}</ul>
-  </section>`;
+  const counts = order.map((name) => severities.series.find((series) => series.name === name))
+    .filter((series) => series && (series.total > 0 || series.previous_total > 0));
+  return html`
+    <section class="verdict" aria-label="Verdict">
+      ${said.state === "ok" ? html`<${Light} state="ok" />` : html`<${Severity} of=${said.state} large />`}
+      <div class="grow">
+        <h1 tabindex="-1">${said.title}</h1>
+        ${said.context && html`<p class="context">${said.context}</p>`}
+      </div>
+      <ul class="severities" aria-label="Anomalies by severity">
+        ${counts.map((series) => html`
+          <li key=${series.name}>
+            <${Severity} of=${series.name} />
+            <div>
+              <div class="number">${count(series.total)}</div>
+              <div class="what">
+                ${series.name}
+                ${series.previous_total !== null && `, ${signed(series.total - series.previous_total)}`}
+              </div>
+            </div>
+          </li>
+        `)}
+      </ul>
+    </section>
+  `;
 }

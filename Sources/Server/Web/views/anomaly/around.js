@@ -102,6 +102,8 @@ function draw(anomaly, data, width) {
       ${data.anomalies.map((one) => {
         const [at, level] = [x(one.time), y(one.value)];
         const isThis = one.id === anomaly.id;
+        // Its label stands where others are fewer: behind it, where there is room.
+        const isRight = isThis && at + 80 < width;
         const text = isThis ? "this one" : one.ratio ? `${factor(one.ratio)}×` : one.detector;
         const hasRoom = isThis || Math.abs(at - lastLabel.x) > 44 || Math.abs(level - lastLabel.y) > 14;
         if (hasRoom) lastLabel = { x: at, y: level };
@@ -123,8 +125,8 @@ function draw(anomaly, data, width) {
               </a>
             `}
             ${hasRoom && html`
-              <text class=${isThis ? "this-label" : "tick"} x=${at - (isThis ? 17 : 9)} y=${level + 4}
-                text-anchor="end">${text}</text>
+              <text class=${isThis ? "this-label" : "tick"} x=${at + (isRight ? 17 : isThis ? -17 : -9)} y=${level + 4}
+                text-anchor=${isRight ? "start" : "end"}>${text}</text>
             `}
           </g>
         `;

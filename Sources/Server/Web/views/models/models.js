@@ -60,7 +60,7 @@ export function Models({ useCase, subject, described, status }) {
         <p class="context">
           ${said.context}
           ${data.next_training && html`
-             The next training is due at <${Time} at=${data.next_training} show=${dayMinute} />
+            ${" "}The next training is due at <${Time} at=${data.next_training} show=${dayMinute} />
             , event time.
           `}
         </p>

@@ -2,8 +2,10 @@
 """Drives the page in Chromium as somebody would. See README.md beside it."""
 
 import argparse
+import datetime
 import pathlib
 import re
+import sqlite3
 import subprocess
 import sys
 import time
@@ -306,6 +308,61 @@ def check_markup(browser, arguments, anomaly):
     return walk.problems
 
 
+def check_figures(browser, arguments):
+    """What the page says of a day, against SQL over the store. The day ends two hours before the last window that has
+    closed, so that no open one, which SQL cannot see, is in it."""
+    store = sqlite3.connect(f"file:{arguments.store}?mode=ro", uri=True)
+    name = arguments.use_case
+    last = store.execute("SELECT max(end) FROM windows WHERE use_case = ?", [name]).fetchone()[0]
+    end = last - 7200 * 1_000_000
+    begin = end - 86_400 * 1_000_000
+    rows = lambda sql, *more: store.execute(sql, [name, begin, end, *more]).fetchall()
+    found = "FROM anomalies WHERE use_case = ? AND event_time >= ? AND event_time < ?"
+    windows = "FROM windows WHERE use_case = ? AND start >= ? AND start < ?"
+
+    moment = lambda time: datetime.datetime.fromtimestamp(time / 1e6, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    walk = Walk(browser, arguments.base, name, viewport={"width": 1440, "height": 900})
+    walk.open(f"/USE_CASE/overview?from={moment(begin)}&to={moment(end)}&state=all")
+    page = walk.page
+    number = lambda text: int(re.sub(r"[^0-9]", "", text) or 0)
+
+    def compare(what, shown, stored):
+        if shown != stored:
+            walk.problems.append(f"{what}: the page says {shown}, the store {stored}")
+
+    labels = page.locator(".lanes .labels li").all_inner_texts()
+    counts = page.locator(".lanes .figures-column li span:first-child").all_inner_texts()
+    shown = {label.strip(): number(text) for label, text in zip(labels, counts) if number(text)}
+    compare("anomalies by detector", shown, dict(rows(f"SELECT detector, count(*) {found} GROUP BY 1")))
+    shown = {one.split("\n")[1].split(",")[0]: number(one.split("\n")[0]) for one in page.locator(".severities li").all_inner_texts()}
+    compare("anomalies by severity", {key: value for key, value in shown.items() if value}, dict(rows(f"SELECT severity, count(*) {found} GROUP BY 1")))
+    total = rows(f"SELECT count(*) {found}")[0][0]
+    compare("rows of the table", number(page.locator(".anomalies .table-foot").inner_text().split(" of ")[1].split("\n")[0].split("Show")[0]), total)
+    more = page.locator(".heat").locator("xpath=..").get_by_role("button", name=re.compile("^Show all"))
+    if more.count():
+        more.click()
+    keys = [text.split()[-1] for text in page.locator(".heat .labels li").all_inner_texts()]
+    counts = page.locator(".heat .figures-column li span:first-child").all_inner_texts()
+    shown = {key: number(text) for key, text in zip(keys, counts) if number(text)}
+    compare("anomalies by entity", shown, dict(rows(f"SELECT key, count(*) {found} GROUP BY 1")))
+
+    if name == "redset":
+        queries, normal, spilled = rows(
+            "SELECT sum(events), sum(classes ->> 'normal'), sum(aggregates ->> 'spilled_mb') " + windows + " AND window = ?", "instance_stats")[0]
+        values = [re.sub(r"\s", "", text) for text in page.locator(".figures .value").all_inner_texts()]
+        compare("score", values[0], f"{100 * normal / queries:.2f}%")
+        compare("spill", values[2], f"{spilled / 1e6:.1f}TB" if spilled >= 1e6 else f"{spilled / 1e3:.1f}GB")
+        compare("anomalies", number(values[3]), total)
+
+    walk.open("/USE_CASE/dead-letters")
+    labels = [text.split()[0] for text in page.locator(".reasons .labels code").all_inner_texts()]
+    counts = map(number, page.locator(".reasons .figures-column li").all_inner_texts())
+    stored = store.execute("SELECT stage || '/' || reason, count(*) FROM dead_letters WHERE use_case = ? GROUP BY 1", [name])
+    compare("dead letters by reason", dict(zip(labels, counts)), dict(stored))
+    walk.close()
+    return walk.problems
+
+
 def check_documentation(browser, arguments):
     walk = Walk(browser, arguments.base, arguments.use_case, viewport={"width": 1440, "height": 900})
     walk.page.goto(arguments.base + "/docs")
@@ -321,6 +378,7 @@ def main():
     parser.add_argument("--screenshots", type=pathlib.Path, default=pathlib.Path("screenshots"))
     parser.add_argument("--browser", default="/usr/bin/chromium")
     parser.add_argument("--restart", nargs="+", default=None, metavar="COMMAND", help="run with `stop` and with `start`")
+    parser.add_argument("--store", type=pathlib.Path, default=None, help="pulse.sqlite: figures are compared with SQL over it")
     arguments = parser.parse_args()
     arguments.base = arguments.base.rstrip("/")
     arguments.screenshots.mkdir(parents=True, exist_ok=True)
@@ -344,6 +402,11 @@ def main():
             print("--  restart of the server: left out, no --restart", flush=True)
         problems += walk.problems
         walk.close()
+        if arguments.store:
+            problems += check_figures(browser, arguments)
+            print("ok  figures were compared with the store", flush=True)
+        else:
+            print("--  figures against the store: left out, no --store", flush=True)
         problems += check_documentation(browser, arguments)
         problems += check_markup(browser, arguments, anomaly)
         problems += check_narrow(browser, arguments, anomaly)

@@ -3,7 +3,7 @@
 import { html, render, useEffect, useState } from "./parts/html.js";
 import { change, go, onClick, to, useAddress } from "./data/address.js";
 import { get, path, wantsToken } from "./data/api.js";
-import { follow, status } from "./data/live.js";
+import { follow, learn, status } from "./data/live.js";
 import { useResource } from "./data/resource.js";
 import { useStore } from "./data/store.js";
 import { applyTheme, choose, setting, useSetting } from "./data/settings.js";
@@ -49,7 +49,7 @@ function Page() {
   useEffect(() => (useCase ? follow(useCase) : undefined), [useCase]);
   const described = useResource(useCase ? path(useCase) : null, { fixed: true });
   const asked = useResource(useCase ? path(useCase, "status") : null, { fixed: true });
-  useEffect(() => { if (asked.data) status.set(asked.data); }, [asked.data]);
+  useEffect(() => { if (asked.data) learn(asked.data); }, [asked.data]);
   const now = useStore(status);
 
   useKeys({

@@ -6,6 +6,8 @@ import { store } from "./store.js";
 
 /** How the use case stands: lights, records a second, lag, up to when there are figures. */
 export const status = store(null);
+/** Up to when the figures on the page are; it goes along with `status`, at a pace that lets requests end. */
+export const figuresUntil = store(null);
 /** Anomalies that came since the page was opened, the newest first, bounded. */
 export const arrivals = store([]);
 /** Jobs that somebody asked for, by id: progress of a training. */
@@ -14,6 +16,7 @@ export const jobs = store({});
 export const nextAttempt = store(null);
 
 const mostArrivals = 500;
+const pace = 4000; // A replay closes windows many times a second; what is shown is read again this often at most.
 const silence = 20_000; // The server sends its status every few seconds: longer than this is a dead connection.
 
 const pause = (length, signal) => new Promise((resolve) => {
@@ -25,13 +28,35 @@ let hurry = new AbortController();
 /** Does not wait for the next attempt. */
 export function tryNow() { hurry.abort(); }
 
+let due = null;
+let last = -Infinity;
+
+/** Reads all figures again, now or as soon as the pace allows. */
+function refresh() {
+  if (due !== null) return;
+  due = setTimeout(() => {
+    due = null;
+    last = performance.now();
+    figuresUntil.set(status.value?.data_until ?? null);
+    revision.set(revision.value + 1);
+  }, Math.max(0, last + pace - performance.now()));
+}
+
+/** Takes in how the use case stands. */
+export function learn(now) {
+  const isFirst = figuresUntil.value === null;
+  status.set(now);
+  if (isFirst) figuresUntil.set(now.data_until);
+  else if (now.data_until !== figuresUntil.value) refresh();
+}
+
 function take({ type, id, data }) {
-  if (type === "status") status.set(data);
-  else if (type === "figures") revision.set(revision.value + 1);
+  if (type === "status") learn(data);
+  else if (type === "figures") refresh();
   else if (type === "anomaly") arrivals.set([data, ...arrivals.value.filter((one) => one.id !== data.id)].slice(0, mostArrivals));
   else if (type === "retraction") arrivals.set(arrivals.value.filter((one) => one.id !== data.id));
   else if (type === "progress") jobs.set({ ...jobs.value, [data.id]: data });
-  else if (type === "reset") { arrivals.set([]); revision.set(revision.value + 1); }
+  else if (type === "reset") { arrivals.set([]); refresh(); }
   return id;
 }
 
@@ -71,6 +96,9 @@ async function connect(useCase, lastId, signal, onEvent) {
 
 /** Follows a use case until the returned function is called, across restarts of the server. */
 export function follow(useCase) {
+  status.set(null);
+  figuresUntil.set(null);
+  arrivals.set([]);
   const end = new AbortController();
   let lastId = null;
   const run = async () => {
@@ -91,7 +119,7 @@ export function follow(useCase) {
       clearTimeout(watchdog);
       if (end.signal.aborted) return;
       // The stream has ended: is the server still there?
-      await get(path(useCase, "status")).then((now) => status.set(now), () => unanswered());
+      await get(path(useCase, "status")).then(learn, () => unanswered());
       const wait = connection.value.state === "lost" ? Math.min(10_000, 1000 * 2 ** Math.min(attempt, 4)) : 1000;
       attempt += 1;
       hurry = new AbortController();

@@ -5,7 +5,9 @@ import { Failure } from "../../parts/elements.js";
 import { address, change, go, joined, split, to } from "../../data/address.js";
 import { path, withQuery } from "../../data/api.js";
 import { rangeOf, rangeParams } from "../../data/range.js";
+import { figuresUntil } from "../../data/live.js";
 import { useResource } from "../../data/resource.js";
+import { useStore } from "../../data/store.js";
 import { useKeys } from "../frame/keys.js";
 import { Filters } from "./filters.js";
 import { Verdict } from "./verdict.js";
@@ -23,9 +25,9 @@ function dominantOf(series) {
   return found.sort((a, b) => rank[b.severity] - rank[a.severity] || b.total - a.total)[0]?.name ?? null;
 }
 
-export function Overview({ useCase, subject, params, described, status }) {
+export function Overview({ useCase, subject, params, described }) {
   const isOfEntity = address().view === "entities";
-  const range = rangeOf(params, status?.data_until ?? null);
+  const range = rangeOf(params, useStore(figuresUntil));
   const wall = params.wall === "1";
   const listed = isOfEntity ? [subject] : split(params.entities);
   const spans = range && rangeParams(range);

@@ -54,7 +54,7 @@ class Walk:
         found = Axe().run(self.page).response["violations"]
         for one in found:
             if one["impact"] in ("serious", "critical"):
-                nodes = "; ".join(str(node["target"]) + " " + (node.get("failureSummary") or "")[:160] for node in one["nodes"][:4])
+                nodes = "; ".join(f"{node['target']} {(node.get('failureSummary') or '')[:160]}" for node in one["nodes"][:4])
                 self.problems.append(f"axe, {where}: {one['id']} ({one['impact']}): {nodes}")
 
     def check_width(self, where):
@@ -86,7 +86,7 @@ def walk_overview(walk):
     page.keyboard.press("Escape")
     page.wait_for_url(re.compile(r"entities="))
     walk.ready()
-    page.wait_for_function("before => JSON.stringify([...document.querySelectorAll('.figures .value')].map(one => one.innerText)) !== before", arg=str(before).replace("'", '"'))
+    expect(page.locator(".figures .value").nth(1)).not_to_have_text(before[1])
     keys = set(page.locator("#anomalies tbody td.c-key").all_inner_texts())
     assert all(key.split()[-1] == name for key in keys), f"rows of {keys}, chosen was {name}"
     page.go_back()
@@ -181,17 +181,19 @@ def walk_models(walk):
     page.keyboard.press("m")
     page.wait_for_url(re.compile(r"/models"))
     walk.ready()
-    version = page.locator(".model").first.get_by_role("button", name=re.compile(r"^Promote 2")).inner_text().split()[1].rstrip("…")
-    page.locator(".model").first.get_by_role("button", name=re.compile(r"^Promote 2")).click()
+    model = page.locator(".model").first
+    promote = model.get_by_role("button", name=re.compile(r"^Promote \d"))
+    roll_back = model.get_by_role("button", name=re.compile(r"^Roll back to"))
+    version = promote.inner_text().split()[1].rstrip("…")
+    promote.click()
     expect(page.locator("dialog")).to_contain_text(version)
     page.locator("dialog").get_by_role("button", name="Cancel").click()
     expect(page.locator("dialog")).to_have_count(0)
-    page.locator(".model").first.get_by_role("button", name=re.compile(r"^Promote 2")).click()
+    promote.click()
     page.locator("dialog .confirm").click()
-    expect(page.locator(".model").first.get_by_role("button", name=re.compile(r"^Roll back to"))).to_be_visible()
-    page.locator(".model").first.get_by_role("button", name=re.compile(r"^Roll back to")).click()
+    roll_back.click()
     page.locator("dialog .confirm").click()
-    expect(page.locator(".model").first.get_by_role("button", name=re.compile(rf"^Promote {version}"))).to_be_visible()
+    expect(promote).to_contain_text(version)
 
 
 def walk_dead_letters(walk):
@@ -246,7 +248,8 @@ def take_screenshots(browser, arguments, anomaly, folder):
     problems = []
     for theme in THEMES:
         for width, height in SIZES:
-            walk = Walk(browser, arguments.base, arguments.use_case, viewport={"width": width, "height": height}, color_scheme=theme)
+            size = {"width": width, "height": height}
+            walk = Walk(browser, arguments.base, arguments.use_case, viewport=size, color_scheme=theme)
             for name, path in views(anomaly).items():
                 if path:
                     walk.open(path)
@@ -275,6 +278,10 @@ def check_narrow(browser, arguments, anomaly):
 
 HOSTILE = "<img src=/nowhere.png onerror=document.title=1><script>1</script>](javascript:1)"
 
+FREE_TEXTS = {
+    "reason", "key", "headline", "markdown", "message", "raw", "field", "clause", "feature", "text", "query_type", "label", "source",
+}
+
 
 def made_hostile(value, name=""):
     """An answer of the server with markup in every text that may come from events or from people."""
@@ -282,8 +289,7 @@ def made_hostile(value, name=""):
         return {key: made_hostile(one, key) for key, one in value.items()}
     if isinstance(value, list):
         return [made_hostile(one, name) for one in value]
-    texts = ("reason", "key", "headline", "markdown", "message", "raw", "field", "clause", "feature", "text", "query_type", "label", "source")
-    return HOSTILE if name in texts and isinstance(value, str) else value
+    return HOSTILE if name in FREE_TEXTS and isinstance(value, str) else value
 
 
 def check_markup(browser, arguments, anomaly):
@@ -294,12 +300,18 @@ def check_markup(browser, arguments, anomaly):
         response = route.fetch()
         route.fulfill(response=response, json=made_hostile(response.json()))
 
-    walk.page.route(re.compile(r"/api/v1/use-cases/[^/]+/(anomalies|recommendations|problems|dead-letters|activations)(/|\?|$)"), answer)
-    walk.page.on("request", lambda request: "nowhere" in request.url and walk.problems.append(f"markup of an event was loaded: {request.url}"))
+    def on_request(request):
+        if "nowhere" in request.url:
+            walk.problems.append(f"markup of an event was loaded: {request.url}")
+
+    answers = "anomalies|recommendations|problems|dead-letters|activations"
+    walk.page.route(re.compile(rf"/api/v1/use-cases/[^/]+/({answers})(/|\?|$)"), answer)
+    walk.page.on("request", on_request)
+    made = "document.querySelectorAll('main img, main script, main iframe, a[href^=javascript]').length"
     for path in ("/USE_CASE/overview", f"/USE_CASE/anomalies/{anomaly}", "/USE_CASE/dead-letters"):
         walk.open(path)
         walk.page.wait_for_timeout(500)
-        found = walk.page.evaluate("document.querySelectorAll('main img, main script, main iframe, a[href^=javascript]').length")
+        found = walk.page.evaluate(made)
         if found or walk.page.title() == "1":
             walk.problems.append(f"markup of an event became {found} elements on {path}")
         if HOSTILE[:20] not in walk.page.locator("main").inner_text():
@@ -320,7 +332,7 @@ def check_figures(browser, arguments):
     found = "FROM anomalies WHERE use_case = ? AND event_time >= ? AND event_time < ?"
     windows = "FROM windows WHERE use_case = ? AND start >= ? AND start < ?"
 
-    moment = lambda time: datetime.datetime.fromtimestamp(time / 1e6, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = lambda time: f"{datetime.datetime.fromtimestamp(time / 1e6, datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
     walk = Walk(browser, arguments.base, name, viewport={"width": 1440, "height": 900})
     walk.open(f"/USE_CASE/overview?from={moment(begin)}&to={moment(end)}&state=all")
     page = walk.page
@@ -334,10 +346,11 @@ def check_figures(browser, arguments):
     counts = page.locator(".lanes .figures-column li span:first-child").all_inner_texts()
     shown = {label.strip(): number(text) for label, text in zip(labels, counts) if number(text)}
     compare("anomalies by detector", shown, dict(rows(f"SELECT detector, count(*) {found} GROUP BY 1")))
-    shown = {one.split("\n")[1].split(",")[0]: number(one.split("\n")[0]) for one in page.locator(".severities li").all_inner_texts()}
-    compare("anomalies by severity", {key: value for key, value in shown.items() if value}, dict(rows(f"SELECT severity, count(*) {found} GROUP BY 1")))
+    lines = [text.split("\n") for text in page.locator(".severities li").all_inner_texts()]
+    shown = {what.split(",")[0]: number(count) for count, what in lines if number(count)}
+    compare("anomalies by severity", shown, dict(rows(f"SELECT severity, count(*) {found} GROUP BY 1")))
     total = rows(f"SELECT count(*) {found}")[0][0]
-    compare("rows of the table", number(page.locator(".anomalies .table-foot").inner_text().split(" of ")[1].split("\n")[0].split("Show")[0]), total)
+    compare("rows of the table", number(page.locator(".table-foot span").first.inner_text().split(" of ")[1]), total)
     more = page.locator(".heat").locator("xpath=..").get_by_role("button", name=re.compile("^Show all"))
     if more.count():
         more.click()
@@ -347,8 +360,8 @@ def check_figures(browser, arguments):
     compare("anomalies by entity", shown, dict(rows(f"SELECT key, count(*) {found} GROUP BY 1")))
 
     if name == "redset":
-        queries, normal, spilled = rows(
-            "SELECT sum(events), sum(classes ->> 'normal'), sum(aggregates ->> 'spilled_mb') " + windows + " AND window = ?", "instance_stats")[0]
+        sums = "sum(events), sum(classes ->> 'normal'), sum(aggregates ->> 'spilled_mb')"
+        queries, normal, spilled = rows(f"SELECT {sums} {windows} AND window = ?", "instance_stats")[0]
         values = [re.sub(r"\s", "", text) for text in page.locator(".figures .value").all_inner_texts()]
         compare("score", values[0], f"{100 * normal / queries:.2f}%")
         compare("spill", values[2], f"{spilled / 1e6:.1f}TB" if spilled >= 1e6 else f"{spilled / 1e3:.1f}GB")
@@ -357,7 +370,8 @@ def check_figures(browser, arguments):
     walk.open("/USE_CASE/dead-letters")
     labels = [text.split()[0] for text in page.locator(".reasons .labels code").all_inner_texts()]
     counts = map(number, page.locator(".reasons .figures-column li").all_inner_texts())
-    stored = store.execute("SELECT stage || '/' || reason, count(*) FROM dead_letters WHERE use_case = ? GROUP BY 1", [name])
+    letters = "SELECT stage || '/' || reason, count(*) FROM dead_letters WHERE use_case = ? GROUP BY 1"
+    stored = store.execute(letters, [name])
     compare("dead letters by reason", dict(zip(labels, counts)), dict(stored))
     walk.close()
     return walk.problems
@@ -415,7 +429,8 @@ def main():
 
     for problem in dict.fromkeys(problems):
         print(f"FAILED  {problem}")
-    print(f"{len(list(arguments.screenshots.glob('*.png')))} screenshots in {arguments.screenshots}, {len(set(problems))} problems")
+    count = len(list(arguments.screenshots.glob("*.png")))
+    print(f"{count} screenshots in {arguments.screenshots}, {len(set(problems))} problems")
     sys.exit(1 if problems else 0)
 
 

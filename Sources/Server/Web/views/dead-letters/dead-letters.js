@@ -166,7 +166,6 @@ function Title({ data, total, status, late, chosen }) {
   const first = [...data.series].sort((a, b) => b.total - a.total)[0];
   const only = chosen?.messages?.length === 1 ? chosen : null;
   const part = first && total ? first.total / total : 0;
-  const whose = Object.keys(only?.fields ?? {}).join(", ") || "the record";
   const days = worst > 0 ? `, and no day above ${percent(worst, 3)}` : "";
   const title = `${count(total)} of ${count(status.records)} records could not be read: ${percent(share, 3)}${days}.`;
   return html`
@@ -181,7 +180,7 @@ function Title({ data, total, status, late, chosen }) {
             ${percent(part, 0)} are ${first.name}
             : ${meaning(first)}
             .
-            ${only ? ` All ${count(only.total)} of ${only.name} say the same of ${whose}: ask the producer.` : ""}
+            ${only ? ` All ${count(only.total)} of ${only.name} say "${only.messages[0]}": ask the producer.` : ""}
           </p>
         `}
       </div>

@@ -49,7 +49,9 @@ export function Replay({ useCase, filter, total, described }) {
                 , in use now
               `}
               : <strong>${count(passing)} of ${count(tried.tried)} would pass</strong>
-              ${ passing === 0 && tried.is_same ? ", because it is the one that refused them. Change the use case, or mend the records, then replay." : "."}
+              ${passing === 0 && tried.is_same
+                ? ", because it is the one that refused them. Change the use case, or mend the records, then replay."
+                : "."}
             </p>
             ${tried.remaining?.length > 0 && passing > 0 && html`
               <p class="note">

@@ -1,6 +1,6 @@
 // The page: which view the address asks for, and what stands around every view.
 
-import { html, render, useEffect, useState } from "./parts/html.js";
+import { html, render, useEffect, useRef, useState } from "./parts/html.js";
 import { change, go, onClick, to, useAddress } from "./data/address.js";
 import { get, path, wantsToken } from "./data/api.js";
 import { follow, learn, status } from "./data/live.js";
@@ -59,6 +59,13 @@ function Page() {
     y: () => document.querySelector("[data-key=y]")?.click(),
     "?": () => setHelp(true),
   });
+
+  // Who listens to the page or goes through it by the tab key begins at the content of a new view.
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!isFirst.current) document.getElementById("main").focus({ preventScroll: true });
+    isFirst.current = false;
+  }, [view, subject]);
 
   useEffect(() => {
     document.title = [titles[view], useCase, "pulse"].filter(Boolean).join(" · ");

@@ -72,7 +72,7 @@ export function Models({ useCase, subject, described, status }) {
             …
           </button>
         `}
-        <button class="button" disabled=${last?.state === "running"}
+        <button class="button" disabled=${last?.state === "running" || learned.length === 0}
           onClick=${() => setAction({ kind: "train", models: data.items })}>Train now…</button>
       </div>
     </section>
@@ -82,11 +82,14 @@ export function Models({ useCase, subject, described, status }) {
         <section class="panel">
           <div class="nothing-found">
             <p><strong>No model yet.</strong></p>
-            <p class="quiet">
-              ${listed(learned)} learn from ${described?.training?.least_hours ?? "some"} hours
-                of events at least: <code>pulse train ${useCase}</code>
-              .
-            </p>
+            ${learned.length > 0
+              ? html`
+                <p class="quiet">
+                  ${listed(learned)} learn from ${described?.training?.least_hours ?? "some"} hours of events at least:
+                </p>
+                <code>pulse train ${useCase} --data data</code>
+              `
+              : html`<p class="quiet">This use case judges by rules alone: there is nothing to learn.</p>`}
           </div>
         </section>
       `
@@ -119,6 +122,7 @@ const namesOf = (models) => listed(models.map((model) => model.detector));
 
 /** "Both models are healthy.", "slow_query has no model that scores." */
 function healthOf(all, broken, drift) {
+  if (all.length === 0) return "No model scores.";
   if (broken.length) return `${capital(namesOf(broken))} ${broken.length === 1 ? "has" : "have"} no model that scores.`;
   if (drift && drift.value >= drift.notable) {
     return `Events no longer look as they did in training: ${drift.name} of ${drift.detector} drifted.`;

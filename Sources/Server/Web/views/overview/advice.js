@@ -12,7 +12,7 @@ import { count, NARROW } from "../../text/numbers.js";
 
 const share = (value) => (value * 100).toFixed(1);
 
-export function Advice({ useCase, range, entities, problem, dominant, described }) {
+export function Advice({ useCase, range, entities, problem, dominant, isKnown, described }) {
   const params = range && problem ? { ...rangeParams(range), step: undefined, entities } : null;
   const advice = useResource(params && withQuery(path(useCase, "recommendations", problem), params));
   const common = useResource(params && withQuery(path(useCase, "problems", problem, "common"), params));
@@ -23,14 +23,14 @@ export function Advice({ useCase, range, entities, problem, dominant, described 
       <div class="panel-head">
         <h2 class="grow">What to do</h2>
         <span class="note fixed">
-          ${problem === dominant ? "dominant problem" : problem
+          ${problem && problem === dominant ? "dominant problem" : problem
             ? html`<button class="link" onClick=${() => change({ problem: undefined })}>Dominant problem</button>`
             : ""}
         </span>
       </div>
       ${advice.error
         ? html`<${Failure} of="Advice" error=${advice.error} onRetry=${advice.reload} />`
-        : !problem && range
+        : !problem && isKnown
         ? html`<div class="advice-body"><p class="quiet">No anomaly, nothing to do.</p></div>`
         : !data
         ? html`

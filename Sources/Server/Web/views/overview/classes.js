@@ -33,6 +33,8 @@ export function Classes({ shape, data, late, described, index, problem, onProble
   const event = described?.event;
   const { says, else: rest } = described?.classification ?? {};
   const note = withNormal ? "share of all" : event && data && rest ? `share of ${event.many} that ${says}; the rest is ${rest}` : "";
+  // A use case need not classify.
+  if (described && !described.classification) return null;
   return html`
     <div class="band classes ${late && !data ? "late" : ""}">
       <div class="band-head">

@@ -56,10 +56,12 @@ export function Timeline({ range, params, described, classes, detectors, entitie
           <${Heat} shape=${shape} data=${entities.data} late=${entities.late} described=${described} index=${index}
             criticalOnly=${params.critical === "1"} wall=${wall} />
         `}
-      ${range && html`
-        <${Axis} shape=${shape} index=${index} marks=${activations.data?.items ?? []} />
-        <${Crosshair} shape=${shape} index=${index} onHover=${setHovered} />
-      `}
+      ${range
+        ? html`
+          <${Axis} shape=${shape} index=${index} marks=${activations.data?.items ?? []} />
+          <${Crosshair} shape=${shape} index=${index} onHover=${setHovered} />
+        `
+        : html`<div class="axis"></div>`}
     </section>
   `;
 }

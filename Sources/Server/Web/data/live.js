@@ -1,6 +1,6 @@
 // Follows the server's stream of events. It is read with fetch rather than EventSource, which cannot send a token.
 
-import { answered, connection, get, headers, path, unanswered } from "./api.js";
+import { answered, get, headers, path } from "./api.js";
 import { revision } from "./resource.js";
 import { store } from "./store.js";
 
@@ -118,9 +118,9 @@ export function follow(useCase) {
       } catch (failure) { /* Whatever it was, the next attempt tells. */ }
       clearTimeout(watchdog);
       if (end.signal.aborted) return;
-      // The stream has ended: is the server still there?
-      await get(path(useCase, "status")).then(learn, () => unanswered());
-      const wait = connection.value.state === "lost" ? Math.min(10_000, 1000 * 2 ** Math.min(attempt, 4)) : 1000;
+      // The stream has ended: this request tells whether the server is still there.
+      await get(path(useCase, "status")).then(learn, () => {});
+      const wait = Math.min(10_000, 1000 * 2 ** Math.min(attempt, 4));
       attempt += 1;
       hurry = new AbortController();
       nextAttempt.set(Date.now() + wait);

@@ -8,7 +8,6 @@ import { capital, count, signed } from "../../text/numbers.js";
 import { before, round } from "../../text/times.js";
 
 const rowHeight = 20;
-const few = 8;
 const bounds = [0, 1, 2, 3, 5, 7];
 
 /** Where the six shades begin: counts themselves where they are small, else evenly larger. */
@@ -20,6 +19,8 @@ function levels(series) {
 
 export function Heat({ shape, data, late, described, index, criticalOnly, wall }) {
   const [all, setAll] = useState(false);
+  // Where there are no classes there is room for more.
+  const few = described && !described.classification ? 16 : 8;
   const { range, width, stepWidth } = shape;
   const { one = "entity", many = "entities" } = described?.entity ?? {};
   const series = useMemo(() => (data?.series ?? []).filter((entity) => !criticalOnly || entity.critical), [data, criticalOnly]);

@@ -120,7 +120,7 @@ export function follow(useCase) {
       if (end.signal.aborted) return;
       // The stream has ended: this request tells whether the server is still there.
       await get(path(useCase, "status")).then(learn, () => {});
-      const wait = Math.min(10_000, 1000 * 2 ** Math.min(attempt, 4));
+      const wait = Math.min(5000, 1000 * 2 ** Math.min(attempt, 3));
       attempt += 1;
       hurry = new AbortController();
       nextAttempt.set(Date.now() + wait);

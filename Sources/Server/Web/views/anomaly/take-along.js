@@ -31,7 +31,9 @@ function scenario(anomaly, described) {
   const pairs = given.map(([name, value], place) => `${yaml(name)}: ${yaml(value)}${place < given.length - 1 ? "," : ""}`);
   const size = anomaly.measure?.unit ? ` of ${quantity(anomaly.measure.actual, anomaly.measure.unit).replace(/\u202f/g, " ")}` : "";
   const model = anomaly.model ? `\n# Found by model ${anomaly.model}: a scenario of rules alone does not find it.` : "";
-  return `# scenarios/${anomaly.detector}.yaml: pulse test ${described?.name ?? anomaly.use_case}${model}
+  const several = /\w\(/.test(anomaly.explanation.clause ?? "")
+    ? "\n# A rule over several events: put those before it in front." : "";
+  return `# scenarios/${anomaly.detector}.yaml: pulse test ${described?.name ?? anomaly.use_case}${model}${several}
 name: ${yaml(`${anomaly.detector}${size} on ${described?.entity.one ?? "entity"} ${anomaly.key}`)}
 given:
   events:

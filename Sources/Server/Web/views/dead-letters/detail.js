@@ -43,13 +43,18 @@ function broken(text) {
   return result;
 }
 
+/** As YAML: in double quotes where there is what single ones cannot hold, as line ends. */
+function quoted(text) {
+  return /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text) ? JSON.stringify(text) : `'${text.replace(/'/g, "''")}'`;
+}
+
 function scenario(letter, described) {
   const raw = letter.raw ?? "";
   return `# scenarios/dead_letters.yaml: pulse test ${described?.name ?? letter.use_case}
 name: ${JSON.stringify(`record ${letter.position.row} is refused: ${letter.reason}`)}
 given:
   events:
-    - {raw: '${raw.replace(/'/g, "''")}'}
+    - {raw: ${quoted(raw)}}
 expect:
   dead_letters:
     - {event: 0, stage: ${letter.stage}, reason: ${letter.reason}${letter.field ? `, field: ${JSON.stringify(letter.field)}` : ""}}`;

@@ -39,6 +39,9 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
   ],
   targets: [
     // Native libraries and their shims.
@@ -94,10 +97,25 @@ let package = Package(
     .target(
       name: "Operations", dependencies: ["Configuration", "Detection", "Pipeline", "Connectors", "Learning"],
       swiftSettings: strict),
+    .target(
+      name: "Server",
+      dependencies: [
+        "Configuration", "Detection", "Pipeline", "Connectors", "Learning", "Operations", "CCompression",
+        .product(
+          name: "Hummingbird", package: "hummingbird", moduleAliases: ["Configuration": "SwiftConfiguration"]),
+        .product(
+          name: "HummingbirdCore", package: "hummingbird", moduleAliases: ["Configuration": "SwiftConfiguration"]),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      resources: [.copy("Web")], swiftSettings: strict),
     .executableTarget(
       name: "pulse",
       dependencies: [
-        "Configuration", "Detection", "Pipeline", "Connectors", "Learning", "Operations",
+        "Configuration", "Detection", "Pipeline", "Connectors", "Learning", "Operations", "Server",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -150,6 +168,16 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),
+    .testTarget(
+      name: "ServerTests",
+      dependencies: [
+        "Server", "Configuration", "Connectors", "Detection", "Learning", "Pipeline", "TestKit",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "Logging", package: "swift-log"),
+        .product(
+          name: "Hummingbird", package: "hummingbird", moduleAliases: ["Configuration": "SwiftConfiguration"]),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ], swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Configuration", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,
       linkerSettings: runPath),

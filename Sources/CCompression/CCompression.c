@@ -129,3 +129,21 @@ int decompression_step(decompression *stream, const uint8_t *input, size_t input
 const char *decompression_problem(const decompression *stream) {
   return stream->problem ? stream->problem : "no details";
 }
+
+// The header and trailer of gzip have 18 bytes, where deflateBound counts 6 for those of zlib.
+size_t gzip_bound(size_t length) { return deflateBound(NULL, length) + 18; }
+
+size_t gzip_pack(const uint8_t *input, size_t input_length, uint8_t *output, size_t output_length, int level) {
+  if (input_length > INT_MAX || output_length > UINT_MAX) return 0;
+  z_stream z;
+  memset(&z, 0, sizeof z);
+  if (deflateInit2(&z, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) return 0;
+  z.next_in = (Bytef *)(uintptr_t)input;
+  z.avail_in = (unsigned)input_length;
+  z.next_out = output;
+  z.avail_out = (unsigned)output_length;
+  int code = deflate(&z, Z_FINISH);
+  size_t length = code == Z_STREAM_END ? z.total_out : 0;
+  deflateEnd(&z);
+  return length;
+}

@@ -90,6 +90,14 @@ public final class ProcessLock: Sendable {
     }
   }
 
+  /// The process that has a lock on a folder, without a try at it; nil where none has, or the system does not say.
+  public static func holder(ofFolder path: String) -> String? {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    return systemHolder(of: descriptor)
+  }
+
   /// The process that says in the file that it has the lock.
   private static func writtenHolder(in path: String) -> String? {
     guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }

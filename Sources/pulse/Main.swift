@@ -28,7 +28,8 @@ struct Pulse: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Check.self, Infer.self, Run.self, Train.self, Models.self, Simulate.self, Test.self, Status.self, Anomalies.self,
+      Check.self, Infer.self, Run.self, Serve.self, Train.self, Models.self, Simulate.self, Test.self, Status.self,
+      Anomalies.self,
       Explain.self, Evaluate.self, Windows.self, DeadLetters.self, List.self,
     ])
 

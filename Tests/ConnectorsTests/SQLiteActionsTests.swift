@@ -37,7 +37,9 @@ struct SQLiteActionsTests {
           let letter = DeadLetter(
             position: Position(segment: 0, offset: offset, row: offset), stage: .decode, reason: .malformed,
             message: "m", raw: [1])
-          let refused = try await store.commit([Results(claim: claim, deadLetters: [DatedDeadLetter(letter: letter, watermark: 1)])])
+          let refused = try await store.commit([
+            Results(claim: claim, deadLetters: [DatedDeadLetter(letter: letter, watermark: 1)])
+          ])
           #expect(refused.isEmpty)
         }
       }

@@ -161,6 +161,8 @@ final class RunningCommand {
     return false
   }
 
+  var output: String { folder.read("stdout") }
+
   var errors: String { folder.read("stderr") }
 
   func send(_ signal: Int32) { if isRunning { kill(identifier, signal) } }
@@ -175,7 +177,7 @@ final class RunningCommand {
     }
     let signal = status & 0x7f
     return Outcome(
-      exitCode: signal == 0 ? (status >> 8) & 0xff : 128 + signal, output: folder.read("stdout"), errors: errors,
+      exitCode: signal == 0 ? (status >> 8) & 0xff : 128 + signal, output: output, errors: errors,
       peakMegabytes: peakKilobytes / 1000)
   }
 }

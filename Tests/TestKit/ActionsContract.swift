@@ -32,13 +32,17 @@ public struct ActionsContract: Contract {
     func said(_ who: String, _ verdict: Feedback.Verdict, _ time: Int64) -> Feedback {
       Feedback(useCase: "u", finding: "f", verdict: verdict, who: who, time: time, note: "n\0ote")
     }
-    try await one.record(said("b", .real, 1))
-    try await other.record(said("a", .unsure, 2))
-    try await other.record(said("b", .falseAlarm, 3))
-    try await one.record(Feedback(useCase: "u", finding: "g", verdict: .real, who: "a", time: 4))
+    try await one.record([said("b", .real, 1)])
+    try await other.record([said("a", .unsure, 2), said("b", .falseAlarm, 3)])
+    try await one.record([Feedback(useCase: "u", finding: "g", verdict: .real, who: "a", time: 4)])
     let found = try await one.feedback(on: "f", of: "u")
     notes.expect(found == [said("a", .unsure, 2), said("b", .falseAlarm, 3)], "\(found)")
     notes.expect(try await other.feedback(on: "f", of: "v").isEmpty, "of another use case")
+    let all = try await other.feedback(of: "u")
+    notes.expect(all.map { "\($0.finding) \($0.who)" } == ["f a", "f b", "g a"], "all of a use case: \(all)")
+    notes.expect(try await one.withdraw(feedbackOn: "f", of: "u", by: "b"), "a word is taken back")
+    notes.expect(try await one.withdraw(feedbackOn: "f", of: "u", by: "b") == false, "once")
+    notes.expect(try await other.feedback(on: "f", of: "u") == [said("a", .unsure, 2)], "and is gone")
     return notes.wrong
   }
 

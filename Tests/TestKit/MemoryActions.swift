@@ -25,13 +25,24 @@ public final class MemoryActions: Actions, OutboxCursors {
 
   public init() {}
 
-  public func record(_ feedback: Feedback) async throws {
-    state.withLock { $0.feedback["\(feedback.useCase) \(feedback.finding) \(feedback.who)"] = feedback }
+  public func record(_ feedback: [Feedback]) async throws {
+    state.withLock { state in
+      for one in feedback { state.feedback["\(one.useCase) \(one.finding) \(one.who)"] = one }
+    }
   }
 
   public func feedback(on finding: String, of useCase: String) async throws -> [Feedback] {
     state.withLock { $0.feedback.values.filter { $0.finding == finding && $0.useCase == useCase } }
       .sorted { $0.who < $1.who }
+  }
+
+  public func feedback(of useCase: String) async throws -> [Feedback] {
+    state.withLock { $0.feedback.values.filter { $0.useCase == useCase } }
+      .sorted { ($0.finding, $0.time, $0.who) < ($1.finding, $1.time, $1.who) }
+  }
+
+  public func withdraw(feedbackOn finding: String, of useCase: String, by who: String) async throws -> Bool {
+    state.withLock { $0.feedback.removeValue(forKey: "\(useCase) \(finding) \(who)") != nil }
   }
 
   public func add(_ mute: Mute) async throws -> Int64 {

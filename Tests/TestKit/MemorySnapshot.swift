@@ -47,6 +47,12 @@ struct MemorySnapshot: ResultSnapshot {
       rows: Array(rows[min(start, end)..<end]), next: end < rows.count ? PageCursor([.int(Int64(end))]) : nil)
   }
 
+  private func hasWords(_ filter: ResultFilter, _ anomaly: Anomaly) -> Bool {
+    filter.words.allSatisfy { word in
+      [anomaly.reason, anomaly.key, anomaly.event].contains { $0.lowercased().contains(word.lowercased()) }
+    }
+  }
+
   private func isWithin(_ filter: ResultFilter, _ time: Int64?) -> Bool {
     if filter.from == nil && filter.to == nil { return true }
     guard let time else { return false }
@@ -55,8 +61,9 @@ struct MemorySnapshot: ResultSnapshot {
 
   func anomalies(_ filter: ResultFilter, after page: PageCursor?) async throws -> ResultPage<StoredAnomaly> {
     let rows = parts(of: filter.useCase).flatMap(\.anomalies.values).map(\.value).filter {
-      (filter.name == nil || $0.detector == filter.name) && (filter.key == nil || $0.key == filter.key)
-        && $0.severity >= filter.severity ?? .info && isWithin(filter, $0.eventTime)
+      (filter.name == nil || $0.detector == filter.name) && filter.keys?.contains($0.key) ?? true
+        && filter.severities?.contains($0.severity) ?? true && $0.score >= filter.leastScore ?? -.infinity
+        && hasWords(filter, $0) && isWithin(filter, $0.eventTime)
     }.sorted { a, b in
       if a.eventTime != b.eventTime { return a.eventTime > b.eventTime }
       if (a.useCase, a.partition) != (b.useCase, b.partition) {
@@ -175,19 +182,21 @@ struct MemorySnapshot: ResultSnapshot {
     return Array(entities.sorted { ($1.value, $0.by) < ($0.value, $1.by) }.prefix(limit))
   }
 
-  func status(of useCase: String?) async throws -> [PartitionStatus] {
+  func status(of useCase: String?, counting isCounting: Bool) async throws -> [PartitionStatus] {
     parts(of: useCase).compactMap { part in
       guard let snapshot = part.snapshot else { return nil }
       var status = PartitionStatus(
         useCase: part.useCase, partition: part.partition, position: snapshot.position, watermark: part.watermark,
         totals: snapshot.totals)
-      status.storedAnomalies = Dictionary(grouping: part.anomalies.values, by: \.value.detector).mapValues(\.count)
-      status.storedDeadLetters = part.deadLetters.count
-      status.windows = part.allWindows.count
-      status.openWindows = part.openCount
-      status.shards = part.nextShard.values.reduce(0, +)
-      status.shardRows = part.history.values.reduce(0) { $0 + $1.count }
-      status.waitingRows = part.tails.reduce(0) { $0 + $1.rows }
+      if isCounting {
+        status.storedAnomalies = Dictionary(grouping: part.anomalies.values, by: \.value.detector).mapValues(\.count)
+        status.storedDeadLetters = part.deadLetters.count
+        status.windows = part.allWindows.count
+        status.openWindows = part.openCount
+        status.shards = part.nextShard.values.reduce(0, +)
+        status.shardRows = part.history.values.reduce(0) { $0 + $1.count }
+        status.waitingRows = part.tails.reduce(0) { $0 + $1.rows }
+      }
       status.version = part.activations.last { $0.kind == .configuration }?.version
       for activation in part.activations where activation.kind == .model {
         if let detector = activation.detector { status.models[detector] = activation.version }
@@ -201,6 +210,10 @@ struct MemorySnapshot: ResultSnapshot {
   func drift(of useCase: String, detector: String?) async throws -> [DriftCounts] {
     parts(of: useCase).flatMap(\.drift.values).filter { detector == nil || $0.detector == detector }
       .sorted { ($0.detector, $0.version, $0.day) < ($1.detector, $1.version, $1.day) }.addedUp()
+  }
+
+  func configuration(of useCase: String) async throws -> String? {
+    parts(of: useCase).lazy.compactMap { $0.configurationTexts.first }.first
   }
 
   func activations(of useCase: String) async throws -> [Activation] { parts(of: useCase).flatMap(\.activations) }

@@ -31,6 +31,14 @@ public struct ResultReaderContract: Contract {
     Check(name: "snapshots are many at a time, and are given back") { try await $0.many() },
   ]
 
+  private static func has(_ words: [String]) -> (StoredAnomaly) -> Bool {
+    { anomaly in
+      words.allSatisfy { word in
+        [anomaly.reason, anomaly.key, anomaly.event].contains { $0.lowercased().contains(word.lowercased()) }
+      }
+    }
+  }
+
   private static let useCase = "runtime"
 
   private func fill() async throws {
@@ -133,16 +141,22 @@ public struct ResultReaderContract: Contract {
     let since = middle.eventTime - 60_000_000
     let filters: [(ResultFilter, (StoredAnomaly) -> Bool)] = [
       (filter { $0.name = "burst" }, { $0.detector == "burst" }),
-      (filter { $0.key = middle.key }, { $0.key == middle.key }),
+      (filter { $0.keys = [middle.key] }, { $0.key == middle.key }),
       (filter { $0.from = middle.eventTime }, { $0.eventTime >= middle.eventTime }),
       (filter { $0.to = middle.eventTime }, { $0.eventTime < middle.eventTime }),
       (
-        filter { ($0.useCase, $0.name, $0.key, $0.from) = (Self.useCase, "large", middle.key, since) },
+        filter { ($0.useCase, $0.name, $0.keys, $0.from) = (Self.useCase, "large", [middle.key], since) },
         { $0.detector == "large" && $0.key == middle.key && $0.eventTime >= since }
       ),
       (filter { $0.useCase = "other" }, { _ in false }),
-      (filter { $0.severity = .critical }, { $0.severity == "critical" }),
-      (filter { $0.severity = .info }, { _ in true }),
+      (filter { $0.keep(from: .critical) }, { $0.severity == "critical" }),
+      (filter { $0.keep(from: .info) }, { _ in true }),
+      (filter { $0.severities = [.low, .high] }, { ["low", "high"].contains($0.severity) }),
+      (filter { $0.keys = [middle.key, everything[0].key] }, { [middle.key, everything[0].key].contains($0.key) }),
+      (filter { $0.keys = [] }, { _ in false }),
+      (filter { $0.leastScore = middle.score }, { $0.score >= middle.score }),
+      (filter { $0.words = [middle.key.uppercased()] }, Self.has([middle.key])),
+      (filter { $0.words = ["%", middle.detector] }, Self.has(["%", middle.detector])),
     ]
     for (filter, condition) in filters {
       let found = try await reader.read { try await $0.anomalies(filter) }

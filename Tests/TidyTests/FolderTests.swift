@@ -28,6 +28,9 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       target: "Connectors",
       folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "SQLite", "Embedded", ""]),
     FolderOrder(
+      target: "Server",
+      folders: ["API", "Access", "Figures", "Serving", "HTTP", "Live", "Routes", ""]),
+    FolderOrder(
       target: "Learning",
       folders: [
         "Native", "ONNX", "LightGBM", "Registry", "Training", "Detectors/IsolationForest", "Detectors/ExpectedValue",

@@ -1,4 +1,4 @@
-// Decompression for Swift: gzip by zlib, Zstandard by libzstd and bzip2 by libbz2 behind the same four functions.
+// Compression for Swift. Unpacking: gzip by zlib, Zstandard by libzstd and bzip2 by libbz2 behind the same four functions.
 //
 // Invariants:
 // - A stream belongs to one thread at a time; memory is bounded by the format's window (zlib 32 KiB, bzip2 4 MB,
@@ -33,5 +33,11 @@ int decompression_step(decompression *stream, const uint8_t *input, size_t input
 
 // What was wrong with the data, in the library's words. Valid until the stream is closed.
 const char *decompression_problem(const decompression *stream);
+
+// Bytes that a gzip file of so many bytes has at most.
+size_t gzip_bound(size_t length);
+
+// Packs bytes into a gzip file, at a level from 1 (fast) to 9 (small); its length, or 0 without memory or room.
+size_t gzip_pack(const uint8_t *input, size_t input_length, uint8_t *output, size_t output_length, int level);
 
 #endif

@@ -43,7 +43,7 @@ public struct UseCaseReader {
   /// The keys of the document.
   static let sections = [
     "name", "event", "features", "classify", "detectors", "rules", "windows", "history", "results", "training",
-    "metrics",
+    "dashboard", "metrics",
   ]
 
   private mutating func useCase(_ root: YAMLNode) -> UseCase? {
@@ -71,10 +71,12 @@ public struct UseCaseReader {
     let training = keys["training"].map { trainingDefinition($0) } ?? TrainingDefinition()
     guard let event else { return nil }
     checkCollisions(event: event, features: features, classification: keys["classify"])
-    return UseCase(
+    var useCase = UseCase(
       name: name, event: event, features: features.compactMap(\.expression), encoders: features.compactMap(\.encoder),
       classification: classification, detectors: detectors, rules: rules, windows: windows,
       historyRetention: history, resultRetention: results, training: training)
+    useCase.dashboard = keys["dashboard"].flatMap { dashboardDefinition($0, for: useCase) }
+    return useCase
   }
 
   /// Reports something that a later version brings.

@@ -28,6 +28,9 @@ public struct DataDirectory: Sendable, Hashable {
   /// Whether a store is there.
   public var exists: Bool { FileManager.default.fileExists(atPath: databasePath) }
 
+  /// Whether a run of some process has the directory, as far as the system says.
+  public var isInUse: Bool { ProcessLock.holder(ofFolder: path) != nil }
+
   /// Whether this process could write here: neither permissions nor a read-only file system forbid it.
   var isWritable: Bool { access(path, W_OK) == 0 }
 

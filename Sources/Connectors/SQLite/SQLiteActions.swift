@@ -72,16 +72,15 @@ public final class SQLiteActions: Actions, OutboxCursors {
 
   // MARK: Feedback
 
-  public func record(_ feedback: Feedback) async throws {
+  public func record(_ feedback: [Feedback]) async throws {
     try await write { database in
-      try database.execute(
-        """
-        INSERT INTO feedback (use_case, finding, who, verdict, time, note) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET verdict = excluded.verdict, time = excluded.time, note = excluded.note
-        """,
-        binding: [
-          feedback.useCase, feedback.finding, feedback.who, feedback.verdict.rawValue, feedback.time, feedback.note,
-        ])
+      for one in feedback {
+        try database.execute(
+          """
+          INSERT INTO feedback (use_case, finding, who, verdict, time, note) VALUES (?, ?, ?, ?, ?, ?)
+          ON CONFLICT DO UPDATE SET verdict = excluded.verdict, time = excluded.time, note = excluded.note
+          """, binding: [one.useCase, one.finding, one.who, one.verdict.rawValue, one.time, one.note])
+      }
     }
   }
 
@@ -95,6 +94,29 @@ public final class SQLiteActions: Actions, OutboxCursors {
           useCase: useCase, finding: finding, verdict: Feedback.Verdict(rawValue: row[1]) ?? .unsure,
           who: (row[0] as WholeText).text, time: row[2], note: (row[3] as WholeText).text)
       }
+    }
+  }
+
+  public func feedback(of useCase: String) async throws -> [Feedback] {
+    try await read { database in
+      try Self.all(
+        database,
+        "SELECT who, verdict, time, note, finding FROM feedback WHERE use_case = ? ORDER BY finding, time, who",
+        [useCase]
+      ) { row in
+        Feedback(
+          useCase: useCase, finding: (row[4] as WholeText).text,
+          verdict: Feedback.Verdict(rawValue: row[1]) ?? .unsure, who: (row[0] as WholeText).text, time: row[2],
+          note: (row[3] as WholeText).text)
+      }
+    }
+  }
+
+  public func withdraw(feedbackOn finding: String, of useCase: String, by who: String) async throws -> Bool {
+    try await write { database in
+      try database.execute(
+        "DELETE FROM feedback WHERE use_case = ? AND finding = ? AND who = ?", binding: [useCase, finding, who])
+      return database.changesCount > 0
     }
   }
 

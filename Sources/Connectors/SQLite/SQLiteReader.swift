@@ -297,10 +297,16 @@ final class SQLiteSnapshot: ResultSnapshot {
     try await view { try $0.topEntities(of: useCase, window: name, by: aggregate, limit: limit) }
   }
 
-  func status(of useCase: String?) async throws -> [PartitionStatus] { try await view { try $0.status(of: useCase) } }
+  func status(of useCase: String?, counting isCounting: Bool) async throws -> [PartitionStatus] {
+    try await view { try $0.status(of: useCase, counting: isCounting) }
+  }
 
   func drift(of useCase: String, detector: String?) async throws -> [DriftCounts] {
     try await view { try $0.drift(of: useCase, detector: detector) }
+  }
+
+  func configuration(of useCase: String) async throws -> String? {
+    try await view { try $0.configuration(of: useCase) }
   }
 
   func activations(of useCase: String) async throws -> [Activation] {

@@ -31,6 +31,11 @@ extension StoreView {
     return nil
   }
 
+  /// The configuration of a use case that was applied last.
+  func configuration(of useCase: String) throws -> String? {
+    try WindowDefinitions.texts(of: useCase, in: database).first
+  }
+
   /// The configuration in force at the position of an anomaly.
   private func configuration(of anomaly: StoredAnomaly) throws -> String? {
     try WholeText.fetchOne(

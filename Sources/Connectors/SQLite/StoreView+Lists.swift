@@ -16,6 +16,11 @@ struct QueryConditions {
     self.values += values
   }
 
+  mutating func add(_ condition: String, all values: [any DatabaseValueConvertible]) {
+    sql.append(condition)
+    self.values += values.map { $0 }
+  }
+
   /// Adds a condition where there is a value for it.
   mutating func add(_ condition: String, ifPresent value: (any DatabaseValueConvertible)?) {
     if let value { add(condition, value) }
@@ -84,12 +89,22 @@ extension StoreView {
       var conditions = QueryConditions()
       conditions.add("use_case = ?", useCase)
       conditions.add("detector = ?", ifPresent: filter.name)
-      conditions.add("key = CAST(? AS TEXT)", ifPresent: filter.key.map { WholeText($0) })
+      if let keys = filter.keys {
+        let places = keys.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")
+        conditions.add("key IN (\(places))", all: keys.sorted().map { WholeText($0) })
+      }
       conditions.add("event_time >= ?", ifPresent: filter.from)
       conditions.add("event_time < ?", ifPresent: filter.to)
-      if let least = filter.severity {
-        let names = Severity.allCases.filter { $0 >= least }.map { "'\($0.rawValue)'" }.joined(separator: ", ")
-        conditions.add("severity IN (\(names))")
+      if let severities = filter.severities {
+        conditions.add("severity IN (\(severities.map { "'\($0.rawValue)'" }.joined(separator: ", ")))")
+      }
+      conditions.add("score >= ?", ifPresent: filter.leastScore)
+      for word in filter.words {
+        // A word is looked for as it is: without wildcards, and with a NUL that it may have.
+        let text = WholeText(word.lowercased())
+        conditions.add(
+          "(instr(lower(reason), CAST(? AS TEXT)) > 0 OR instr(lower(key), CAST(? AS TEXT)) > 0 "
+            + "OR instr(lower(event), CAST(? AS TEXT)) > 0)", text, text, text)
       }
       if let cursor {
         try Self.goOn(behind: cursor, time: "event_time", in: useCase, &conditions) { conditions in

@@ -19,6 +19,10 @@ public protocol DetectorParameters: Sendable, Hashable {
 
   /// The field or computed feature that is predicted from what is known before the event; nil where nothing is.
   var predicted: LocatedText? { get }
+  /// The value from which on an event is an anomaly by what was expected; nil where that is no one number.
+  func anomalous(from expected: Double) -> Double?
+  /// The value below which nothing is an anomaly, in the unit of what is predicted; nil where there is none.
+  var leastAnomalous: Double? { get }
   /// Whether something is fitted for each entity.
   var isByEntity: Bool { get }
   /// The budget that holds where none is written; nil where scores have a threshold without one.
@@ -35,6 +39,8 @@ public protocol DetectorParameters: Sendable, Hashable {
 extension DetectorParameters {
   public static var isTrained: Bool { true }
   public var predicted: LocatedText? { nil }
+  public func anomalous(from expected: Double) -> Double? { nil }
+  public var leastAnomalous: Double? { nil }
   public var isByEntity: Bool { false }
   public var usualBudget: FalseAlarmBudget? { nil }
   public func fingerprint(entity: String, hasBudget: Bool) -> [String] { [] }

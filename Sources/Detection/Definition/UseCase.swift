@@ -18,6 +18,8 @@ public struct UseCase: Sendable, Hashable {
   /// How long anomalies and dead letters are kept behind the watermark, microseconds; nil keeps everything.
   public var resultRetention: Int64?
   public var training: TrainingDefinition
+  /// What people see of it; nil where it says nothing about that.
+  public var dashboard: DashboardDefinition?
 
   public init(
     name: String, event: EventDefinition, features: [FeatureDefinition] = [], encoders: [EncoderDefinition] = [],

@@ -61,6 +61,9 @@ public struct ChampionRecord: Codable, Sendable, Hashable {
     }
     return line.dropLast()
   }
+
+  /// What a rollback goes back to; nil where there is none.
+  public var previous: String? { earlier.last }
 }
 
 extension ModelRegistry {

@@ -9,11 +9,20 @@ import Detection
 public protocol Actions: Sendable {
   // MARK: Feedback
 
-  /// Records what somebody thinks of a finding. A later word of the same person takes the place of an earlier one.
-  func record(_ feedback: Feedback) async throws
+  /// Records what somebody thinks of findings, all of it or nothing. A later word of the same person on a finding takes the
+  /// place of an earlier one.
+  func record(_ feedback: [Feedback]) async throws
 
   /// What was said of a finding, by who said it.
   func feedback(on finding: String, of useCase: String) async throws -> [Feedback]
+
+  /// Everything that was said of findings of a use case, by finding and then by time.
+  func feedback(of useCase: String) async throws -> [Feedback]
+
+  /// Takes back what somebody said of a finding.
+  /// - Returns: whether they had said something.
+  @discardableResult
+  func withdraw(feedbackOn finding: String, of useCase: String, by who: String) async throws -> Bool
 
   // MARK: Mutes
 
@@ -101,6 +110,8 @@ public struct Feedback: Sendable, Hashable {
     case real
     /// It was not.
     case falseAlarm = "false_alarm"
+    /// Somebody has seen it, and says nothing more yet.
+    case acknowledged
     case unsure
   }
 

@@ -165,7 +165,9 @@ public struct ChangeCursor: Sendable, Hashable {
       guard let number = Int32(exactly: try reader.readSigned()) else {
         throw CodingError("the cursor of changes has no such partition")
       }
-      self[Place(useCase: useCase, partition: PartitionID(source: source, number: number))] = try reader.readSigned()
+      let last = try reader.readSigned()
+      guard last >= 0 else { throw CodingError("the cursor of changes is before all changes") }
+      self[Place(useCase: useCase, partition: PartitionID(source: source, number: number))] = last
     }
   }
 }

@@ -7,10 +7,14 @@ public struct ResultFilter: Sendable, Hashable {
   public var useCase: String?
   /// Detector of anomalies, name of windows, reason of dead letters.
   public var name: String?
-  /// Entity key of anomalies.
-  public var key: String?
-  /// This one and above, of anomalies.
-  public var severity: Severity?
+  /// Entity keys of anomalies: any of them.
+  public var keys: Set<String>?
+  /// Severities of anomalies: any of them.
+  public var severities: Set<Severity>?
+  /// The least score of anomalies.
+  public var leastScore: Double?
+  /// Words that the reason, the key or the event of an anomaly has, all of them and in any case of ASCII letters.
+  public var words: [String] = []
   /// Bounds of the event time (of a window: its start; of a dead letter the watermark before it), microseconds: from
   /// inclusive, to exclusive.
   public var from: Int64?
@@ -19,6 +23,9 @@ public struct ResultFilter: Sendable, Hashable {
   public var limit = 50
 
   public init() {}
+
+  /// Keeps severities from one on.
+  public mutating func keep(from least: Severity) { severities = Set(Severity.allCases.filter { $0 >= least }) }
 }
 
 /// A part of a list.

@@ -53,6 +53,9 @@ public protocol ResultSnapshot: Sendable {
   /// A stored anomaly with the text of the configuration in force at its position; nil where there is none of this id.
   func anomaly(id: String) async throws -> (anomaly: StoredAnomaly, configuration: String)?
 
+  /// The text of the configuration of a use case that was applied last; nil where none was.
+  func configuration(of useCase: String) async throws -> String?
+
   /// Where the anomalies of a detector are in a partition, ascending.
   func anomalyPositions(of detector: String, useCase: String, in partition: PartitionID) async throws -> [Position]
 
@@ -67,7 +70,8 @@ public protocol ResultSnapshot: Sendable {
   ) async throws -> [TopEntity]
 
   /// The state of every partition, of a use case or of all, in order.
-  func status(of useCase: String?) async throws -> [PartitionStatus]
+  /// - Parameter isCounting: whether what is stored is counted, which takes as long as there is much of it.
+  func status(of useCase: String?, counting isCounting: Bool) async throws -> [PartitionStatus]
 
   /// What the events of a use case looked like to its models, as of the last checkpoints, over all partitions: by
   /// detector, version and day, ascending.
@@ -95,6 +99,11 @@ public protocol ResultSnapshot: Sendable {
 }
 
 extension ResultSnapshot {
+  /// The state of every partition, of a use case or of all, in order, with what is stored counted.
+  public func status(of useCase: String?) async throws -> [PartitionStatus] {
+    try await status(of: useCase, counting: true)
+  }
+
   /// Calls `body` with one anomaly after another, in the order of the list: any number takes the memory of a page.
   public func forEachAnomaly(
     _ filter: ResultFilter, isolation: isolated (any Actor)? = #isolation, _ body: (StoredAnomaly) throws -> Void

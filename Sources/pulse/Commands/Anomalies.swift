@@ -25,8 +25,8 @@ struct Anomalies: AsyncParsableCommand {
   func run() async throws {
     var filter = options.filter
     filter.name = detector
-    filter.key = key
-    filter.severity = severity
+    filter.keys = key.map { [$0] }
+    if let severity { filter.keep(from: severity) }
     let lists = try options.lists
     if options.json {
       return try await options.printJSON { add in try await lists.forEachAnomaly(filter) { add($0.json) } }

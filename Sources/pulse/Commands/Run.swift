@@ -9,6 +9,7 @@ import Learning
 import Logging
 import Operations
 import Pipeline
+import Server
 import ServiceLifecycle
 import Synchronization
 import UnixSignals
@@ -77,6 +78,14 @@ struct Run: AsyncParsableCommand {
       "Train models on the use case's schedule (default: yes where events come as they happen, no for a replay)."))
   var train: Bool?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Serve the dashboard and the API while it runs (--host, --port; see `pulse serve`).",
+      discussion: "When the input ends, the run does too, unless the source is followed."))
+  var serve = false
+
+  @OptionGroup var serving: ServeOptions
+
   @Flag(help: "No progress and no summary.")
   var quiet = false
 
@@ -97,6 +106,9 @@ struct Run: AsyncParsableCommand {
       let range = RuntimeConfiguration.checkpointIntervals
       let seconds = Double(range.lowerBound) / 1e6...Double(range.upperBound) / 1e6
       try NumberOption.check("--checkpoint-interval", checkpointInterval, in: seconds, "seconds")
+    }
+    if serving.areGiven && !serve {
+      throw ValidationError("--host, --port, --tokens, --closed and --allow-… say how --serve listens: add it")
     }
     if json && quiet { throw ValidationError("--json prints the summary, which --quiet leaves out: choose one") }
     try ConnectorOptions.saying { () throws(FlagError) in
@@ -145,6 +157,7 @@ struct Run: AsyncParsableCommand {
       try await store.reset(useCase: plan.useCase.name)
     }
     let models = try models(of: useCase, directory, logger: logger)
+    let changes = ChangeSignal()
     let pipeline = Pipeline(
       plan: plan, version: useCase.version, source: source, store: store,
       encoder: SinkCatalog.history(configuration.history.connector).make(
@@ -153,7 +166,7 @@ struct Run: AsyncParsableCommand {
       options: Pipeline.Options(
         workers: configuration.workers ?? ProcessInfo.processInfo.activeProcessorCount,
         memory: configuration.memory, checkpointInterval: .microseconds(configuration.checkpointInterval),
-        closesInput: close),
+        closesInput: close, changes: changes),
       logger: logger)
     let start = ContinuousClock.now
     var scheduler: TrainingScheduler?
@@ -163,7 +176,8 @@ struct Run: AsyncParsableCommand {
         useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
         logger: logger)
     }
-    let wasStopped = try await supervise(pipeline, scheduler, logger: logger)
+    let server = try serve ? server(of: pipeline, useCase, connector, directory, changes, logger: logger) : nil
+    let wasStopped = try await supervise(pipeline, scheduler, server, logger: logger)
     if quiet { return }
     let progress = pipeline.progress.snapshot
     let summary = try await RunSummary(
@@ -204,10 +218,23 @@ struct Run: AsyncParsableCommand {
     return models
   }
 
+  /// What serves the use case while it runs.
+  private func server(
+    of pipeline: Pipeline, _ useCase: LoadedUseCase, _ connector: any SourceConnector, _ directory: DataDirectory,
+    _ changes: ChangeSignal, logger: Logger
+  ) throws -> APIServer {
+    let view = ServedRun(
+      useCase: useCase.plan.useCase.name, progress: pipeline.progress, source: connector.specification.noun)
+    let options = serving
+    return try APIServer(
+      [directory], options: try options.serverOptions(), run: view, wokenBy: changes, logger: logger,
+      listening: { port in Terminal.printError("The dashboard is at \(options.address(port: port))") })
+  }
+
   /// Runs the pipeline as a service: a signal stops the source, and everything read is finished.
   /// - Returns: whether it was stopped.
   private func supervise(
-    _ pipeline: Pipeline, _ scheduler: TrainingScheduler?, logger: Logger
+    _ pipeline: Pipeline, _ scheduler: TrainingScheduler?, _ server: APIServer?, logger: Logger
   ) async throws -> Bool {
     let service = PipelineService(
       pipeline: pipeline, report: quiet ? nil : ProgressReport(pipeline.progress), scheduler: scheduler)
@@ -219,10 +246,18 @@ struct Run: AsyncParsableCommand {
           .init(
             service: service, successTerminationBehavior: .gracefullyShutdownGroup,
             failureTerminationBehavior: .gracefullyShutdownGroup)
-        ], gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger))
+        ] + (server.map { [.init(service: $0)] } ?? []), gracefulShutdownSignals: [.sigterm, .sigint],
+        logger: quietLogger))
     try await group.run()
     return service.wasStopped
   }
+}
+
+/// The run, as the server sees it.
+private struct ServedRun: RunView {
+  var useCase: String
+  var progress: RunProgress
+  var source: String
 }
 
 /// The pipeline under supervision: stopping the service stops the source.

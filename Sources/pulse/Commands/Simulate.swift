@@ -74,9 +74,11 @@ extension Simulate {
   private static func isSameFile(_ a: String, _ b: String) -> Bool {
     if a == b { return access(a, F_OK) != 0 || isRegular(a) }
     if a == "-" || b == "-" { return false }
-    var (first, second) = (stat(), stat())
-    if stat(a, &first) == 0, stat(b, &second) == 0 {
-      return first.st_dev == second.st_dev && first.st_ino == second.st_ino && isRegular(a)
+    if let first = attributes(of: a), let second = attributes(of: b) {
+      func place(_ file: [FileAttributeKey: Any]) -> [NSNumber?] {
+        [file[.systemNumber] as? NSNumber, file[.systemFileNumber] as? NSNumber]
+      }
+      return place(first) == place(second) && isRegular(a)
     }
     func resolved(_ path: String) -> String {
       let url = URL(fileURLWithPath: path)
@@ -85,9 +87,14 @@ extension Simulate {
     return resolved(a) == resolved(b)
   }
 
+  /// What the system says of the file that a path leads to; nil where there is none.
+  private static func attributes(of path: String) -> [FileAttributeKey: Any]? {
+    let target = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+    return try? FileManager.default.attributesOfItem(atPath: target)
+  }
+
   private static func isRegular(_ path: String) -> Bool {
-    var found = stat()
-    return stat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFREG
+    attributes(of: path)?[.type] as? FileAttributeType == .typeRegular
   }
 }
 

@@ -139,6 +139,10 @@ extension ExpectedValueDefinition: DetectorParameters {
     members.add("learning_rate", learningRate, unless: usual.learningRate)
   }
 
+  public func anomalous(from expected: Double) -> Double? { max(floor, min(ratio * expected, expected + delta)) }
+
+  public var leastAnomalous: Double? { floor }
+
   public var predicted: LocatedText? { target }
 
   public var isByEntity: Bool { misrank != nil }

@@ -12,7 +12,7 @@ import { count, percent } from "../../text/numbers.js";
 import { dayClock, zoneName } from "../../text/times.js";
 import { Reasons, meaning } from "./reasons.js";
 import { Detail } from "./detail.js";
-import { Replay } from "./replay.js";
+import { TakeAlong } from "./take-along.js";
 
 export function DeadLetters({ useCase, params, described, status }) {
   const series = useResource(path(useCase, "dead-letters", "series"));
@@ -68,7 +68,7 @@ export function DeadLetters({ useCase, params, described, status }) {
           <section class="panel" aria-label="Records">
             <div class="table-head">
               <h2>${chosen ? html`<code>${chosen.stage}/${chosen.name}</code>` : "All reasons"}</h2>
-              <span class="quiet">${count(list.total)} records</span>
+              <span class="quiet">${list.total === null ? "" : `${count(list.total)} records`}</span>
               ${fields.length > 0 && html`
                 <${Choice} label="Field" chosen=${params.field ?? ""}
                   onChoose=${(field) => change({ field: field || undefined, record: undefined })}
@@ -132,7 +132,7 @@ export function DeadLetters({ useCase, params, described, status }) {
               `}
             ${rows.length > 0 && html`
               <div class="table-foot">
-                <span class="faint">1 to ${count(rows.length)} of ${count(list.total)}</span>
+                <span class="faint">1 to ${count(rows.length)}${list.total === null ? "" : ` of ${count(list.total)}`}</span>
                 ${list.next && html`<button class="link" onClick=${list.loadMore}>Show more</button>`}
                 <span class="hints" aria-hidden="true"><kbd>j</kbd><kbd>k</kbd> move</span>
               </div>
@@ -140,8 +140,8 @@ export function DeadLetters({ useCase, params, described, status }) {
           </section>
           <div class="column">
             ${letter && html`<${Detail} letter=${letter} described=${described} />`}
-            ${data && list.total > 0 && html`
-              <${Replay} useCase=${useCase} filter=${filter} total=${list.total} described=${described} />
+            ${rows.length > 0 && html`
+              <${TakeAlong} useCase=${useCase} filter=${filter} total=${list.total} />
             `}
           </div>
         </div>

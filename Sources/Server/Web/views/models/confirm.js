@@ -1,14 +1,13 @@
-// Before a model is promoted, rolled back or trained: what will change, and what cannot be undone.
+// Before a model is promoted or rolled back: what will change, and what cannot be undone.
 
 import { html, useState } from "../../parts/html.js";
 import { Dialog, Failure } from "../../parts/elements.js";
 import { path, send, withQuery } from "../../data/api.js";
-import { jobs } from "../../data/live.js";
 import { useResource } from "../../data/resource.js";
 import { count, listed, percent, plain } from "../../text/numbers.js";
 import { exact } from "../../text/times.js";
 
-const titles = { promote: "Promote", rollback: "Roll back", train: "Train now", compare: "Compare" };
+const titles = { promote: "Promote", rollback: "Roll back", compare: "Compare" };
 const of = (model, version) => model.versions.find((one) => one.version === version);
 
 export function Confirm({ useCase, action, status, onClose, onDone }) {
@@ -19,10 +18,6 @@ export function Confirm({ useCase, action, status, onClose, onDone }) {
   const carryOut = async () => {
     setBusy(true);
     try {
-      if (kind === "train") {
-        const job = await send("POST", path(useCase, "models", "train"), {});
-        jobs.set({ ...jobs.value, [job.id]: job });
-      }
       for (const model of models) {
         if (kind === "promote") await send("POST", path(useCase, "models", model.detector, "promote"), { version: target(model) });
         if (kind === "rollback") await send("POST", path(useCase, "models", model.detector, "rollback"), {});
@@ -34,7 +29,7 @@ export function Confirm({ useCase, action, status, onClose, onDone }) {
     }
   };
   const names = listed(models.map((model) => model.detector));
-  const subject = models.length > 1 || kind === "train" || kind === "compare" ? names : `${names} to ${target(models[0])}`;
+  const subject = models.length > 1 || kind === "compare" ? names : `${names} to ${target(models[0])}`;
   const foot = kind === "compare" ? html`<button class="button" onClick=${onClose}>Close</button>`
     : html`
       <button class="button primary confirm" disabled=${busy} onClick=${carryOut}>${titles[kind]}</button>
@@ -43,14 +38,7 @@ export function Confirm({ useCase, action, status, onClose, onDone }) {
   return html`
     <${Dialog} title=${`${titles[kind]} ${subject}${kind === "compare" ? "" : "?"}`} wide=${kind === "compare"}
       onClose=${onClose} foot=${foot}>
-      ${kind === "train"
-        ? html`
-          <p>
-            It learns anew from history, in a process of its own with the lowest priority. What scores goes on scoring.
-              A version that passes its gate becomes the champion.
-          </p>
-        `
-        : kind === "compare"
+      ${kind === "compare"
         ? html`<${Comparison} useCase=${useCase} model=${models[0]} />`
         : html`
           ${models.map((model) => html`<${Change} key=${model.detector} model=${model} version=${target(model)} />`)}

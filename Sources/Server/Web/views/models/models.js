@@ -1,19 +1,17 @@
 // The fitted versions of the learned detectors: which one scores, whether a candidate is better, and whether events still look
-// as they did in training. Promote, roll back and train from here.
+// as they did in training. Promote and roll back from here.
 
 import { html, useEffect, useState } from "../../parts/html.js";
 import { Failure, Time } from "../../parts/elements.js";
 import { Light, Severity } from "../../parts/icons.js";
 import { go, to } from "../../data/address.js";
 import { path } from "../../data/api.js";
-import { jobs } from "../../data/live.js";
 import { revision, useResource } from "../../data/resource.js";
-import { useStore } from "../../data/store.js";
 import { useKeys } from "../frame/keys.js";
 import { Versions } from "./versions.js";
 import { Detector } from "./detector.js";
 import { Confirm } from "./confirm.js";
-import { capital, listed, percent } from "../../text/numbers.js";
+import { capital, listed } from "../../text/numbers.js";
 import { day, dayMinute } from "../../text/times.js";
 
 export function roleOf(model, version) {
@@ -24,11 +22,7 @@ export function roleOf(model, version) {
 export function Models({ useCase, subject, described, status }) {
   const found = useResource(path(useCase, "models"));
   const [action, setAction] = useState(null);
-  const running = Object.values(useStore(jobs)).filter((job) => job.kind === "train");
-  const last = running.at(-1);
   useKeys({ Escape: () => (action ? setAction(null) : go(to("overview"))) });
-  // A training that has ended may have brought versions.
-  useEffect(() => { if (last && last.state !== "running" && last.state !== "waiting") found.reload(); }, [last?.state]);
   useEffect(() => {
     if (subject && found.data) document.getElementById(`detector-${subject}`)?.scrollIntoView({ block: "start" });
   }, [subject, found.data !== null]);
@@ -72,11 +66,8 @@ export function Models({ useCase, subject, described, status }) {
             …
           </button>
         `}
-        <button class="button" disabled=${last?.state === "running" || learned.length === 0}
-          onClick=${() => setAction({ kind: "train", models: data.items })}>Train now…</button>
       </div>
     </section>
-    ${last && html`<${Training} job=${last} />`}
     ${data.items.length === 0
       ? html`
         <section class="panel">
@@ -152,18 +143,4 @@ function verdict({ items }, candidates, passed) {
       : drifted ? `The largest ${size}; ${drift.notable} is notable.`
       : `No input has drifted: the largest ${size}; ${drift.notable} would be notable.`,
   };
-}
-
-function Training({ job }) {
-  const isOver = !["running", "waiting"].includes(job.state);
-  return html`
-    <section class="panel training" role="status">
-      <strong>${isOver ? `Training ${job.state}` : "Training"}</strong>
-      <span class="quiet">${listed(job.detectors ?? [])}${isOver && job.outcome ? `: ${job.outcome}` : ""}</span>
-      ${!isOver && html`
-        <progress max="1" value=${job.progress} aria-label="Training"></progress>
-        <span>${percent(job.progress, 0)}</span>
-      `}
-    </section>
-  `;
 }

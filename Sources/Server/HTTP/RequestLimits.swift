@@ -1,0 +1,24 @@
+// What a request may take. Each limit is answered with a sentence that says it.
+
+/// Bounds of requests and connections.
+public struct RequestLimits: Sendable {
+  /// Bytes of an address, with its query.
+  public var targetBytes = 8 << 10
+  /// Bytes of all headers.
+  public var headerBytes = 32 << 10
+  /// Bytes of an address and its headers beyond which a connection is closed without an answer of ours.
+  public var headBytes = 128 << 10
+  /// Seconds in which a body has to arrive.
+  public var bodySeconds = 30.0
+  /// Seconds after which a connection on which nothing happens is closed.
+  public var idleSeconds = 60
+  /// Connections at the same time; others wait for one to end.
+  public var connections = 2_000
+  /// Requests that are worked on at the same time; live streams do not count.
+  public var requests = 256
+  /// Requests that one caller may send a second for as long as it likes, and at once.
+  public var perSecond = 200.0
+  public var burst = 1_000.0
+
+  public init() {}
+}

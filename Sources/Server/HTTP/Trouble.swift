@@ -1,0 +1,55 @@
+// What goes wrong inside, as clients are told.
+
+import Configuration
+import Detection
+import HTTPTypes
+import Logging
+import Operations
+
+/// Errors of the product as problems.
+enum Trouble {
+  /// - Parameter place: where it happened, for the log.
+  static func problem(of error: any Error, at place: String, _ logger: Logger) -> Problem {
+    switch error {
+    case let error as RequestError: return .notFound("\(error)")
+    case let error as UseCaseNotFound: return .notFound("\(error)")
+    case let error as CodingError: return Problem(.badRequest, "A parameter is damaged", "\(error)")
+    case let error as OperatingError:
+      switch error.kind {
+      case .input, .configuration: return Problem(.unprocessableContent, "That does not work", "\(error)")
+      case .missing: return .notFound("\(error)")
+      case .limit:
+        return Problem(.tooManyRequests, "There is no room for more", "\(error)", headers: [.retryAfter: "5"])
+      default:
+        logger.error("a request could not be answered: \(error)", metadata: ["route": "\(place)"])
+        return Problem(
+          .serviceUnavailable, "What is asked for cannot be read now", "\(error)", headers: [.retryAfter: "5"])
+      }
+    case is CancellationError:
+      return Problem(.serviceUnavailable, "The server is stopping", headers: [.retryAfter: "5"])
+    default:
+      logger.error("a request failed: \(error)", metadata: ["route": "\(place)"])
+      return Problem(.internalServerError, "Something is wrong inside", "It is in the log of the server.")
+    }
+  }
+}
+
+/// That something took longer than it may.
+struct TimeLimitPassed: Error {}
+
+/// Runs something, and gives it up where it takes too long.
+/// - Throws: `TimeLimitPassed`, or what it throws.
+func withTimeLimit<Value: Sendable>(
+  _ seconds: Double, _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+  try await withThrowingTaskGroup(of: Value?.self) { group in
+    group.addTask { try await body() }
+    group.addTask {
+      try await Task.sleep(for: .seconds(seconds))
+      return nil
+    }
+    defer { group.cancelAll() }
+    guard let first = try await group.next(), let value = first else { throw TimeLimitPassed() }
+    return value
+  }
+}

@@ -1,0 +1,12 @@
+// The run of this process, as the server sees it.
+
+public import Pipeline
+
+/// A run of this process.
+public protocol RunView: Sendable {
+  /// The use case that it runs.
+  var useCase: String { get }
+  var progress: RunProgress { get }
+  /// What the source is, for people: the simulator, files.
+  var source: String { get }
+}

@@ -1,0 +1,149 @@
+// What to do about a problem: the advice of the use case, with the figures of the entities that are looked at.
+
+import Detection
+import Foundation
+import HTTPTypes
+import Pipeline
+
+struct AdviceRoutes {
+  let services: Services
+
+  /// Anomalies whose events are looked at.
+  private static let mostEvents = 5_000
+
+  var endpoints: [Endpoint] {
+    let advice = JSONSchema.object([
+      ("problem", .string), ("kind", .string(among: ["detector", "class"])), ("severity", JSONSchema.string.nullable),
+      ("total", .count), ("previous_total", JSONSchema.count.nullable),
+      ("source", .string.saying("Where the text stands, in the folder of the use case.")), ("markdown", .string),
+    ])
+    return [
+      Endpoint(
+        method: .get, path: "/api/v1/use-cases/{use_case}/recommendations/{problem}", tag: "figures",
+        summary: "What to do about a problem: the advice of the use case, with its figures", access: .read,
+        parameters: [
+          Parameters.useCase, Parameter("problem", in: .path, "A detector, a rule or a class.", .string(upTo: 100)),
+        ] + FigureRange.parameters, answers: [.init(.ok, "The advice.", .json(advice))],
+        respond: { [services] call in
+          let useCase = try services.catalog.useCase(of: call)
+          let range = try FigureRange(call, until: useCase.figures.dataUntil)
+          return Reply(try await Self.answer(call.path("problem"), useCase, range))
+        })
+    ]
+  }
+
+  private static func answer(_ problem: String, _ useCase: ServedUseCase, _ range: FigureRange) async throws -> String {
+    let definition = useCase.plan.useCase
+    let severities =
+      definition.detectors.map { ($0.name, $0.severity) } + definition.rules.map { ($0.name, $0.severity) }
+    let severity = severities.first { $0.0 == problem }?.1
+    let isClass = definition.classification?.classes.contains(problem) ?? false
+    let source = "advice/\(problem).md"
+    guard severity != nil || isClass else {
+      throw Problem.unknown(
+        "problem", problem, among: severities.map(\.0) + (definition.classification?.classes ?? []))
+    }
+    guard let folder = useCase.folder, let text = try? String(contentsOfFile: "\(folder)/\(source)", encoding: .utf8)
+    else { throw Problem.notFound("The use case has no \(source).") }
+    let advice = try Advice(text, scope: useCase.plan.scope, path: "\(folder)/\(source)")
+    let figures = try useCase.figures.ask { content in
+      isClass
+        ? Self.figures(ofClass: problem, content, range, useCase) : Self.figures(of: problem, content, range, useCase)
+    }
+    let batches = advice.needsEvents && !isClass ? try await events(of: problem, useCase, range) : []
+    return JSONText.object([
+      ("problem", JSONText.string(problem)), ("kind", JSONText.string(isClass ? "class" : "detector")),
+      ("severity", JSONText.optional(isClass ? nil : severity?.rawValue)), ("total", String(figures.total)),
+      ("previous_total", figures.previous.map { String($0) } ?? "null"), ("source", JSONText.string(source)),
+      ("markdown", JSONText.string(advice.filled(figures, over: batches))),
+    ])
+  }
+
+  private static func words(_ range: FigureRange) -> (span: String, before: String) {
+    let hours = range.length / 3_600_000_000
+    if hours == 24 { return ("24\u{202F}h", "the day before") }
+    if hours == 168 { return ("7\u{202F}d", "the week before") }
+    let span = hours > 48 ? "\(hours / 24)\u{202F}d" : "\(hours)\u{202F}h"
+    return (span, "the \(span) before")
+  }
+
+  private static func figures(
+    of detector: String, _ content: FigureCache.Content, _ range: FigureRange, _ useCase: ServedUseCase
+  ) -> Advice.Figures {
+    let hasPrevious = content.hasPrevious(range)
+    let number = content.anomalies.detectors.index(of: detector) ?? -1
+    let line = content.counts(range) { Int($0.detector) }[number] ?? .zero(range.count)
+    let entities = content.entities(range).filter { range.entities?.contains($0.name) ?? true }
+      .compactMap { entity in entity.detectors[detector].map { (entity.name, $0[0], $0[1]) } }
+    return figures(
+      detector, Int(line.total ?? 0), Int(line.previousTotal ?? 0), Int(content.events(range)), entities, hasPrevious,
+      range, useCase)
+  }
+
+  private static func figures(
+    ofClass name: String, _ content: FigureCache.Content, _ range: FigureRange, _ useCase: ServedUseCase
+  ) -> Advice.Figures {
+    let line = content.classes(range).first { $0.name == name }?.line ?? .zero(range.count)
+    let now = content.classCounts(name, range)
+    let before = content.classCounts(name, range.previous)
+    let entities = now.map { ($0.key, Int($0.value), Int(before[$0.key] ?? 0)) }
+    return figures(
+      name, Int(line.total ?? 0), Int(line.previousTotal ?? 0), Int(content.events(range)), entities,
+      content.hasPrevious(range), range, useCase)
+  }
+
+  /// - Parameter entities: name, number now and before.
+  private static func figures(
+    _ problem: String, _ total: Int, _ previous: Int, _ events: Int, _ entities: [(String, Int, Int)],
+    _ hasPrevious: Bool, _ range: FigureRange, _ useCase: ServedUseCase
+  ) -> Advice.Figures {
+    // By how much worse it is; of equal ones the one with more, then the first by name.
+    let worst = entities.filter { $0.1 > 0 }.min { a, b in
+      let (first, second) = (hasPrevious ? a.1 - a.2 : a.1, hasPrevious ? b.1 - b.2 : b.1)
+      if first != second { return first > second }
+      return a.1 == b.1 ? (a.0.utf8.count, a.0) < (b.0.utf8.count, b.0) : a.1 > b.1
+    }
+    let words = words(range)
+    return Advice.Figures(
+      total: total, previous: hasPrevious ? previous : nil, events: events, span: words.span, before: words.before,
+      worst: worst.map { name, count, before in
+        let key = name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? name
+        return (name, count, hasPrevious ? before : nil, "/\(useCase.name)/entities/\(key)?problem=\(problem)")
+      })
+  }
+
+  /// The events of the anomalies of a detector, with features.
+  private static func events(
+    of detector: String, _ useCase: ServedUseCase, _ range: FigureRange
+  ) async throws -> [EventBatch] {
+    var filter = ResultFilter()
+    (filter.useCase, filter.name, filter.keys) = (useCase.name, detector, range.entities)
+    (filter.from, filter.to, filter.limit) = (range.from, range.to, mostEvents)
+    let records = try await useCase.store.reader.read { [filter] in try await $0.anomalies(filter) }
+      .map { Array($0.event.utf8) }
+    guard !records.isEmpty else { return [] }
+    let rows = records.indices.map { Int64($0) }
+    let raw = RawBatch(
+      partition: PartitionID(source: "stored", number: 0),
+      positions: RecordPositions(segment: 0, offsets: rows, rows: rows), payload: .json(RecordBytes(records)),
+      next: .start)
+    var (batch, failures) = (Decoder(schema: useCase.plan.schema.rendered).decode(raw).events, 0)
+    useCase.plan.extend(&batch, failures: &failures)
+    return [batch]
+  }
+}
+
+extension FigureCache.Content {
+  /// Events of a class by entity.
+  fileprivate func classCounts(_ name: String, _ range: FigureRange) -> [String: Int64] {
+    guard let index = windows.classes.firstIndex(of: name) else { return [:] }
+    var counts: [String: Int64] = [:]
+    for start in windows.starts(from: range.from, to: range.to) {
+      for (entity, cell) in windows.rows[start] ?? [:] {
+        let name = windows.entities.names[entity]
+        if range.entities?.contains(name) ?? true { counts[name, default: 0] += cell.classes[index] }
+      }
+    }
+    return counts
+  }
+}

@@ -1,0 +1,41 @@
+// What endpoints are made of.
+
+import Detection
+import Logging
+import Pipeline
+
+/// What every endpoint may use.
+struct Services: Sendable {
+  let catalog: ServedCatalog
+  let live: LiveHub
+  /// Of the run in this process; nil where other processes run the use cases.
+  let run: (any RunView)?
+  let page: WebPage
+  let logger: Logger
+  /// Microseconds since 1970-01-01 00:00 UTC.
+  let clock: @Sendable () -> Int64
+
+  /// Writes a line of the audit trail.
+  func audit(
+    _ call: Call, _ action: String, _ subject: String, before: String? = nil, after: String, in store: ServedStore
+  ) async throws {
+    let details = JSONText.object([("before", before ?? "null"), ("after", after)])
+    _ = try await store.actions.append(
+      AuditLine(time: call.time, who: call.caller.name, action: action, subject: subject, details: details))
+  }
+}
+
+extension Call {
+  /// The bounds of time and the size of a page that a list is asked for.
+  func filter(of useCase: ServedUseCase) -> ResultFilter {
+    var filter = ResultFilter()
+    filter.useCase = useCase.name
+    filter.from = string("from").flatMap { Timestamp.parse($0) }
+    filter.to = string("to").flatMap { Timestamp.parse($0) }
+    filter.limit = integer("limit") ?? 50
+    return filter
+  }
+
+  /// - Throws: `CodingError` where it is none.
+  func cursor() throws -> PageCursor? { try string("cursor").map { try PageCursor($0) } }
+}

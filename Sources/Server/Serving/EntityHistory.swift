@@ -1,0 +1,75 @@
+// Events from history: those of an entity in a span of time, and what an aspect of all of them is. Only as many rows are
+// looked at as a page may wait for; what is read, is read from the newest file on.
+
+import Connectors
+import Detection
+import Pipeline
+
+/// The stored history of a use case, for questions about few of its fields.
+struct EntityHistory: Sendable {
+  private let archive: ArrowArchive
+  private let schema: Schema
+
+  /// Rows that one question looks at.
+  static let mostRows = 4_000_000
+
+  /// - Parameter fields: names of fields of events that are needed, beside time and key.
+  init(_ useCase: ServedUseCase, fields: Set<String>) {
+    archive = useCase.store.reader.archive(of: useCase.name)
+    schema = useCase.plan.schema.rendered.keeping(fields)
+  }
+
+  /// An event with the fields that were asked for.
+  struct Event: Sendable {
+    var time: Int64
+    var values: [String: Scalar]
+  }
+
+  /// Calls `body` with batches of events in a span of time, the newest files first; ends where it returns false, or where
+  /// enough has been looked at.
+  func forEachBatch(from: Int64, to: Int64, _ body: (EventBatch, Schema) throws -> Bool) throws {
+    struct Enough: Error {}
+    var rows = 0
+    let shards = try archive.shards().filter { $0.lastTime >= from && $0.firstTime < to }
+      .sorted { ($1.lastTime, $1.number) < ($0.lastTime, $0.number) }
+    do {
+      for shard in shards {
+        try archive.read(shard, schema: schema) { batch in
+          rows += batch.count
+          guard try body(batch, schema), rows < Self.mostRows else { throw Enough() }
+        }
+      }
+    } catch is Enough {}
+  }
+
+  /// The events of an entity in a span of time, by time.
+  /// - Parameter limit: events at most; those nearest to `near` stay.
+  func events(of key: String, from: Int64, to: Int64, near: Int64, limit: Int) throws -> [Event] {
+    var events: [Event] = []
+    try forEachBatch(from: from, to: to) { batch, schema in
+      guard let keyField = schema.keyField else { return false }
+      for row in 0..<batch.count where batch.eventTimes[row] >= from && batch.eventTimes[row] < to {
+        guard batch.columns[keyField][row].plainText == key else { continue }
+        var values: [String: Scalar] = [:]
+        for (index, field) in schema.fields.enumerated() { values[field.name] = batch.columns[index][row] }
+        events.append(Event(time: batch.eventTimes[row], values: values))
+      }
+      return true
+    }
+    if events.count > limit {
+      events.sort { abs($0.time - near) < abs($1.time - near) }
+      events.removeSubrange(limit...)
+    }
+    return events.sorted { $0.time < $1.time }
+  }
+}
+
+extension Schema {
+  /// The same with some fields alone, the event time and the key among them.
+  fileprivate func keeping(_ names: Set<String>) -> Schema {
+    let kept = fields.indices.filter { $0 == timeField || $0 == keyField || names.contains(fields[$0].name) }
+    return Schema(
+      fields: kept.map { fields[$0] }, timeField: kept.firstIndex(of: timeField) ?? 0,
+      keyField: keyField.flatMap { kept.firstIndex(of: $0) })
+  }
+}

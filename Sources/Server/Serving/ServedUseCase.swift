@@ -1,0 +1,67 @@
+// A use case as the server sees it: what is stored of it, what is known about it, and who may write beside its runs.
+
+import Configuration
+import Connectors
+import Detection
+import Learning
+import Operations
+import Pipeline
+
+/// A use case in a data directory.
+final class ServedUseCase: Sendable {
+  let name: String
+  let store: ServedStore
+  /// As it is defined now: in its folder, or in the store where that is not found.
+  let plan: Plan
+  /// Its text, as it was found.
+  let text: String
+  /// What names its definition: the SHA-256 of its meaning.
+  var configuration: String { ConfigurationVersion(plan.useCase, text: text).identifier }
+  /// Its folder; nil where only the store knows it.
+  let folder: String?
+  let dashboard: DashboardDefinition
+  let figures: FigureCache
+
+  init(name: String, in store: ServedStore, plan: Plan, text: String, folder: String?) {
+    self.name = name
+    self.store = store
+    self.plan = plan
+    self.text = text
+    self.folder = folder
+    dashboard = plan.useCase.dashboard ?? DashboardDefinition(for: plan.useCase)
+    figures = FigureCache(
+      useCase: name, window: plan.windows.first { [dashboard] in $0.definition.name == dashboard.window }, dashboard)
+  }
+
+  var registry: ModelRegistry { ModelRegistry(folder: store.directory.modelsPath, useCase: name) }
+
+  /// The field that tells entities apart; nil where events have none.
+  var entityField: String? { plan.schema.keyField.map { plan.schema.fields[$0].name } }
+}
+
+/// A data directory that is served.
+final class ServedStore: Sendable {
+  let directory: DataDirectory
+  let reader: SQLiteReader
+  let actions: any Actions
+
+  init(_ directory: DataDirectory) throws {
+    self.directory = directory
+    actions = try SQLiteActions(in: directory)
+    reader = try SQLiteReader(directory)
+  }
+}
+
+extension ServedUseCase {
+  /// What counts of what was said of each finding: the last word.
+  func feedback() async throws -> [String: Feedback] {
+    let all = try await store.actions.feedback(of: name)
+    return Dictionary(all.map { ($0.finding, $0) }, uniquingKeysWith: { $0.time > $1.time ? $0 : $1 })
+  }
+
+  /// Has lists and counts leave out what was called a false alarm.
+  func refreshFeedback() async throws {
+    let verdicts = try await feedback()
+    figures.hide(Set(verdicts.filter { $0.value.verdict == .falseAlarm }.keys))
+  }
+}

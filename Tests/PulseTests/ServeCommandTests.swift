@@ -1,0 +1,81 @@
+// `pulse serve` and `pulse run --serve`, asked over a socket as a browser asks them.
+
+import Foundation
+import TestKit
+import Testing
+
+@Suite("Serving", .timeLimit(.minutes(10)))
+struct ServeCommandTests {
+  /// The port of a server that has said where it listens.
+  private static func port(_ said: () -> String, _ at: SourceLocation = #_sourceLocation) throws -> Int {
+    var port: Int?
+    _ = poll(timeout: 60) {
+      port = said().firstMatch(of: /The dashboard is at http:\/\/localhost:(\d+)\//).flatMap { Int($0.1) }
+      return port != nil
+    }
+    return try #require(port, "no address was said: \(said())", sourceLocation: at)
+  }
+
+  /// What a server answers, with its headers.
+  private static func ask(_ target: String, port: Int) throws -> String {
+    let request = "GET \(target) HTTP/1.1\\r\\nHost: localhost:\(port)\\r\\nConnection: close\\r\\n\\r\\n"
+    let outcome = try RunningCommand([
+      "/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && printf '\(request)' >&3 && cat <&3",
+    ]).wait()
+    outcome.expect(0)
+    return outcome.output
+  }
+
+  @Test("what a run has stored is served, and a signal ends it", arguments: [SIGTERM, SIGINT])
+  func served(_ signal: Int32) throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<5000))
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let running = try PulseCommand.start("serve", "--data", folder / "data", "--port", "0")
+    let port = try Self.port { running.output }
+    #expect(try Self.ask("/healthz", port: port).hasPrefix("HTTP/1.1 200"))
+    let list = try Self.ask("/api/v1/use-cases", port: port)
+    #expect(list.contains("\"name\":\"trail\""), "\(list)")
+    #expect(try Self.ask("/", port: port).contains("<html"))
+    // One who watches is let go when the server stops: their connection has no end of its own.
+    let watching = try RunningCommand([
+      "/bin/bash", "-c",
+      "exec 3<>/dev/tcp/127.0.0.1/\(port) && printf 'GET /api/v1/use-cases/trail/stream HTTP/1.1\\r\\n"
+        + "Host: localhost\\r\\n\\r\\n' >&3 && cat <&3",
+    ])
+    #expect(poll { watching.output.contains("event: status") })
+    // A port that is taken is said, and so is what to do.
+    try PulseCommand.run("serve", "--data", folder / "data", "--port", String(port)).expect(
+      2, saying: "the port is taken", "--port")
+    running.send(signal)
+    try running.wait().expect(0)
+    try watching.wait().expect(0)
+  }
+
+  @Test("a run serves what it does, ends with its input, and stores what it would have stored")
+  func run() throws {
+    let events = Trail.events(0..<5000)
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", events)
+    let running = try Trail.start(folder, "events.ndjson", more: ["--serve", "--port", "0", "--follow"])
+    let port = try Self.port { running.errors }
+    let isThere = try poll { try Self.ask("/api/v1/use-cases/trail/status", port: port).contains("\"records\":5000") }
+    let status = try Self.ask("/api/v1/use-cases/trail/status", port: port)
+    #expect(isThere, "\(status)")
+    running.send(SIGTERM)
+    try running.wait().expect(0)
+    #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(events)) == [])
+  }
+
+  @Test("what cannot be served is said")
+  func refused() throws {
+    let folder = try Trail.folder()
+    try PulseCommand.run("serve", "--data", folder / "nothing").expect(4, saying: "there is no data directory")
+    try PulseCommand.run("serve").expect(64, saying: "--data")
+    try PulseCommand.run("serve", "--data", folder.path, "--port", "70000").expect(64, saying: "0 to 65535")
+    try PulseCommand.run("serve", "--data", folder.path, "--tokens", folder / "none").expect(2, saying: "none")
+    try folder.write("events.ndjson", Trail.events(0..<10))
+    let arguments = Trail.arguments(folder, ["events.ndjson"])
+    try PulseCommand.run(arguments + ["--port", "0"]).expect(64, saying: "--serve")
+  }
+}

@@ -1,0 +1,145 @@
+// A data directory with simulated queries in it, and requests without a socket.
+
+import Configuration
+import Connectors
+import Detection
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import Pipeline
+import TestKit
+import Testing
+
+@testable import Server
+
+/// An answer, whole.
+struct Answer {
+  var status: Int
+  var headers: HTTPFields
+  var body: [UInt8]
+
+  var text: String { String(decoding: body, as: UTF8.self) }
+
+  var json: JSONValue {
+    get throws { try JSONValue(parsing: body) }
+  }
+}
+
+/// The server over a data directory.
+struct ServedFixture {
+  let folder: TestFolder
+  let front: HTTPFront
+  let services: Services
+  var directory: DataDirectory { DataDirectory(path: folder / "data") }
+
+  static let useCase = "redset"
+  static let host = "localhost:8507"
+
+  /// Runs the use case over so many simulated events, and has the server look at what is stored.
+  /// - Parameter events: from the first on; a directory that has some goes on behind them.
+  init(
+    events: Int = 30_000, tokens: String = "", isLocal: Bool = true, isReadingClosed: Bool = false,
+    limits: RequestLimits = RequestLimits(), corsOrigins: Set<String> = []
+  ) async throws {
+    folder = try TestFolder()
+    try await Self.run(events, in: DataDirectory(path: folder / "data"))
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let clock: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1e6) }
+    let store = try ServedStore(DataDirectory(path: folder / "data"))
+    let catalog = ServedCatalog([store], logger: logger)
+    let live = LiveHub(catalog, run: nil, signal: ChangeSignal(), clock: clock, logger: logger)
+    services = Services(
+      catalog: catalog, live: live, run: nil, page: try WebPage.bundled(), logger: logger, clock: clock)
+    let policy = AccessPolicy(
+      tokens: try AccessTokens(text: tokens, path: "tokens"), isLocal: isLocal, isReadingClosed: isReadingClosed)
+    front = HTTPFront(
+      APIDescription.whole(services), policy: policy, limits: limits, corsOrigins: corsOrigins,
+      observer: SilentObserver(), logger: logger, clock: clock)
+    await catalog.refresh()
+    try await look()
+  }
+
+  /// Runs the use case up to so many events.
+  static func run(_ events: Int, in directory: DataDirectory) async throws {
+    let location = try UseCaseLocator().locate(useCase)
+    let check = UseCaseChecker.check(path: location.pipelineFile)
+    let plan = try #require(check.plan, "\(check.rendered)")
+    var configuration = RuntimeConfiguration(.standard)
+    configuration.source = ConnectorSettings(type: "simulator")
+    let settings = SourceCatalog.connector(configuration.source).specification.settings
+    for (name, value) in [("events", SettingValue.integer(events)), ("seed", .text("42"))] {
+      configuration.source.set(try #require(settings.first { $0.name == name }), to: value)
+    }
+    let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)
+    let source = try await SourceCatalog.connector(configuration.source).make(
+      configuration.source,
+      for: SourceContext(
+        schema: plan.schema, outOfOrder: plan.useCase.event.outOfOrder, directory: location.directory, batchRows: 4096,
+        nextRun: { try await store.nextRun(named: $0) }, notice: { _ in }))
+    try await Pipeline(
+      plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source), source: source, store: store,
+      encoder: SinkCatalog.history(configuration.history.connector).make(
+        configuration.history.connector, in: directory, useCase: plan.useCase.name),
+      options: Pipeline.Options(workers: 2, closesInput: false),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ).run()
+  }
+
+  /// Brings figures up to date, as the hub does.
+  func look() async throws {
+    for useCase in services.catalog.all {
+      _ = try await useCase.figures.follow(useCase.store.reader)
+      try await useCase.refreshFeedback()
+    }
+  }
+
+  var served: ServedUseCase {
+    get throws { try services.catalog.useCase(Self.useCase, for: Principal(name: "test", role: .admin)) }
+  }
+
+  // MARK: Requests
+
+  func get(_ target: String, _ headers: HTTPFields = [:]) async throws -> Answer {
+    try await ask(.get, target, headers: headers)
+  }
+
+  func post(_ target: String, _ body: String, _ headers: HTTPFields = [:]) async throws -> Answer {
+    var headers = headers
+    if headers[.contentType] == nil { headers[.contentType] = "application/json" }
+    return try await ask(.post, target, headers: headers, body: Array(body.utf8))
+  }
+
+  func ask(
+    _ method: HTTPRequest.Method, _ target: String, headers: HTTPFields = [:], body: [UInt8] = [],
+    authority: String? = ServedFixture.host, client: String = "127.0.0.1"
+  ) async throws -> Answer {
+    let head = HTTPRequest(method: method, scheme: "http", authority: authority, path: target, headerFields: headers)
+    let request = Request(head: head, body: RequestBody(buffer: ByteBuffer(bytes: body)))
+    let response = try await front.respond(to: request, context: ConnectionContext(client: client))
+    let collector = BodyCollector()
+    try await response.body.write(BodyWriter(collector))
+    return Answer(status: response.status.code, headers: response.headers, body: collector.bytes)
+  }
+
+  /// A part of an address.
+  static func escaped(_ text: String) -> String {
+    text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text
+  }
+}
+
+/// Takes what is written.
+final class BodyCollector: @unchecked Sendable {
+  // SAFETY: one response is written by one task, and read when that is done.
+  var bytes: [UInt8] = []
+}
+
+struct BodyWriter: ResponseBodyWriter {
+  let collector: BodyCollector
+
+  init(_ collector: BodyCollector) { self.collector = collector }
+
+  mutating func write(_ buffer: ByteBuffer) async throws { collector.bytes += Array(buffer.readableBytesView) }
+  consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+}

@@ -34,7 +34,7 @@ class Walk:
     def on_console(self, message):
         # While the server is stopped on purpose the browser reports each request that found nobody.
         if message.type in ("error", "warning") and not self.expects_errors:
-            self.problems.append(f"console: {message.text}")
+            self.problems.append(f"console: {message.text} {message.location.get('url')}")
 
     def on_request(self, request):
         if urlsplit(request.url).netloc != urlsplit(self.base).netloc and not request.url.startswith(("data:", "blob:")):

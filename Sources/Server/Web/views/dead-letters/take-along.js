@@ -14,7 +14,7 @@ export function TakeAlong({ useCase, filter, total }) {
             Download ${total === null ? "these" : count(total)} as NDJSON
           </a>
         </div>
-        <p class="quiet">A line for each, with its reason, its place and its bytes; 16 MiB at most.</p>
+        <p class="quiet">The records as they came, a line each; 16 MiB at most. Mended, they are read like any other file.</p>
       </div>
     </section>
   `;

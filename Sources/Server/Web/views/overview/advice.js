@@ -1,4 +1,4 @@
-// What to do about the problem that is looked at: how often, what its events have in common, which steps are next.
+// What to do about the problem that is looked at: how often, and which steps are next.
 
 import { html } from "../../parts/html.js";
 import { Failure } from "../../parts/elements.js";
@@ -8,14 +8,11 @@ import { path, withQuery } from "../../data/api.js";
 import { rangeParams } from "../../data/range.js";
 import { useResource } from "../../data/resource.js";
 import { Markdown } from "../../text/markdown.js";
-import { count, NARROW } from "../../text/numbers.js";
+import { count } from "../../text/numbers.js";
 
-const share = (value) => (value * 100).toFixed(1);
-
-export function Advice({ useCase, range, entities, problem, dominant, isKnown, described }) {
+export function Advice({ useCase, range, entities, problem, dominant, isKnown }) {
   const params = range && problem ? { ...rangeParams(range), step: undefined, entities } : null;
   const advice = useResource(params && withQuery(path(useCase, "recommendations", problem), params));
-  const common = useResource(params && withQuery(path(useCase, "problems", problem, "common"), params));
   const data = advice.data;
   const [intro, steps] = data ? cut(data.markdown) : ["", ""];
   return html`
@@ -44,9 +41,6 @@ export function Advice({ useCase, range, entities, problem, dominant, isKnown, d
           <div class="advice-body">
             <h3>${data.severity && html`<${Severity} of=${data.severity} label /> `}${data.problem}</h3>
             <div class="intro"><${Markdown} text=${intro} /></div>
-            ${common.data?.items.length > 0 && html`
-              <${Common} data=${common.data} severity=${data.severity} many=${described?.event.many} />
-            `}
             <${Markdown} text=${steps} />
             <div class="advice-foot">
               <button class="link"
@@ -66,30 +60,8 @@ function showAnomalies(detector) {
   document.getElementById("anomalies")?.scrollIntoView({ block: "start" });
 }
 
-/** What is said before the first heading stands above the bars. */
+/** What is said before the first heading stands apart. */
 function cut(markdown) {
   const at = markdown.search(/^#/m);
   return at < 0 ? [markdown, ""] : [markdown.slice(0, at), markdown.slice(at)];
-}
-
-/** Shares among the anomalies, beside those among all events. */
-function Common({ data, severity, many }) {
-  const largest = Math.max(...data.items.flatMap((item) => [item.share, item.share_of_all]));
-  return html`
-    <h4>In common, beside all ${count(data.all)} ${data.of ?? many}</h4>
-    <ul class="common">
-      ${data.items.map((item) => html`
-        <li key=${item.name}>
-          <span class="cut">${item.label}</span>
-          <svg viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true">
-            <rect class="bars severity-${severity}" y="2" height="7" width=${(item.share / largest) * 100} />
-            <rect class="all" y="10" height="4" width=${(item.share_of_all / largest) * 100} />
-          </svg>
-          <span class="right nowrap">
-            ${share(item.share)} <span class="faint">: ${share(item.share_of_all)}${NARROW}%</span>
-          </span>
-        </li>
-      `)}
-    </ul>
-  `;
 }

@@ -238,30 +238,41 @@ private let origin: Int64 = 1_772_000_000_000_000
 
   // MARK: Costs
 
-  /// The processor time of the fastest of three passes.
-  private static func cost(_ times: [Int64], _ hosts: [Int64], batch: Int = 4096) -> Duration {
-    (0..<3).map { _ in
-      let watermark = standard()
-      return processorTime {
-        for start in stride(from: 0, to: times.count, by: batch) {
-          let rows = start..<min(start + batch, times.count)
-          _ = watermark.mark(Array(times[rows]), clockOf: Column(.int(Array(hosts[rows]))))
-          _ = watermark.reached
-        }
+  private typealias Stream = (times: [Int64], hosts: [Int64])
+
+  /// The processor time of one pass.
+  private static func cost(_ stream: Stream, batch: Int) -> Duration {
+    let watermark = standard()
+    return processorTime {
+      for start in stride(from: 0, to: stream.times.count, by: batch) {
+        let rows = start..<min(start + batch, stream.times.count)
+        _ = watermark.mark(Array(stream.times[rows]), clockOf: Column(.int(Array(stream.hosts[rows]))))
+        _ = watermark.reached
       }
-    }.min()!
+    }
+  }
+
+  /// How many times what `few` costs `many` costs. Both are measured in turns, and the lowest of each counts: what else runs
+  /// on the machine takes caches away from some passes, and never makes one faster. Rounds end as soon as one shows `enough`.
+  private static func ratio(_ many: Stream, to few: Stream, batch: Int = 4096, enough: Double) -> Double {
+    var lowest = (many: Duration.seconds(3600), few: Duration.seconds(3600))
+    for round in 1...30 {
+      lowest.many = min(lowest.many, cost(many, batch: batch))
+      lowest.few = min(lowest.few, cost(few, batch: batch))
+      if round >= 3, lowest.many / lowest.few < enough { break }
+    }
+    return lowest.many / lowest.few
   }
 
   @Test(arguments: [16, 4096]) func `ten thousand clocks cost little more than ten`(batch: Int) {
     let times = (0..<20_000).map { origin + Int64($0) * 10_000 }
-    let few = Self.cost(times, times.indices.map { Int64($0 % 10) }, batch: batch)
-    let many = Self.cost(times, times.indices.map { Int64($0 % 10_000) }, batch: batch)
-    #expect(many < few * 6, "\(many) instead of \(few)")
+    let (few, many) = (times.indices.map { Int64($0 % 10) }, times.indices.map { Int64($0 % 10_000) })
+    #expect(Self.ratio((times, many), to: (times, few), batch: batch, enough: 6) < 6)
   }
 
   @Test func `leaders that turn out wrong cost little more with ten thousand clocks than with ten`() {
     // Each host in turn tells a time two hours ahead, is heard and then contradicted by itself.
-    func stream(_ count: Int64) -> (times: [Int64], hosts: [Int64]) {
+    func stream(_ count: Int64) -> Stream {
       var times: [Int64] = []
       var hosts: [Int64] = []
       var now = origin
@@ -277,15 +288,10 @@ private let origin: Int64 = 1_772_000_000_000_000
         for _ in 0..<9 { add(host, 2 * hour + turn * second) }
         for _ in 0..<10 { add(host, 0) }
       }
-      return (Array(times.suffix(14_000)), Array(hosts.suffix(14_000)))
-    }
-    func cost(_ count: Int64) -> Duration {
-      let (times, hosts) = stream(count)
       let silent = (0..<count).map { $0 + 100_000 }
-      return Self.cost(silent.map { _ in origin } + times, silent + hosts)
+      return (silent.map { _ in origin } + times.suffix(14_000), silent + hosts.suffix(14_000))
     }
-    let (few, many) = (cost(10), cost(10_000))
-    #expect(many < few * 6, "\(many) instead of \(few)")
+    #expect(Self.ratio(stream(10_000), to: stream(10), enough: 6) < 6)
   }
 
   @Test(arguments: 0..<3)

@@ -63,7 +63,7 @@ public final class APIServer: Service {
       tokens: options.tokens, isLocal: options.isLocal, isReadingClosed: options.isReadingClosed, hosts: options.hosts)
     front = HTTPFront(
       APIDescription.whole(services), policy: policy, limits: options.limits, corsOrigins: options.corsOrigins,
-      observer: SilentObserver(), logger: logger, clock: clock)
+      logger: logger, clock: clock)
     self.options = options
     self.logger = logger
     self.listening = listening
@@ -104,11 +104,6 @@ public final class APIServer: Service {
     quiet.logLevel = .critical
     return quiet
   }
-}
-
-/// Takes note of nothing.
-struct SilentObserver: RequestObserver {
-  func note(route: String, method: HTTPRequest.Method, status: HTTPResponse.Status, taking duration: Duration) {}
 }
 
 extension APIDescription {

@@ -36,6 +36,35 @@ struct StoreReaderTests {
     #expect(try await other.read { try await $0.anomalies(ResultFilter()) }.map(\.detector) == ["d"])
   }
 
+  @Test("a statement whose reader gives up ends, and its connection goes on")
+  func cancelled() async throws {
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder / "data")
+    _ = try SQLiteStore(in: directory)
+    let reader = try SQLiteReader(directory)
+    let snapshot = try #require(try await reader.snapshot() as? SQLiteSnapshot)
+    let (begun, begin) = AsyncStream<Void>.makeStream()
+    let endless = Task {
+      try await snapshot.run { database in
+        // Called by the statement itself: what is given up must be running.
+        database.add(
+          function: DatabaseFunction("begun", argumentCount: 0) { _ in
+            begin.finish()
+            return 1
+          })
+        return try Int.fetchOne(
+          database, sql: "WITH RECURSIVE n (x) AS (SELECT begun() UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+        )
+      }
+    }
+    for await _ in begun {}
+    endless.cancel()
+    await #expect(throws: CancellationError.self) { try await endless.value }
+    #expect(try await snapshot.run { try Int.fetchOne($0, sql: "SELECT 7") } == 7)
+    await snapshot.end()
+  }
+
   @Test("another database, and a store that a newer version has migrated, are refused")
   func foreign() throws {
     let folder = try TestFolder()

@@ -67,6 +67,55 @@ struct ServeCommandTests {
     #expect(try Stored(folder / "data").differences(from: Trail.undisturbed(events)) == [])
   }
 
+  /// What a server answers, as JSON.
+  private static func object(_ target: String, port: Int) throws -> [String: Any] {
+    let answer = try ask(target, port: port)
+    let body = try #require(answer.range(of: "\r\n\r\n").map { answer[$0.upperBound...] }, "\(answer)")
+    return try #require(
+      try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any], "\(answer.prefix(2_000))")
+  }
+
+  @Test(
+    "models are shown, and an anomaly is scored again with what adds up to it",
+    .enabled(if: Need.lightGBM, "needs LightGBM"))
+  func models() throws {
+    let folder = try Jobs.folder(Jobs.events(0..<4_000))
+    try Jobs.run(folder)
+    try Jobs.train(folder).expect(0)
+    try folder.append("events.ndjson", Jobs.events(4_000..<6_000))
+    try Jobs.run(folder)
+    let anomaly = try #require(try Jobs.anomalies(folder, of: "slow").first)
+    let running = try PulseCommand.start("serve", "--data", folder / "data", "--port", "0")
+    let port = try Self.port { running.output }
+    let useCase = "/api/v1/use-cases/jobs"
+    #expect(poll { (try? Self.ask("/readyz", port: port).hasPrefix("HTTP/1.1 200")) == true })
+    let id = try #require(
+      (anomaly["id"] as? String)?.addingPercentEncoding(withAllowedCharacters: .alphanumerics))
+    let described = try Self.object(useCase, port: port)
+    let found = try Self.object("\(useCase)/anomalies/\(id)", port: port)
+    #expect(found["configuration"] as? String == described["configuration"] as? String)
+    #expect((found["configuration"] as? String)?.count == 12)
+    let explained = try Self.object("\(useCase)/anomalies/\(id)/explanation", port: port)
+    #expect(explained["is_same"] as? Bool == true && explained["scale"] as? String == "log1p", "\(explained)")
+    // What the contributions add up to is the logarithm of what was expected.
+    let fields = try #require(explained["fields"] as? [[String: Any]])
+    let sum = fields.reduce(explained["base"] as? Double ?? .nan) { $0 + ($1["contribution"] as? Double ?? .nan) }
+    #expect(abs(sum - log1p(explained["expected"] as? Double ?? .nan)) < 1e-6, "\(explained)")
+    let distribution = try Self.object("\(useCase)/anomalies/\(id)/distribution", port: port)
+    #expect((distribution["bins"] as? [Any])?.isEmpty == false, "\(distribution)")
+    let models = try #require(try Self.object("\(useCase)/models", port: port)["items"] as? [[String: Any]])
+    #expect(Set(models.compactMap { $0["detector"] as? String }) == ["slow", "odd"])
+    for model in models {
+      let champion = try #require(model["champion"] as? String)
+      #expect(champion == (model["versions"] as? [[String: Any]])?.last?["version"] as? String)
+      let detector = try #require(model["detector"] as? String)
+      let compared = try Self.object("\(useCase)/models/\(detector)/compare?first=\(champion)", port: port)
+      #expect((compared["differences"] as? [Any])?.isEmpty == true, "\(compared)")
+    }
+    running.send(SIGTERM)
+    try running.wait().expect(0)
+  }
+
   @Test("what cannot be served is said")
   func refused() throws {
     let folder = try Trail.folder()

@@ -9,6 +9,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Pipeline
+import Synchronization
 import TestKit
 import Testing
 
@@ -56,7 +57,7 @@ struct ServedFixture {
       tokens: try AccessTokens(text: tokens, path: "tokens"), isLocal: isLocal, isReadingClosed: isReadingClosed)
     front = HTTPFront(
       APIDescription.whole(services), policy: policy, limits: limits, corsOrigins: corsOrigins,
-      observer: SilentObserver(), logger: logger, clock: clock)
+      logger: logger, clock: clock)
     await catalog.refresh()
     try await look()
   }
@@ -95,6 +96,17 @@ struct ServedFixture {
     }
   }
 
+  /// The ids of the anomalies in the store.
+  func stored() async throws -> Set<String> {
+    var filter = ResultFilter()
+    (filter.useCase, filter.limit) = (Self.useCase, 0)
+    return try await served.store.reader.read { [filter] snapshot in
+      var ids: Set<String> = []
+      try await snapshot.forEachAnomaly(filter) { ids.insert($0.id) }
+      return ids
+    }
+  }
+
   var served: ServedUseCase {
     get throws { try services.catalog.useCase(Self.useCase, for: Principal(name: "test", role: .admin)) }
   }
@@ -130,9 +142,11 @@ struct ServedFixture {
 }
 
 /// Takes what is written.
-final class BodyCollector: @unchecked Sendable {
-  // SAFETY: one response is written by one task, and read when that is done.
-  var bytes: [UInt8] = []
+final class BodyCollector: Sendable {
+  private let written = Mutex<[UInt8]>([])
+  var bytes: [UInt8] { written.withLock { $0 } }
+
+  func take(_ bytes: some Sequence<UInt8>) { written.withLock { $0 += bytes } }
 }
 
 struct BodyWriter: ResponseBodyWriter {
@@ -140,6 +154,6 @@ struct BodyWriter: ResponseBodyWriter {
 
   init(_ collector: BodyCollector) { self.collector = collector }
 
-  mutating func write(_ buffer: ByteBuffer) async throws { collector.bytes += Array(buffer.readableBytesView) }
+  mutating func write(_ buffer: ByteBuffer) async throws { collector.take(buffer.readableBytesView) }
   consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
 }

@@ -32,16 +32,23 @@ public struct ActionsContract: Contract {
     func said(_ who: String, _ verdict: Feedback.Verdict, _ time: Int64) -> Feedback {
       Feedback(useCase: "u", finding: "f", verdict: verdict, who: who, time: time, note: "n\0ote")
     }
-    try await one.record([said("b", .real, 1)])
-    try await other.record([said("a", .unsure, 2), said("b", .falseAlarm, 3)])
-    try await one.record([Feedback(useCase: "u", finding: "g", verdict: .real, who: "a", time: 4)])
+    func line(_ subject: String) -> AuditLine { AuditLine(time: 5, who: "b", action: "feedback", subject: subject) }
+    let before = try await one.auditLines(before: nil, limit: 100).count
+    try await one.record([said("b", .real, 1)], noting: line("1"))
+    try await other.record([said("a", .unsure, 2), said("b", .falseAlarm, 3)], noting: line("2"))
+    try await one.record([Feedback(useCase: "u", finding: "g", verdict: .real, who: "a", time: 4)], noting: line("3"))
     let found = try await one.feedback(on: "f", of: "u")
     notes.expect(found == [said("a", .unsure, 2), said("b", .falseAlarm, 3)], "\(found)")
     notes.expect(try await other.feedback(on: "f", of: "v").isEmpty, "of another use case")
     let all = try await other.feedback(of: "u")
     notes.expect(all.map { "\($0.finding) \($0.who)" } == ["f a", "f b", "g a"], "all of a use case: \(all)")
-    notes.expect(try await one.withdraw(feedbackOn: "f", of: "u", by: "b"), "a word is taken back")
-    notes.expect(try await one.withdraw(feedbackOn: "f", of: "u", by: "b") == false, "once")
+    let words = [said("b", .falseAlarm, 3), said("c", .real, 3)]
+    notes.expect(try await one.withdraw(words, noting: line("4")) == 1, "a word is taken back")
+    notes.expect(try await one.withdraw(words, noting: line("5")) == 0, "once")
+    let lines = try await other.auditLines(before: nil, limit: 100)
+    notes.expect(
+      lines.count == before + 4 && lines.prefix(4).map(\.line) == ["4", "3", "2", "1"].map(line),
+      "each change leaves a line: \(lines)")
     notes.expect(try await other.feedback(on: "f", of: "u") == [said("a", .unsure, 2)], "and is gone")
     return notes.wrong
   }

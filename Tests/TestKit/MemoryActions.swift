@@ -25,9 +25,10 @@ public final class MemoryActions: Actions, OutboxCursors {
 
   public init() {}
 
-  public func record(_ feedback: [Feedback]) async throws {
+  public func record(_ feedback: [Feedback], noting line: AuditLine) async throws {
     state.withLock { state in
       for one in feedback { state.feedback["\(one.useCase) \(one.finding) \(one.who)"] = one }
+      state.audit.append(line)
     }
   }
 
@@ -41,8 +42,12 @@ public final class MemoryActions: Actions, OutboxCursors {
       .sorted { ($0.finding, $0.time, $0.who) < ($1.finding, $1.time, $1.who) }
   }
 
-  public func withdraw(feedbackOn finding: String, of useCase: String, by who: String) async throws -> Bool {
-    state.withLock { $0.feedback.removeValue(forKey: "\(useCase) \(finding) \(who)") != nil }
+  public func withdraw(_ feedback: [Feedback], noting line: AuditLine) async throws -> Int {
+    state.withLock { state in
+      let count = feedback.count { state.feedback.removeValue(forKey: "\($0.useCase) \($0.finding) \($0.who)") != nil }
+      if count > 0 { state.audit.append(line) }
+      return count
+    }
   }
 
   public func add(_ mute: Mute) async throws -> Int64 {

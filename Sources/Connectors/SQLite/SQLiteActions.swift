@@ -72,7 +72,7 @@ public final class SQLiteActions: Actions, OutboxCursors {
 
   // MARK: Feedback
 
-  public func record(_ feedback: [Feedback]) async throws {
+  public func record(_ feedback: [Feedback], noting line: AuditLine) async throws {
     try await write { database in
       for one in feedback {
         try database.execute(
@@ -81,6 +81,7 @@ public final class SQLiteActions: Actions, OutboxCursors {
           ON CONFLICT DO UPDATE SET verdict = excluded.verdict, time = excluded.time, note = excluded.note
           """, binding: [one.useCase, one.finding, one.who, one.verdict.rawValue, one.time, one.note])
       }
+      _ = try Self.append(line, to: database)
     }
   }
 
@@ -112,11 +113,17 @@ public final class SQLiteActions: Actions, OutboxCursors {
     }
   }
 
-  public func withdraw(feedbackOn finding: String, of useCase: String, by who: String) async throws -> Bool {
+  public func withdraw(_ feedback: [Feedback], noting line: AuditLine) async throws -> Int {
     try await write { database in
-      try database.execute(
-        "DELETE FROM feedback WHERE use_case = ? AND finding = ? AND who = ?", binding: [useCase, finding, who])
-      return database.changesCount > 0
+      var count = 0
+      for one in feedback {
+        try database.execute(
+          "DELETE FROM feedback WHERE use_case = ? AND finding = ? AND who = ?",
+          binding: [one.useCase, one.finding, one.who])
+        count += database.changesCount
+      }
+      if count > 0 { _ = try Self.append(line, to: database) }
+      return count
     }
   }
 
@@ -174,12 +181,14 @@ public final class SQLiteActions: Actions, OutboxCursors {
   // MARK: Audit
 
   public func append(_ line: AuditLine) async throws -> Int64 {
-    try await write { database in
-      try database.execute(
-        "INSERT INTO audit (time, who, action, subject, details) VALUES (?, ?, ?, ?, ?)",
-        binding: [line.time, line.who, line.action, line.subject, line.details])
-      return database.lastInsertedRowID
-    }
+    try await write { try Self.append(line, to: $0) }
+  }
+
+  private static func append(_ line: AuditLine, to database: Database) throws -> Int64 {
+    try database.execute(
+      "INSERT INTO audit (time, who, action, subject, details) VALUES (?, ?, ?, ?, ?)",
+      binding: [line.time, line.who, line.action, line.subject, line.details])
+    return database.lastInsertedRowID
   }
 
   public func auditLines(before number: Int64?, limit: Int) async throws -> [NumberedAuditLine] {

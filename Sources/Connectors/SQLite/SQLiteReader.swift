@@ -216,18 +216,30 @@ final class SQLiteSnapshot: ResultSnapshot {
     }
   }
 
-  private func run<Value: Sendable>(
+  /// Runs a body on the connection of the snapshot. A statement whose task is cancelled ends at once.
+  /// - Throws: what it throws; `CancellationError` where the task is cancelled.
+  func run<Value: Sendable>(
     _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws -> Value {
     precondition(!isOver.withLock { $0 }, "a snapshot is read behind its end")
+    try Task.checkCancellation()
     let (connection, directory) = (connection, directory)
-    return try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global().async {
-        continuation.resume(
-          with: Result {
-            try SQLiteStore.reportingTrouble(in: directory) { try connection.writeWithoutTransaction(body) }
-          })
+    do {
+      return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { continuation in
+          DispatchQueue.global().async {
+            continuation.resume(
+              with: Result {
+                try SQLiteStore.reportingTrouble(in: directory) { try connection.writeWithoutTransaction(body) }
+              })
+          }
+        }
+      } onCancel: {
+        connection.interrupt()
       }
+    } catch {
+      try Task.checkCancellation()
+      throw error
     }
   }
 

@@ -9,9 +9,9 @@ import Detection
 public protocol Actions: Sendable {
   // MARK: Feedback
 
-  /// Records what somebody thinks of findings, all of it or nothing. A later word of the same person on a finding takes the
-  /// place of an earlier one.
-  func record(_ feedback: [Feedback]) async throws
+  /// Records what somebody thinks of findings, with a line of the audit trail. A later word of the same person on a finding
+  /// takes the place of an earlier one.
+  func record(_ feedback: [Feedback], noting line: AuditLine) async throws
 
   /// What was said of a finding, by who said it.
   func feedback(on finding: String, of useCase: String) async throws -> [Feedback]
@@ -19,10 +19,10 @@ public protocol Actions: Sendable {
   /// Everything that was said of findings of a use case, by finding and then by time.
   func feedback(of useCase: String) async throws -> [Feedback]
 
-  /// Takes back what somebody said of a finding.
-  /// - Returns: whether they had said something.
+  /// Takes back what somebody said of findings, with a line of the audit trail.
+  /// - Returns: of how many of them they had said something; the line is added where that is any.
   @discardableResult
-  func withdraw(feedbackOn finding: String, of useCase: String, by who: String) async throws -> Bool
+  func withdraw(_ feedback: [Feedback], noting line: AuditLine) async throws -> Int
 
   // MARK: Mutes
 

@@ -11,11 +11,7 @@ import HTTPTypes
 
 /// How a server tells who asks.
 public struct AccessPolicy: Sendable {
-  /// Checks a token that is not in the list: a JWT of an identity provider.
-  public typealias Verifier = @Sendable (_ token: String) async throws -> Principal?
-
   private let tokens: AccessTokens
-  private let verifier: Verifier?
   /// Whether only this machine can reach it.
   private let isLocal: Bool
   /// Whether reading needs a token as well.
@@ -26,38 +22,35 @@ public struct AccessPolicy: Sendable {
   /// - Parameters:
   ///   - hosts: names under which it may be asked for, beside the loopback address; empty for any where it is not local.
   public init(
-    tokens: AccessTokens = AccessTokens(), verifier: Verifier? = nil, isLocal: Bool, isReadingClosed: Bool = false,
+    tokens: AccessTokens = AccessTokens(), isLocal: Bool, isReadingClosed: Bool = false,
     hosts: [String] = []
   ) {
     self.tokens = tokens
-    self.verifier = verifier
     self.isLocal = isLocal
     self.isReadingClosed = isReadingClosed
     let local = isLocal ? ["localhost", "127.0.0.1", "[::1]", "::1"] : []
     self.hosts = Set((hosts.isEmpty && !isLocal ? [] : hosts + local).map { $0.lowercased() })
   }
 
-  private var hasTokens: Bool { !tokens.isEmpty || verifier != nil }
-
   /// Who asks.
   /// - Parameter host: what the request is addressed to (`Host`, `:authority`).
   /// - Throws: `Problem` where a token is needed, is not known or does not allow it, or the request comes from elsewhere.
-  func caller(_ headers: HTTPFields, host: String?, of endpoint: Endpoint) async throws(Problem) -> Principal {
+  func caller(_ headers: HTTPFields, host: String?, of endpoint: Endpoint) throws(Problem) -> Principal {
     try check(host: host)
     if endpoint.access > .read { try check(origin: headers[.origin], host: host) }
     if let token = Self.token(in: headers) {
-      guard let principal = try await principal(of: token) else {
+      guard let principal = tokens.principal(of: token) else {
         throw Self.unauthorized("The token is not known or has expired.")
       }
       try Self.check(principal, endpoint)
       return principal
     }
-    let isTrusted = isLocal && !hasTokens
+    let isTrusted = isLocal && tokens.isEmpty
     if isTrusted { return Principal(name: "local", role: .admin) }
     let isOpen = endpoint.access == .open || (endpoint.access == .read && !isReadingClosed)
     if isOpen { return Principal(name: "anonymous", role: .read) }
     throw Self.unauthorized(
-      hasTokens
+      !tokens.isEmpty
         ? "This needs a token with the role `\(endpoint.access.rawValue)`: `Authorization: Bearer …`."
         : "This needs a token, and the server has none: name a file of them with `--tokens`.")
   }
@@ -91,14 +84,6 @@ public struct AccessPolicy: Sendable {
     let parts = header.split(separator: " ", maxSplits: 1)
     guard parts.count == 2, parts[0].lowercased() == "bearer" else { return "" }
     return parts[1].trimmingPrefix { $0 == " " }.description
-  }
-
-  private func principal(of token: String) async throws(Problem) -> Principal? {
-    if let known = tokens.principal(of: token) { return known }
-    guard let verifier, !token.isEmpty else { return nil }
-    do { return try await verifier(token) } catch {
-      throw Problem(.serviceUnavailable, "The token cannot be checked", "\(error)")
-    }
   }
 
   private static func check(_ principal: Principal, _ endpoint: Endpoint) throws(Problem) {

@@ -105,14 +105,20 @@ struct AnomalySeries: Sendable {
 
 extension AnomalySeries {
   /// How many anomalies a list has, by what is known of them here; nil where that does not reach far enough.
-  func count(_ filter: ResultFilter, withHidden: Bool) -> Int? {
+  /// - Parameters:
+  ///   - said: whether the list has those of which something was said, by their ids.
+  ///   - others: whether it has those of which nothing was said.
+  func count(_ filter: ResultFilter, said: [String: Bool], others: Bool) -> Int? {
     // What lies behind what is kept cannot be counted.
     guard isWhole || rows.first.map({ (filter.from ?? .min) >= $0.time }) ?? false else { return nil }
     let keys = filter.keys.map { Set($0.compactMap { entities.index(of: $0) }) }
     let detector = filter.name.map { detectors.index(of: $0) ?? -1 }
-    return rows(from: filter.from ?? .min, to: filter.to ?? .max, withHidden: withHidden).reduce(0) { count, row in
+    let said = Dictionary(
+      said.compactMap { id, isShown in numbers[id].map { ($0, isShown) } }, uniquingKeysWith: { $1 })
+    return rows(from: filter.from ?? .min, to: filter.to ?? .max, withHidden: true).reduce(0) { count, row in
       let isWanted =
-        (keys?.contains(Int(row.entity)) ?? true) && (detector ?? Int(row.detector)) == Int(row.detector)
+        (said[row.number] ?? others) && (keys?.contains(Int(row.entity)) ?? true)
+        && (detector ?? Int(row.detector)) == Int(row.detector)
         && (filter.severities?.contains(row.severity) ?? true)
       return count + (isWanted ? 1 : 0)
     }

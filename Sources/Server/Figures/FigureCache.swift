@@ -37,17 +37,18 @@ final class FigureCache: Sendable {
     content = Mutex(Content(windows: WindowSeries(window, dashboard)))
   }
 
-  /// Asks it something.
+  /// The numbers as they are now. What follows the store goes on meanwhile, and copies what it changes.
   /// - Throws: `Problem` while it has not been read.
-  func ask<Value>(_ body: (Content) throws -> sending Value) throws -> sending Value {
-    try content.withLock { content in
+  var now: Content {
+    get throws {
+      let content = content.withLock { $0 }
       guard content.cursor != nil else {
         throw Problem(
           .serviceUnavailable, "Figures are being read",
           content.trouble ?? "The server has just started: figures will be there in some seconds.",
           headers: [.retryAfter: "2"])
       }
-      return try body(content)
+      return content
     }
   }
 

@@ -31,7 +31,6 @@ struct HTTPFront: HTTPResponder {
   let limits: RequestLimits
   /// Origins whose pages may read answers; none unless configured.
   let corsOrigins: Set<String>
-  let observer: any RequestObserver
   let logger: Logger
   /// Microseconds since 1970-01-01 00:00 UTC.
   let clock: @Sendable () -> Int64
@@ -40,7 +39,7 @@ struct HTTPFront: HTTPResponder {
 
   init(
     _ description: APIDescription, policy: AccessPolicy, limits: RequestLimits = RequestLimits(),
-    corsOrigins: Set<String> = [], observer: any RequestObserver, logger: Logger,
+    corsOrigins: Set<String> = [], logger: Logger,
     clock: @escaping @Sendable () -> Int64
   ) {
     self.description = description
@@ -48,32 +47,27 @@ struct HTTPFront: HTTPResponder {
     self.policy = policy
     self.limits = limits
     self.corsOrigins = corsOrigins
-    self.observer = observer
     self.logger = logger
     self.clock = clock
     rate = RequestRate(perSecond: limits.perSecond, burst: limits.burst)
   }
 
   func respond(to request: Request, context: ConnectionContext) async throws -> Response {
-    let begin = ContinuousClock.now
-    var route = "unknown"
     let reply: Reply
-    do throws(Problem) { reply = try await answer(request, context, route: &route) } catch { reply = error.reply }
-    observer.note(route: route, method: request.method, status: reply.status, taking: .now - begin)
+    do throws(Problem) { reply = try await answer(request, context) } catch { reply = error.reply }
     return response(reply, to: request)
   }
 
   // MARK: Answering
 
-  private func answer(_ request: Request, _ context: Context, route: inout String) async throws(Problem) -> Reply {
+  private func answer(_ request: Request, _ context: Context) async throws(Problem) -> Reply {
     let (path, query) = try target(of: request)
     if request.method == .options, request.headers[.origin] != nil { return preflight(request, path) }
     let (endpoint, values): (Endpoint, [String: String])
     let caller: Principal
     do throws(Problem) {
       (endpoint, values) = try self.endpoint(request.method, path)
-      route = endpoint.path
-      caller = try await policy.caller(
+      caller = try policy.caller(
         request.headers, host: request.head.authority ?? request.headers[.init("Host")!], of: endpoint)
     } catch {
       // What is refused counts for the address that it comes from: tokens are not to be guessed at any speed.
@@ -241,7 +235,7 @@ struct HTTPFront: HTTPResponder {
     }
     let headers: HTTPFields = [
       .accessControlAllowMethods: "GET, POST, DELETE", .accessControlMaxAge: "600",
-      .accessControlAllowHeaders: "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
+      .accessControlAllowHeaders: "Authorization, Content-Type, Last-Event-ID",
     ]
     return Reply([], status: .noContent, contentType: "text/plain", headers: headers, caching: .never)
   }
@@ -251,12 +245,6 @@ struct HTTPFront: HTTPResponder {
     headers[.accessControlAllowOrigin] = origin
     headers[.vary] = "Origin"
   }
-}
-
-/// Is told of every request.
-protocol RequestObserver: Sendable {
-  /// - Parameter route: the path of the endpoint with its parameters in braces; `unknown` where there is none.
-  func note(route: String, method: HTTPRequest.Method, status: HTTPResponse.Status, taking duration: Duration)
 }
 
 /// Requests that are being worked on.

@@ -16,7 +16,6 @@ struct StatusObserver: Sendable {
     var models: Int
     /// Versions that passed their gate and are newer than the champion.
     var candidates: Int
-    var waitsForFirstModel: Bool
     /// Records and event time of the run in this process.
     var run: RunProgress.Snapshot?
     var runSource: String?
@@ -27,14 +26,13 @@ struct StatusObserver: Sendable {
       partitions = try await useCase.store.reader.read { try await $0.status(of: useCase.name, counting: false) }
       let learned = useCase.plan.detectors.map(\.name)
       let registry = useCase.registry
-      var (models, candidates) = (0, 0)
-      for name in learned {
-        guard let champion = try? registry.champion(of: name) else { continue }
-        models += 1
-        candidates += Self.candidates(in: registry, of: name, champion)
+      (models, candidates) = try await blocking {
+        learned.reduce((0, 0)) { counts, name in
+          guard let champion = try? registry.champion(of: name) else { return counts }
+          return (counts.0 + 1, counts.1 + Self.candidates(in: registry, of: name, champion))
+        }
       }
-      (detectors, self.models, self.candidates) = (learned.count, models, candidates)
-      waitsForFirstModel = models < learned.count
+      detectors = learned.count
       let own = view?.useCase == useCase.name ? view : nil
       (run, runSource) = (own?.progress.snapshot, own?.source)
       hasWriter = own != nil || useCase.store.directory.isInUse
@@ -72,10 +70,12 @@ struct StatusObserver: Sendable {
     let letters = look.partitions.reduce(0) { $0 + $1.totals.deadLetters.values.reduce(0, +) }
     let watermark = look.partitions.compactMap(\.watermark).min()
     let eventTime = look.run.flatMap { $0.eventTime == .min ? nil : $0.eventTime } ?? watermark
+    // How late results are: nothing runs, or events have times that were made up, and there is no such thing.
+    let lag = look.hasWriter && sources != ["simulator"] ? eventTime.map { now.subtractingSaturated($0) } : nil
     let components = [settled(stream(look, count, now), now), settled(detection(look), now), written(store(look), now)]
     return UseCaseStatus(
       useCase: useCase.name, time: now, source: look.runSource ?? Self.words(sources), components: components,
-      recordsPerSecond: rate, lagSeconds: eventTime.map { Double(now.subtractingSaturated($0)) / 1e6 },
+      recordsPerSecond: rate, lagSeconds: lag.map { Double($0) / 1e6 },
       watermark: watermark, dataUntil: useCase.figures.dataUntil, records: count, deadLetters: letters,
       candidates: look.candidates)
   }
@@ -137,11 +137,12 @@ struct StatusObserver: Sendable {
     if look.detectors == 0 {
       return UseCaseStatus.Component(name: "detection", state: .ok, text: "rules", since: nil, note: nil, why: nil)
     }
+    let waitsForFirstModel = look.models < look.detectors
     let text = look.models == 0 ? "no model" : "\(look.models) of \(look.detectors) models"
     return UseCaseStatus.Component(
-      name: "detection", state: look.waitsForFirstModel ? .warning : .ok, text: text, since: nil,
+      name: "detection", state: waitsForFirstModel ? .warning : .ok, text: text, since: nil,
       note: look.models == 0 ? "rules are ready" : nil,
-      why: look.waitsForFirstModel
+      why: waitsForFirstModel
         ? "Detectors without a model find nothing until one is trained (`pulse train`)." : nil)
   }
 

@@ -33,7 +33,7 @@ struct UseCaseStatus: Sendable, Hashable {
   var components: [Component]
   /// Nil where the run is another process's and has not been watched for long enough.
   var recordsPerSecond: Double?
-  /// How far event time lies behind the clock, seconds.
+  /// How far event time lies behind the clock, seconds; nil where nothing runs or times are simulated.
   var lagSeconds: Double?
   var watermark: Int64?
   /// Up to when closed windows say everything.

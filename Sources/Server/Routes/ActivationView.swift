@@ -9,7 +9,7 @@ enum ActivationView {
   static func timed(_ useCase: ServedUseCase) async throws -> [(activation: Activation, time: Int64?)] {
     let all = try await useCase.store.reader.read { try await $0.activations(of: useCase.name) }
     return try all.map { activation in
-      let time = try useCase.figures.ask { $0.anomalies.firstTime(from: activation.from, in: activation.partition) }
+      let time = try useCase.figures.now.anomalies.firstTime(from: activation.from, in: activation.partition)
       return (activation, time)
     }
   }

@@ -46,16 +46,17 @@ struct AdviceRoutes {
     guard let folder = useCase.folder, let text = try? String(contentsOfFile: "\(folder)/\(source)", encoding: .utf8)
     else { throw Problem.notFound("The use case has no \(source).") }
     let advice = try Advice(text, scope: useCase.plan.scope, path: "\(folder)/\(source)")
-    let figures = try useCase.figures.ask { content in
+    let content = try useCase.figures.now
+    let figures =
       isClass
-        ? Self.figures(ofClass: problem, content, range, useCase) : Self.figures(of: problem, content, range, useCase)
-    }
+      ? Self.figures(ofClass: problem, content, range, useCase) : Self.figures(of: problem, content, range, useCase)
     let batches = advice.needsEvents && !isClass ? try await events(of: problem, useCase, range) : []
+    let markdown = try await blocking { advice.filled(figures, over: batches) }
     return JSONText.object([
       ("problem", JSONText.string(problem)), ("kind", JSONText.string(isClass ? "class" : "detector")),
       ("severity", JSONText.optional(isClass ? nil : severity?.rawValue)), ("total", String(figures.total)),
       ("previous_total", figures.previous.map { String($0) } ?? "null"), ("source", JSONText.string(source)),
-      ("markdown", JSONText.string(advice.filled(figures, over: batches))),
+      ("markdown", JSONText.string(markdown)),
     ])
   }
 
@@ -73,7 +74,7 @@ struct AdviceRoutes {
     let hasPrevious = content.hasPrevious(range)
     let number = content.anomalies.detectors.index(of: detector) ?? -1
     let line = content.counts(range) { Int($0.detector) }[number] ?? .zero(range.count)
-    let entities = content.entities(range).filter { range.entities?.contains($0.name) ?? true }
+    let entities = content.entities(range)
       .compactMap { entity in entity.detectors[detector].map { (entity.name, $0[0], $0[1]) } }
     return figures(
       detector, Int(line.total ?? 0), Int(line.previousTotal ?? 0), Int(content.events(range)), entities, hasPrevious,

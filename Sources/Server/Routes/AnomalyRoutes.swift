@@ -67,9 +67,8 @@ struct AnomalyRoutes {
   }
 
   /// Whether a list has an anomaly, by what was said of it.
-  private static func isShown(_ id: String, _ state: String?, _ feedback: [String: Feedback]) -> Bool {
-    let verdict = feedback[id]?.verdict
-    return switch state {
+  private static func isShown(_ verdict: Feedback.Verdict?, _ state: String?) -> Bool {
+    switch state {
     case nil: verdict != .falseAlarm
     case "all": true
     case "open": verdict == nil
@@ -83,7 +82,7 @@ struct AnomalyRoutes {
     let feedback = try await useCase.feedback()
     let view = AnomalyView(useCase: useCase, feedback: feedback)
     guard sort == "-time" else {
-      return try await sorted(call, filter, by: sort, view) { isShown($0.id, state, feedback) }
+      return try await sorted(call, filter, by: sort, view) { isShown(feedback[$0.id]?.verdict, state) }
     }
     return try await useCase.store.reader.read { snapshot in
       var items: [String] = []
@@ -94,12 +93,13 @@ struct AnomalyRoutes {
         try Task.checkCancellation()
         page.limit = filter.limit - items.count
         let found = try await snapshot.anomalies(page, after: cursor)
-        items += found.rows.filter { isShown($0.id, state, feedback) }.map { view.json($0) }
+        items += found.rows.filter { isShown(feedback[$0.id]?.verdict, state) }.map { view.json($0) }
         cursor = found.next
       } while cursor != nil && items.count < filter.limit && .now < end
-      let isCounted = filter.words.isEmpty && filter.leastScore == nil && (state == nil || state == "all")
-      let total = isCounted ? try? useCase.figures.ask { $0.anomalies.count(filter, withHidden: state == "all") } : nil
-      return Parameters.page(items, total: total ?? nil, next: cursor?.text)
+      let isCounted = filter.words.isEmpty && filter.leastScore == nil
+      let total = try? useCase.figures.now.anomalies.count(
+        filter, said: feedback.mapValues { isShown($0.verdict, state) }, others: isShown(nil, state))
+      return Parameters.page(items, total: isCounted ? total ?? nil : nil, next: cursor?.text)
     }
   }
 
@@ -163,13 +163,18 @@ struct AnomalyRoutes {
         let useCase = try services.catalog.useCase(of: call)
         let (anomaly, configuration) = try await Self.found(call, useCase)
         let view = AnomalyView(useCase: useCase, feedback: try await useCase.feedback())
-        return Reply(view.json(anomaly, [("configuration", JSONText.string(configuration))]))
+        return Reply(view.json(anomaly, [("configuration", JSONText.string(useCase.digits(of: configuration)))]))
       })
   }
 
   private static let explained = JSONSchema.object([
     ("id", .string), ("model", JSONSchema.string.nullable), ("stored_score", .number), ("score", .number),
     ("raw_score", .number), ("base", .number), ("expected", JSONSchema.number.nullable),
+    (
+      "scale",
+      JSONSchema.string(among: ["log1p", "log2"]).saying(
+        "What base and contributions add up to: the logarithm of the expected value and 1, or that of the raw score.")
+    ),
     ("clause", JSONSchema.string.nullable), ("reason", .string),
     ("is_same", JSONSchema.boolean.saying("Whether scoring again gave what is stored.")),
     ("fields", .array(.object([("name", .string), ("contribution", .number)]))),
@@ -192,9 +197,11 @@ struct AnomalyRoutes {
           throw Problem.notFound(
             "A rule found it: there is no model to ask. What it saw is in `explanation` of the anomaly.")
         }
-        let explanation = try AnomalyExplanation.explain(
-          event: anomaly.event, foundBy: anomaly.detector, model: version, configuration: configuration,
-          registry: useCase.registry)
+        let explanation = try await blocking {
+          try AnomalyExplanation.explain(
+            event: anomaly.event, foundBy: anomaly.detector, model: version, configuration: configuration,
+            registry: useCase.registry)
+        }
         return Reply(Self.json(explanation, of: anomaly))
       })
   }
@@ -216,6 +223,7 @@ struct AnomalyRoutes {
       ("stored_score", JSONText.number(anomaly.score)), ("score", JSONText.number(explanation.score)),
       ("raw_score", JSONText.number(explanation.raw)), ("base", JSONText.number(explanation.base)),
       ("expected", explanation.expected.map(JSONText.number) ?? "null"),
+      ("scale", JSONText.string(explanation.expected == nil ? "log2" : "log1p")),
       ("clause", JSONText.optional(explanation.clause)), ("reason", JSONText.string(explanation.reason)),
       ("is_same", isSame ? "true" : "false"), ("fields", JSONText.array(fields)), ("inputs", JSONText.array(inputs)),
     ])

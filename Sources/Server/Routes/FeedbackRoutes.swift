@@ -150,18 +150,18 @@ struct FeedbackRoutes {
         let feedback = Feedback(
           useCase: useCase.name, finding: anomaly.id, verdict: verdict, who: call.caller.name, time: call.time,
           note: call.json?["note"]?.string ?? "")
-        try await services.audit(
-          call, "feedback", anomaly.id, before: before.map(AnomalyView.json),
+        let line = call.audited(
+          "feedback", anomaly.id, before: before.map(AnomalyView.json),
           after: JSONText.object([
             ("verdict", JSONText.string(verdict.word)), ("scope", JSONText.string(scope.rawValue)),
             ("marked", String(marked.count)), ("note", JSONText.string(feedback.note)),
-          ]), in: useCase.store)
+          ]))
         let all = marked.map { other in
           var each = feedback
           each.finding = other.id
           return each
         }
-        try await useCase.store.actions.record(all)
+        try await useCase.store.actions.record(all, noting: line)
         try await useCase.refreshFeedback()
         let text = AnomalyView.json(feedback).dropLast() + ",\"marked\":\(marked.count)}"
         return Reply(String(text), caching: .never)
@@ -183,12 +183,11 @@ struct FeedbackRoutes {
         let together = try await actions.feedback(of: useCase.name).filter {
           $0.who == mine.who && $0.time == mine.time
         }
-        for feedback in together {
-          try await actions.withdraw(feedbackOn: feedback.finding, of: useCase.name, by: call.caller.name)
-        }
-        try await services.audit(
-          call, "feedback.withdraw", anomaly.id, before: AnomalyView.json(mine),
-          after: JSONText.object([("withdrawn", String(together.count))]), in: useCase.store)
+        try await actions.withdraw(
+          together,
+          noting: call.audited(
+            "feedback.withdraw", anomaly.id, before: AnomalyView.json(mine),
+            after: JSONText.object([("withdrawn", String(together.count))])))
         try await useCase.refreshFeedback()
         return Reply([], status: .noContent, contentType: "application/json", caching: .never)
       })

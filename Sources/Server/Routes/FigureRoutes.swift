@@ -19,8 +19,28 @@ struct FigureRoutes {
     .object(FigureRange.schemaMembers + more + [("series", .array(series))])
   }
 
-  private func range(_ call: Call, _ useCase: ServedUseCase) throws -> FigureRange {
-    try FigureRange(call, until: useCase.figures.dataUntil)
+  /// What a request asks of the numbers.
+  private struct Question: Sendable {
+    var call: Call
+    var useCase: ServedUseCase
+    var range: FigureRange
+    var content: FigureCache.Content
+    /// Whether there is anything of the span before.
+    var hasPrevious: Bool
+  }
+
+  /// Answers with the span that was asked for, and the members that `body` makes.
+  private func answer(
+    _ body: @escaping @Sendable (Question) throws -> [(String, String)]
+  ) -> @Sendable (Call) async throws -> Reply {
+    { [services] call in
+      let useCase = try services.catalog.useCase(of: call)
+      let range = try FigureRange(call, until: useCase.figures.dataUntil)
+      let content = try useCase.figures.now
+      let question = Question(
+        call: call, useCase: useCase, range: range, content: content, hasPrevious: content.hasPrevious(range))
+      return Reply(JSONText.object(range.members(hasPrevious: question.hasPrevious) + (try body(question))))
+    }
   }
 
   // MARK: Figures
@@ -41,18 +61,13 @@ struct FigureRoutes {
       summary: "The figures of the use case, and what they were in the span before", access: .read,
       parameters: Self.parameters,
       answers: [.init(.ok, "A line for each figure.", .json(Self.over(.reference("Figure"))))],
-      respond: { call in
-        let useCase = try services.catalog.useCase(of: call)
-        let range = try range(call, useCase)
-        return Reply(
-          try useCase.figures.ask { content in
-            let hasPrevious = content.hasPrevious(range)
-            let events = Double(content.events(range))
-            let series = useCase.dashboard.figures.map { figure in
-              Self.json(figure, content.figure(figure, range), events, hasPrevious, useCase)
-            }
-            return JSONText.object(range.members(hasPrevious: hasPrevious) + [("series", JSONText.array(series))])
-          })
+      respond: answer { question in
+        let events = Double(question.content.events(question.range))
+        let series = question.useCase.dashboard.figures.map { figure in
+          Self.json(
+            figure, question.content.figure(figure, question.range), events, question.hasPrevious, question.useCase)
+        }
+        return [("series", JSONText.array(series))]
       })
   }
 
@@ -88,17 +103,11 @@ struct FigureRoutes {
       answers: [
         .init(.ok, "A line for each class.", .json(Self.over(.object([("name", .string)] + FigureLine.schemaMembers))))
       ],
-      respond: { call in
-        let useCase = try services.catalog.useCase(of: call)
-        let range = try range(call, useCase)
-        return Reply(
-          try useCase.figures.ask { content in
-            let hasPrevious = content.hasPrevious(range)
-            let series = content.classes(range).map { name, line in
-              JSONText.object([("name", JSONText.string(name))] + line.members(hasPrevious: hasPrevious))
-            }
-            return JSONText.object(range.members(hasPrevious: hasPrevious) + [("series", JSONText.array(series))])
-          })
+      respond: answer { question in
+        let series = question.content.classes(question.range).map { name, line in
+          JSONText.object([("name", JSONText.string(name))] + line.members(hasPrevious: question.hasPrevious))
+        }
+        return [("series", JSONText.array(series))]
       })
   }
 
@@ -113,27 +122,21 @@ struct FigureRoutes {
       answers: [
         .init(.ok, "A row for each class.", .json(.object(FigureRange.schemaMembers + [("items", .array(row))])))
       ],
-      respond: { call in
-        let useCase = try services.catalog.useCase(of: call)
-        let range = try range(call, useCase)
-        return Reply(
-          try useCase.figures.ask { content in
-            let hasPrevious = content.hasPrevious(range)
-            let classes = content.classes(range)
-            let all = classes.reduce(0) { $0 + ($1.line.total ?? 0) }
-            let before = classes.reduce(0) { $0 + ($1.line.previousTotal ?? 0) }
-            let rows = classes.map { name, line in
-              JSONText.object([
-                ("name", JSONText.string(name)), ("events", FigureLine.number(line.total ?? 0)),
-                ("share", all > 0 ? JSONText.number((line.total ?? 0) / all) : "null"),
-                (
-                  "previous_share",
-                  hasPrevious && before > 0 ? JSONText.number((line.previousTotal ?? 0) / before) : "null"
-                ),
-              ])
-            }
-            return JSONText.object(range.members(hasPrevious: hasPrevious) + [("items", JSONText.array(rows))])
-          })
+      respond: answer { question in
+        let classes = question.content.classes(question.range)
+        let all = classes.reduce(0) { $0 + ($1.line.total ?? 0) }
+        let before = classes.reduce(0) { $0 + ($1.line.previousTotal ?? 0) }
+        let rows = classes.map { name, line in
+          JSONText.object([
+            ("name", JSONText.string(name)), ("events", FigureLine.number(line.total ?? 0)),
+            ("share", all > 0 ? JSONText.number((line.total ?? 0) / all) : "null"),
+            (
+              "previous_share",
+              question.hasPrevious && before > 0 ? JSONText.number((line.previousTotal ?? 0) / before) : "null"
+            ),
+          ])
+        }
+        return [("items", JSONText.array(rows))]
       })
   }
 
@@ -149,21 +152,15 @@ struct FigureRoutes {
           .ok, "A line for each.",
           .json(Self.over(.object([("name", .string), ("severity", .string)] + FigureLine.schemaMembers))))
       ],
-      respond: { call in
-        let useCase = try services.catalog.useCase(of: call)
-        let range = try range(call, useCase)
-        let isBySeverity = call.string("by") == "severity"
-        return Reply(
-          try useCase.figures.ask { content in
-            let hasPrevious = content.hasPrevious(range)
-            let lines = Self.lines(content, range, isBySeverity: isBySeverity, of: useCase)
-            let series = lines.map { name, severity, line in
-              JSONText.object(
-                [("name", JSONText.string(name)), ("severity", JSONText.string(severity))]
-                  + line.members(hasPrevious: hasPrevious))
-            }
-            return JSONText.object(range.members(hasPrevious: hasPrevious) + [("series", JSONText.array(series))])
-          })
+      respond: answer { question in
+        let isBySeverity = question.call.string("by") == "severity"
+        let lines = Self.lines(question.content, question.range, isBySeverity: isBySeverity, of: question.useCase)
+        let series = lines.map { name, severity, line in
+          JSONText.object(
+            [("name", JSONText.string(name)), ("severity", JSONText.string(severity))]
+              + line.members(hasPrevious: question.hasPrevious))
+        }
+        return [("series", JSONText.array(series))]
       })
   }
 
@@ -216,31 +213,23 @@ struct FigureRoutes {
       method: .get, path: Self.base + path, tag: "figures", summary: summary, access: .read,
       parameters: Self.parameters,
       answers: [.init(.ok, "A line for each.", .json(Self.over(.reference("Entity"), [("rule", Self.rule)])))],
-      respond: { call in
-        let useCase = try services.catalog.useCase(of: call)
-        let range = try range(call, useCase)
-        let critical = useCase.dashboard.critical
-        return Reply(
-          try useCase.figures.ask { content in
-            let hasPrevious = content.hasPrevious(range)
-            let known = range.entities?.count ?? content.windows.entities.names.count
-            guard known * range.count <= Self.mostNumbers else {
-              throw Problem(
-                .badRequest, "That is too much at once",
-                "\(known) entities over \(range.count) steps: name `entities`, or take a longer `step`.")
-            }
-            let rows = Self.judged(content, range, critical, hasPrevious)
-              .filter { !onlyCritical || $0.isCritical }
-            let rule = JSONText.object([
-              ("least_severe", String(Self.leastSevere(critical, range))), ("factor", JSONText.number(critical.factor)),
-              ("problem_share", critical.problemShare.map(JSONText.number) ?? "null"),
-              ("problem_count", critical.problemCount.map { String($0) } ?? "null"),
-            ])
-            return JSONText.object(
-              range.members(hasPrevious: hasPrevious) + [
-                ("rule", rule), ("series", JSONText.array(rows.map { Self.json($0, hasPrevious) })),
-              ])
-          })
+      respond: answer { question in
+        let critical = question.useCase.dashboard.critical
+        let known = question.range.entities?.count ?? question.content.windows.entities.names.count
+        guard known * question.range.count <= Self.mostNumbers else {
+          throw Problem(
+            .badRequest, "That is too much at once",
+            "\(known) entities over \(question.range.count) steps: name `entities`, or take a longer `step`.")
+        }
+        let rows = Self.judged(question.content, question.range, critical, question.hasPrevious)
+          .filter { !onlyCritical || $0.isCritical }
+        let rule = JSONText.object([
+          ("least_severe", String(Self.leastSevere(critical, question.range))),
+          ("factor", JSONText.number(critical.factor)),
+          ("problem_share", critical.problemShare.map(JSONText.number) ?? "null"),
+          ("problem_count", critical.problemCount.map { String($0) } ?? "null"),
+        ])
+        return [("rule", rule), ("series", JSONText.array(rows.map { Self.json($0, question.hasPrevious) }))]
       })
   }
 
@@ -312,32 +301,26 @@ struct FigureRoutes {
       summary: "What is wrong most: detectors by severity and number, then classes by number", access: .read,
       parameters: Self.parameters,
       answers: [.init(.ok, "The gravest first.", .json(.object(FigureRange.schemaMembers + [("items", .array(row))])))],
-      respond: { call in
-        let useCase = try services.catalog.useCase(of: call)
-        let range = try range(call, useCase)
-        return Reply(
-          try useCase.figures.ask { content in
-            let hasPrevious = content.hasPrevious(range)
-            let found = Self.lines(content, range, isBySeverity: false, of: useCase)
-              .filter { ($0.line.total ?? 0) > 0 }
-              .sorted { a, b in
-                let (first, second) = (Severity(rawValue: a.severity) ?? .info, Severity(rawValue: b.severity) ?? .info)
-                return first == second ? (a.line.total ?? 0) > (b.line.total ?? 0) : first > second
-              }
-            let classes = content.classes(range).dropLast().filter { ($0.line.total ?? 0) > 0 }
-              .sorted { ($0.line.total ?? 0) > ($1.line.total ?? 0) }
-            func row(_ name: String, _ kind: String, _ severity: String, _ line: FigureLine) -> String {
-              JSONText.object([
-                ("name", JSONText.string(name)), ("kind", JSONText.string(kind)),
-                ("severity", JSONText.string(severity)), ("count", FigureLine.number(line.total ?? 0)),
-                ("previous", hasPrevious ? FigureLine.number(line.previousTotal ?? 0) : "null"),
-              ])
-            }
-            let items =
-              found.map { row($0.name, "detector", $0.severity, $0.line) }
-              + classes.map { row($0.name, "class", "info", $0.line) }
-            return JSONText.object(range.members(hasPrevious: hasPrevious) + [("items", JSONText.array(items))])
-          })
+      respond: answer { question in
+        let found = Self.lines(question.content, question.range, isBySeverity: false, of: question.useCase)
+          .filter { ($0.line.total ?? 0) > 0 }
+          .sorted { a, b in
+            let (first, second) = (Severity(rawValue: a.severity) ?? .info, Severity(rawValue: b.severity) ?? .info)
+            return first == second ? (a.line.total ?? 0) > (b.line.total ?? 0) : first > second
+          }
+        let classes = question.content.classes(question.range).dropLast().filter { ($0.line.total ?? 0) > 0 }
+          .sorted { ($0.line.total ?? 0) > ($1.line.total ?? 0) }
+        func row(_ name: String, _ kind: String, _ severity: String, _ line: FigureLine) -> String {
+          JSONText.object([
+            ("name", JSONText.string(name)), ("kind", JSONText.string(kind)),
+            ("severity", JSONText.string(severity)), ("count", FigureLine.number(line.total ?? 0)),
+            ("previous", question.hasPrevious ? FigureLine.number(line.previousTotal ?? 0) : "null"),
+          ])
+        }
+        let items =
+          found.map { row($0.name, "detector", $0.severity, $0.line) }
+          + classes.map { row($0.name, "class", "info", $0.line) }
+        return [("items", JSONText.array(items))]
       })
   }
 }

@@ -17,7 +17,8 @@ struct HistoryRoutes {
   private struct Subject {
     var useCase: ServedUseCase
     var anomaly: StoredAnomaly
-    var event: [String: Any]
+    /// Its values as text; fields that are null are absent.
+    var event: [String: String]
     /// The field that a detector of the use case foresees.
     var target: String
   }
@@ -32,7 +33,8 @@ struct HistoryRoutes {
       throw Problem.notFound("Nothing was foreseen of this one.")
     }
     let event = (try? JSONSerialization.jsonObject(with: Data(anomaly.event.utf8)) as? [String: Any]) ?? [:]
-    return Subject(useCase: useCase, anomaly: anomaly, event: event, target: target)
+    let texts = event.filter { !($0.value is NSNull) }.mapValues { "\($0)" }
+    return Subject(useCase: useCase, anomaly: anomaly, event: texts, target: target)
   }
 
   // MARK: Around it
@@ -73,13 +75,14 @@ struct HistoryRoutes {
     let to = anomaly.eventTime.addingSaturated(behind)
     let same = useCase.dashboard.same
     let history = EntityHistory(useCase, fields: Set([target, same].compactMap { $0 }))
-    let found = try history.events(
-      of: anomaly.key, from: from, to: to, near: anomaly.eventTime, limit: mostEvents)
+    let found = try await blocking {
+      try history.events(of: anomaly.key, from: from, to: to, near: anomaly.eventTime, limit: mostEvents)
+    }
     var filter = ResultFilter()
     (filter.useCase, filter.keys, filter.from, filter.to, filter.limit) = (useCase.name, [anomaly.key], from, to, 200)
     let anomalies = try await useCase.store.reader.read { [filter] in try await $0.anomalies(filter) }
     let times = Set(anomalies.map(\.eventTime))
-    let sameValue = same.flatMap { subject.event[$0] }.map { "\($0)" }
+    let sameValue = same.flatMap { subject.event[$0] }
     let items = found.compactMap { event -> String? in
       guard !times.contains(event.time), let value = event.values[target]?.double else { return nil }
       let isSame = sameValue != nil && same.flatMap { event.values[$0]?.plainText } == sameValue
@@ -131,15 +134,15 @@ struct HistoryRoutes {
             ])))
       ],
       respond: { [services] call in
-        Reply(try Self.distribution(try await Self.subject(call, services, ownTarget: true)))
+        let subject = try await Self.subject(call, services, ownTarget: true)
+        return Reply(try await blocking { try Self.distribution(subject) })
       })
   }
 
   private static func distribution(_ subject: Subject) throws -> String {
     let (useCase, anomaly, target) = (subject.useCase, subject.anomaly, subject.target)
     let (like, same) = (useCase.dashboard.like, useCase.dashboard.same)
-    func value(_ field: String?) -> String? { field.flatMap { subject.event[$0] }.map { "\($0)" } }
-    let (likeValue, sameValue) = (value(like), value(same))
+    let (likeValue, sameValue) = (like.flatMap { subject.event[$0] }, same.flatMap { subject.event[$0] })
     let history = EntityHistory(useCase, fields: Set([target, like, same].compactMap { $0 }))
     var bins: [Int: Int] = [:]
     var (count, sameCount) = (0, 0)

@@ -33,7 +33,8 @@ struct ModelRoutes {
       method: .get, path: Self.base, tag: "models", summary: "Learned detectors with their versions, oldest first",
       access: .read, parameters: [Parameters.useCase], answers: [.init(.ok, "By detector.", .json(page))],
       respond: { [services] call in
-        Reply(try await ModelView(try services.catalog.useCase(of: call)).json)
+        let view = try await ModelView(try services.catalog.useCase(of: call))
+        return Reply(try await blocking { try view.json })
       })
   }
 
@@ -55,8 +56,10 @@ struct ModelRoutes {
       ],
       respond: { [services] call in
         let useCase = try services.catalog.useCase(of: call)
-        let compared = try useCase.models().compare(
-          call.string("first") ?? "", with: call.string("second"), of: call.path("detector"))
+        let compared = try await blocking {
+          try useCase.models().compare(
+            call.string("first") ?? "", with: call.string("second"), of: call.path("detector"))
+        }
         func json(_ value: ModelFact.Value?) -> String {
           switch value {
           case .text(let text): JSONText.string(text)
@@ -98,9 +101,11 @@ struct ModelRoutes {
       respond: { [services] call in
         let useCase = try services.catalog.useCase(of: call)
         let reason = call.json?["reason"]?.string ?? "promoted by \(call.caller.name)"
-        let change = try useCase.models().promote(
-          call.json?["version"]?.string ?? "", of: call.path("detector"), reason: reason, at: call.date)
-        return try await Self.answer(change, "models.promote", call, useCase, services)
+        let change = try await blocking {
+          try useCase.models().promote(
+            call.json?["version"]?.string ?? "", of: call.path("detector"), reason: reason, at: call.date)
+        }
+        return try await Self.answer(change, "models.promote", call, useCase)
       })
   }
 
@@ -113,17 +118,20 @@ struct ModelRoutes {
       respond: { [services] call in
         let useCase = try services.catalog.useCase(of: call)
         let reason = call.json?["reason"]?.string ?? "rolled back by \(call.caller.name)"
-        let change = try useCase.models().rollback(call.path("detector"), reason: reason, at: call.date)
-        return try await Self.answer(change, "models.rollback", call, useCase, services)
+        let change = try await blocking {
+          try useCase.models().rollback(call.path("detector"), reason: reason, at: call.date)
+        }
+        return try await Self.answer(change, "models.rollback", call, useCase)
       })
   }
 
   private static func answer(
-    _ change: ChampionChange, _ action: String, _ call: Call, _ useCase: ServedUseCase, _ services: Services
+    _ change: ChampionChange, _ action: String, _ call: Call, _ useCase: ServedUseCase
   ) async throws -> Reply {
-    try await services.audit(
-      call, action, "\(useCase.name)/\(change.detector)", before: change.before.map { JSONText.string($0) },
-      after: JSONText.string(change.champion), in: useCase.store)
+    _ = try await useCase.store.actions.append(
+      call.audited(
+        action, "\(useCase.name)/\(change.detector)", before: change.before.map { JSONText.string($0) },
+        after: JSONText.string(change.champion)))
     return Reply(
       JSONText.object([
         ("detector", JSONText.string(change.detector)), ("champion", JSONText.string(change.champion)),

@@ -8,7 +8,7 @@ import Operations
 import Pipeline
 
 /// Learned detectors as JSON.
-struct ModelView {
+struct ModelView: Sendable {
   private let useCase: ServedUseCase
   private let operations: ModelOperations
   private let drift: [DriftCounts]
@@ -21,7 +21,7 @@ struct ModelView {
 
   init(_ useCase: ServedUseCase) async throws {
     self.useCase = useCase
-    operations = try useCase.models()
+    operations = try await blocking { try useCase.models() }
     (drift, watermark) = try await useCase.store.reader.read { snapshot in
       (
         try await snapshot.drift(of: useCase.name, detector: nil),
@@ -33,7 +33,6 @@ struct ModelView {
 
   static let version = JSONSchema.object([
     ("version", .string), ("champion", .boolean), ("manifest", .anything), ("splits", .map(.number)),
-    ("champion_again", JSONSchema.map(.number).nullable),
     ("error", JSONSchema.string.nullable.saying("Why it cannot score.")),
   ])
 
@@ -64,7 +63,7 @@ struct ModelView {
   var json: String {
     get throws {
       let items = try useCase.plan.detectors.map { try json(of: $0.definition) }
-      let first = try useCase.figures.ask { $0.windows.starts.first }
+      let first = try useCase.figures.now.windows.starts.first
       return JSONText.object([
         ("items", JSONText.array(items)), ("total", String(items.count)), ("next", "null"),
         ("from", first.map(JSONText.time) ?? "null"), ("to", watermark.map(JSONText.time) ?? "null"),
@@ -122,7 +121,7 @@ struct ModelView {
     }
     return JSONText.object([
       ("version", JSONText.string(model.version ?? "?")), ("champion", model.isChampion ? "true" : "false"),
-      ("manifest", manifest ?? "null"), ("splits", JSONText.object(splits)), ("champion_again", "null"),
+      ("manifest", manifest ?? "null"), ("splits", JSONText.object(splits)),
       ("error", JSONText.optional(model.error?.description)),
     ])
   }

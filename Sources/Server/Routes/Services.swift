@@ -15,17 +15,15 @@ struct Services: Sendable {
   /// Microseconds since 1970-01-01 00:00 UTC.
   let clock: @Sendable () -> Int64
 
-  /// Writes a line of the audit trail.
-  func audit(
-    _ call: Call, _ action: String, _ subject: String, before: String? = nil, after: String, in store: ServedStore
-  ) async throws {
-    let details = JSONText.object([("before", before ?? "null"), ("after", after)])
-    _ = try await store.actions.append(
-      AuditLine(time: call.time, who: call.caller.name, action: action, subject: subject, details: details))
-  }
 }
 
 extension Call {
+  /// What the audit trail says of it: who did what to what, and what was before and after, as JSON.
+  func audited(_ action: String, _ subject: String, before: String?, after: String) -> AuditLine {
+    let details = JSONText.object([("before", before ?? "null"), ("after", after)])
+    return AuditLine(time: time, who: caller.name, action: action, subject: subject, details: details)
+  }
+
   /// The bounds of time and the size of a page that a list is asked for.
   func filter(of useCase: ServedUseCase) -> ResultFilter {
     var filter = ResultFilter()

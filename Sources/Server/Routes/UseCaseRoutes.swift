@@ -134,7 +134,7 @@ struct UseCaseRoutes {
     return JSONText.object([
       ("name", JSONText.string(useCase.name)), ("description", JSONText.optional(dashboard.description)),
       ("simulated", isSimulated(useCase, services) ? "true" : "false"),
-      ("configuration", JSONText.string(String(useCase.configuration.prefix(12)))), ("people", people),
+      ("configuration", JSONText.string(useCase.digits(of: useCase.text))), ("people", people),
       ("training", training(plan)), ("entity", JSONText.object(entity)),
       (
         "event",

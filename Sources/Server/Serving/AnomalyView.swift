@@ -80,9 +80,18 @@ struct AnomalyView: Sendable {
     }
     guard let part = (explanation["contributions"] as? [[String: Any]])?.first, let field = part["feature"] as? String,
       let actual = (part["value"] as? NSNumber)?.doubleValue,
-      let bound = (explanation["range"] as? [Any])?.last as? NSNumber
+      let bound = ((explanation["range"] as? [Any])?.last as? NSNumber)?.doubleValue
+        ?? Self.bound(of: field, in: explanation["clause"] as? String)
     else { return nil }
-    return text(field, actual, bound.doubleValue)
+    return text(field, actual, bound)
+  }
+
+  /// The number that a clause compares a field with: `spilled_mb > 100000`.
+  private static func bound(of field: String, in clause: String?) -> Double? {
+    guard let parts = clause?.split(separator: " "), parts.count == 3, parts[0] == field,
+      [">", ">="].contains(parts[1])
+    else { return nil }
+    return Double(parts[2])
   }
 
   /// What was expected; nil where nothing was.

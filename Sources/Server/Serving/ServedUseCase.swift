@@ -15,8 +15,6 @@ final class ServedUseCase: Sendable {
   let plan: Plan
   /// Its text, as it was found.
   let text: String
-  /// What names its definition: the SHA-256 of its meaning.
-  var configuration: String { ConfigurationVersion(plan.useCase, text: text).identifier }
   /// Its folder; nil where only the store knows it.
   let folder: String?
   let dashboard: DashboardDefinition
@@ -31,6 +29,14 @@ final class ServedUseCase: Sendable {
     dashboard = plan.useCase.dashboard ?? DashboardDefinition(for: plan.useCase)
     figures = FigureCache(
       useCase: name, window: plan.windows.first { [dashboard] in $0.definition.name == dashboard.window }, dashboard)
+  }
+
+  /// The first digits of what names a definition: the SHA-256 of its meaning.
+  /// - Parameter text: that of this use case, now or when something was found.
+  func digits(of text: String) -> String {
+    let useCase = text == self.text ? plan.useCase : UseCaseChecker.check(text: text).plan?.useCase
+    guard let useCase else { return "" }
+    return String(ConfigurationVersion(useCase, text: text).identifier.prefix(12))
   }
 
   var registry: ModelRegistry { ModelRegistry(folder: store.directory.modelsPath, useCase: name) }

@@ -63,6 +63,19 @@ struct ParkedEntitiesTests {
     return (try slidingPlan(definition), RuleStream(events + events.prefix(users / 10)))
   }
 
+  /// The same, behind those events, with all of its entities parked.
+  private func allParked(
+    _ users: Int
+  ) throws -> (stream: RuleStream, detector: SlidingRule, store: RuleStore, counts: DetectorCounts) {
+    let (plan, stream) = try many(users)
+    let detector = plan.makeDetector()
+    var (store, counts) = (RuleStore(), DetectorCounts())
+    _ = try stream.findings(detector, 0..<users, counts: &counts)
+    detector.park()
+    store.apply(detector.takeChanges())
+    return (stream, detector, store, counts)
+  }
+
   @Test("what is parked leaves memory for others, and a restart does not bring it back into memory")
   func bytes() throws {
     let (plan, stream) = try many(50_000)
@@ -96,13 +109,8 @@ struct ParkedEntitiesTests {
 
   @Test("segments of parked entities leave the store when all of them are forgotten, and with the last that comes back")
   func segments() throws {
-    let (plan, stream) = try many(2000)
-    let detector = plan.makeDetector()
-    var store = RuleStore()
-    var counts = DetectorCounts()
-    _ = try stream.findings(detector, 0..<2000, counts: &counts)
-    detector.park()
-    store.apply(detector.takeChanges())
+    let (stream, detector, kept, counted) = try allParked(2000)
+    var (store, counts) = (kept, counted)
     func parked() -> Int { store.entries.values.count { $0.first == 2 } }
     #expect(parked() == 4)
     _ = try readBack(detector, stream.batch(2000..<2200).0, from: store)
@@ -121,13 +129,7 @@ struct ParkedEntitiesTests {
 
   @Test("a segment that lacks what was parked in it is refused")
   func damaged() throws {
-    let (plan, stream) = try many(2000)
-    let detector = plan.makeDetector()
-    var store = RuleStore()
-    var counts = DetectorCounts()
-    _ = try stream.findings(detector, 0..<2000, counts: &counts)
-    detector.park()
-    store.apply(detector.takeChanges())
+    let (stream, detector, store, _) = try allParked(2000)
     detector.want(stream.batch(2000..<2001).0)
     #expect(throws: CodingError.self) { try detector.unpark([]) }
     let other = try #require(store.sorted.last)

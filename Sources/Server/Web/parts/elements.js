@@ -1,7 +1,7 @@
 // Small parts that several views use: menus, dialogs, tabs, copying, times, panels with their states.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
-import { Chevron, Light } from "./icons.js";
+import { Chevron, Light, Search } from "./icons.js";
 import { exact } from "../text/times.js";
 import { parts } from "../text/numbers.js";
 
@@ -136,6 +136,24 @@ export function Failure({ of, error, onRetry }) {
         . The rest is live.
       </p>
       <button class="button small" onClick=${onRetry}>Try again</button>
+    </div>
+  `;
+}
+
+/** A field to search with: typed text goes into the address a moment after the last letter. */
+export function SearchField({ input, value, name, onText }) {
+  const timer = useRef();
+  const onInput = (event) => {
+    const text = event.target.value;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onText(text.trim() || undefined), 250);
+  };
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return html`
+    <div class="search">
+      <${Search} />
+      <input ref=${input} type="search" placeholder=${name} aria-label=${name} value=${value} onInput=${onInput} />
+      <kbd aria-hidden="true">/</kbd>
     </div>
   `;
 }

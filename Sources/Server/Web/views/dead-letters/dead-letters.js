@@ -1,8 +1,8 @@
 // Records that could not be read: how many, why, when, their bytes, and whether they would pass now.
 
-import { html, useEffect, useMemo, useRef } from "../../parts/html.js";
-import { Choice, Failure, Time } from "../../parts/elements.js";
-import { Light, Search, Severity } from "../../parts/icons.js";
+import { html, useMemo, useRef } from "../../parts/html.js";
+import { Choice, Failure, SearchField, Time } from "../../parts/elements.js";
+import { Light, Severity } from "../../parts/icons.js";
 import { change, go, to } from "../../data/address.js";
 import { path, withQuery } from "../../data/api.js";
 import { useList } from "../../data/list.js";
@@ -74,7 +74,8 @@ export function DeadLetters({ useCase, params, described, status }) {
                   onChoose=${(field) => change({ field: field || undefined, record: undefined })}
                   options=${[["", "Any field"], ...fields.map((field) => [field, field])]} />
               `}
-              <${Find} input=${search} value=${params.q ?? ""} />
+              <${SearchField} input=${search} value=${params.q ?? ""} name="Search raw bytes"
+                onText=${(q) => change({ q, record: undefined })} />
             </div>
             ${list.error
               ? html`<${Failure} of="Records" error=${list.error} onRetry=${list.reload} />`
@@ -185,23 +186,5 @@ function Title({ data, total, status, late, chosen }) {
         `}
       </div>
     </section>
-  `;
-}
-
-function Find({ input, value }) {
-  const timer = useRef();
-  const onInput = (event) => {
-    const text = event.target.value;
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => change({ q: text || undefined, record: undefined }), 250);
-  };
-  useEffect(() => () => clearTimeout(timer.current), []);
-  return html`
-    <div class="search">
-      <${Search} />
-      <input ref=${input} type="search" placeholder="Search raw bytes" aria-label="Search raw bytes" value=${value}
-        onInput=${onInput} />
-      <kbd aria-hidden="true">/</kbd>
-    </div>
   `;
 }

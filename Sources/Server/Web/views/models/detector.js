@@ -134,8 +134,7 @@ function Gate({ shown, champion }) {
       <tbody>
         ${gate.checks.map((check) => {
           const [text, way, unit] = checks[check.name] ?? ["", /at most|below/.test(check.message) ? "most" : "least", null];
-          // On the same events where the candidate's gate asked the champion again, else from the champion's own.
-          const of = champion ? shown.champion_again?.[check.name] ?? own[check.name] ?? null : null;
+          const of = champion ? own[check.name] ?? null : null;
           return html`
             <tr key=${check.name} title=${check.message}>
               <td>
@@ -154,7 +153,7 @@ function Gate({ shown, champion }) {
       </tbody>
     </table>
     ${champion && html`
-      <p class="note">Champion: on the same events for loss and faults, otherwise from its own gate.</p>
+      <p class="note">Champion: from its own gate.</p>
     `}
   `;
 }

@@ -1,8 +1,8 @@
 // The table of anomalies: the newest first, sortable, filtered, and new rows wait while one is selected.
 
 import { html, useEffect, useRef, useState } from "../../parts/html.js";
-import { Choice, Failure } from "../../parts/elements.js";
-import { Search, Severity } from "../../parts/icons.js";
+import { Choice, Failure, SearchField } from "../../parts/elements.js";
+import { Severity } from "../../parts/icons.js";
 import { change, go, to } from "../../data/address.js";
 import { path } from "../../data/api.js";
 import { arrivals } from "../../data/live.js";
@@ -89,7 +89,8 @@ export function Anomalies({ useCase, params, range, entities, described, bySever
           <${Choice} label="State" chosen=${params.state ?? ""}
             onChoose=${(value) => change({ state: value || undefined })} options=${states} />
         </div>
-        <${Find} input=${search} value=${params.q ?? ""} />
+        <${SearchField} input=${search} value=${params.q ?? ""} name="Search reasons, users, events"
+          onText=${(q) => change({ q })} />
       </div>
       ${waiting > 0 && html`
         <button class="waiting" onClick=${() => { setSelected(null); list.reload(); }}>${count(waiting)} new</button>
@@ -161,24 +162,6 @@ function Heading({ column, sort = "-time", described }) {
         <span class="arrow" aria-hidden="true">${now === "descending" ? "↓" : now === "ascending" ? "↑" : ""}</span>
       </button>
     </th>
-  `;
-}
-
-/** Typed text goes into the address a moment after the last letter. */
-function Find({ input, value }) {
-  const timer = useRef();
-  const onInput = (event) => {
-    const text = event.target.value;
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => change({ q: text.trim() || undefined }), 250);
-  };
-  return html`
-    <div class="search">
-      <${Search} />
-      <input ref=${input} type="search" placeholder="Search reasons, users, events" aria-label="Search anomalies"
-        value=${value} onInput=${onInput} />
-      <kbd aria-hidden="true">/</kbd>
-    </div>
   `;
 }
 

@@ -4,7 +4,8 @@ import { html, useMemo, useState } from "../../parts/html.js";
 import { cellsPath } from "../../charts/paths.js";
 import { Diamond } from "../../parts/icons.js";
 import { to } from "../../data/address.js";
-import { capital, count, signed } from "../../text/numbers.js";
+import { Totals } from "./totals.js";
+import { capital, count } from "../../text/numbers.js";
 import { before, round } from "../../text/times.js";
 
 const rowHeight = 20;
@@ -82,16 +83,7 @@ export function Heat({ shape, data, late, described, index, criticalOnly, wall }
               `)}
             </ul>
             <div class="plot">${drawn ?? html`<div class="block fill heat-block"></div>`}</div>
-            <ul class="figures-column">
-              ${rows.map((entity) => html`
-                <li key=${entity.name}>
-                  <span>${count(index === null ? entity.total : entity.values[index] ?? 0)}</span>
-                  <span class="delta">
-                    ${index === null && entity.previous_total !== null ? signed(entity.total - entity.previous_total) : ""}
-                  </span>
-                </li>
-              `)}
-            </ul>
+            <${Totals} lines=${rows} index=${index} />
           </div>
         `}
     </div>

@@ -3,7 +3,7 @@
 import { html, useMemo } from "../../parts/html.js";
 import { barsPath, stepsPath } from "../../charts/paths.js";
 import { Severity } from "../../parts/icons.js";
-import { count, signed } from "../../text/numbers.js";
+import { Totals } from "./totals.js";
 import { before, round } from "../../text/times.js";
 
 const laneHeight = 32;
@@ -57,16 +57,7 @@ export function Lanes({ shape, data, late, index, problem, onProblem }) {
           `)}
         </ul>
         <div class="plot">${drawn ?? html`<div class="block fill lanes-block"></div>`}</div>
-        <ul class="figures-column">
-          ${(data?.series ?? []).map((series) => html`
-            <li key=${series.name}>
-              <span>${count(index === null ? series.total : series.values[index] ?? 0)}</span>
-              <span class="delta">
-                ${index === null && series.previous_total !== null ? signed(series.total - series.previous_total) : ""}
-              </span>
-            </li>
-          `)}
-        </ul>
+        <${Totals} lines=${data?.series ?? []} index=${index} />
       </div>
     </div>
   `;

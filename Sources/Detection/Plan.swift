@@ -27,6 +27,8 @@ public struct StagedBatch: Sendable {
   public var findings: [Finding]
   /// What the events looked like to the models, by detector and day.
   public var drift: [DriftCounts] = []
+  /// What the events add to the metrics of the use case's own, in the order of the plan.
+  public var metrics: [MetricCounts] = []
   /// Operations on an event that gave NULL because of an overflow or a failed cast.
   public var failures: Int
   /// Why the batch has no result: the run ends with it.
@@ -71,6 +73,8 @@ public struct Plan: Sendable {
   public let rules: [CompiledRule]
   /// The learned detectors, in the order of the use case. They score with the models of a `ModelSet`.
   public let detectors: [DetectorPlan]
+  /// The metrics of its own, in the order of the use case.
+  public let metrics: [CompiledMetric]
 
   let checks: [Check]
   let classification: Classification?
@@ -96,6 +100,7 @@ public struct Plan: Sendable {
     features = compiler.features
     rules = compiler.rules
     detectors = compiler.detectors
+    metrics = compiler.metrics
     checks = compiler.checks
     classification = useCase.classification.map { definition in
       Classification(
@@ -151,6 +156,7 @@ public struct Plan: Sendable {
       staged.failures += output.failures
       staged.trouble = staged.trouble ?? output.trouble
     }
+    staged.metrics = metrics.map { $0.count(staged.events) }
     return staged
   }
 

@@ -13,6 +13,7 @@ struct PlanCompiler {
   private(set) var rules: [CompiledRule] = []
   private(set) var windows: [CompiledWindow] = []
   private(set) var detectors: [DetectorPlan] = []
+  private(set) var metrics: [CompiledMetric] = []
   private(set) var scope: Scope
   private(set) var classColumn: Int?
   /// Columns that something other than a feature reads.
@@ -39,6 +40,7 @@ struct PlanCompiler {
     for detector in useCase.detectors { compile(detector) }
     for rule in useCase.rules { compile(rule) }
     for window in useCase.windows { compile(window) }
+    compileMetrics()
   }
 
   /// The features that a check, case, rule or window reads, and those that these are made of.
@@ -240,6 +242,64 @@ struct PlanCompiler {
       add(Diagnostic(error, in: text), in: text)
     }
     return nil
+  }
+
+  // MARK: Metrics
+
+  private mutating func compileMetrics() {
+    guard let section = useCase.metrics else { return }
+    var series = 0
+    for definition in section.own {
+      guard let metric = metric(definition, prefix: section.prefix) else { continue }
+      readColumns.formUnion(metric.columns)
+      metrics.append(metric)
+      let before = series
+      series += zip(definition.labels, metric.labels).reduce(definition.seriesPerLabels) { product, label in
+        // Saturated: each factor is small, and four of them may not be.
+        min(product * values(of: label.0, label.1.expression), 1 << 32)
+      }
+      if series > Limits.maxMetricSeries, before <= Limits.maxMetricSeries {
+        report(
+          "the metrics up to `\(definition.name)` may have too many series", at: definition.location,
+          expected: "at most \(Limits.maxMetricSeries) in all: lower `most` of labels, or fewer labels and buckets",
+          found: "\(series)")
+      }
+    }
+  }
+
+  /// How many values a label may have, NULL and the one for all others among them.
+  private func values(of label: MetricDefinition.Label, _ expression: Expression) -> Int {
+    if expression.type == .bool { return 3 }
+    if let classification = useCase.classification, classification.into == label.expression.text {
+      return min(label.most + 1, classification.classes.count)
+    }
+    return label.most + 1
+  }
+
+  private mutating func metric(_ definition: MetricDefinition, prefix: String) -> CompiledMetric? {
+    let before = diagnostics.count
+    let when = definition.when.flatMap { expression($0, expected: .bool) }
+    let value = definition.value.flatMap { expression($0, expected: nil) }
+    if let value, let text = definition.value, value.type == .string || value.type == .timestamp,
+      scope.unclear.isEmpty
+    {
+      report(
+        "`value` of the metric `\(definition.name)` is no number", at: text.location,
+        expected: "a number, or a condition that counts where it holds", found: "type \(value.type.rawValue)")
+    }
+    var labels: [CompiledMetric.Label] = []
+    for label in definition.labels {
+      guard let compiled = expression(label.expression, expected: nil) else { continue }
+      if [.double, .timestamp].contains(compiled.type), scope.unclear.isEmpty {
+        report(
+          "the label `\(label.name)` has no few values", at: label.expression.location,
+          expected: "a string, a whole number or a boolean", found: "type \(compiled.type.rawValue)")
+      }
+      labels.append(CompiledMetric.Label(expression: compiled, most: label.most))
+    }
+    guard diagnostics.count == before, scope.unclear.isEmpty else { return nil }
+    return CompiledMetric(
+      definition: definition, name: definition.fullName(prefix: prefix), value: value, when: when, labels: labels)
   }
 
   // MARK: Expressions and errors

@@ -136,7 +136,6 @@ private let complete = """
 
   @Test(arguments: [
     ("windows: [{name: w, type: session, gap: 5m, aggregates: {n: count(*)}}]", "9:27 a session window"),
-    ("metrics: {n: {value: x}}", "9:1 `metrics`"),
     ("rules: [{name: r, when: x > 1, over: w}]", "9:32 `over` in a rule"),
   ])
   func refusesWhatLaterVersionsBring(_ section: String, _ expected: String) {

@@ -86,7 +86,7 @@ import Testing
     let reference = try String(contentsOf: file, encoding: .utf8)
     let keys =
       UseCaseReader.sections + UseCaseReader.eventKeys + UseCaseReader.fieldKeys + UseCaseReader.ruleKeys
-      + UseCaseReader.windowKeys + UseCaseReader.dashboardKeys
+      + UseCaseReader.windowKeys + UseCaseReader.dashboardKeys + UseCaseReader.metricsKeys + UseCaseReader.metricKeys
     for key in keys where key != "gap" { #expect(reference.contains("`\(key)`"), "\(key)") }
   }
 }

@@ -48,9 +48,6 @@ public struct UseCaseReader {
 
   private mutating func useCase(_ root: YAMLNode) -> UseCase? {
     guard let keys = reader.keys(of: root, in: "the use case", known: Self.sections) else { return nil }
-    for later in ["metrics"] where keys[later] != nil {
-      unavailable("`\(later)`", at: keys.location(of: later))
-    }
     var name = ""
     if let node = keys.required("name", "a_name", &reader),
       let text = reader.text(node, what: "`name`", expected: "a name")
@@ -76,6 +73,7 @@ public struct UseCaseReader {
       classification: classification, detectors: detectors, rules: rules, windows: windows,
       historyRetention: history, resultRetention: results, training: training)
     useCase.dashboard = keys["dashboard"].flatMap { dashboardDefinition($0, for: useCase) }
+    useCase.metrics = keys["metrics"].flatMap { metricsDefinition($0, of: name) }
     return useCase
   }
 

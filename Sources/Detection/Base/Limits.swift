@@ -172,6 +172,20 @@ public enum Limits {
   /// The highest score of a rule: how far beyond its bound a value is. Keeps scores finite whatever the values.
   public static let maxRuleScore = 1e9
 
+  // MARK: Metrics of a use case's own
+
+  /// Series of all of them together, whatever the events hold: half of what an answer to Prometheus has at most.
+  public static let maxMetricSeries = 1_000
+
+  /// Values of a label that are told apart unless configured: more than fit into a legend.
+  public static let defaultMetricValues = 50
+
+  /// Bytes of a label's value.
+  public static let maxMetricLabelBytes = 128
+
+  /// Labels of a metric, and buckets of a histogram: each event is compared with all of them.
+  public static let (maxMetricLabels, maxMetricBuckets) = (4, 32)
+
   // MARK: Learned detectors
 
   /// Features of one detector. A batch of the most rows and the most features is then a matrix of 64 MB.

@@ -20,6 +20,8 @@ public struct UseCase: Sendable, Hashable {
   public var training: TrainingDefinition
   /// What people see of it; nil where it says nothing about that.
   public var dashboard: DashboardDefinition?
+  /// What it counts beside what the product counts; nil where it has no metrics of its own.
+  public var metrics: MetricsDefinition?
 
   public init(
     name: String, event: EventDefinition, features: [FeatureDefinition] = [], encoders: [EncoderDefinition] = [],

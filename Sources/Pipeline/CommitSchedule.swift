@@ -80,8 +80,15 @@ final class CommitSchedule {
   }
 
   /// Hands over the results of a batch and whatever has become due.
-  func write(_ results: Results, of processor: inout PartitionProcessor) async throws {
-    if !results.isEmpty { try await output.committer.commit(results) }
+  /// - Parameter stamp: of the batch, where it is one. One without results has nothing that could wait to be stored.
+  func write(
+    _ results: Results, of processor: inout PartitionProcessor, behind stamp: BatchStamp? = nil
+  ) async throws {
+    if !results.isEmpty {
+      try await output.committer.commit(results, behind: stamp)
+    } else if let stamp {
+      output.progress.noteStored(stamp)
+    }
     try await startShards(of: &processor)
     try await checkpointIfDue(&processor)
     if processor.position != lastPosition { wakeWhenDue() }

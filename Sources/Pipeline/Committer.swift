@@ -15,7 +15,11 @@ actor Committer {
   private let store: any Store
   /// Is told of every commit.
   private let signal: ChangeSignal?
+  /// Is told of batches whose results are stored.
+  private let progress: RunProgress?
   private var results: [Results] = []
+  /// Of the batches that `results` are of.
+  private var stamps: [BatchStamp] = []
   /// Raw bytes of dead letters and text of anomalies in `results`.
   private var resultBytes = 0
   private var checkpoints: [WaitingCheckpoint] = []
@@ -30,16 +34,19 @@ actor Committer {
   private static let maxResults = 64
   private static let maxResultBytes = 16 << 20
 
-  init(store: any Store, signal: ChangeSignal? = nil) {
+  init(store: any Store, signal: ChangeSignal? = nil, progress: RunProgress? = nil) {
     self.store = store
     self.signal = signal
+    self.progress = progress
   }
 
   /// Commits results soon, together with whatever else is waiting by then.
+  /// - Parameter stamp: of the batch that they are of.
   /// - Throws: `Superseded` where earlier results of the claim were refused.
-  func commit(_ next: Results) async throws {
+  func commit(_ next: Results, behind stamp: BatchStamp? = nil) async throws {
     try check(next.claim)
     results.append(next)
+    if let stamp { stamps.append(stamp) }
     resultBytes += next.bytes
     startWriting()
     while results.count > Self.maxResults || resultBytes > Self.maxResultBytes, failure == nil { await pass() }
@@ -87,11 +94,12 @@ actor Committer {
   private func write() async {
     while failure == nil, !(results.isEmpty && checkpoints.isEmpty) {
       // Results first: those that were handed over before a checkpoint are among them, or written already.
-      let (batch, due) = (results, checkpoints)
-      (results, resultBytes, checkpoints) = ([], 0, [])
+      let (batch, due, stored) = (results, checkpoints, stamps)
+      (results, resultBytes, checkpoints, stamps) = ([], 0, [], [])
       do {
         if !batch.isEmpty {
           refused.formUnion(try await store.commit(batch))
+          for stamp in stored { progress?.noteStored(stamp) }
           signal?.announce()
         }
         resumeWaiting()

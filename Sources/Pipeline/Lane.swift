@@ -22,9 +22,11 @@ final class Lane: Sendable {
     var raw: RawBatch
     /// What it counts for among what is in flight.
     var load: InFlight.Load
+    let stamp: BatchStamp
 
     init(_ raw: RawBatch) {
       self.raw = raw
+      stamp = BatchStamp(records: raw.count + raw.oversized.count)
       load = InFlight.Load(batches: 1, bytes: raw.heldBytes)
     }
   }
@@ -40,6 +42,7 @@ final class Lane: Sendable {
   struct Staged: Sendable {
     var pieces: [StagedWork]
     var load: InFlight.Load
+    var stamp: BatchStamp
   }
 
   private struct State: Sendable {

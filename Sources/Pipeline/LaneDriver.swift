@@ -10,6 +10,7 @@ struct LaneWork: Sendable {
   /// The batch; several pieces where a model takes over inside it, or the input was at its end.
   var pieces: [ScoredPiece]
   var load: InFlight.Load
+  var stamp: BatchStamp
   var ticket: UInt64
   var lane: Lane
 }
@@ -118,7 +119,7 @@ struct LaneDriver: Sendable {
       case .batch(let batch):
         if tickets == 0, let first { try await activator.begin(first, under: claim) }
         let pieces = try await cuts.pieces(of: batch.raw)
-        work.send(LaneWork(pieces: pieces, load: batch.load, ticket: tickets, lane: lane))
+        work.send(LaneWork(pieces: pieces, load: batch.load, stamp: batch.stamp, ticket: tickets, lane: lane))
         tickets += 1
       case .idle: lane.queue.idle(after: tickets)
       }
@@ -139,7 +140,8 @@ struct LaneDriver: Sendable {
         lane.passed(batch.load)
         inFlight.leave(batch.load)
         output.progress.update(processor, bytes: pieces.reduce(0) { $0 + $1.bytes }, waiting: inFlight.batches)
-        try await commits.write(results, of: &processor)
+        output.progress.note(pieces, behind: batch.stamp)
+        try await commits.write(results, of: &processor, behind: batch.stamp)
         if memory.isScarce, processor.isFull { try await commits.park(&processor) }
       case .tick:
         try await commits.checkpointIfDue(&processor)

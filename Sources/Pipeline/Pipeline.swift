@@ -28,11 +28,11 @@ public final class Pipeline: Sendable {
     self.plan = plan
     self.source = source
     self.options = options
-    progress = RunProgress(
-      metrics: RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime))
+    let metrics = RunMetrics(useCase: plan.useCase.name, factory: options.metrics, unixTime: options.unixTime)
+    progress = RunProgress(metrics: metrics, own: plan.metrics)
     let memory = MemoryBudget(bytes: options.memory, workers: options.workers)
     inFlight = InFlight(batches: options.workers * 2 + 2, bytes: memory.inFlight)
-    committer = Committer(store: store, signal: options.changes)
+    committer = Committer(store: store, signal: options.changes, progress: progress)
     let shelf = ModelShelf(
       plan.detectors, provider: models, patience: options.modelPatience, logger: logger, noting: memory.note(models:))
     self.shelf = plan.detectors.isEmpty ? nil : shelf
@@ -137,7 +137,7 @@ public final class Pipeline: Sendable {
       let staged = item.pieces.map { piece in
         StagedWork(plan.derive(decoder.decode(piece.raw), from: piece.raw, models: piece.models), of: piece)
       }
-      item.lane.queue.submit(Lane.Staged(pieces: staged, load: item.load), ticket: item.ticket)
+      item.lane.queue.submit(Lane.Staged(pieces: staged, load: item.load, stamp: item.stamp), ticket: item.ticket)
       // The lane would come to it, but meanwhile another batch could take as long as this one did.
       if let trouble = staged.lazy.compactMap(\.staged.trouble).first { await fail(trouble) }
     }

@@ -22,6 +22,8 @@ final class RunMetrics: Sendable {
   private let useCase: String
   private let factory: any MetricsFactory
   private let unixTime: @Sendable () -> Double
+  private let processing: any TimerHandler
+  private let latency: any TimerHandler
   private let state = Mutex(State())
 
   /// - Parameters:
@@ -29,8 +31,13 @@ final class RunMetrics: Sendable {
   ///   - unixTime: seconds since 1970-01-01 00:00 UTC.
   init(useCase: String, factory: (any MetricsFactory)?, unixTime: @escaping @Sendable () -> Double) {
     self.useCase = useCase
-    self.factory = factory ?? MetricsSystem.factory
+    let factory = factory ?? MetricsSystem.factory
+    self.factory = factory
     self.unixTime = unixTime
+    (processing, latency) = (
+      factory.makeTimer(label: "pulse_batch_duration_seconds", dimensions: [("use_case", useCase)]),
+      factory.makeTimer(label: "pulse_event_latency_seconds", dimensions: [("use_case", useCase)])
+    )
     // What usually stays at zero is there from the beginning, so that an alert on it can be written.
     for name in ["events", "records", "read_bytes", "ahead_events", "undecided_events", "expression_failures"] {
       count(name, 0)
@@ -81,10 +88,25 @@ final class RunMetrics: Sendable {
   /// What the state of all partitions takes.
   func noteState(bytes: Int) { record("state_bytes", Double(bytes), []) }
 
+  /// A batch has gone through its lane.
+  /// - Parameter duration: since it was read.
+  func noteProcessed(taking duration: Duration) { processing.recordNanoseconds(duration.nanoseconds) }
+
+  /// What was found in a batch is stored.
+  /// - Parameters:
+  ///   - records: of the batch: each of them has taken as long.
+  ///   - duration: since it was read.
+  func noteStored(_ records: Int, taking duration: Duration) {
+    if let latency = latency as? any WeightedTimer {
+      latency.recordNanoseconds(duration.nanoseconds, times: records)
+    } else {
+      latency.recordNanoseconds(duration.nanoseconds)
+    }
+  }
+
   /// A checkpoint is durable.
   func noteCheckpoint(of partition: PartitionID, taking duration: Duration) {
-    let (seconds, attoseconds) = duration.components
-    timer("checkpoint_duration_seconds").recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    timer("checkpoint_duration_seconds").recordNanoseconds(duration.nanoseconds)
     record("checkpoint_timestamp_seconds", unixTime(), [("partition", Self.name(partition))])
   }
 

@@ -52,8 +52,13 @@ public final class RunProgress: Sendable {
 
   private let state = Mutex(State())
   private let metrics: RunMetrics
+  private let own: UseCaseMetrics
 
-  init(metrics: RunMetrics) { self.metrics = metrics }
+  /// - Parameter own: the metrics of the use case's own.
+  init(metrics: RunMetrics, own: [CompiledMetric] = []) {
+    self.metrics = metrics
+    self.own = UseCaseMetrics(own)
+  }
 
   func start(_ partition: PartitionID, from totals: Totals) {
     state.withLock { state in
@@ -82,6 +87,18 @@ public final class RunProgress: Sendable {
     metrics.noteBatch(totals.increase(over: before), bytes: bytes, of: processor)
     metrics.noteQueue(batches: waiting)
   }
+
+  /// A batch has gone through its lane, as these pieces.
+  func note(_ pieces: [StagedWork], behind stamp: BatchStamp) {
+    for piece in pieces { own.add(piece.staged.metrics) }
+    metrics.noteProcessed(taking: .now - stamp.readAt)
+  }
+
+  /// What a batch found is stored.
+  func noteStored(_ stamp: BatchStamp) { metrics.noteStored(stamp.records, taking: .now - stamp.readAt) }
+
+  /// The metrics of the use case's own, as this run has counted them.
+  public var ownMetrics: [MetricTotals] { own.now }
 
   /// Nothing has come of a partition for a while.
   func noteIdle(_ processor: PartitionProcessor) {

@@ -44,13 +44,14 @@ public final class APIServer: Service {
   /// - Parameters:
   ///   - directories: in which there are stores; where two have a use case of one name, that of the first is served.
   ///   - run: the run of this process.
+  ///   - metrics: what the run records; the server adds requests.
   ///   - signal: announces commits of this process.
   ///   - clock: microseconds since 1970-01-01 00:00 UTC; that of the system unless given.
   ///   - listening: is told the port once the server can be reached.
   /// - Throws: `OperatingError` where a directory has no store or the options do not go together.
   public init(
     _ directories: [DataDirectory], options: ServerOptions, run: (any RunView)? = nil,
-    wokenBy signal: ChangeSignal = ChangeSignal(), logger: Logger,
+    metrics: MetricRegistry = MetricRegistry(), wokenBy signal: ChangeSignal = ChangeSignal(), logger: Logger,
     clock: (@Sendable () -> Int64)? = nil,
     listening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
   ) throws {
@@ -58,12 +59,13 @@ public final class APIServer: Service {
     let catalog = ServedCatalog(try directories.map { try ServedStore($0) }, logger: logger)
     live = LiveHub(catalog, run: run, signal: signal, clock: clock, logger: logger)
     let services = Services(
-      catalog: catalog, live: live, run: run, page: try WebPage.bundled(), logger: logger, clock: clock)
+      catalog: catalog, live: live, run: run, page: try WebPage.bundled(), logger: logger, clock: clock,
+      metrics: metrics)
     let policy = AccessPolicy(
       tokens: options.tokens, isLocal: options.isLocal, isReadingClosed: options.isReadingClosed, hosts: options.hosts)
     front = HTTPFront(
       APIDescription.whole(services), policy: policy, limits: options.limits, corsOrigins: options.corsOrigins,
-      logger: logger, clock: clock)
+      logger: logger, metrics: metrics, clock: clock)
     self.options = options
     self.logger = logger
     self.listening = listening
@@ -111,7 +113,8 @@ extension APIDescription {
   static func whole(_ services: Services) -> APIDescription {
     let box = DescriptionBox()
     let parts: [[Endpoint]] = [
-      HealthRoutes(services: services).endpoints, UseCaseRoutes(services: services).endpoints,
+      HealthRoutes(services: services).endpoints, MetricsRoutes(services: services).endpoints,
+      UseCaseRoutes(services: services).endpoints,
       FigureRoutes(services: services).endpoints, AdviceRoutes(services: services).endpoints,
       AnomalyRoutes(services: services).endpoints, FeedbackRoutes(services: services).endpoints,
       HistoryRoutes(services: services).endpoints, ResultRoutes(services: services).endpoints,

@@ -26,7 +26,7 @@ struct Pulse: AsyncParsableCommand {
       4 the store or data directory cannot be used or is damaged; 5 a bound was reached; 6 an optional native part is \
       missing; 64 wrong usage.
       """,
-    version: "0.1.0",
+    version: ProductVersion.current,
     subcommands: [
       Check.self, Infer.self, Run.self, Serve.self, Train.self, Models.self, Simulate.self, Test.self, Status.self,
       Anomalies.self,

@@ -82,5 +82,10 @@ struct RunMetricsTests {
     #expect(try gauge("queue_batches") == 0)
     let checkpoints = try metrics.expectTimer("pulse_checkpoint_duration_seconds", [("use_case", "metered")])
     #expect(!checkpoints.values.isEmpty)
+    // Once a batch: 64, 10, 64, 10, 64 records; what a batch takes until it is done with, and until it is stored.
+    for name in ["batch_duration", "event_latency"] {
+      let timer = try metrics.expectTimer("pulse_\(name)_seconds", [("use_case", "metered")])
+      #expect(timer.values.count == 5 && timer.values.allSatisfy { $0 > 0 }, "\(name): \(timer.values)")
+    }
   }
 }

@@ -52,12 +52,13 @@ struct ServedFixture {
     let catalog = ServedCatalog([store], logger: logger)
     let live = LiveHub(catalog, run: nil, signal: ChangeSignal(), clock: clock, logger: logger)
     services = Services(
-      catalog: catalog, live: live, run: nil, page: try WebPage.bundled(), logger: logger, clock: clock)
+      catalog: catalog, live: live, run: nil, page: try WebPage.bundled(), logger: logger, clock: clock,
+      metrics: MetricRegistry())
     let policy = AccessPolicy(
       tokens: try AccessTokens(text: tokens, path: "tokens"), isLocal: isLocal, isReadingClosed: isReadingClosed)
     front = HTTPFront(
       APIDescription.whole(services), policy: policy, limits: limits, corsOrigins: corsOrigins,
-      logger: logger, clock: clock)
+      logger: logger, metrics: services.metrics, clock: clock)
     await catalog.refresh()
     try await look()
   }

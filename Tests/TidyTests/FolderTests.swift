@@ -16,7 +16,7 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
     FolderOrder(
       target: "Detection",
       folders: [
-        "Base", "Event", "Expressions", "Decoding", "Definition", "Features", "Keys", "State", "EventTime",
+        "Base", "Event", "Expressions", "Decoding", "Definition", "Features", "Keys", "Metrics", "State", "EventTime",
         "Windows/Aggregates", "Windows", "Detectors", "Detectors/Trees", "Detectors/Learned", "Detectors/Rules",
         "Detectors/IsolationForest", "Detectors/ExpectedValue", "Detectors/ONNX", "",
       ]),
@@ -29,7 +29,7 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "SQLite", "Embedded", ""]),
     FolderOrder(
       target: "Server",
-      folders: ["API", "Access", "Figures", "Serving", "HTTP", "Live", "Routes", ""]),
+      folders: ["API", "Access", "Figures", "Serving", "Metrics", "HTTP", "Live", "Routes", ""]),
     FolderOrder(
       target: "Learning",
       folders: [

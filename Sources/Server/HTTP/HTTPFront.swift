@@ -34,12 +34,13 @@ struct HTTPFront: HTTPResponder {
   let logger: Logger
   /// Microseconds since 1970-01-01 00:00 UTC.
   let clock: @Sendable () -> Int64
+  private let metrics: HTTPMetrics
   private let rate: RequestRate
   private let underWay = Underway()
 
   init(
     _ description: APIDescription, policy: AccessPolicy, limits: RequestLimits = RequestLimits(),
-    corsOrigins: Set<String> = [], logger: Logger,
+    corsOrigins: Set<String> = [], logger: Logger, metrics: MetricRegistry,
     clock: @escaping @Sendable () -> Int64
   ) {
     self.description = description
@@ -49,24 +50,33 @@ struct HTTPFront: HTTPResponder {
     self.corsOrigins = corsOrigins
     self.logger = logger
     self.clock = clock
+    self.metrics = HTTPMetrics(metrics)
     rate = RequestRate(perSecond: limits.perSecond, burst: limits.burst)
   }
 
   func respond(to request: Request, context: ConnectionContext) async throws -> Response {
+    let start = ContinuousClock.now
+    var route = HTTPMetrics.unknownRoute
     let reply: Reply
-    do throws(Problem) { reply = try await answer(request, context) } catch { reply = error.reply }
-    return response(reply, to: request)
+    do throws(Problem) { reply = try await answer(request, context, &route) } catch { reply = error.reply }
+    let response = response(reply, to: request)
+    metrics.note(route: route, method: request.method, status: response.status.code, taking: .now - start)
+    return response
   }
 
   // MARK: Answering
 
-  private func answer(_ request: Request, _ context: Context) async throws(Problem) -> Reply {
+  /// - Parameter route: becomes the pattern of the address, once that is known.
+  private func answer(
+    _ request: Request, _ context: Context, _ route: inout String
+  ) async throws(Problem) -> Reply {
     let (path, query) = try target(of: request)
     if request.method == .options, request.headers[.origin] != nil { return preflight(request, path) }
     let (endpoint, values): (Endpoint, [String: String])
     let caller: Principal
     do throws(Problem) {
       (endpoint, values) = try self.endpoint(request.method, path)
+      route = endpoint.path
       caller = try policy.caller(
         request.headers, host: request.head.authority ?? request.headers[.init("Host")!], of: endpoint)
     } catch {

@@ -14,7 +14,8 @@ struct Services: Sendable {
   let logger: Logger
   /// Microseconds since 1970-01-01 00:00 UTC.
   let clock: @Sendable () -> Int64
-
+  /// What this process records.
+  let metrics: MetricRegistry
 }
 
 extension Call {

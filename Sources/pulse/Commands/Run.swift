@@ -7,6 +7,7 @@ import Detection
 import Foundation
 import Learning
 import Logging
+import Metrics
 import Operations
 import Pipeline
 import Server
@@ -139,6 +140,8 @@ struct Run: AsyncParsableCommand {
     let configuration = try configuration()
     let data = try PlaceOptions.required(configuration.store.path)
     let logger = Logs.bootstrap(configuration.logLevel)
+    let metrics = MetricRegistry()
+    if serve { MetricsSystem.bootstrap(metrics) }
     let useCase = try LoadedUseCase(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
@@ -176,7 +179,7 @@ struct Run: AsyncParsableCommand {
         useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
         logger: logger)
     }
-    let server = try serve ? server(of: pipeline, useCase, connector, directory, changes, logger: logger) : nil
+    let server = try serve ? server(of: pipeline, useCase, connector, directory, metrics, changes, logger: logger) : nil
     let wasStopped = try await supervise(pipeline, scheduler, server, logger: logger)
     if quiet { return }
     let progress = pipeline.progress.snapshot
@@ -221,13 +224,13 @@ struct Run: AsyncParsableCommand {
   /// What serves the use case while it runs.
   private func server(
     of pipeline: Pipeline, _ useCase: LoadedUseCase, _ connector: any SourceConnector, _ directory: DataDirectory,
-    _ changes: ChangeSignal, logger: Logger
+    _ metrics: MetricRegistry, _ changes: ChangeSignal, logger: Logger
   ) throws -> APIServer {
     let view = ServedRun(
       useCase: useCase.plan.useCase.name, progress: pipeline.progress, source: connector.specification.noun)
     let options = serving
     return try APIServer(
-      [directory], options: try options.serverOptions(), run: view, wokenBy: changes, logger: logger,
+      [directory], options: try options.serverOptions(), run: view, metrics: metrics, wokenBy: changes, logger: logger,
       listening: { port in Terminal.printError("The dashboard is at \(options.address(port: port))") })
   }
 

@@ -7,7 +7,7 @@ import Testing
 @Suite("Serving", .timeLimit(.minutes(10)))
 struct ServeCommandTests {
   /// The port of a server that has said where it listens.
-  private static func port(_ said: () -> String, _ at: SourceLocation = #_sourceLocation) throws -> Int {
+  static func port(_ said: () -> String, _ at: SourceLocation = #_sourceLocation) throws -> Int {
     var port: Int?
     _ = poll(timeout: 60) {
       port = said().firstMatch(of: /The dashboard is at http:\/\/localhost:(\d+)\//).flatMap { Int($0.1) }
@@ -17,8 +17,13 @@ struct ServeCommandTests {
   }
 
   /// What a server answers, with its headers.
-  private static func ask(_ target: String, port: Int) throws -> String {
-    let request = "GET \(target) HTTP/1.1\\r\\nHost: localhost:\(port)\\r\\nConnection: close\\r\\n\\r\\n"
+  static func ask(
+    _ target: String, port: Int, method: String = "GET", body: String = ""
+  ) throws -> String {
+    let length = body.isEmpty ? "" : "Content-Type: application/json\\r\\nContent-Length: \(body.utf8.count)\\r\\n"
+    let request =
+      "\(method) \(target.replacing("%", with: "%%")) HTTP/1.1\\r\\nHost: localhost:\(port)\\r\\nConnection: close\\r\\n"
+      + "\(length)\\r\\n\(body)"
     let outcome = try RunningCommand([
       "/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && printf '\(request)' >&3 && cat <&3",
     ]).wait()

@@ -204,6 +204,10 @@ enum Need {
   static let lightGBM = (try? LightGBMLibrary.open()) != nil
   static let onnxRuntime = (try? ONNXRuntimeLibrary.open()) != nil
 
+  /// The tool that checks metrics and rules, of Prometheus.
+  static let promtool: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+    .map { "\($0)/promtool" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+
   /// Whether this user may mount a file system in memory.
   static let mounting: Bool = {
     guard let folder = try? TestFolder(), let mount = try? MemoryDisk(on: folder.path, size: "1m") else { return false }

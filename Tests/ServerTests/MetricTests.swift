@@ -204,11 +204,12 @@ struct MetricTests {
       }
       return value
     }
-    #expect(try #require(value("process_resident_memory_bytes")) > 1e6)
-    #expect(try #require(value("process_cpu_seconds_total")) > 0)
+    let (memory, time) = (value("process_resident_memory_bytes"), value("process_cpu_seconds_total"))
+    #expect(memory ?? 0 > 1e6 && time ?? 0 > 0)
     let start = try #require(value("process_start_time_seconds"))
     #expect((0..<86_400).contains(Date().timeIntervalSince1970 - start))
-    #expect((1...(value("process_max_fds") ?? 0)).contains(try #require(value("process_open_fds"))))
+    let (open, most) = (value("process_open_fds") ?? 0, value("process_max_fds") ?? 0)
+    #expect(open >= 3 && open <= most)
     for family in families { #expect(MetricHelp.texts[family.name] != nil, "\(family.name)") }
   }
 }

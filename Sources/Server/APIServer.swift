@@ -12,31 +12,12 @@ import NIOCore
 public import Pipeline
 public import ServiceLifecycle
 
-/// How a server listens.
-public struct ServerOptions: Sendable {
-  /// The address; 127.0.0.1 can be reached from this machine alone.
-  public var host = "127.0.0.1"
-  /// 0 for any that is free.
-  public var port = 8507
-  public var tokens = AccessTokens()
-  /// Whether reading needs a token as well.
-  public var isReadingClosed = false
-  /// Names under which it may be asked for, beside those of the loopback address.
-  public var hosts: [String] = []
-  /// Origins whose pages may read answers.
-  public var corsOrigins: Set<String> = []
-  public var limits = RequestLimits()
-
-  public init() {}
-
-  /// Whether only this machine can reach it.
-  public var isLocal: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
-}
-
 /// Serves what is stored in some data directories.
 public final class APIServer: Service {
   private let options: ServerOptions
   private let live: LiveHub
+  private let keys: ProviderKeys?
+  private let notifications: [NotificationService]
   private let front: HTTPFront
   private let logger: Logger
   private let listening: @Sendable (_ port: Int) async -> Void
@@ -56,32 +37,51 @@ public final class APIServer: Service {
   ) throws {
     let clock = clock ?? { Int64(Date.now.timeIntervalSince1970 * 1e6) }
     let catalog = ServedCatalog(try directories.map { try ServedStore($0) }, logger: logger)
-    live = LiveHub(catalog, run: run, signal: signal, clock: clock, logger: logger)
+    notifications =
+      options.notifications.isEmpty
+      ? []
+      : catalog.stores.map {
+        NotificationService(options.notifications, over: $0, wokenBy: signal, clock: clock, logger: logger)
+      }
+    live = LiveHub(
+      catalog, run: run, notifications: notifications, signal: signal, clock: clock, logger: logger)
     let services = Services(
-      catalog: catalog, live: live, run: run, page: try WebPage.bundled(), logger: logger, clock: clock)
+      catalog: catalog, live: live, run: run, notifications: notifications, page: try WebPage.bundled(), logger: logger,
+      clock: clock)
+    keys = try options.provider.map { try ProviderKeys(of: $0, logger: logger) }
+    let signed = keys.flatMap { keys in options.provider.map { SignedTokens(provider: $0, keys: keys) } }
     let policy = AccessPolicy(
-      tokens: options.tokens, isLocal: options.isLocal, isReadingClosed: options.isReadingClosed, hosts: options.hosts)
+      tokens: options.tokens, signed: signed, isLocal: options.isLocal, isReadingClosed: options.isReadingClosed,
+      hosts: options.hosts)
     front = HTTPFront(
       APIDescription.whole(services), policy: policy, limits: options.limits, corsOrigins: options.corsOrigins,
       logger: logger, clock: clock)
     self.options = options
     self.logger = logger
     self.listening = listening
+    if !options.isLocal, options.certificate == nil {
+      logger.warning(
+        """
+        the server listens on \(options.host) without TLS: whoever is on the way reads what is sent, tokens among it. Give \
+        it a certificate (--tls-certificate, --tls-key), or put a proxy before it that has one
+        """)
+    }
   }
 
+  /// Prepares to tell of what is committed from here on. Who runs what is served calls it before that begins.
+  public func begin() async throws { for one in notifications { try await one.begin() } }
+
   public func run() async throws {
-    let limits = options.limits
+    var services: [any Service] = notifications
+    services.append(live)
+    if let keys { services.append(keys) }
+    if let certificate = options.certificate { services.append(certificate) }
     let application = Application(
-      responder: front,
-      server: .http1(
-        configuration: HTTP1Channel.Configuration(
-          idleTimeout: .seconds(Int64(limits.idleSeconds)),
-          httpDecoderConfiguration: .init(
-            maxHeaderFieldSize: limits.headBytes, maxHeaderListSize: limits.headBytes, maxHeaderFieldCount: 100))),
+      responder: front, server: connections,
       configuration: ApplicationConfiguration(
         address: .hostname(options.host, port: options.port), serverName: nil, backlog: 1024,
-        availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
-      services: [live],
+        availableConnectionsDelegate: MaximumAvailableConnections(options.limits.connections)),
+      services: services,
       onServerRunning: { [listening] channel in await listening(channel.localAddress?.port ?? 0) }, logger: quiet)
     do {
       // A connection that watches has no end of its own, and the server waits for all of them.
@@ -95,6 +95,19 @@ public final class APIServer: Service {
         .configuration,
         "the server cannot listen on \(options.host):\(options.port): \(error.errnoCode == EADDRINUSE ? "the port is taken; choose another one with --port" : "\(error)")"
       )
+    }
+  }
+
+  /// How connections are read: HTTP, over TLS where there is a certificate.
+  private var connections: HTTPServerBuilder {
+    let limits = options.limits
+    let configuration = HTTP1Channel.Configuration(
+      idleTimeout: .seconds(Int64(limits.idleSeconds)),
+      httpDecoderConfiguration: .init(
+        maxHeaderFieldSize: limits.headBytes, maxHeaderListSize: limits.headBytes, maxHeaderFieldCount: 100))
+    guard let certificate = options.certificate else { return .http1(configuration: configuration) }
+    return HTTPServerBuilder { responder in
+      TLSChannel(base: HTTP1Channel(responder: responder, configuration: configuration), certificate: certificate)
     }
   }
 
@@ -116,6 +129,7 @@ extension APIDescription {
       AnomalyRoutes(services: services).endpoints, FeedbackRoutes(services: services).endpoints,
       HistoryRoutes(services: services).endpoints, ResultRoutes(services: services).endpoints,
       ModelRoutes(services: services).endpoints, LiveRoutes(services: services).endpoints,
+      NotificationRoutes(services: services).endpoints,
       PageRoutes(services: services, description: { box.json }).endpoints,
     ]
     let endpoints = parts.flatMap(\.self)

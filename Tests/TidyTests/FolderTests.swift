@@ -29,7 +29,7 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "SQLite", "Embedded", ""]),
     FolderOrder(
       target: "Server",
-      folders: ["API", "Access", "Figures", "Serving", "HTTP", "Live", "Routes", ""]),
+      folders: ["API", "Outgoing", "Access", "Figures", "Serving", "HTTP", "Notifications", "Live", "Routes", ""]),
     FolderOrder(
       target: "Learning",
       folders: [

@@ -30,6 +30,10 @@ enum SQLiteSchema {
     // Open windows are in segments of the state. Earlier programs would not see them; those that are rows are moved by the
     // next run.
     migrator.registerMigration("7") { _ in }
+    // Outgoing sinks keep what they have taken from the changes and not delivered yet.
+    migrator.registerMigration("8") { database in
+      try database.execute(sql: "ALTER TABLE outboxes ADD COLUMN kept TEXT NOT NULL DEFAULT ''")
+    }
     return migrator
   }
 

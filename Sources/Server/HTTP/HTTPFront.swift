@@ -67,8 +67,8 @@ struct HTTPFront: HTTPResponder {
     let caller: Principal
     do throws(Problem) {
       (endpoint, values) = try self.endpoint(request.method, path)
-      caller = try policy.caller(
-        request.headers, host: request.head.authority ?? request.headers[.init("Host")!], of: endpoint)
+      caller = try await policy.caller(
+        request.headers, host: request.head.authority ?? request.headers[.init("Host")!], of: endpoint, at: clock())
     } catch {
       // What is refused counts for the address that it comes from: tokens are not to be guessed at any speed.
       try count(context.client)

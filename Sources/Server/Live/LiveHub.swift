@@ -24,6 +24,7 @@ final class LiveHub: Service {
   }
 
   private let catalog: ServedCatalog
+  private let notifications: [NotificationService]
   private let view: (any RunView)?
   private let signal: ChangeSignal
   private let clock: @Sendable () -> Int64
@@ -41,10 +42,11 @@ final class LiveHub: Service {
 
   /// - Parameter signal: announces commits of this process.
   init(
-    _ catalog: ServedCatalog, run view: (any RunView)?, signal: ChangeSignal, clock: @escaping @Sendable () -> Int64,
-    logger: Logger
+    _ catalog: ServedCatalog, run view: (any RunView)?, notifications: [NotificationService] = [],
+    signal: ChangeSignal, clock: @escaping @Sendable () -> Int64, logger: Logger
   ) {
     self.catalog = catalog
+    self.notifications = notifications
     self.view = view
     self.signal = signal
     self.clock = clock
@@ -180,8 +182,13 @@ final class LiveHub: Service {
   func status(of useCase: ServedUseCase) async throws -> UseCaseStatus {
     let observed = try await StatusObserver.Look(useCase, run: view)
     let now = clock()
+    let telling = await notifications.first { $0.tells(of: useCase.store) }?.component(of: useCase.name, at: now)
     return state.withLock { state in
-      state.observers[useCase.name, default: StatusObserver()].status(observed, of: useCase, at: now)
+      var observer = state.observers[useCase.name] ?? StatusObserver()
+      var status = observer.status(observed, of: useCase, at: now)
+      if let telling { status.components.append(observer.settled(telling, now)) }
+      state.observers[useCase.name] = observer
+      return status
     }
   }
 }

@@ -10,6 +10,8 @@ struct Services: Sendable {
   let live: LiveHub
   /// Of the run in this process; nil where other processes run the use cases.
   let run: (any RunView)?
+  /// Who tells of findings, for each data directory.
+  var notifications: [NotificationService] = []
   let page: WebPage
   let logger: Logger
   /// Microseconds since 1970-01-01 00:00 UTC.

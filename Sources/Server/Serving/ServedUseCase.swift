@@ -49,7 +49,7 @@ final class ServedUseCase: Sendable {
 final class ServedStore: Sendable {
   let directory: DataDirectory
   let reader: SQLiteReader
-  let actions: any Actions
+  let actions: any Actions & OutboxCursors
 
   init(_ directory: DataDirectory) throws {
     self.directory = directory

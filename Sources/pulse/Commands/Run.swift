@@ -108,7 +108,8 @@ struct Run: AsyncParsableCommand {
       try NumberOption.check("--checkpoint-interval", checkpointInterval, in: seconds, "seconds")
     }
     if serving.areGiven && !serve {
-      throw ValidationError("--host, --port, --tokens, --closed and --allow-… say how --serve listens: add it")
+      throw ValidationError(
+        "--host, --port, --tokens, --closed, --allow-…, --tls-… and --jwt-… say how --serve listens: add it")
     }
     if json && quiet { throw ValidationError("--json prints the summary, which --quiet leaves out: choose one") }
     try ConnectorOptions.saying { () throws(FlagError) in
@@ -139,6 +140,7 @@ struct Run: AsyncParsableCommand {
     let configuration = try configuration()
     let data = try PlaceOptions.required(configuration.store.path)
     let logger = Logs.bootstrap(configuration.logLevel)
+    let listens = try serve ? serving.options(configuration, logger: logger) : nil
     let useCase = try LoadedUseCase(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
@@ -176,7 +178,10 @@ struct Run: AsyncParsableCommand {
         useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
         logger: logger)
     }
-    let server = try serve ? server(of: pipeline, useCase, connector, directory, changes, logger: logger) : nil
+    let server = try listens.map {
+      try self.server($0, of: pipeline, useCase, connector, directory, changes, logger: logger)
+    }
+    try await server?.begin()
     let wasStopped = try await supervise(pipeline, scheduler, server, logger: logger)
     if quiet { return }
     let progress = pipeline.progress.snapshot
@@ -220,14 +225,13 @@ struct Run: AsyncParsableCommand {
 
   /// What serves the use case while it runs.
   private func server(
-    of pipeline: Pipeline, _ useCase: LoadedUseCase, _ connector: any SourceConnector, _ directory: DataDirectory,
-    _ changes: ChangeSignal, logger: Logger
+    _ options: ServerOptions, of pipeline: Pipeline, _ useCase: LoadedUseCase, _ connector: any SourceConnector,
+    _ directory: DataDirectory, _ changes: ChangeSignal, logger: Logger
   ) throws -> APIServer {
     let view = ServedRun(
       useCase: useCase.plan.useCase.name, progress: pipeline.progress, source: connector.specification.noun)
-    let options = serving
     return try APIServer(
-      [directory], options: try options.serverOptions(), run: view, wokenBy: changes, logger: logger,
+      [directory], options: options, run: view, wokenBy: changes, logger: logger,
       listening: { port in Terminal.printError("The dashboard is at \(options.address(port: port))") })
   }
 

@@ -193,7 +193,7 @@ let package = Package(
           moduleAliases: ["Configuration": "SwiftConfiguration"]),
         .product(
           name: "Hummingbird", package: "hummingbird", moduleAliases: ["Configuration": "SwiftConfiguration"]),
-        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
       ], swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Configuration", "Detection", "Pipeline", "TestKit"], swiftSettings: strict,

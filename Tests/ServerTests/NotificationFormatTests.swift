@@ -23,16 +23,16 @@ struct NotificationFormatTests {
       id: "f3", detector: "slow", severity: "medium", eventTime: 1_700_000_002_000_000, score: 1, reason: "slow\nline"),
   ]
 
-  private static func notification(_ key: String = "17", count: Int = 9, heldBack: Int = 0) -> Notification {
-    Notification(
+  private static func notification(_ key: String = "17", count: Int = 9, heldBack: Int = 0) -> AnomalyNotification {
+    AnomalyNotification(
       id: "abc", created: 1_700_000_100_000_000, useCase: "redset", key: key, count: count, findings: findings,
       heldBack: heldBack, due: 0)
   }
 
-  private static let summary = Notification(
+  private static let summary = AnomalyNotification(
     id: "def", created: 1_700_000_100_000_000, useCase: nil, key: nil, count: 0, findings: [], heldBack: 7, due: 0)
 
-  private static func json(_ format: NotificationFormat, _ notification: Notification) throws -> JSONValue {
+  private static func json(_ format: NotificationFormat, _ notification: AnomalyNotification) throws -> JSONValue {
     try JSONValue(parsing: Array(format.body(of: notification).utf8))
   }
 

@@ -47,7 +47,7 @@ struct NotificationRestartTests {
         var state = try NotificationState(kept: place.kept)
         let last = try #require(receiver.requests.last)
         state.waiting = [
-          Notification(
+          AnomalyNotification(
             id: try #require(last.header("webhook-id")), created: told.time, useCase: "u", key: "c", count: 1,
             findings: try last.findings.map {
               NotifiedFinding(id: $0, detector: "d", severity: "high", eventTime: 2_000_000, score: 2, reason: "why")
@@ -147,7 +147,7 @@ struct NotificationRestartTests {
   func damaged() throws {
     var state = NotificationState()
     state.waiting = [
-      Notification(
+      AnomalyNotification(
         id: "i", created: 1, useCase: "u", key: "k\0", count: 1,
         findings: [
           NotifiedFinding(id: "f", detector: "d", severity: "high", eventTime: 1, score: .infinity, reason: "r")

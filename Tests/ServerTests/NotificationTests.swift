@@ -137,7 +137,8 @@ struct NotificationTests {
         }
         #expect(Set(receiver.requests.map { $0.header("webhook-id") }).count == 1)
         #expect(Set(receiver.requests.map(\.text)).count == 1)
-        #expect(try await told.state(sink).waiting.isEmpty && told.state(sink).givenUp.isEmpty)
+        let taken = try await told.state(sink)
+        #expect(taken.waiting.isEmpty && taken.givenUp.isEmpty)
         try await told.find(on: "b")
         for _ in 0..<6 {
           try await notifier.step(by: client)

@@ -3,6 +3,7 @@
 import Configuration
 import Detection
 import Foundation
+import HTTPTypes
 import Logging
 import Metrics
 import Pipeline

@@ -8,6 +8,7 @@ import Foundation
 import HTTPTypes
 import JWTKit
 import Logging
+import Pipeline
 import Synchronization
 import TestKit
 import Testing

@@ -6,6 +6,7 @@ import Detection
 import Foundation
 import Logging
 import NIOCore
+import NIOHTTP1
 import NIOSSL
 import Pipeline
 import TestKit
@@ -24,15 +25,16 @@ struct TLSTests {
   private static func quiet() -> Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
 
   /// Asks for the health of a server by a connection of its own.
+  /// - Returns: the status; nil where there is no answer.
   private static func status(
     _ scheme: String, _ port: Int, trusting certificate: String, upTo version: TLSVersion? = nil
-  ) async throws -> Int {
+  ) async -> Int? {
     var tls = TLSConfiguration.makeClientConfiguration()
-    tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8)))
+    tls.trustRoots = (try? NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8))).map { .certificates($0) }
     if let version { (tls.minimumTLSVersion, tls.maximumTLSVersion) = (.tlsv1, version) }
     var configuration = HTTPClient.Configuration(tlsConfiguration: tls)
     configuration.connectionPool.retryConnectionEstablishment = false
-    return try await HTTPClient.withHTTPClient(configuration: configuration) { client in
+    return try? await HTTPClient.withHTTPClient(configuration: configuration) { client in
       let request = HTTPClientRequest(url: "\(scheme)://localhost:\(port)/healthz")
       return Int(try await client.execute(request, timeout: .seconds(20)).status.code)
     }
@@ -68,19 +70,13 @@ struct TLSTests {
     let first = TestCertificates.first
     try Self.write(first, to: folder)
     try await Self.serve(folder) { port in
-      #expect(try await Self.status("https", port, trusting: first.certificate) == 200)
-      for _ in 0..<3 {
-        await #expect(throws: (any Error).self) { try await Self.status("http", port, trusting: first.certificate) }
-      }
-      await #expect(throws: (any Error).self) {
-        try await Self.status("https", port, trusting: first.certificate, upTo: .tlsv11)
-      }
-      #expect(try await Self.status("https", port, trusting: first.certificate, upTo: .tlsv12) == 200)
+      #expect(await Self.status("https", port, trusting: first.certificate) == 200)
+      for _ in 0..<3 { #expect(await Self.status("http", port, trusting: first.certificate) == nil) }
+      #expect(await Self.status("https", port, trusting: first.certificate, upTo: .tlsv11) == nil)
+      #expect(await Self.status("https", port, trusting: first.certificate, upTo: .tlsv12) == 200)
       // One that knows another certificate does not go on.
-      await #expect(throws: (any Error).self) {
-        try await Self.status("https", port, trusting: TestCertificates.second.certificate)
-      }
-      #expect(try await Self.status("https", port, trusting: first.certificate) == 200)
+      #expect(await Self.status("https", port, trusting: TestCertificates.second.certificate) == nil)
+      #expect(await Self.status("https", port, trusting: first.certificate) == 200)
     }
   }
 
@@ -91,21 +87,18 @@ struct TLSTests {
     try Self.write(first, to: folder)
     let lines = KeptLog.Lines()
     try await Self.serve(folder, interval: 0.05, logger: KeptLog.logger(lines)) { port in
-      #expect(try await Self.status("https", port, trusting: first.certificate) == 200)
+      #expect(await Self.status("https", port, trusting: first.certificate) == 200)
       // Half of the change: the key is still the old one, and the old certificate stays in use.
       try folder.write("chain.pem", second.certificate)
       #expect(await eventually { lines.all.contains { $0.contains("does not belong to") } })
-      #expect(try await Self.status("https", port, trusting: first.certificate) == 200)
+      #expect(await Self.status("https", port, trusting: first.certificate) == 200)
       try folder.write("key.pem", second.key)
-      let isRenewed = await eventually {
-        (try? await Self.status("https", port, trusting: second.certificate)) == 200
-      }
-      #expect(isRenewed)
+      #expect(await eventually { await Self.status("https", port, trusting: second.certificate) == 200 })
       try folder.write("chain.pem", "nothing")
       #expect(await eventually { lines.all.contains { $0.contains("expected certificates in PEM") } })
       // What stays wrong is said once.
       #expect(lines.all.count { $0.contains("does not belong to") } == 1)
-      #expect(try await Self.status("https", port, trusting: second.certificate) == 200)
+      #expect(await Self.status("https", port, trusting: second.certificate) == 200)
     }
   }
 

@@ -18,7 +18,7 @@ enum NotificationFormat: Sendable, Hashable {
 
   var contentType: String { self == .cloudEvent ? "application/cloudevents+json" : "application/json" }
 
-  func body(of notification: Notification) -> String {
+  func body(of notification: AnomalyNotification) -> String {
     switch self {
     case .alerts(let resolveAfter):
       JSONText.array(Alert.all(of: notification, resolveAfter: resolveAfter).map(\.json))
@@ -31,7 +31,7 @@ enum NotificationFormat: Sendable, Hashable {
 
   // MARK: Alertmanager
 
-  private static func group(of notification: Notification, _ alerts: [Alert], _ receiver: String) -> String {
+  private static func group(of notification: AnomalyNotification, _ alerts: [Alert], _ receiver: String) -> String {
     let labels = notification.useCase.map { useCase in
       [("use_case", JSONText.string(useCase)), ("entity", JSONText.string(notification.key ?? ""))]
     }
@@ -48,7 +48,7 @@ enum NotificationFormat: Sendable, Hashable {
 
   // MARK: CloudEvents
 
-  private static func cloudEvent(_ notification: Notification) -> String {
+  private static func cloudEvent(_ notification: AnomalyNotification) -> String {
     let findings = notification.findings.map { finding in
       JSONText.object([
         ("id", JSONText.string(finding.id)), ("detector", JSONText.string(finding.detector)),
@@ -79,7 +79,7 @@ enum NotificationFormat: Sendable, Hashable {
   /// Findings that a text names.
   private static let mostLines = 5
 
-  private static func slackText(_ notification: Notification) -> String {
+  private static func slackText(_ notification: AnomalyNotification) -> String {
     var lines: [String] = []
     if let useCase = notification.useCase, let key = notification.key {
       let what = notification.count == 1 ? "1 finding" : "\(notification.count) findings"
@@ -115,7 +115,7 @@ private struct Alert {
 
   static let heldBackName = "PulseFindingsHeldBack"
 
-  static func all(of notification: Notification, resolveAfter: Int64) -> [Alert] {
+  static func all(of notification: AnomalyNotification, resolveAfter: Int64) -> [Alert] {
     // Times are those of the notification: an alert about events of last week would be over before it came.
     let (start, end) = (notification.created, notification.created + resolveAfter)
     guard let useCase = notification.useCase, let key = notification.key else {

@@ -74,7 +74,9 @@ public struct NotificationSink: Sendable {
 
   /// Sends a notification once.
   /// - Parameter now: microseconds since 1970-01-01 00:00 UTC.
-  func send(_ notification: Notification, by client: OutgoingHTTP, at now: Int64) async -> NotificationState.Outcome {
+  func send(_ notification: AnomalyNotification, by client: OutgoingHTTP, at now: Int64) async
+    -> NotificationState.Outcome
+  {
     let body = Array(format.body(of: notification).utf8)
     var headers = [(name: "Content-Type", value: format.contentType)]
     if kind == .webhook {

@@ -55,7 +55,7 @@ struct NotificationState: Codable, Sendable, Hashable {
   var recent: [Int64] = []
   var heldBack = 0
   /// What is sent until it is taken, in the order in which it was made.
-  var waiting: [Notification] = []
+  var waiting: [AnomalyNotification] = []
   var givenUp: [GivenUp] = []
   /// How many were given up in all.
   var givenUpCount = 0
@@ -174,7 +174,7 @@ struct NotificationState: Codable, Sendable, Hashable {
     let parts = [rules.name, String(sequence), String(now)] + (group?.findings.map(\.id) ?? [])
     let digest = SHA256.hash(data: Array(parts.joined(separator: "\n").utf8))
     waiting.append(
-      Notification(
+      AnomalyNotification(
         id: digest.prefix(16).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(), created: now,
         useCase: group?.useCase, key: group?.key, count: group?.count ?? 0, findings: group?.findings ?? [],
         heldBack: heldBack, due: now))
@@ -193,7 +193,7 @@ struct NotificationState: Codable, Sendable, Hashable {
   // MARK: Deliveries
 
   /// What is to be sent now, the oldest first.
-  func dueDelivery(at now: Int64) -> Notification? { waiting.first { $0.due <= now } }
+  func dueDelivery(at now: Int64) -> AnomalyNotification? { waiting.first { $0.due <= now } }
 
   /// What came of sending one.
   enum Outcome: Sendable, Hashable {

@@ -132,7 +132,7 @@ actor Notifier {
     outcomes = NotificationState.Outcomes()
   }
 
-  private func say(_ outcome: NotificationState.Outcome, _ notification: Notification) {
+  private func say(_ outcome: NotificationState.Outcome, _ notification: AnomalyNotification) {
     let metadata: Logger.Metadata = [
       "sink": "\(sink.name)", "to": "\(sink.place)", "notification": "\(notification.id)",
       "attempt": "\(notification.attempts + 1)",

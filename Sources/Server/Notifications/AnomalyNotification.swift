@@ -20,7 +20,7 @@ struct NotifiedFinding: Codable, Sendable, Hashable {
 }
 
 /// What is sent once, and again until it is taken.
-struct Notification: Codable, Sendable, Hashable {
+struct AnomalyNotification: Codable, Sendable, Hashable {
   /// The same each time that it is sent: who has it already passes over it.
   var id: String
   /// When it was made, microseconds since 1970-01-01 00:00 UTC.
@@ -55,6 +55,6 @@ struct Notification: Codable, Sendable, Hashable {
 
 /// A notification that was given up.
 struct GivenUp: Codable, Sendable, Hashable {
-  var notification: Notification
+  var notification: AnomalyNotification
   var at: Int64
 }

@@ -170,7 +170,8 @@ struct SignedTokenTests {
       ("\(encoded(#"{"alg":"ES256"}"#)).\(parts[1]).\(parts[2])", "does not name its key"),
       ("\(encoded(#"{"alg":"ES256","kid":"k2"}"#)).\(parts[1]).\(parts[2])", "no key of its name"),
       ("\(encoded(#"{"alg":"ES256","kid":"k1","crit":["b64"]}"#)).\(parts[1]).\(parts[2])", "extensions"),
-      ("\(encoded("{}")).\(parts[1]).\(parts[2])", "signed with `nothing`"),
+      ("\(encoded(#"{"kid":"k1"}"#)).\(parts[1]).\(parts[2])", "signed with `nothing`"),
+      ("\(encoded("{}")).\(parts[1]).\(parts[2])", "is not known"),
       ("eyJ.\(parts[1]).\(parts[2])", "header cannot be read"),
       ("\(parts[0]).\(encoded(#"{"iss":"https://id.example"}"#)).\(parts[2])", "signature is not"),
       ("no token", "is not known"),
@@ -274,7 +275,8 @@ struct SignedTokenTests {
 
   @Test("what is missing or wrong in the configuration is said")
   func configured() throws {
-    let right = try TestProvider().configuration()
+    let provider = try TestProvider()
+    let right = try provider.configuration()
     func message(_ change: (inout ServerConfiguration.Provider) -> Void) -> String {
       var changed = right
       change(&changed)
@@ -292,5 +294,6 @@ struct SignedTokenTests {
     #expect(message { $0.keys = "http://id.example/keys" }.contains("without TLS"))
     #expect(message { $0.keys = "ftp://id.example/keys" }.contains("begins with https://"))
     #expect(message { $0.keys = "https://a:b@id.example/keys" }.contains("secrets come from"))
+    withExtendedLifetime(provider) {}
   }
 }

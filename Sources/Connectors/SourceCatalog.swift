@@ -5,13 +5,12 @@ public import Configuration
 public enum SourceCatalog {
   /// Every source, sorted by name.
   public static let entries: [any SourceConnector] = [
-    FilesConnector(), SimulatorConnector(), StandardInputConnector(),
+    FilesConnector(), HTTPConnector(), SimulatorConnector(), StandardInputConnector(),
   ]
 
   /// Places that are reserved.
   private static let later: [ConnectorSpecification] = [
-    .later("http", "events posted to the server, kept in an inbox on disk"),
-    .later("kafka", "the partitions of a topic, as part of a consumer group"),
+    .later("kafka", "the partitions of a topic, as part of a consumer group")
   ]
 
   public static let section = ConnectorSection(

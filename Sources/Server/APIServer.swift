@@ -12,38 +12,21 @@ import NIOCore
 public import Pipeline
 public import ServiceLifecycle
 
-/// How a server listens.
-public struct ServerOptions: Sendable {
-  /// The address; 127.0.0.1 can be reached from this machine alone.
-  public var host = "127.0.0.1"
-  /// 0 for any that is free.
-  public var port = 8507
-  public var tokens = AccessTokens()
-  /// Whether reading needs a token as well.
-  public var isReadingClosed = false
-  /// Names under which it may be asked for, beside those of the loopback address.
-  public var hosts: [String] = []
-  /// Origins whose pages may read answers.
-  public var corsOrigins: Set<String> = []
-  public var limits = RequestLimits()
-
-  public init() {}
-
-  /// Whether only this machine can reach it.
-  public var isLocal: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
-}
-
 /// Serves what is stored in some data directories.
 public final class APIServer: Service {
   private let options: ServerOptions
   private let live: LiveHub
+  private let keys: ProviderKeys?
+  private let notifications: [NotificationService]
   private let front: HTTPFront
+  private let worker: TrainingWorker?
   private let logger: Logger
   private let listening: @Sendable (_ port: Int) async -> Void
 
   /// - Parameters:
   ///   - directories: in which there are stores; where two have a use case of one name, that of the first is served.
   ///   - run: the run of this process.
+  ///   - trainer: carries out trainings that are asked for; nil where nobody does.
   ///   - metrics: what the run records; the server adds requests.
   ///   - signal: announces commits of this process.
   ///   - clock: microseconds since 1970-01-01 00:00 UTC; that of the system unless given.
@@ -52,38 +35,61 @@ public final class APIServer: Service {
   public init(
     _ directories: [DataDirectory], options: ServerOptions, run: (any RunView)? = nil,
     metrics: MetricRegistry = MetricRegistry(), wokenBy signal: ChangeSignal = ChangeSignal(), logger: Logger,
-    clock: (@Sendable () -> Int64)? = nil,
+    trainer: (any Trainer)? = nil, clock: (@Sendable () -> Int64)? = nil,
     listening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
   ) throws {
     let clock = clock ?? { Int64(Date.now.timeIntervalSince1970 * 1e6) }
-    let catalog = ServedCatalog(try directories.map { try ServedStore($0) }, logger: logger)
-    live = LiveHub(catalog, run: run, signal: signal, clock: clock, logger: logger)
+    let catalog = ServedCatalog(
+      try directories.map { try ServedStore($0) }, folders: run.map { [$0.useCase: $0.folder] } ?? [:], logger: logger)
+    notifications =
+      options.notifications.isEmpty
+      ? []
+      : catalog.stores.map {
+        NotificationService(options.notifications, over: $0, wokenBy: signal, clock: clock, logger: logger)
+      }
+    live = LiveHub(
+      catalog, run: run, notifications: notifications, signal: signal, clock: clock, logger: logger)
     let services = Services(
-      catalog: catalog, live: live, run: run, page: try WebPage.bundled(), logger: logger, clock: clock,
-      metrics: metrics)
+      catalog: catalog, live: live, run: run, notifications: notifications, page: try WebPage.bundled(),
+      canTrain: trainer != nil, logger: logger, clock: clock, metrics: metrics)
+    worker = trainer.map { [live] in
+      TrainingWorker(catalog, live: live, trainer: $0, clock: clock, logger: logger)
+    }
+    keys = try options.provider.map { try ProviderKeys(of: $0, logger: logger) }
+    let signed = keys.flatMap { keys in options.provider.map { SignedTokens(provider: $0, keys: keys) } }
     let policy = AccessPolicy(
-      tokens: options.tokens, isLocal: options.isLocal, isReadingClosed: options.isReadingClosed, hosts: options.hosts)
+      tokens: options.tokens, signed: signed, isLocal: options.isLocal, isReadingClosed: options.isReadingClosed,
+      hosts: options.hosts)
     front = HTTPFront(
       APIDescription.whole(services), policy: policy, limits: options.limits, corsOrigins: options.corsOrigins,
       logger: logger, metrics: metrics, clock: clock)
     self.options = options
     self.logger = logger
     self.listening = listening
+    if !options.isLocal, options.certificate == nil {
+      logger.warning(
+        """
+        the server listens on \(options.host) without TLS: whoever is on the way reads what is sent, tokens among it. Give \
+        it a certificate (--tls-certificate, --tls-key), or put a proxy before it that has one
+        """)
+    }
   }
 
+  /// Prepares to tell of what is committed from here on. Who runs what is served calls it before that begins.
+  public func begin() async throws { for one in notifications { try await one.begin() } }
+
   public func run() async throws {
-    let limits = options.limits
+    var services: [any Service] = notifications
+    services.append(live)
+    if let worker { services.append(worker) }
+    if let keys { services.append(keys) }
+    if let certificate = options.certificate { services.append(certificate) }
     let application = Application(
-      responder: front,
-      server: .http1(
-        configuration: HTTP1Channel.Configuration(
-          idleTimeout: .seconds(Int64(limits.idleSeconds)),
-          httpDecoderConfiguration: .init(
-            maxHeaderFieldSize: limits.headBytes, maxHeaderListSize: limits.headBytes, maxHeaderFieldCount: 100))),
+      responder: front, server: connections,
       configuration: ApplicationConfiguration(
         address: .hostname(options.host, port: options.port), serverName: nil, backlog: 1024,
-        availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
-      services: [live],
+        availableConnectionsDelegate: MaximumAvailableConnections(options.limits.connections)),
+      services: services,
       onServerRunning: { [listening] channel in await listening(channel.localAddress?.port ?? 0) }, logger: quiet)
     do {
       // A connection that watches has no end of its own, and the server waits for all of them.
@@ -93,10 +99,32 @@ public final class APIServer: Service {
         live.end()
       }
     } catch let error as IOError {
+      let why =
+        switch error.errnoCode {
+        case EADDRINUSE: "the port is taken; choose another one with --port"
+        case EADDRNOTAVAIL: "this machine does not have that address; choose one of its own with --host"
+        case EACCES: "this user may not listen on that port; choose one from 1024 on with --port"
+        default: String(cString: strerror(error.errnoCode))
+        }
+      throw OperatingError(.configuration, "the server cannot listen on \(options.host):\(options.port): \(why)")
+    } catch let error as SocketAddressError {
       throw OperatingError(
         .configuration,
-        "the server cannot listen on \(options.host):\(options.port): \(error.errnoCode == EADDRINUSE ? "the port is taken; choose another one with --port" : "\(error)")"
-      )
+        "the server cannot listen on \(options.host): there is no such address (\(error)). Give --host an address of this "
+          + "machine")
+    }
+  }
+
+  /// How connections are read: HTTP, over TLS where there is a certificate.
+  private var connections: HTTPServerBuilder {
+    let limits = options.limits
+    let configuration = HTTP1Channel.Configuration(
+      idleTimeout: .seconds(Int64(limits.idleSeconds)),
+      httpDecoderConfiguration: .init(
+        maxHeaderFieldSize: limits.headBytes, maxHeaderListSize: limits.headBytes, maxHeaderFieldCount: 100))
+    guard let certificate = options.certificate else { return .http1(configuration: configuration) }
+    return HTTPServerBuilder { responder in
+      TLSChannel(base: HTTP1Channel(responder: responder, configuration: configuration), certificate: certificate)
     }
   }
 
@@ -112,26 +140,33 @@ extension APIDescription {
   /// Everything that is served.
   static func whole(_ services: Services) -> APIDescription {
     let box = DescriptionBox()
-    let parts: [[Endpoint]] = [
+    var parts: [[Endpoint]] = [
       HealthRoutes(services: services).endpoints, MetricsRoutes(services: services).endpoints,
       UseCaseRoutes(services: services).endpoints,
-      FigureRoutes(services: services).endpoints, AdviceRoutes(services: services).endpoints,
+      EventRoutes(services: services).endpoints, FigureRoutes(services: services).endpoints,
+      AdviceRoutes(services: services).endpoints,
       AnomalyRoutes(services: services).endpoints, FeedbackRoutes(services: services).endpoints,
       HistoryRoutes(services: services).endpoints, ResultRoutes(services: services).endpoints,
-      ModelRoutes(services: services).endpoints, LiveRoutes(services: services).endpoints,
+      ReplayRoutes(services: services).endpoints,
+      ModelRoutes(services: services).endpoints, JobRoutes(services: services).endpoints,
+      LiveRoutes(services: services).endpoints, NotificationRoutes(services: services).endpoints,
       PageRoutes(services: services, description: { box.json }).endpoints,
     ]
+    parts.append(ReplacedRoutes(services: services, own: parts.flatMap(\.self)).endpoints)
     let endpoints = parts.flatMap(\.self)
     let description = APIDescription(
       endpoints: endpoints,
-      schemas: HealthRoutes.schemas + UseCaseRoutes.schemas + FigureRoutes.schemas + AnomalyRoutes.schemas
-        + ResultRoutes.schemas + ModelRoutes.schemas,
+      schemas: HealthRoutes.schemas + UseCaseRoutes.schemas + EventRoutes.schemas + FigureRoutes.schemas
+        + AnomalyRoutes.schemas
+        + ResultRoutes.schemas + ModelRoutes.schemas + JobRoutes.schemas,
       version: "1",
       tags: [
         ("health", "Whether it is there and well."), ("use cases", "What runs."),
+        ("events", "Events handed in, or scored at once."),
         ("figures", "Numbers over time, beside those of the span before."), ("anomalies", "What was found, and why."),
         ("results", "Windows and dead letters."), ("models", "Versions of learned detectors."),
-        ("live", "What happens, as it happens."), ("page", "The dashboard and this document."),
+        ("live", "What happens, as it happens."), ("other names", "What clients of other systems call some of this."),
+        ("page", "The dashboard and this document."),
       ])
     box.set(description.json)
     return description

@@ -20,7 +20,11 @@ final class ChildProcess: Sendable {
   private let errors = Pipe()
   private let state = Mutex(State.waiting)
 
-  init(arguments: [String]) {
+  private let onErrorLine: @Sendable (String) -> Void
+
+  /// - Parameter onErrorLine: is told each line that it prints to its standard error, as it comes.
+  init(arguments: [String], onErrorLine: @escaping @Sendable (String) -> Void = { _ in }) {
+    self.onErrorLine = onErrorLine
     process.executableURL = URL(fileURLWithPath: Bundle.main.executablePath ?? CommandLine.arguments[0])
     process.arguments = arguments
     process.standardInput = FileHandle.nullDevice
@@ -60,7 +64,7 @@ final class ChildProcess: Sendable {
     let said = Mutex("")
     let isRead = DispatchSemaphore(value: 0)
     Thread.detachNewThread {
-      let text = Self.text(of: self.errors)
+      let text = self.readErrors()
       said.withLock { $0 = text }
       isRead.signal()
     }
@@ -78,6 +82,21 @@ final class ChildProcess: Sendable {
 
   private static func text(of pipe: Pipe) -> String {
     String(decoding: (try? pipe.fileHandleForReading.readToEnd()) ?? Data(), as: UTF8.self)
+  }
+
+  /// What it says of errors, told line by line.
+  private func readErrors() -> String {
+    var (text, rest) = (Data(), Data())
+    let handle = errors.fileHandleForReading
+    while let part = try? handle.read(upToCount: 4096), !part.isEmpty {
+      text += part
+      rest += part
+      while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+        onErrorLine(String(decoding: rest[..<end], as: UTF8.self))
+        rest = Data(rest[rest.index(after: end)...])
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// The last line, without what marks it as an error.

@@ -25,12 +25,16 @@ struct PlaceOptions: ParsableArguments {
 
   /// The file with what the environment and `--data` change.
   func configuration() throws -> RuntimeConfiguration {
-    let standard = FileManager.default.fileExists(atPath: "pulse.yaml") ? "pulse.yaml" : nil
-    var configuration = try RuntimeConfiguration.load(
-      path: config ?? standard, environment: ProcessInfo.processInfo.environment,
-      catalog: .standard)
+    var configuration = try Self.configuration(config)
     if let data { configuration.store.path = data }
     return configuration
+  }
+
+  /// The file of this name, or `pulse.yaml` where there is one, with what the environment changes.
+  static func configuration(_ file: String?) throws -> RuntimeConfiguration {
+    let standard = FileManager.default.fileExists(atPath: "pulse.yaml") ? "pulse.yaml" : nil
+    return try RuntimeConfiguration.load(
+      path: file ?? standard, environment: ProcessInfo.processInfo.environment, catalog: .standard)
   }
 
   /// The store to read from.

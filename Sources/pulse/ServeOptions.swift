@@ -1,17 +1,20 @@
-// What `pulse serve` and `pulse run --serve` share: how the server listens, and who may use it.
+// What `pulse serve` and `pulse run --serve` share: flags that say how the server listens, and who may use it. They go before
+// what the section `server` of the configuration says.
 
 import ArgumentParser
+import Configuration
 import Detection
 import Foundation
+import Logging
 import Server
 
 /// How a server listens.
 struct ServeOptions: ParsableArguments {
-  @Option(help: "The address that the server listens on.")
-  var host = "127.0.0.1"
+  @Option(help: "The address that the server listens on (default: 127.0.0.1).")
+  var host: String?
 
-  @Option(parsing: .unconditional, help: "The port; 0 for any that is free.")
-  var port = 8507
+  @Option(parsing: .unconditional, help: "The port; 0 for any that is free (default: 8507).")
+  var port: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -19,8 +22,8 @@ struct ServeOptions: ParsableArguments {
       discussion: "Needed for whatever writes as soon as the server listens beyond this machine.", valueName: "file"))
   var tokens: String?
 
-  @Flag(help: "Reading needs a token as well.")
-  var closed = false
+  @Flag(inversion: .prefixedNo, help: "Reading needs a token as well.")
+  var closed: Bool?
 
   @Option(help: ArgumentHelp("A name under which the server is asked for. May be repeated.", valueName: "name"))
   var allowHost: [String] = []
@@ -30,32 +33,56 @@ struct ServeOptions: ParsableArguments {
       "An origin whose pages may read answers (CORS), as https://example.org. May be repeated.", valueName: "origin"))
   var allowOrigin: [String] = []
 
+  @Option(help: ArgumentHelp("The certificate chain for TLS, in PEM.", valueName: "file"))
+  var tlsCertificate: String?
+
+  @Option(help: ArgumentHelp("The private key of the certificate, in PEM.", valueName: "file"))
+  var tlsKey: String?
+
+  @Option(help: ArgumentHelp("The issuer (iss) whose tokens (JWT) are taken.", valueName: "issuer"))
+  var jwtIssuer: String?
+
+  @Option(help: ArgumentHelp("The audience (aud) that they are for. May be repeated.", valueName: "audience"))
+  var jwtAudience: [String] = []
+
+  @Option(help: ArgumentHelp("Where the keys of the issuer are (JWKS).", valueName: "address|file"))
+  var jwtKeys: String?
+
   func validate() throws {
-    guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535, found \(port)") }
-    if host.isEmpty { throw ValidationError("--host is empty: expected an address") }
-    for origin in allowOrigin where !origin.hasPrefix("http://") && !origin.hasPrefix("https://") {
-      throw ValidationError("--allow-origin must be like https://example.org, found \(origin)")
+    if let port, !(0...65_535).contains(port) { throw ValidationError("--port must be 0 to 65535, found \(port)") }
+    if host?.isEmpty == true { throw ValidationError("--host is empty: expected an address") }
+    for origin in allowOrigin {
+      if let problem = ServerConfiguration.problem(ofOrigin: origin) {
+        throw ValidationError("--allow-origin \(problem)")
+      }
     }
   }
 
   /// Whether anything is said of how a server listens.
-  var areGiven: Bool {
-    host != "127.0.0.1" || port != 8507 || tokens != nil || closed || !allowHost.isEmpty || !allowOrigin.isEmpty
+  var areGiven: Bool { applied(to: ServerConfiguration()) != ServerConfiguration() || host != nil || port != nil }
+
+  /// What the configuration says, with what the flags change.
+  func applied(to configuration: ServerConfiguration) -> ServerConfiguration {
+    var changed = configuration
+    if let host { changed.host = host }
+    if let port { changed.port = port }
+    if let tokens { changed.tokens = tokens }
+    if let closed { changed.closed = closed }
+    if !allowHost.isEmpty { changed.hosts = allowHost }
+    if !allowOrigin.isEmpty { changed.origins = allowOrigin }
+    if let tlsCertificate { changed.tls.certificate = tlsCertificate }
+    if let tlsKey { changed.tls.key = tlsKey }
+    if let jwtIssuer { changed.jwt.issuer = jwtIssuer }
+    if !jwtAudience.isEmpty { changed.jwt.audience = jwtAudience }
+    if let jwtKeys { changed.jwt.keys = jwtKeys }
+    return changed
   }
 
-  func serverOptions() throws -> ServerOptions {
-    var options = ServerOptions()
-    (options.host, options.port) = (host, port)
-    if let tokens { options.tokens = try AccessTokens(path: tokens) }
-    options.isReadingClosed = closed
-    options.hosts = allowHost
-    options.corsOrigins = Set(allowOrigin)
+  /// How the server listens and who it tells, by flags and configuration.
+  func options(_ configuration: RuntimeConfiguration, logger: Logger) throws -> ServerOptions {
+    var options = try ServerOptions(applied(to: configuration.server), logger: logger)
+    let environment = ProcessInfo.processInfo.environment
+    options.notifications = try configuration.notifications.map { try NotificationSink($0, environment: environment) }
     return options
-  }
-
-  /// The address of the page, for people.
-  func address(port: Int) -> String {
-    let name = ["127.0.0.1", "0.0.0.0", "::", "::1"].contains(host) ? "localhost" : host
-    return "http://\(name):\(port)/"
   }
 }

@@ -55,6 +55,21 @@ struct TrainingReport {
     return lines.joined(separator: "\n")
   }
 
+  /// What a report in JSON says of one detector.
+  struct ReportedOutcome: Decodable {
+    var detector: String
+    /// As `TrainingOutcome.Result` is named.
+    var result: String
+    var version: String?
+    var message: String
+  }
+
+  /// The outcomes of a report in JSON; nil where the text is none.
+  static func outcomes(in report: String) -> [ReportedOutcome]? {
+    struct Report: Decodable { var outcomes: [ReportedOutcome] }
+    return try? JSONDecoder().decode(Report.self, from: Data(report.utf8)).outcomes
+  }
+
   private static func percent(_ share: Double) -> String { String(format: "%.3g %%", share * 100) }
 
   static func json(_ outcomes: [TrainingOutcome], useCase: String) throws -> String {

@@ -107,17 +107,8 @@ actor TrainingScheduler {
     if Task.isCancelled, end.trouble != nil {
       return logger.info("the training under way has ended with the run: the models in use stay")
     }
-    struct Report: Decodable {
-      struct Outcome: Decodable {
-        var detector: String
-        var result: String
-        var version: String?
-        var message: String
-      }
-      var outcomes: [Outcome]
-    }
-    let report = try? JSONDecoder().decode(Report.self, from: Data(end.output.utf8))
-    for outcome in report?.outcomes ?? [] {
+    let outcomes = TrainingReport.outcomes(in: end.output)
+    for outcome in outcomes ?? [] {
       let metadata: Logger.Metadata = ["detector": "\(outcome.detector)", "version": "\(outcome.version ?? "-")"]
       count(outcome.result, 1)
       switch outcome.result {
@@ -128,7 +119,7 @@ actor TrainingScheduler {
       default: logger.warning("no model was trained: \(outcome.message)", metadata: metadata)
       }
     }
-    if report == nil {
+    if outcomes == nil {
       count("failed", 1)
       logger.warning("the training has failed, the models in use stay: \(end.trouble ?? "it reported nothing")")
     }

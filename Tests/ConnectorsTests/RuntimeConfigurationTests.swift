@@ -44,6 +44,116 @@ import Testing
     #expect(configuration.logLevel == .debug && configuration.memory == 2 << 30)
   }
 
+  @Test func readsTheServer() throws {
+    let text = """
+      server:
+        host: 0.0.0.0
+        port: 9000
+        tokens: tokens.txt
+        closed: true
+        hosts: [pulse.example, p.example]
+        origins: https://board.example
+        tls: {certificate: chain.pem, key: key.pem}
+        jwt:
+          issuer: https://id.example
+          audience: [pulse]
+          keys: https://id.example/keys
+          name_claim: email
+          role_claim: realm_access.roles
+          use_cases_claim: use_cases
+          roles: {read: [viewer, guest], admin: owner}
+          refresh: 10m
+      """
+    var expected = ServerConfiguration()
+    (expected.host, expected.port, expected.tokens, expected.closed) = ("0.0.0.0", 9000, "tokens.txt", true)
+    (expected.hosts, expected.origins) = (["pulse.example", "p.example"], ["https://board.example"])
+    (expected.tls.certificate, expected.tls.key) = ("chain.pem", "key.pem")
+    (expected.jwt.issuer, expected.jwt.audience) = ("https://id.example", ["pulse"])
+    (expected.jwt.keys, expected.jwt.nameClaim) = ("https://id.example/keys", "email")
+    (expected.jwt.roleClaim, expected.jwt.useCasesClaim) = ("realm_access.roles", "use_cases")
+    expected.jwt.roles = ["read": ["viewer", "guest"], "admin": ["owner"]]
+    expected.jwt.refresh = 600_000_000
+    #expect(try RuntimeConfiguration.load(text: text, catalog: .standard).server == expected)
+    (expected.port, expected.tls.key, expected.jwt.roles["admin"]) = (9001, "other.pem", ["a", "b"])
+    let environment = [
+      "PULSE__SERVER__PORT": "9001", "PULSE__SERVER__TLS__KEY": "other.pem", "PULSE__SERVER__JWT__ROLES__ADMIN": "a,b",
+    ]
+    #expect(
+      try RuntimeConfiguration.load(text: text, environment: environment, catalog: .standard).server == expected)
+    let wrong = """
+      server:
+        prt: 1
+        port: 70000
+        host: ""
+        tls: {chain: x}
+        tls.key: x
+        origins: [board.example]
+        jwt: {secret: x, roles: {owner: a}, refresh: 1s}
+      """
+    #expect(
+      problems(wrong) == [
+        "2:3 unknown key `prt` in `server`", "3:9 `server.port` is not in range", "4:9 `server.host` is empty",
+        "5:9 unknown key `chain` in `server.tls`", "6:3 unknown key `tls.key` in `server`",
+        "7:12 `server.origins` must be like https://example.org, found board.example",
+        "8:9 pulse.yaml holds no secrets", "8:28 unknown key `owner` in `server.jwt.roles`",
+        "8:47 `server.jwt.refresh` is not in range",
+      ])
+  }
+
+  @Test func readsNotifications() throws {
+    let text = """
+      notifications:
+        - {name: oncall, type: alertmanager, url: "http://127.0.0.1:9093", secret_file: am.secret, resolve_after: 10m}
+        - name: hook
+          type: webhook
+          url: https://example.org/hook
+          secret_env: HOOK_SECRET
+          format: alertmanager
+          severity: medium
+          detectors: [spill, slow]
+          use_cases: redset
+          group_wait: 0s
+          group_interval: 1h
+          max_per_hour: 10
+          attempts: 3
+          timeout: 5s
+        - {name: slack, type: slack, secret_env: SLACK_URL}
+      """
+    var (oncall, hook, slack) = (
+      NotificationConfiguration(name: "oncall", kind: .alertmanager),
+      NotificationConfiguration(name: "hook", kind: .webhook), NotificationConfiguration(name: "slack", kind: .slack)
+    )
+    (oncall.url, oncall.secret, oncall.resolveAfter) = ("http://127.0.0.1:9093", .file("am.secret"), 600_000_000)
+    (hook.url, hook.secret, hook.format) = ("https://example.org/hook", .variable("HOOK_SECRET"), .alertmanager)
+    (hook.severity, hook.detectors, hook.useCases) = (.medium, ["spill", "slow"], ["redset"])
+    (hook.groupWait, hook.groupInterval, hook.perHour) = (0, 3_600_000_000, 10)
+    (hook.attempts, hook.timeout) = (3, 5_000_000)
+    slack.secret = .variable("SLACK_URL")
+    #expect(try RuntimeConfiguration.load(text: text, catalog: .standard).notifications == [oncall, hook, slack])
+    let wrong = """
+      notifications:
+        - {name: a, type: webhook}
+        - {name: a, type: pager, url: x}
+        - {name: b, type: slack, url: x, secret_env: Y}
+        - {name: c, type: slack, url: x, format: cloudevents, resolve_after: 1m}
+        - {name: d, type: webhook, url: x, token: y, severty: low, max_per_hour: 0, timeout: 2m, group_wait: 2d}
+        - {type: webhook, url: x}
+        - {name: A b, type: webhook, url: x}
+        - {name: e, type: webhook, url: x, secret_env: X, secret_file: y}
+        - {name: e, type: webhook, url: x}
+      """
+    #expect(
+      problems(wrong) == [
+        "2:5 `a` has no address", "3:21 `type` is not known", "4:33 there are two addresses",
+        "5:41 `format` does not apply to slack", "5:69 `resolve_after` does not apply to `c`",
+        "6:38 pulse.yaml holds no secrets", "6:48 unknown key `severty` in `notifications`",
+        "6:76 `max_per_hour` is not in range", "6:88 `timeout` is not in range", "6:104 `group_wait` is too long",
+        "7:5 one of `notifications` has no name", "8:12 `name` is not a name",
+        "9:68 there are two secrets", "10:5 two of `notifications` have the name `e`",
+      ])
+    #expect(problems("notifications: {name: a}") == ["1:16 `notifications` is not a list"])
+  }
+
   @Test(arguments: [nil, "", "# nothing\n", "source:\n"] as [String?])
   func defaultsHoldWithoutAFile(_ text: String?) throws {
     #expect(try RuntimeConfiguration.load(text: text, catalog: .standard) == RuntimeConfiguration(.standard))
@@ -87,13 +197,12 @@ import Testing
   @Test func whatIsNotThereYetSaysWhatThereIs() {
     do {
       _ = try RuntimeConfiguration.load(
-        text: "kafka: {brokers: x}\npostgresql: {url: x}\nhttp: {port: 1}", catalog: .standard)
+        text: "kafka: {brokers: x}\npostgresql: {url: x}", catalog: .standard)
       Issue.record("these sections are not available")
     } catch {
       #expect(
         error.diagnostics.map(\.expected) == [
-          "a source of type files, simulator or stdin", "a store of type sqlite",
-          "a source of type files, simulator or stdin",
+          "a source of type files, http, simulator or stdin", "a store of type sqlite",
         ])
     }
   }
@@ -115,6 +224,8 @@ import Testing
     #expect(
       all.history.retain == 30 * 86_400_000_000 && all.source.duration("idle_timeout") == .seconds(60)
         && all.workers == 2)
+    #expect(all.notifications.map(\.name) == ["oncall", "hook"] && all.notifications[1].detectors == ["spill"])
+    #expect(all.server.tls.key == "key.pem" && all.server.jwt.roles["admin"] == ["owner"])
   }
 
   @Test func errorsNameKeysAndVariables() {

@@ -69,11 +69,14 @@ struct UseCaseMetricsTests {
     }
     // A value that is negative is no part of a counter.
     var told: [String] = []
-    for order in orders where order.amount >= 10 && !told.contains(order.user) && told.count < 3 { told.append(order.user) }
+    for order in orders where order.amount >= 10 && !told.contains(order.user) && told.count < 3 {
+      told.append(order.user)
+    }
     for size in ["large", "small"] {
       for user in told + [MetricDefinition.otherValue] {
         let expected = orders.filter {
-          ($0.amount > 90) == (size == "large") && (told.contains($0.user) ? $0.user : "other") == user && $0.amount >= 10
+          ($0.amount > 90) == (size == "large") && (told.contains($0.user) ? $0.user : "other") == user
+            && $0.amount >= 10
         }.reduce(0) { $0 + $1.amount - 10 }
         #expect(found["shop_euros_total"]?[[size, user]]?.sum ?? 0 == expected, "\(size) \(user)")
       }
@@ -111,7 +114,8 @@ struct UseCaseMetricsTests {
   func none() throws {
     let (plan, _) = try RuntimeUseCase.plan()
     let raw = RawBatch(
-      partition: PartitionID(source: "memory", number: 0), positions: RecordPositions(segment: 0), payload: .json(RecordBytes([])),
+      partition: PartitionID(source: "memory", number: 0), positions: RecordPositions(segment: 0),
+      payload: .json(RecordBytes([])),
       next: .start)
     #expect(plan.derive(Decoder(schema: plan.schema).decode(raw), from: raw).metrics.isEmpty)
     #expect(UseCaseMetrics(plan.metrics).now.isEmpty)

@@ -79,10 +79,12 @@ enum Deployment {
 
   /// The metrics that an expression of PromQL names, recorded ones among them.
   static func metrics(_ expression: String) -> Set<String> {
-    let bare = expression.replacing(/"[^"]*"/, with: "").replacing(/\{[^}]*\}/, with: "").replacing(/\[[^\]]*\]/, with: "")
-      // What groups and matches names labels, and so does the second part of label_values().
-      .replacing(/\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/, with: "")
-      .replacing(/(label_values\([^,]*),\s*\w+\)/) { "\($0.1))" }
+    let bare = expression.replacing(/"[^"]*"/, with: "").replacing(/\{[^}]*\}/, with: "").replacing(
+      /\[[^\]]*\]/, with: ""
+    )
+    // What groups and matches names labels, and so does the second part of label_values().
+    .replacing(/\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/, with: "")
+    .replacing(/(label_values\([^,]*),\s*\w+\)/) { "\($0.1))" }
     let words = bare.matches(of: /[A-Za-z_:][A-Za-z0-9_:]*(?<call>\s*\()?/)
     let operators: Set<String> = ["and", "or", "unless", "bool", "offset"]
     return Set(words.filter { $0.call == nil }.map { String($0.output.0) }).subtracting(operators)

@@ -25,7 +25,7 @@ struct ServeCommandTests {
       "\(method) \(target.replacing("%", with: "%%")) HTTP/1.1\\r\\nHost: localhost:\(port)\\r\\nConnection: close\\r\\n"
       + "\(length)\\r\\n\(body)"
     let outcome = try RunningCommand([
-      "/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && printf '\(request)' >&3 && cat <&3",
+      "/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && printf '%b' '\(request)' >&3 && cat <&3",
     ]).wait()
     outcome.expect(0)
     return outcome.output
@@ -119,6 +119,41 @@ struct ServeCommandTests {
     }
     running.send(SIGTERM)
     try running.wait().expect(0)
+  }
+
+  @Test("the configuration says how a server listens, and flags go before it")
+  func configured() throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<100))
+    try Trail.run(folder, "events.ndjson").expect(0)
+    let token = String(repeating: "t", count: 40)
+    try folder.write("tokens", "ada read \(token)\n")
+    chmod(folder / "tokens", 0o600)
+    let config = try folder.write(
+      "server.yaml",
+      """
+      store: {path: \(folder / "data")}
+      server: {port: 1, closed: true, tokens: \(folder / "tokens")}
+      """)
+    let running = try PulseCommand.start("serve", "--config", config, "--port", "0")
+    let port = try Self.port { running.output }
+    #expect(try Self.ask("/api/v1/use-cases", port: port).hasPrefix("HTTP/1.1 401"))
+    #expect(try Self.ask("/healthz", port: port).hasPrefix("HTTP/1.1 200"))
+    running.send(SIGTERM)
+    try running.wait().expect(0)
+    func refused(_ section: String, _ words: String, at: SourceLocation = #_sourceLocation) throws {
+      let config = try folder.write("wrong.yaml", "store: {path: \(folder / "data")}\n\(section)\n")
+      try PulseCommand.run("serve", "--config", config, "--port", "0").expect(2, saying: words, at: at)
+      // A run is refused before it touches anything.
+      let arguments = Trail.arguments(folder, ["events.ndjson"]) + ["--config", config, "--serve", "--port", "0"]
+      try PulseCommand.run(arguments).expect(2, saying: words, at: at)
+    }
+    let chain = try folder.write("chain.pem", "none")
+    try refused("server: {tls: {certificate: \(chain)}}", "`server.tls.key` is missing")
+    try refused("server: {tls: {certificate: \(chain), key: \(chain)}}", "expected certificates in PEM")
+    try refused("server: {jwt: {issuer: 'https://id.example'}}", "server.jwt.audience")
+    try refused("server: {tokens: \(folder / "none")}", "the file of tokens")
+    try refused("notifications: [{name: a, type: slack, secret_env: NO_SUCH}]", "the variable NO_SUCH is not set")
   }
 
   @Test("what cannot be served is said")

@@ -65,7 +65,8 @@ struct WatchingTests {
     let known = Self.names(text)
     let recorded = Set(try Deployment.rules().compactMap(\.record))
     let dashboards = try Deployment.dashboards()
-    let expressions = try Deployment.rules().map(\.expression) + dashboards.values.flatMap { Deployment.expressions($0) }
+    let expressions =
+      try Deployment.rules().map(\.expression) + dashboards.values.flatMap { Deployment.expressions($0) }
     #expect(expressions.count > 80)
     for name in Set(expressions.flatMap { Deployment.metrics($0) }).subtracting(["up", "ALERTS"]).sorted() {
       #expect(name.contains(":") ? recorded.contains(name) : known.contains(name), "nobody tells \(name)")
@@ -136,9 +137,10 @@ struct WatchingTests {
     let source = try #require(
       try Deployment.mappings("grafana/provisioning/datasources/pulse.yml").compactMap { $0["uid"]?.text?.text }.first)
     let dashboards = try Deployment.dashboards()
-    #expect(Set(dashboards.keys.map { ($0 as NSString).lastPathComponent }) == [
-      "pulse-overview.json", "pulse-use-case.json", "pulse-server.json",
-    ])
+    #expect(
+      Set(dashboards.keys.map { ($0 as NSString).lastPathComponent }) == [
+        "pulse-overview.json", "pulse-use-case.json", "pulse-server.json",
+      ])
     for (path, dashboard) in dashboards {
       #expect("\(dashboard["uid"] ?? "").json" == (path as NSString).lastPathComponent)
       let panels = try #require(dashboard["panels"] as? [[String: Any]], "\(path)")

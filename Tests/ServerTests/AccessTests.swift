@@ -79,7 +79,7 @@ struct AccessTests {
   @Test("what is refused counts: tokens are not guessed at any speed, and a clock that is put back blocks nobody")
   func guesses() async throws {
     var limits = RequestLimits()
-    (limits.perSecond, limits.burst) = (0.01, 5)
+    (limits.refusedPerSecond, limits.refusedBurst) = (0.01, 5)
     let served = try await ServedFixture(events: 2_000, tokens: Self.tokens, limits: limits)
     for _ in 0..<5 { #expect(try await served.get(Self.target, Self.bearer("guess")).status == 401) }
     #expect(try await served.get(Self.target, Self.bearer("guess")).status == 429)

@@ -34,6 +34,7 @@ struct EndpointTests {
     let anomaly = try #require(list["items"]?.array?.first?["id"]?.string)
     let values = [
       "use_case": "redset", "id": anomaly, "detector": "slow_query", "part1": "index.html", "view": "overview",
+      "problem": "large_spill", "job": "1", "user": "1", "type": "io_bound",
     ]
     let needed = ["compare": "?first=none"]
     for endpoint in served.front.description.endpoints where endpoint.method == .get && endpoint.timeLimit != nil {

@@ -105,7 +105,8 @@ struct MetricTests {
     let plain = try await served.get("/metrics")
     #expect(plain.headers[.contentType] == "text/plain; version=0.0.4; charset=utf-8")
     #expect(plain.headers[.cacheControl] == "no-store" && plain.headers[.vary]?.contains("Accept") == true)
-    let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1"
+    let prometheus =
+      "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1"
     let open = try await served.get("/metrics", [.accept: prometheus])
     #expect(open.headers[.contentType]?.hasPrefix("application/openmetrics-text; version=1.0.0") == true)
     #expect(open.text.hasSuffix("# EOF\n"))
@@ -192,7 +193,9 @@ struct MetricTests {
     for name in MetricHelp.texts.keys { #expect(text.contains("`\(name)`"), "\(name)") }
   }
 
-  @Test("figures of the process", .enabled(if: FileManager.default.fileExists(atPath: "/proc/self/stat"), "needs /proc, which is not there"))
+  @Test(
+    "figures of the process",
+    .enabled(if: FileManager.default.fileExists(atPath: "/proc/self/stat"), "needs /proc, which is not there"))
   func process() throws {
     let families = ProcessFigures.families()
     func value(_ name: String) -> Double? {
@@ -201,11 +204,12 @@ struct MetricTests {
       }
       return value
     }
-    #expect(try #require(value("process_resident_memory_bytes")) > 1e6)
-    #expect(try #require(value("process_cpu_seconds_total")) > 0)
+    let (memory, time) = (value("process_resident_memory_bytes"), value("process_cpu_seconds_total"))
+    #expect(memory ?? 0 > 1e6 && time ?? 0 > 0)
     let start = try #require(value("process_start_time_seconds"))
     #expect((0..<86_400).contains(Date().timeIntervalSince1970 - start))
-    #expect((1...(value("process_max_fds") ?? 0)).contains(try #require(value("process_open_fds"))))
+    let (open, most) = (value("process_open_fds") ?? 0, value("process_max_fds") ?? 0)
+    #expect(open >= 3 && open <= most)
     for family in families { #expect(MetricHelp.texts[family.name] != nil, "\(family.name)") }
   }
 }

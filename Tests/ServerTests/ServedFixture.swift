@@ -41,8 +41,9 @@ struct ServedFixture {
   /// Runs the use case over so many simulated events, and has the server look at what is stored.
   /// - Parameter events: from the first on; a directory that has some goes on behind them.
   init(
-    events: Int = 30_000, tokens: String = "", isLocal: Bool = true, isReadingClosed: Bool = false,
-    limits: RequestLimits = RequestLimits(), corsOrigins: Set<String> = []
+    events: Int = 30_000, tokens: String = "", signed: SignedTokens? = nil, isLocal: Bool = true,
+    isReadingClosed: Bool = false,
+    limits: RequestLimits = RequestLimits(), corsOrigins: Set<String> = [], notifications: [NotificationSink] = []
   ) async throws {
     folder = try TestFolder()
     try await Self.run(events, in: DataDirectory(path: folder / "data"))
@@ -50,12 +51,17 @@ struct ServedFixture {
     let clock: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1e6) }
     let store = try ServedStore(DataDirectory(path: folder / "data"))
     let catalog = ServedCatalog([store], logger: logger)
-    let live = LiveHub(catalog, run: nil, signal: ChangeSignal(), clock: clock, logger: logger)
+    let telling =
+      notifications.isEmpty
+      ? [] : [NotificationService(notifications, over: store, wokenBy: ChangeSignal(), clock: clock, logger: logger)]
+    let live = LiveHub(
+      catalog, run: nil, notifications: telling, signal: ChangeSignal(), clock: clock, logger: logger)
     services = Services(
-      catalog: catalog, live: live, run: nil, page: try WebPage.bundled(), logger: logger, clock: clock,
-      metrics: MetricRegistry())
+      catalog: catalog, live: live, run: nil, notifications: telling, page: try WebPage.bundled(), canTrain: true,
+      logger: logger, clock: clock, metrics: MetricRegistry())
     let policy = AccessPolicy(
-      tokens: try AccessTokens(text: tokens, path: "tokens"), isLocal: isLocal, isReadingClosed: isReadingClosed)
+      tokens: try AccessTokens(text: tokens, path: "tokens"), signed: signed, isLocal: isLocal,
+      isReadingClosed: isReadingClosed)
     front = HTTPFront(
       APIDescription.whole(services), policy: policy, limits: limits, corsOrigins: corsOrigins,
       logger: logger, metrics: services.metrics, clock: clock)
@@ -78,8 +84,10 @@ struct ServedFixture {
     let source = try await SourceCatalog.connector(configuration.source).make(
       configuration.source,
       for: SourceContext(
-        schema: plan.schema, outOfOrder: plan.useCase.event.outOfOrder, directory: location.directory, batchRows: 4096,
-        nextRun: { try await store.nextRun(named: $0) }, notice: { _ in }))
+        useCase: plan.useCase.name, schema: plan.schema, outOfOrder: plan.useCase.event.outOfOrder,
+        directory: location.directory, batchRows: 4096,
+        nextRun: { try await store.nextRun(named: $0) }, actions: { try SQLiteActions(in: directory) }, notice: { _ in }
+      ))
     try await Pipeline(
       plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source), source: source, store: store,
       encoder: SinkCatalog.history(configuration.history.connector).make(

@@ -25,6 +25,7 @@ public struct ActionsContract: Contract {
     Check(name: "many workers take many jobs, each one once") { try await $0.contention() },
     Check(name: "records that are handed in come back in order, the same ones once") { try await $0.inbox() },
     Check(name: "a cursor moves only from where it was") { try await $0.cursors() },
+    Check(name: "what a sink keeps moves with its cursor") { try await $0.kept() },
   ]
 
   private func feedback() async throws -> [String] {
@@ -226,6 +227,25 @@ public struct ActionsContract: Contract {
     notes.expect(try await !one.advance("sink", from: start, to: ChangeCursor()), "not from where it is not")
     notes.expect(try await one.cursor(of: "sink") == next, "and is kept")
     notes.expect(try await one.cursor(of: "another") == start, "by name")
+    return notes.wrong
+  }
+
+  private func kept() async throws -> [String] {
+    var notes = ContractNotes()
+    notes.expect(try await one.place(of: "keeper") == nil, "a new one has no place")
+    var first = ChangeCursor()
+    first[ChangeCursor.Place(useCase: "u", partition: PartitionID(source: "s", number: 0))] = 1
+    let place = OutboxPlace(cursor: first, kept: "a\0b")
+    notes.expect(try await one.advance("keeper", from: ChangeCursor(), to: place), "it moves")
+    notes.expect(try await other.place(of: "keeper") == place, "and keeps what it is given, whole")
+    let later = OutboxPlace(cursor: first, kept: "c")
+    notes.expect(try await other.advance("keeper", from: first, to: later), "it may stay where it is")
+    notes.expect(
+      try await !one.advance("keeper", from: ChangeCursor(), to: place), "one that is elsewhere changes nothing")
+    notes.expect(try await one.place(of: "keeper") == later, "neither place nor what is kept")
+    notes.expect(try await one.advance("keeper", from: first, to: ChangeCursor()), "it may move alone")
+    notes.expect(
+      try await other.place(of: "keeper") == OutboxPlace(cursor: ChangeCursor(), kept: "c"), "what it keeps stays then")
     return notes.wrong
   }
 }

@@ -18,7 +18,7 @@ public final class MemoryActions: Actions, OutboxCursors {
     var audit: [AuditLine] = []
     var jobs: [Job] = []
     var inboxes: [String: Inbox] = [:]
-    var outboxes: [String: ChangeCursor] = [:]
+    var outboxes: [String: OutboxPlace] = [:]
   }
 
   private let state = Mutex(State())
@@ -236,13 +236,24 @@ public final class MemoryActions: Actions, OutboxCursors {
   }
 
   public func cursor(of outbox: String) async throws -> ChangeCursor {
-    state.withLock { $0.outboxes[outbox] ?? ChangeCursor() }
+    state.withLock { $0.outboxes[outbox]?.cursor ?? ChangeCursor() }
   }
 
+  public func place(of outbox: String) async throws -> OutboxPlace? { state.withLock { $0.outboxes[outbox] } }
+
   public func advance(_ outbox: String, from old: ChangeCursor, to new: ChangeCursor) async throws -> Bool {
+    move(outbox, from: old, to: new, keeping: nil)
+  }
+
+  public func advance(_ outbox: String, from old: ChangeCursor, to new: OutboxPlace) async throws -> Bool {
+    move(outbox, from: old, to: new.cursor, keeping: new.kept)
+  }
+
+  private func move(_ outbox: String, from old: ChangeCursor, to new: ChangeCursor, keeping kept: String?) -> Bool {
     state.withLock { state in
-      guard state.outboxes[outbox] ?? ChangeCursor() == old else { return false }
-      state.outboxes[outbox] = new
+      let place = state.outboxes[outbox] ?? OutboxPlace(cursor: ChangeCursor(), kept: "")
+      guard place.cursor == old else { return false }
+      state.outboxes[outbox] = OutboxPlace(cursor: new, kept: kept ?? place.kept)
       return true
     }
   }

@@ -3,7 +3,7 @@
 public import Foundation
 
 /// A folder of its own for a test, gone when the last reference is.
-public final class TestFolder {
+public final class TestFolder: Sendable {
   public let path: String
 
   /// - Throws: where the folder cannot be made.

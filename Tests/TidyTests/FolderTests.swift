@@ -26,10 +26,13 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       folders: ["Contracts", "Reading", "Actions", "Outgoing", "Models", "", "Scenarios"]),
     FolderOrder(
       target: "Connectors",
-      folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "SQLite", "Embedded", ""]),
+      folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "HTTP", "SQLite", "Embedded", ""]),
     FolderOrder(
       target: "Server",
-      folders: ["API", "Access", "Figures", "Serving", "Metrics", "HTTP", "Live", "Routes", ""]),
+      folders: [
+        "API", "Outgoing", "Access", "Figures", "Serving", "Metrics", "HTTP", "Notifications", "Live", "Jobs", "Routes",
+        "",
+      ]),
     FolderOrder(
       target: "Learning",
       folders: [

@@ -48,6 +48,10 @@ public struct RuntimeConfiguration: Sendable, Hashable {
   /// Most events in a batch.
   public var batchSize = Limits.defaultBatchRows
   public var logLevel = LogLevel.info
+  /// How a server listens, where one is asked for.
+  public var server = ServerConfiguration()
+  /// Who is told of findings while a server is there.
+  public var notifications: [NotificationConfiguration] = []
 
   /// The defaults: everything embedded.
   public init(_ catalog: ConnectorCatalog) {

@@ -30,6 +30,7 @@ struct RuntimeReader {
     sections =
       catalog.sections.map { Section(name: $0.name, keys: Self.own[$0.name] ?? [], connectors: $0) } + [
         Section(name: "checkpoint", keys: ["interval"]), Section(name: "log", keys: ["level"]),
+        Section(name: "server", keys: ServerKeys.all), Section(name: "notifications", keys: []),
         Section(name: "", keys: ["memory", "workers", "batch_size"]),
       ]
   }
@@ -64,6 +65,11 @@ struct RuntimeReader {
       set("", key, entry.value)
     } else if let section = sections.first(where: { $0.name == key }) {
       if case .null = entry.value.content { return }
+      if key == "server" { return readServer(entry.value) }
+      if key == "notifications" {
+        configuration.notifications = reader.notifications(entry.value)
+        return
+      }
       for member in reader.mapping(entry.value, what: "`\(key)`") ?? [] {
         if section.all.contains(member.key.text) {
           set(section.name, member.key.text, member.value)
@@ -73,6 +79,24 @@ struct RuntimeReader {
       }
     } else {
       unknown(entry.key, in: "pulse.yaml", known: topKeys)
+    }
+  }
+
+  /// The section `server`, or a part of it.
+  /// - Parameter part: the keys that lead to it, with a point behind each.
+  private mutating func readServer(_ node: YAMLNode, part: String = "") {
+    let place = "`server\(part.isEmpty ? "" : "." + part.dropLast())`"
+    for member in reader.mapping(node, what: place) ?? [] {
+      let (key, known) = (part + member.key.text, ServerKeys.members(of: part))
+      if !known.contains(member.key.text) {
+        unknown(member.key, in: place, known: known)
+      } else if ServerKeys.all.contains(key) {
+        set("server", key, member.value)
+      } else if case .null = member.value.content {
+        continue
+      } else {
+        readServer(member.value, part: key + ".")
+      }
     }
   }
 
@@ -131,10 +155,11 @@ struct RuntimeReader {
   }
 
   private static func variable(_ section: String, _ key: String) -> String {
-    "PULSE__" + (section.isEmpty ? "" : section.uppercased() + "__") + key.uppercased()
+    "PULSE__" + (section.isEmpty ? "" : section.uppercased() + "__") + key.uppercased().replacing(".", with: "__")
   }
 
   private func isList(_ key: String, in section: String) -> Bool {
+    if section == "server" { return ServerKeys.lists.contains(key) }
     guard case .texts = catalog.sections.first(where: { $0.name == section })?.setting(of: key)?.kind else {
       return false
     }
@@ -162,6 +187,7 @@ struct RuntimeReader {
       if let setting = connectors.setting(of: key) { return set(setting, of: connectors, what, node) }
     }
     switch (section, key) {
+    case ("server", _): reader.set(key, of: &configuration.server, what, node)
     case ("store", "path"):
       if let path = reader.text(node, what: what, expected: "a directory")?.text, !path.isEmpty {
         configuration.store.path = path

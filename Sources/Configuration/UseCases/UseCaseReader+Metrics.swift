@@ -10,9 +10,13 @@ extension UseCaseReader {
   private static let endings = ["total", "count", "sum", "bucket", "info", "created"]
   /// Units that are none of the base units of Prometheus, with what takes their place.
   private static let units: [(words: Set<String>, base: String)] = [
-    (["ns", "us", "ms", "s", "sec", "nanoseconds", "microseconds", "milliseconds", "minutes", "hours", "days"], "seconds"),
     (
-      ["b", "kb", "mb", "gb", "tb", "pb", "kilobytes", "megabytes", "gigabytes", "terabytes", "petabytes", "bits"], "bytes"
+      ["ns", "us", "ms", "s", "sec", "nanoseconds", "microseconds", "milliseconds", "minutes", "hours", "days"],
+      "seconds"
+    ),
+    (
+      ["b", "kb", "mb", "gb", "tb", "pb", "kilobytes", "megabytes", "gigabytes", "terabytes", "petabytes", "bits"],
+      "bytes"
     ), (["percent"], "ratio"),
   ]
 

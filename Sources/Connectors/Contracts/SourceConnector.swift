@@ -7,6 +7,8 @@ public import Pipeline
 
 /// What a source is made for.
 public struct SourceContext: Sendable {
+  /// The name of the use case.
+  public let useCase: String
   /// The events of the use case.
   public let schema: Schema
   /// How much earlier than the one before an event may be and is in time, microseconds.
@@ -17,18 +19,23 @@ public struct SourceContext: Sendable {
   public let batchRows: Int
   /// The next number of a counter that outlives runs, by the counter's name.
   public let nextRun: @Sendable (String) async throws -> Int
+  /// Where events are handed in.
+  public let actions: @Sendable () throws -> any Actions
   /// Is told what a person should know of the input while the run goes on.
   public let notice: @Sendable (String) -> Void
 
   public init(
-    schema: Schema, outOfOrder: Int64, directory: String, batchRows: Int,
-    nextRun: @escaping @Sendable (String) async throws -> Int, notice: @escaping @Sendable (String) -> Void
+    useCase: String, schema: Schema, outOfOrder: Int64, directory: String, batchRows: Int,
+    nextRun: @escaping @Sendable (String) async throws -> Int, actions: @escaping @Sendable () throws -> any Actions,
+    notice: @escaping @Sendable (String) -> Void
   ) {
+    self.useCase = useCase
     self.schema = schema
     self.outOfOrder = outOfOrder
     self.directory = directory
     self.batchRows = batchRows
     self.nextRun = nextRun
+    self.actions = actions
     self.notice = notice
   }
 
@@ -45,8 +52,14 @@ public protocol SourceConnector: Sendable {
   func problem(_ settings: ConnectorSettings, given: Set<String>) -> String?
   /// Whether events come as they happen: models are then trained meanwhile.
   func isLive(_ settings: ConnectorSettings) -> Bool
+  /// Whether it reads what is handed in to the inbox of the use case.
+  var readsInbox: Bool { get }
   /// - Throws: `OperatingError`.
   func make(_ settings: ConnectorSettings, for context: SourceContext) async throws -> any Source
+}
+
+extension SourceConnector {
+  public var readsInbox: Bool { false }
 }
 
 /// A store that a run can begin with.

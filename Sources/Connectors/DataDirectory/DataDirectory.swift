@@ -65,14 +65,19 @@ public struct DataDirectory: Sendable, Hashable {
     return Identity(folder: folder.identity, database: try FileStatus.of(databasePath)?.identity)
   }
 
+  /// Whether the path leads to what it led to at the beginning.
+  func isStill(_ known: Identity?) throws -> Bool {
+    guard let known else { return true }
+    let now = try identity()
+    return now?.folder == known.folder && (known.database == nil || now?.database == known.database)
+  }
+
   /// Refuses to go on where the path leads to something else than it did: the directory was moved, removed or replaced
   /// while it was in use, and what is written to the path would not belong to what is held open.
   /// - Parameter known: what it led to at the beginning.
   func expect(_ known: Identity?) throws {
-    guard let known else { return }
-    let now = try identity()
-    if now?.folder == known.folder, known.database == nil || now?.database == known.database { return }
-    let what = now?.folder == known.folder ? "its database" : "it"
+    if try isStill(known) { return }
+    let what = try identity()?.folder == known?.folder ? "its database" : "it"
     throw OperatingError(
       .store,
       "the data directory \(path) is not what this run began with: \(what) was moved, removed or replaced meanwhile. "

@@ -7,7 +7,7 @@ import GRDB
 public import Pipeline
 
 /// The actions of a data directory.
-public final class SQLiteActions: Actions, OutboxCursors {
+public final class SQLiteActions: Actions {
   private let directory: DataDirectory
   private let queue: DatabaseQueue
 
@@ -24,7 +24,7 @@ public final class SQLiteActions: Actions, OutboxCursors {
       configuration.busyMode = .timeout(10)
       configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
-      try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
+      try queue.read { try SQLiteSchema.check($0, in: directory) }
       try Self.prepareTables(of: queue, in: directory)
       return queue
     }
@@ -48,7 +48,7 @@ public final class SQLiteActions: Actions, OutboxCursors {
   }
 
   /// One transaction, off the cooperative pool.
-  private func write<Value: Sendable>(
+  func write<Value: Sendable>(
     _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws -> Value {
     do {
@@ -64,7 +64,7 @@ public final class SQLiteActions: Actions, OutboxCursors {
     } catch { throw SQLiteStore.operatingError(error, in: directory) }
   }
 
-  private func read<Value: Sendable>(
+  func read<Value: Sendable>(
     _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws -> Value {
     do { return try await queue.read(body) } catch { throw SQLiteStore.operatingError(error, in: directory) }
@@ -128,7 +128,7 @@ public final class SQLiteActions: Actions, OutboxCursors {
   }
 
   /// The rows of a query, each read while it is at hand: texts whole.
-  private static func all<Value>(
+  static func all<Value>(
     _ database: Database, _ sql: String, _ arguments: StatementArguments, _ make: (Row) throws -> Value
   ) throws -> [Value] {
     let rows = try Row.fetchCursor(database, sql: sql, arguments: arguments)
@@ -396,26 +396,5 @@ public final class SQLiteActions: Actions, OutboxCursors {
     try all(
       database, "SELECT first, next, bytes FROM inboxes WHERE name = CAST(? AS TEXT)", [WholeText(inbox)]
     ) { InboxState(first: $0[0], next: $0[1], bytes: $0[2]) }.first ?? InboxState()
-  }
-
-  // MARK: Outboxes
-
-  public func cursor(of outbox: String) async throws -> ChangeCursor {
-    try await read { database in
-      let text = try Self.all(
-        database, "SELECT cursor FROM outboxes WHERE name = CAST(? AS TEXT)", [WholeText(outbox)]
-      ) { $0[0] as String }.first
-      return try ChangeCursor(text ?? "")
-    }
-  }
-
-  public func advance(_ outbox: String, from old: ChangeCursor, to new: ChangeCursor) async throws -> Bool {
-    try await write { database in
-      try database.execute(
-        "INSERT OR IGNORE INTO outboxes (name, cursor) VALUES (?, ?)", binding: [outbox, ChangeCursor().text])
-      try database.execute(
-        "UPDATE outboxes SET cursor = ?3 WHERE name = ?1 AND cursor = ?2", binding: [outbox, old.text, new.text])
-      return database.changesCount > 0
-    }
   }
 }

@@ -11,6 +11,8 @@ import Synchronization
 public final class SQLiteReader: ResultReader, HistoryCatalog {
   public let directory: DataDirectory
   private let connections: ReadConnections
+  /// Which directory and file were opened.
+  private let identity: DataDirectory.Identity?
 
   /// Opens the store beside a writer, or alone. Readers of a write-ahead log share files with the writer, and make them
   /// where there are none; where they cannot (a read-only file system or directory) nobody else is at work, and the store
@@ -31,6 +33,7 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
 
   private init(_ directory: DataDirectory, _ connect: @escaping @Sendable () throws -> DatabaseQueue) throws {
     self.directory = directory
+    identity = try directory.identity()
     connections = ReadConnections { try SQLiteStore.reportingTrouble(in: directory, connect) }
     // What is wrong with the store is said now.
     connections.giveBack(try connections.connect(), isNew: true)
@@ -39,6 +42,13 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
   public var place: String { directory.path }
 
   public func snapshot() async throws -> any ResultSnapshot {
+    // What was deleted or replaced can still be read by whoever has it open, and is not what the directory has.
+    guard try directory.isStill(identity) else {
+      throw OperatingError(
+        .store,
+        "the data directory \(directory.path) was moved, removed or replaced since it was opened. Open what is there now: "
+          + "start again")
+    }
     let connection = try await connections.take()
     let snapshot = SQLiteSnapshot(connection, of: connections, in: directory)
     do { try await snapshot.begin() } catch {
@@ -90,19 +100,11 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
   /// The opened file where it is a store of ours. A file without tables is one in which nothing has run yet (a run was
   /// ended before it had made them): an empty store stands for it.
   private static func known(_ queue: DatabaseQueue, _ directory: DataDirectory) throws -> DatabaseQueue {
-    let (hasTables, isStore) = try queue.read { database in
-      try SQLiteSchema.checkVersion(of: database, in: directory)
-      return (
-        try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0,
-        try database.tableExists("partitions") && database.tableExists("activations")
-      )
+    let isStore = try queue.read { database in
+      try SQLiteSchema.check(database, in: directory)
+      return try SQLiteSchema.hasTables(database)
     }
     if isStore { return queue }
-    guard !hasTables else {
-      throw OperatingError(
-        .store,
-        "\(directory.databasePath) is a SQLite file, but no store of pulse: it has other tables. Choose another --data")
-    }
     var configuration = Configuration()
     configuration.allowsUnsafeTransactions = true
     let empty = try DatabaseQueue(configuration: configuration)

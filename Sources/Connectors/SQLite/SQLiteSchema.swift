@@ -30,12 +30,31 @@ enum SQLiteSchema {
     // Open windows are in segments of the state. Earlier programs would not see them; those that are rows are moved by the
     // next run.
     migrator.registerMigration("7") { _ in }
+    // Outgoing sinks keep what they have taken from the changes and not delivered yet.
+    migrator.registerMigration("8") { database in
+      try database.execute(sql: "ALTER TABLE outboxes ADD COLUMN kept TEXT NOT NULL DEFAULT ''")
+    }
     return migrator
   }
 
-  /// Refuses a store that a later version of the program has migrated: its tables may mean something else.
+  /// Whether a run has made the tables of a store.
+  static func hasTables(_ database: Database) throws -> Bool {
+    try database.tableExists("partitions") && database.tableExists("activations")
+  }
+
+  /// Refuses a file with the tables of something else, and a store that a later version of the program has migrated: its
+  /// tables may mean something else.
   /// - Throws: `OperatingError` that names the versions.
-  static func checkVersion(of database: Database, in directory: DataDirectory) throws {
+  static func check(_ database: Database, in directory: DataDirectory) throws {
+    // A run that was ended before it had made them leaves none, or the list of migrations alone.
+    let others = try Int.fetchOne(
+      database,
+      sql: "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'grdb_%' AND name NOT LIKE 'sqlite_%'")
+    if try !hasTables(database), (others ?? 0) > 0 {
+      throw OperatingError(
+        .store,
+        "\(directory.databasePath) is a SQLite file, but no store of pulse: it has other tables. Choose another --data")
+    }
     let known = migrator.migrations
     guard try migrator.hasBeenSuperseded(database) else { return }
     let found = try migrator.appliedIdentifiers(database).subtracting(known).sorted().joined(separator: ", ")

@@ -45,7 +45,7 @@ public final class SQLiteStore: Store {
             """)
       }
       let queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
-      try queue.read { try SQLiteSchema.checkVersion(of: $0, in: directory) }
+      try queue.read { try SQLiteSchema.check($0, in: directory) }
       if let problem = try Self.quickCheck(queue) { throw Self.damaged(problem, in: directory) }
       try SQLiteSchema.migrator.migrate(queue)
       return queue

@@ -18,9 +18,27 @@ public protocol OutboxCursors: Sendable {
   /// How far a sink has come; before all changes where it is new.
   func cursor(of outbox: String) async throws -> ChangeCursor
 
-  /// Moves a sink's cursor, durably.
+  /// Moves a sink's cursor, durably. What it keeps stays.
   /// - Returns: whether it was at `old`; nothing is moved otherwise.
   func advance(_ outbox: String, from old: ChangeCursor, to new: ChangeCursor) async throws -> Bool
+
+  /// Where a sink is, with what it keeps; nil where it is new.
+  func place(of outbox: String) async throws -> OutboxPlace?
+
+  /// Moves a sink's cursor and keeps something beside it, in one transaction and durably.
+  /// - Returns: whether it was at `old`, before all changes where it is new; nothing is moved or kept otherwise.
+  func advance(_ outbox: String, from old: ChangeCursor, to new: OutboxPlace) async throws -> Bool
+}
+
+/// Where an outgoing sink is.
+public struct OutboxPlace: Sendable, Hashable {
+  public var cursor: ChangeCursor
+  /// What it has taken from the changes before the cursor, and is not done with; in a form of its own.
+  public var kept: String
+
+  public init(cursor: ChangeCursor, kept: String) {
+    (self.cursor, self.kept) = (cursor, kept)
+  }
 }
 
 /// A named sink with its place among the changes.

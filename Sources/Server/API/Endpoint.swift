@@ -80,7 +80,7 @@ struct Endpoint: Sendable {
 
   /// The name that code generators take: `get_use_cases_anomalies`.
   var operation: String {
-    let parts = path.split(separator: "/").map(String.init).filter { $0 != "api" && $0 != "v1" }
+    let parts = path.trimmingPrefix("/api/v1").split(separator: "/").map(String.init)
     let words = parts.map { part in
       part.hasPrefix("{")
         ? "by_" + part.dropFirst().dropLast() : part.replacing("-", with: "_").replacing(".", with: "_")

@@ -148,6 +148,7 @@ extension Endpoint {
       ]
     }
     if !parameters.isEmpty || body != nil { troubles.append((.badRequest, "The request is wrong.")) }
+    if access > .read { troubles.append((.conflict, "It does not go together with what there is.")) }
     if path.contains("{") { troubles.append((.notFound, "There is no such thing.")) }
     if body != nil {
       troubles += [

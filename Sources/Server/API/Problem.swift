@@ -12,6 +12,9 @@ struct Problem: Error, Sendable {
     var message: String
   }
 
+  /// Parts of a request that are named at most.
+  static let mostFields = 100
+
   var status: HTTPResponse.Status
   /// The kind of problem in a few words: the same for all of its kind.
   var title: String

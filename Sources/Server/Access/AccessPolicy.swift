@@ -1,6 +1,6 @@
 // Who may do what. A server that listens on the loopback address alone and has no tokens trusts whoever can reach it: that
 // is a person at the machine. As soon as it has tokens, or listens elsewhere, whatever writes needs one; reading does where
-// that is asked for.
+// that is asked for. A token is one of a file, or one that an identity provider has signed.
 //
 // A browser at that machine can be made to send requests by any page that it shows. Two checks keep such pages out: what
 // writes is refused where `Origin` names another place than `Host`, and a server on the loopback address answers only to
@@ -10,8 +10,10 @@ import Detection
 import HTTPTypes
 
 /// How a server tells who asks.
-public struct AccessPolicy: Sendable {
+struct AccessPolicy: Sendable {
   private let tokens: AccessTokens
+  /// Tokens of an identity provider; nil where there is none.
+  private let signed: SignedTokens?
   /// Whether only this machine can reach it.
   private let isLocal: Bool
   /// Whether reading needs a token as well.
@@ -21,11 +23,12 @@ public struct AccessPolicy: Sendable {
 
   /// - Parameters:
   ///   - hosts: names under which it may be asked for, beside the loopback address; empty for any where it is not local.
-  public init(
-    tokens: AccessTokens = AccessTokens(), isLocal: Bool, isReadingClosed: Bool = false,
+  init(
+    tokens: AccessTokens = AccessTokens(), signed: SignedTokens? = nil, isLocal: Bool, isReadingClosed: Bool = false,
     hosts: [String] = []
   ) {
     self.tokens = tokens
+    self.signed = signed
     self.isLocal = isLocal
     self.isReadingClosed = isReadingClosed
     let local = isLocal ? ["localhost", "127.0.0.1", "[::1]", "::1"] : []
@@ -33,26 +36,37 @@ public struct AccessPolicy: Sendable {
   }
 
   /// Who asks.
-  /// - Parameter host: what the request is addressed to (`Host`, `:authority`).
+  /// - Parameters:
+  ///   - host: what the request is addressed to (`Host`, `:authority`).
+  ///   - now: microseconds since 1970-01-01 00:00 UTC.
   /// - Throws: `Problem` where a token is needed, is not known or does not allow it, or the request comes from elsewhere.
-  func caller(_ headers: HTTPFields, host: String?, of endpoint: Endpoint) throws(Problem) -> Principal {
+  func caller(
+    _ headers: HTTPFields, host: String?, of endpoint: Endpoint, at now: Int64
+  ) async throws(Problem) -> Principal {
     try check(host: host)
     if endpoint.access > .read { try check(origin: headers[.origin], host: host) }
     if let token = Self.token(in: headers) {
-      guard let principal = tokens.principal(of: token) else {
-        throw Self.unauthorized("The token is not known or has expired.")
-      }
+      let principal = try await principal(of: token, at: now)
       try Self.check(principal, endpoint)
       return principal
     }
-    let isTrusted = isLocal && tokens.isEmpty
+    let isTrusted = isLocal && !hasTokens
     if isTrusted { return Principal(name: "local", role: .admin) }
     let isOpen = endpoint.access == .open || (endpoint.access == .read && !isReadingClosed)
     if isOpen { return Principal(name: "anonymous", role: .read) }
     throw Self.unauthorized(
-      !tokens.isEmpty
+      hasTokens
         ? "This needs a token with the role `\(endpoint.access.rawValue)`: `Authorization: Bearer …`."
         : "This needs a token, and the server has none: name a file of them with `--tokens`.")
+  }
+
+  /// Whether anybody can have a token.
+  private var hasTokens: Bool { !tokens.isEmpty || signed != nil }
+
+  private func principal(of token: String, at now: Int64) async throws(Problem) -> Principal {
+    if let known = tokens.principal(of: token) { return known }
+    guard let signed, SignedTokens.areLike(token) else { throw Self.unauthorized("The token is not known.") }
+    return try await signed.principal(of: token, at: now)
   }
 
   /// The name without the port.

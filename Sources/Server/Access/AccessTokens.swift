@@ -26,15 +26,7 @@ public struct AccessTokens: Sendable {
   /// Reads a file of tokens.
   /// - Throws: `OperatingError` where it cannot be read, is wrong, or can be read by others than its owner.
   public init(path: String) throws(OperatingError) {
-    let text: String
-    do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
-      throw OperatingError(.configuration, "the file of tokens \(path) cannot be read: \(error.localizedDescription)")
-    }
-    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-    if let mode = attributes?[.posixPermissions] as? NSNumber, mode.intValue & 0o077 != 0 {
-      throw OperatingError(
-        .configuration, "the file of tokens \(path) can be read by others: take that away with `chmod 600 \(path)`")
-    }
+    let text = try SecretFile.read(path, as: "the file of tokens")
     try self.init(text: text, path: path)
     // Without tokens a server on this machine trusts everybody: that is not what somebody wants who names a file of them.
     if isEmpty { throw OperatingError(.configuration, "the file of tokens \(path) has no token") }

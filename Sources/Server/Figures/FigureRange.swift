@@ -29,7 +29,20 @@ struct FigureRange: Sendable {
     guard let end else {
       throw Problem(.notFound, "Nothing has been read yet", "There is no event to show figures of.")
     }
-    let begin = call.string("from").flatMap { Timestamp.parse($0) } ?? end.subtractingSaturated(24 * 3_600_000_000)
+    var length: Int64 = 24 * 3_600_000_000
+    if let text = call.string("window") {
+      guard call.string("from") == nil else {
+        throw Problem(
+          .badRequest, "The span of time is wrong", "`window` and `from` both say where it begins: choose one.")
+      }
+      guard let asked = DurationText.parse(text), asked > 0 else {
+        throw Problem(
+          .badRequest, "The span of time is wrong", "window: expected a length as 24h or 7d, found `\(text.prefix(40))`"
+        )
+      }
+      length = asked
+    }
+    let begin = call.string("from").flatMap { Timestamp.parse($0) } ?? end.subtractingSaturated(length)
     step = Int64(call.integer("step") ?? 1_800) * 1_000_000
     (from, to) = (begin, end)
     let names = call.entities
@@ -47,6 +60,7 @@ struct FigureRange: Sendable {
   }
 
   static let parameters: [Parameter] = [
+    Parameter("window", "Length of the span, in place of `from`: 24h, 7d (default: 24h).", .string(upTo: 40)),
     Parameter("from", "From when on (default: 24 hours before `to`).", .time),
     Parameter("to", "Until when, exclusive (default: as far as closed windows reach).", .time),
     Parameter("step", "Length of a step, seconds.", .integer(1...86_400), standard: "1800"),

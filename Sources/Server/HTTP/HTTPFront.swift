@@ -36,6 +36,7 @@ struct HTTPFront: HTTPResponder {
   let clock: @Sendable () -> Int64
   private let metrics: HTTPMetrics
   private let rate: RequestRate
+  private let refusals: RequestRate
   private let underWay = Underway()
 
   init(
@@ -52,6 +53,7 @@ struct HTTPFront: HTTPResponder {
     self.clock = clock
     self.metrics = HTTPMetrics(metrics)
     rate = RequestRate(perSecond: limits.perSecond, burst: limits.burst)
+    refusals = RequestRate(perSecond: limits.refusedPerSecond, burst: limits.refusedBurst)
   }
 
   func respond(to request: Request, context: ConnectionContext) async throws -> Response {
@@ -77,14 +79,15 @@ struct HTTPFront: HTTPResponder {
     do throws(Problem) {
       (endpoint, values) = try self.endpoint(request.method, path)
       route = endpoint.path
-      caller = try policy.caller(
-        request.headers, host: request.head.authority ?? request.headers[.init("Host")!], of: endpoint)
+      caller = try await policy.caller(
+        request.headers, host: request.head.authority ?? request.headers[.init("Host")!], of: endpoint, at: clock())
     } catch {
       // What is refused counts for the address that it comes from: tokens are not to be guessed at any speed.
-      try count(context.client)
+      try count(context.client, by: refusals, limits.refusedPerSecond)
       throw error
     }
-    try count(caller.name == "anonymous" || caller.name == "local" ? context.client : caller.name)
+    try count(
+      caller.name == "anonymous" || caller.name == "local" ? context.client : caller.name, by: rate, limits.perSecond)
     let body = try await body(of: request, for: endpoint)
     guard endpoint.timeLimit == nil || underWay.begin(atMost: limits.requests) else {
       throw Self.busy("The server is busy", "\(limits.requests) requests are being worked on.", after: 1)
@@ -97,9 +100,9 @@ struct HTTPFront: HTTPResponder {
   }
 
   /// Counts a request of a caller.
-  private func count(_ caller: String) throws(Problem) {
+  private func count(_ caller: String, by rate: RequestRate, _ most: Double) throws(Problem) {
     guard let seconds = rate.take(caller, at: Double(clock()) / 1e6) else { return }
-    throw Self.busy("Too many requests", "More than \(Int(limits.perSecond)) a second.", after: seconds)
+    throw Self.busy("Too many requests", "More than \(Int(most)) a second.", after: seconds)
   }
 
   private func target(of request: Request) throws(Problem) -> (path: String, query: [(name: String, value: String)]) {
@@ -245,7 +248,7 @@ struct HTTPFront: HTTPResponder {
     }
     let headers: HTTPFields = [
       .accessControlAllowMethods: "GET, POST, DELETE", .accessControlMaxAge: "600",
-      .accessControlAllowHeaders: "Authorization, Content-Type, Last-Event-ID",
+      .accessControlAllowHeaders: "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
     ]
     return Reply([], status: .noContent, contentType: "text/plain", headers: headers, caching: .never)
   }

@@ -16,9 +16,13 @@ public struct RequestLimits: Sendable {
   public var connections = 2_000
   /// Requests that are worked on at the same time; live streams do not count.
   public var requests = 256
-  /// Requests that one caller may send a second for as long as it likes, and at once.
-  public var perSecond = 200.0
-  public var burst = 1_000.0
+  /// Requests that one caller may send a second for as long as it likes, and at once: more than a machine answers, so that
+  /// one caller that repeats itself without a pause leaves room for others.
+  public var perSecond = 10_000.0
+  public var burst = 20_000.0
+  /// Requests that are refused because nobody is known to send them, of one address: tokens are not to be guessed.
+  public var refusedPerSecond = 20.0
+  public var refusedBurst = 200.0
 
   public init() {}
 }

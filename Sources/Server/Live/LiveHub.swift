@@ -24,6 +24,7 @@ final class LiveHub: Service {
   }
 
   private let catalog: ServedCatalog
+  private let notifications: [NotificationService]
   private let view: (any RunView)?
   private let signal: ChangeSignal
   private let clock: @Sendable () -> Int64
@@ -41,10 +42,11 @@ final class LiveHub: Service {
 
   /// - Parameter signal: announces commits of this process.
   init(
-    _ catalog: ServedCatalog, run view: (any RunView)?, signal: ChangeSignal, clock: @escaping @Sendable () -> Int64,
-    logger: Logger
+    _ catalog: ServedCatalog, run view: (any RunView)?, notifications: [NotificationService] = [],
+    signal: ChangeSignal, clock: @escaping @Sendable () -> Int64, logger: Logger
   ) {
     self.catalog = catalog
+    self.notifications = notifications
     self.view = view
     self.signal = signal
     self.clock = clock
@@ -56,7 +58,7 @@ final class LiveHub: Service {
       var looks = 0
       while !Task.isCancelled {
         let seen = self.signal.count
-        if looks % Self.looksBetween == 0 { await self.catalog.refresh() }
+        if looks % Self.looksBetween == 0 || self.isIncomplete { await self.catalog.refresh() }
         looks += 1
         for useCase in self.catalog.all { await self.look(at: useCase) }
         await self.signal.wait(behind: seen, atMost: Self.interval)
@@ -64,6 +66,12 @@ final class LiveHub: Service {
       }
     }
     end()
+  }
+
+  /// Whether what is to be served is not known yet: a run in a new directory has only begun.
+  private var isIncomplete: Bool {
+    let names = catalog.all.map(\.name)
+    return names.isEmpty || view.map { !names.contains($0.useCase) } ?? false
   }
 
   /// Ends all connections, and takes no more.
@@ -97,6 +105,8 @@ final class LiveHub: Service {
       offer(
         LiveEvent(kind: "figures", data: JSONText.object([("data_until", until)]), id: changes.cursor?.text),
         of: useCase.name)
+    } catch is CancellationError {
+      return
     } catch {
       if isLost { offer(LiveEvent(kind: "reset", data: "{}"), of: useCase.name) }
       logger.error("the use case \(useCase.name) could not be looked at: \(error)")
@@ -166,6 +176,9 @@ final class LiveHub: Service {
   /// How many watch.
   var watching: Int { state.withLock { $0.clients.count } }
 
+  /// Tells those who watch a use case.
+  func tell(_ event: LiveEvent, of useCase: String) { offer(event, of: useCase) }
+
   private func offer(_ event: LiveEvent, of useCase: String) {
     let clients = state.withLock { $0.clients.values.filter { $0.useCase == useCase } }
     for client in clients { client.offer(event) }
@@ -180,8 +193,13 @@ final class LiveHub: Service {
   func status(of useCase: ServedUseCase) async throws -> UseCaseStatus {
     let observed = try await StatusObserver.Look(useCase, run: view)
     let now = clock()
+    let telling = await notifications.first { $0.tells(of: useCase.store) }?.component(of: useCase.name, at: now)
     return state.withLock { state in
-      state.observers[useCase.name, default: StatusObserver()].status(observed, of: useCase, at: now)
+      var observer = state.observers[useCase.name] ?? StatusObserver()
+      var status = observer.status(observed, of: useCase, at: now)
+      if let telling { status.components.append(observer.settled(telling, now)) }
+      state.observers[useCase.name] = observer
+      return status
     }
   }
 }

@@ -6,7 +6,11 @@ public import Pipeline
 public protocol RunView: Sendable {
   /// The use case that it runs.
   var useCase: String { get }
+  /// Its folder.
+  var folder: String { get }
   var progress: RunProgress { get }
   /// What the source is, for people: the simulator, files.
   var source: String { get }
+  /// Whether it reads what is posted.
+  var readsInbox: Bool { get }
 }

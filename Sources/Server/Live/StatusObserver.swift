@@ -94,7 +94,7 @@ struct StatusObserver: Sendable {
   }
 
   /// Keeps when a component came into its state.
-  private mutating func settled(_ component: UseCaseStatus.Component, _ now: Int64) -> UseCaseStatus.Component {
+  mutating func settled(_ component: UseCaseStatus.Component, _ now: Int64) -> UseCaseStatus.Component {
     var component = component
     if let known = since[component.name], known.state.state == component.state, known.state.text == component.text {
       component.since = known.at

@@ -7,7 +7,7 @@ struct UseCaseStatus: Sendable, Hashable {
   enum State: String, Sendable, Hashable, CaseIterable { case ok, warning, failed, unknown }
 
   struct Component: Sendable, Hashable {
-    /// stream, detection, store
+    /// stream, detection, store, notifications
     var name: String
     var state: State
     /// In two or three words: "caught up".
@@ -60,7 +60,7 @@ struct UseCaseStatus: Sendable, Hashable {
       "components",
       .array(
         .object([
-          ("name", .string(among: ["stream", "detection", "store"])),
+          ("name", .string(among: ["stream", "detection", "store", "notifications"])),
           ("state", .string(among: State.allCases.map(\.rawValue))),
           ("text", .string), ("since", JSONSchema.time.nullable), ("label", .string(among: ["since", "written"])),
           ("note", JSONSchema.string.nullable), ("why", JSONSchema.string.nullable), ("stalled", .boolean),

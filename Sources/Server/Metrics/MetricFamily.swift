@@ -58,9 +58,10 @@ struct MetricFamilies: Sendable {
     _ name: String, _ kind: MetricFamily.Kind = .gauge, _ labels: [(String, String)] = [], _ value: Double
   ) {
     let labels = labels.map { MetricLabel(name: $0.0, value: $0.1) }
-    add(MetricFamily(
-      name: name, kind: kind, help: MetricHelp.text(of: name),
-      series: [MetricFamily.Series(labels: labels, content: .value(value))]))
+    add(
+      MetricFamily(
+        name: name, kind: kind, help: MetricHelp.text(of: name),
+        series: [MetricFamily.Series(labels: labels, content: .value(value))]))
   }
 
   /// Adds a family, or its series to those of its name.

@@ -17,7 +17,8 @@ enum MetricHelp {
     "pulse_model_activations_total": "Models that were put on record to score from a position on.",
     "pulse_late_events_total": "Events that were late for every window of the definition they belong to.",
     "pulse_ahead_events_total": "Events whose time turned out to be ahead of what the others told.",
-    "pulse_undecided_events_total": "Events that waited and were given up before it was decided whether their time is right.",
+    "pulse_undecided_events_total":
+      "Events that waited and were given up before it was decided whether their time is right.",
     "pulse_rule_skips_total": "Events that a rule over recent events left out.",
     "pulse_expression_failures_total": "Values that became NULL because a cast failed or an expression overflowed.",
     "pulse_queue_batches": "Batches that were read and have not gone through rules and windows yet.",

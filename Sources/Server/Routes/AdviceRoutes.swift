@@ -18,6 +18,7 @@ struct AdviceRoutes {
       ("source", .string.saying("Where the text stands, in the folder of the use case.")), ("markdown", .string),
     ])
     return [
+      common,
       Endpoint(
         method: .get, path: "/api/v1/use-cases/{use_case}/recommendations/{problem}", tag: "figures",
         summary: "What to do about a problem: the advice of the use case, with its figures", access: .read,
@@ -28,8 +29,55 @@ struct AdviceRoutes {
           let useCase = try services.catalog.useCase(of: call)
           let range = try FigureRange(call, until: useCase.figures.dataUntil)
           return Reply(try await Self.answer(call.path("problem"), useCase, range))
-        })
+        }),
     ]
+  }
+
+  private var common: Endpoint {
+    let item = JSONSchema.object([
+      ("field", .string), ("value", .anything), ("label", .string), ("share", .number), ("share_of_all", .number),
+    ])
+    return Endpoint(
+      method: .get, path: "/api/v1/use-cases/{use_case}/problems/{problem}/common", tag: "figures",
+      summary: "What the anomalies of a detector have in common, beside all events of the span", access: .read,
+      parameters: [
+        Parameters.useCase, Parameter("problem", in: .path, "A detector or a rule.", .string(upTo: 100)),
+      ] + FigureRange.parameters,
+      answers: [
+        .init(
+          .ok, "Values of fields, the most telling first.",
+          .json(
+            .object([
+              ("problem", .string), ("anomalies", .count),
+              ("all", .count.saying("Events that they are compared with.")),
+              ("items", .array(item)),
+            ])))
+      ],
+      respond: { [services] call in
+        let useCase = try services.catalog.useCase(of: call)
+        let range = try FigureRange(call, until: useCase.figures.dataUntil)
+        let problem = call.path("problem")
+        let known = useCase.plan.useCase.detectors.map(\.name) + useCase.plan.useCase.rules.map(\.name)
+        guard known.contains(problem) else { throw Problem.unknown("detector or rule", problem, among: known) }
+        let batch = try await Self.events(of: problem, useCase, range).first
+        let common = try await blocking {
+          try batch.map {
+            try CommonTraits(of: $0, useCase, from: range.from, to: range.to, keys: range.entities)
+          }
+        }
+        let items = (common?.traits ?? []).map { trait in
+          JSONText.object([
+            ("field", JSONText.string(trait.field)), ("value", JSONText.value(trait.value)),
+            ("label", JSONText.string("\(trait.field) \(trait.value.plainText)")),
+            ("share", JSONText.number(trait.share)), ("share_of_all", JSONText.number(trait.shareOfAll)),
+          ])
+        }
+        return Reply(
+          JSONText.object([
+            ("problem", JSONText.string(problem)), ("anomalies", String(batch?.count ?? 0)),
+            ("all", String(common?.all ?? 0)), ("items", JSONText.array(items)),
+          ]))
+      })
   }
 
   private static func answer(_ problem: String, _ useCase: ServedUseCase, _ range: FigureRange) async throws -> String {

@@ -17,7 +17,7 @@ struct AnomalyRoutes {
   static let base = "/api/v1/use-cases/{use_case}/anomalies"
 
   var endpoints: [Endpoint] {
-    [list, one, explanation]
+    [list, ofUser, one, explanation]
   }
 
   static let schemas: [(name: String, schema: JSONSchema)] = [
@@ -27,10 +27,28 @@ struct AnomalyRoutes {
   ]
 
   private var list: Endpoint {
+    listed(
+      at: Self.base, "What was found, newest first",
+      of: [
+        Parameters.useCase,
+        Parameter(
+          "user",
+          "Only of this person, by the fields that the use case calls people; by the key where it names none.",
+          .string(upTo: 400)),
+      ])
+  }
+
+  private var ofUser: Endpoint {
+    listed(
+      at: "/api/v1/use-cases/{use_case}/users/{user}/anomalies", "What was found of a person, newest first",
+      of: [Parameters.useCase, Parameter("user", in: .path, "The person.", .string(upTo: 400))])
+  }
+
+  private func listed(at path: String, _ summary: String, of parameters: [Parameter]) -> Endpoint {
     Endpoint(
-      method: .get, path: Self.base, tag: "anomalies", summary: "What was found, newest first", access: .read,
-      parameters: [
-        Parameters.useCase, Parameters.from, Parameters.to,
+      method: .get, path: path, tag: "anomalies", summary: summary, access: .read,
+      parameters: parameters + [
+        Parameters.from, Parameters.to,
         Parameters.entities,
         Parameter("detector", "Only of this detector or rule.", .string(upTo: 100)),
         Parameter(
@@ -63,7 +81,17 @@ struct AnomalyRoutes {
     if !severities.isEmpty { filter.severities = Set(severities) }
     filter.leastScore = call.double("least_score")
     filter.words = call.string("q")?.split(whereSeparator: \.isWhitespace).prefix(10).map(String.init) ?? []
+    // Whoever it is stands in the event: the store looks for the text, and `isOf` at the field.
+    if let user = call.string("user") { filter.words.append(user) }
     return filter
+  }
+
+  /// Whether an anomaly is one of a person.
+  private static func isOf(_ user: String?, _ anomaly: StoredAnomaly, _ useCase: ServedUseCase) -> Bool {
+    guard let user else { return true }
+    let fields = useCase.dashboard.people.map(\.field)
+    if fields.isEmpty { return anomaly.key == user }
+    return fields.contains { AnomalyView.text(of: $0, in: anomaly) == user }
   }
 
   /// Whether a list has an anomaly, by what was said of it.
@@ -81,8 +109,12 @@ struct AnomalyRoutes {
     let (sort, state) = (call.string("sort") ?? "-time", call.string("state"))
     let feedback = try await useCase.feedback()
     let view = AnomalyView(useCase: useCase, feedback: feedback)
+    let user = call.string("user")
+    func isWanted(_ anomaly: StoredAnomaly) -> Bool {
+      isShown(feedback[anomaly.id]?.verdict, state) && isOf(user, anomaly, useCase)
+    }
     guard sort == "-time" else {
-      return try await sorted(call, filter, by: sort, view) { isShown(feedback[$0.id]?.verdict, state) }
+      return try await sorted(call, filter, by: sort, view, isWanted)
     }
     return try await useCase.store.reader.read { snapshot in
       var items: [String] = []
@@ -93,7 +125,7 @@ struct AnomalyRoutes {
         try Task.checkCancellation()
         page.limit = filter.limit - items.count
         let found = try await snapshot.anomalies(page, after: cursor)
-        items += found.rows.filter { isShown(feedback[$0.id]?.verdict, state) }.map { view.json($0) }
+        items += found.rows.filter(isWanted).map { view.json($0) }
         cursor = found.next
       } while cursor != nil && items.count < filter.limit && .now < end
       let isCounted = filter.words.isEmpty && filter.leastScore == nil

@@ -13,7 +13,7 @@ struct LiveRoutes {
         summary: "Anomalies, figures and status as server-sent events",
         details: """
           Events: `status` (as `/status`), `anomaly` (as in lists), `retraction` (its `id`), `figures` (there are new ones, up \
-          to `data_until`), `reset` (read everything anew). With `Last-Event-ID` it goes on behind the event of that id; some may come again. Who does not keep up loses the connection, and goes on in the same way.
+          to `data_until`), `progress` (a job, as in `/jobs`), `reset` (read everything anew). With `Last-Event-ID` it goes on behind the event of that id; some may come again. Who does not keep up loses the connection, and goes on in the same way.
           """, access: .read,
         parameters: [
           Parameters.useCase,

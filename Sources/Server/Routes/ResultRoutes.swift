@@ -48,7 +48,7 @@ struct ResultRoutes {
     ("raw", JSONSchema.string.nullable), ("raw_base64", JSONSchema.string.nullable),
   ])
 
-  private static let letterParameters = [
+  static let letterParameters = [
     Parameters.useCase, Parameters.from, Parameters.to,
     Parameter("reason", "Only with this reason.", .string(upTo: 100)),
     Parameter("field", "Only about this field.", .string(upTo: 400)),
@@ -57,7 +57,7 @@ struct ResultRoutes {
   ]
 
   /// Whether a dead letter is wanted, beyond what the store looks at.
-  private static func isWanted(_ letter: StoredDeadLetter, _ call: Call) -> Bool {
+  static func isWanted(_ letter: StoredDeadLetter, _ call: Call) -> Bool {
     if let field = call.string("field"), letter.field != field { return false }
     if let record = call.integer("record"), letter.position.row != Int64(record) { return false }
     guard let text = call.string("q")?.lowercased(), !text.isEmpty else { return true }

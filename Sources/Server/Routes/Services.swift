@@ -1,6 +1,7 @@
 // What endpoints are made of.
 
 import Detection
+import HTTPTypes
 import Logging
 import Pipeline
 
@@ -10,12 +11,24 @@ struct Services: Sendable {
   let live: LiveHub
   /// Of the run in this process; nil where other processes run the use cases.
   let run: (any RunView)?
+  /// Who tells of findings, for each data directory.
+  var notifications: [NotificationService] = []
   let page: WebPage
+  /// Whether somebody carries out trainings.
+  let canTrain: Bool
   let logger: Logger
   /// Microseconds since 1970-01-01 00:00 UTC.
   let clock: @Sendable () -> Int64
   /// What this process records.
   let metrics: MetricRegistry
+
+  /// Why nothing can be handed in to a use case; nil where it can.
+  func refusal(of useCase: ServedUseCase) -> Problem? {
+    guard let run, run.useCase == useCase.name, !run.readsInbox else { return nil }
+    return Problem(
+      .conflict, "Nobody would read them",
+      "The run of this server reads \(run.source). Start it with `--source http` to hand in events.")
+  }
 }
 
 extension Call {

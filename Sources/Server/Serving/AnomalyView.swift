@@ -101,10 +101,20 @@ struct AnomalyView: Sendable {
 
   /// A number of the event.
   static func number(of field: String, in anomaly: StoredAnomaly) -> Double? {
+    (value(of: field, in: anomaly) as? NSNumber)?.doubleValue
+  }
+
+  /// A value of the event as text; nil where it has none.
+  static func text(of field: String, in anomaly: StoredAnomaly) -> String? {
+    guard let value = value(of: field, in: anomaly), !(value is NSNull) else { return nil }
+    return "\(value)"
+  }
+
+  private static func value(of field: String, in anomaly: StoredAnomaly) -> Any? {
     var value: Any? = object(anomaly.event)
-    if let direct = (value as? [String: Any])?[field] as? NSNumber { return direct.doubleValue }
+    if let direct = (value as? [String: Any])?[field] { return direct }
     for part in field.split(separator: ".") { value = (value as? [String: Any])?[String(part)] }
-    return (value as? NSNumber)?.doubleValue
+    return value
   }
 
   private static func object(_ json: String) -> [String: Any]? {

@@ -27,19 +27,30 @@ struct EntityHistory: Sendable {
 
   /// Calls `body` with batches of events in a span of time, the newest files first; ends where it returns false, or where
   /// enough has been looked at.
-  func forEachBatch(from: Int64, to: Int64, _ body: (EventBatch, Schema) throws -> Bool) throws {
+  /// - Parameter isWanted: whether a file is to be read, asked before each.
+  /// - Returns: whether more would have had to be looked at than one question may.
+  @discardableResult
+  func forEachBatch(
+    from: Int64, to: Int64, where isWanted: (ArchivedShard) throws -> Bool = { _ in true },
+    _ body: (EventBatch, Schema) throws -> Bool
+  ) throws -> Bool {
     struct Enough: Error {}
     var rows = 0
+    var isCut = false
     let shards = try archive.shards().filter { $0.lastTime >= from && $0.firstTime < to }
       .sorted { ($1.lastTime, $1.number) < ($0.lastTime, $0.number) }
     do {
-      for shard in shards {
+      for shard in shards where try isWanted(shard) {
+        try Task.checkCancellation()
         try archive.read(shard, schema: schema) { batch in
           rows += batch.count
-          guard try body(batch, schema), rows < Self.mostRows else { throw Enough() }
+          guard try body(batch, schema) else { throw Enough() }
+          isCut = rows >= Self.mostRows
+          if isCut { throw Enough() }
         }
       }
     } catch is Enough {}
+    return isCut
   }
 
   /// The events of an entity in a span of time, by time.

@@ -13,10 +13,15 @@ import Synchronization
 final class ServedCatalog: Sendable {
   let stores: [ServedStore]
   private let useCases = Mutex<[String: ServedUseCase]>([:])
+  /// Folders of use cases that are not found by their names.
+  private let folders: [String: String]
   private let logger: Logger
 
-  init(_ stores: [ServedStore], logger: Logger) {
+  /// - Parameter folders: of use cases that a run of this process was given: they need not be found by their names, and are
+  ///   served in the first of the stores before anything is stored of them.
+  init(_ stores: [ServedStore], folders: [String: String] = [:], logger: Logger) {
     self.stores = stores
+    self.folders = folders
     self.logger = logger
   }
 
@@ -44,6 +49,12 @@ final class ServedCatalog: Sendable {
         for name in try await store.reader.read({ try await $0.useCases() }) { try await refresh(name, in: store) }
       } catch { logger.error("the data directory \(store.directory.path) could not be read: \(error)") }
     }
+    for (name, folder) in folders where useCases.withLock({ $0[name] == nil }) {
+      guard let store = stores.first, let loaded = try? LoadedUseCase(folder) else { continue }
+      let served = ServedUseCase(
+        name: name, in: store, plan: loaded.plan, text: loaded.version.text, folder: loaded.location.directory)
+      useCases.withLock { $0[name] = served }
+    }
   }
 
   private func refresh(_ name: String, in store: ServedStore) async throws {
@@ -62,7 +73,7 @@ final class ServedCatalog: Sendable {
   private func definition(
     of name: String, in store: ServedStore
   ) async throws -> (plan: Plan, text: String, folder: String?) {
-    if let loaded = try? LoadedUseCase(name), loaded.plan.useCase.name == name {
+    if let loaded = try? LoadedUseCase(folders[name] ?? name), loaded.plan.useCase.name == name {
       return (loaded.plan, loaded.version.text, loaded.location.directory)
     }
     guard let text = try await store.reader.read({ try await $0.configuration(of: name) }) else {

@@ -3,6 +3,7 @@
 import Configuration
 import Connectors
 import Detection
+import Foundation
 import Learning
 import Operations
 import Pipeline
@@ -19,6 +20,7 @@ final class ServedUseCase: Sendable {
   let folder: String?
   let dashboard: DashboardDefinition
   let figures: FigureCache
+  let predictor: Predictor
 
   init(name: String, in store: ServedStore, plan: Plan, text: String, folder: String?) {
     self.name = name
@@ -29,6 +31,9 @@ final class ServedUseCase: Sendable {
     dashboard = plan.useCase.dashboard ?? DashboardDefinition(for: plan.useCase)
     figures = FigureCache(
       useCase: name, window: plan.windows.first { [dashboard] in $0.definition.name == dashboard.window }, dashboard)
+    predictor = Predictor(
+      plan, registry: ModelRegistry(folder: store.directory.modelsPath, useCase: name),
+      workers: ProcessInfo.processInfo.activeProcessorCount)
   }
 
   /// The first digits of what names a definition: the SHA-256 of its meaning.
@@ -49,7 +54,7 @@ final class ServedUseCase: Sendable {
 final class ServedStore: Sendable {
   let directory: DataDirectory
   let reader: SQLiteReader
-  let actions: any Actions
+  let actions: any Actions & OutboxCursors
 
   init(_ directory: DataDirectory) throws {
     self.directory = directory

@@ -109,7 +109,8 @@ struct Run: AsyncParsableCommand {
       try NumberOption.check("--checkpoint-interval", checkpointInterval, in: seconds, "seconds")
     }
     if serving.areGiven && !serve {
-      throw ValidationError("--host, --port, --tokens, --closed and --allow-… say how --serve listens: add it")
+      throw ValidationError(
+        "--host, --port, --tokens, --closed, --allow-…, --tls-… and --jwt-… say how --serve listens: add it")
     }
     if json && quiet { throw ValidationError("--json prints the summary, which --quiet leaves out: choose one") }
     try ConnectorOptions.saying { () throws(FlagError) in
@@ -142,6 +143,7 @@ struct Run: AsyncParsableCommand {
     let logger = Logs.bootstrap(configuration.logLevel)
     let metrics = MetricRegistry()
     if serve { MetricsSystem.bootstrap(metrics) }
+    let listens = try serve ? serving.options(configuration, logger: logger) : nil
     let useCase = try LoadedUseCase(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
@@ -151,9 +153,10 @@ struct Run: AsyncParsableCommand {
     let source = try await connector.make(
       configuration.source,
       for: SourceContext(
-        schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
+        useCase: plan.useCase.name, schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
         directory: useCase.location.directory, batchRows: configuration.batchSize,
-        nextRun: { try await store.nextRun(named: $0) }, notice: { notes.add($0) }))
+        nextRun: { try await store.nextRun(named: $0) }, actions: { try SQLiteActions(in: directory) },
+        notice: { notes.add($0) }))
     if reset {
       // What is stored goes only if there is something to take its place.
       try await source.check()
@@ -179,7 +182,10 @@ struct Run: AsyncParsableCommand {
         useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
         logger: logger)
     }
-    let server = try serve ? server(of: pipeline, useCase, connector, directory, metrics, changes, logger: logger) : nil
+    let server = try listens.map {
+      try self.server($0, of: pipeline, useCase, connector, directory, metrics, changes, logger: logger)
+    }
+    try await server?.begin()
     let wasStopped = try await supervise(pipeline, scheduler, server, logger: logger)
     if quiet { return }
     let progress = pipeline.progress.snapshot
@@ -223,14 +229,15 @@ struct Run: AsyncParsableCommand {
 
   /// What serves the use case while it runs.
   private func server(
-    of pipeline: Pipeline, _ useCase: LoadedUseCase, _ connector: any SourceConnector, _ directory: DataDirectory,
-    _ metrics: MetricRegistry, _ changes: ChangeSignal, logger: Logger
+    _ options: ServerOptions, of pipeline: Pipeline, _ useCase: LoadedUseCase, _ connector: any SourceConnector,
+    _ directory: DataDirectory, _ metrics: MetricRegistry, _ changes: ChangeSignal, logger: Logger
   ) throws -> APIServer {
     let view = ServedRun(
-      useCase: useCase.plan.useCase.name, progress: pipeline.progress, source: connector.specification.noun)
-    let options = serving
+      useCase: useCase.plan.useCase.name, folder: useCase.location.directory, progress: pipeline.progress,
+      source: connector.specification.noun, readsInbox: connector.readsInbox)
     return try APIServer(
-      [directory], options: try options.serverOptions(), run: view, metrics: metrics, wokenBy: changes, logger: logger,
+      [directory], options: options, run: view, metrics: metrics, wokenBy: changes, logger: logger,
+      trainer: ProcessTrainer(),
       listening: { port in Terminal.printError("The dashboard is at \(options.address(port: port))") })
   }
 
@@ -259,8 +266,10 @@ struct Run: AsyncParsableCommand {
 /// The run, as the server sees it.
 private struct ServedRun: RunView {
   var useCase: String
+  var folder: String
   var progress: RunProgress
   var source: String
+  var readsInbox: Bool
 }
 
 /// The pipeline under supervision: stopping the service stops the source.

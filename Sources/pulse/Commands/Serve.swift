@@ -6,6 +6,7 @@ import Connectors
 import Detection
 import Foundation
 import Logging
+import Metrics
 import Server
 import ServiceLifecycle
 import UnixSignals
@@ -18,28 +19,44 @@ struct Serve: AsyncParsableCommand {
 
         pulse serve --data data
         pulse serve --data east --data west --port 8600
-        pulse serve --data data --host 0.0.0.0 --tokens tokens.txt
+        pulse serve --data data --host 0.0.0.0 --tokens tokens.txt --tls-certificate chain.pem --tls-key key.pem
+
+      What is not said here is taken from the environment (PULSE__SERVER__KEY), then from the section `server` of \
+      pulse.yaml, then from the defaults.
 
       `pulse run --serve` serves the use case that it runs. Ctrl-C or SIGTERM ends it.
       """)
 
-  @Option(help: ArgumentHelp("A data directory. May be repeated.", valueName: "directory"))
-  var data: [String]
+  @Option(
+    help: ArgumentHelp(
+      "A data directory. May be repeated (default: what the configuration says).", valueName: "directory"))
+  var data: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Where the configuration is (default: pulse.yaml, where there is one).", valueName: "file"))
+  var config: String?
 
   @OptionGroup var serving: ServeOptions
 
   func validate() throws {
     if data.contains("") { throw ValidationError("--data is empty: expected a directory") }
+    if config?.isEmpty == true { throw ValidationError("--config is empty: expected a file") }
   }
 
   func run() async throws {
-    let logger = Logs.bootstrap(.info)
+    let configuration = try PlaceOptions.configuration(config)
+    let data = data.isEmpty ? [try PlaceOptions.required(configuration.store.path)] : data
+    let logger = Logs.bootstrap(configuration.logLevel)
     for path in data where !FileManager.default.fileExists(atPath: path) {
       throw OperatingError(.store, "there is no data directory \(path). Check --data")
     }
-    let options = serving
+    let metrics = MetricRegistry()
+    MetricsSystem.bootstrap(metrics)
+    let options = try serving.options(configuration, logger: logger)
     let server = try APIServer(
-      data.map { DataDirectory(path: $0) }, options: try options.serverOptions(), logger: logger,
+      data.map { DataDirectory(path: $0) }, options: options, metrics: metrics, logger: logger,
+      trainer: ProcessTrainer(),
       listening: { port in Terminal.print("The dashboard is at \(options.address(port: port))") })
     var quiet = logger
     quiet.logLevel = .error

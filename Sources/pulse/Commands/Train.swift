@@ -53,6 +53,9 @@ struct Train: ParsableCommand {
       visibility: .hidden))
   var background: Int32?
 
+  @Flag(help: ArgumentHelp("Say on standard error how far it is, a line at a time.", visibility: .hidden))
+  var reportProgress = false
+
   func validate() throws {
     guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024, found \(threads)") }
     guard (16...(1 << 20)).contains(maxMemory) else {
@@ -86,6 +89,7 @@ struct Train: ParsableCommand {
       try checkParent()
       if background != nil { rest.take() }
       report.show(progress)
+      if reportProgress { Terminal.printError("\(ProcessTrainer.mark)\(progress.share)") }
     }
     report.clear()
     if json {

@@ -10,6 +10,8 @@ export const status = store(null);
 export const figuresUntil = store(null);
 /** Anomalies that came since the page was opened, the newest first, bounded. */
 export const arrivals = store([]);
+/** Jobs that somebody asked for, by id: how far a training is. */
+export const jobs = store({});
 /** When the next attempt to reach the server is made, while it does not answer. */
 export const nextAttempt = store(null);
 
@@ -53,6 +55,7 @@ function take({ type, id, data }) {
   else if (type === "figures") refresh();
   else if (type === "anomaly") arrivals.set([data, ...arrivals.value.filter((one) => one.id !== data.id)].slice(0, mostArrivals));
   else if (type === "retraction") arrivals.set(arrivals.value.filter((one) => one.id !== data.id));
+  else if (type === "progress") jobs.set({ ...jobs.value, [data.id]: data });
   else if (type === "reset") { arrivals.set([]); refresh(); }
   return id;
 }
@@ -96,6 +99,7 @@ export function follow(useCase) {
   status.set(null);
   figuresUntil.set(null);
   arrivals.set([]);
+  jobs.set({});
   const end = new AbortController();
   let lastId = null;
   const run = async () => {

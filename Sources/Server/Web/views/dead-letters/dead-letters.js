@@ -12,7 +12,7 @@ import { count, percent } from "../../text/numbers.js";
 import { dayClock, zoneName } from "../../text/times.js";
 import { Reasons, meaning } from "./reasons.js";
 import { Detail } from "./detail.js";
-import { TakeAlong } from "./take-along.js";
+import { Replay } from "./replay.js";
 
 export function DeadLetters({ useCase, params, described, status }) {
   const series = useResource(path(useCase, "dead-letters", "series"));
@@ -142,7 +142,7 @@ export function DeadLetters({ useCase, params, described, status }) {
           <div class="column">
             ${letter && html`<${Detail} letter=${letter} described=${described} />`}
             ${rows.length > 0 && html`
-              <${TakeAlong} useCase=${useCase} filter=${filter} total=${list.total} />
+              <${Replay} useCase=${useCase} filter=${filter} total=${list.total} described=${described} />
             `}
           </div>
         </div>

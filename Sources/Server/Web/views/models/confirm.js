@@ -1,13 +1,14 @@
-// Before a model is promoted or rolled back: what will change, and what cannot be undone.
+// Before a model is promoted, rolled back or trained: what will change, and what cannot be undone.
 
 import { html, useState } from "../../parts/html.js";
 import { Dialog, Failure } from "../../parts/elements.js";
 import { path, send, withQuery } from "../../data/api.js";
+import { jobs } from "../../data/live.js";
 import { useResource } from "../../data/resource.js";
 import { count, listed, percent, plain } from "../../text/numbers.js";
 import { exact } from "../../text/times.js";
 
-const titles = { promote: "Promote", rollback: "Roll back", compare: "Compare" };
+const titles = { promote: "Promote", rollback: "Roll back", train: "Train now", compare: "Compare" };
 const of = (model, version) => model.versions.find((one) => one.version === version);
 
 export function Confirm({ useCase, action, status, onClose, onDone }) {
@@ -18,6 +19,10 @@ export function Confirm({ useCase, action, status, onClose, onDone }) {
   const carryOut = async () => {
     setBusy(true);
     try {
+      if (kind === "train") {
+        const job = await send("POST", path(useCase, "models", "train"), {});
+        jobs.set({ ...jobs.value, [job.id]: job });
+      }
       for (const model of models) {
         if (kind === "promote") await send("POST", path(useCase, "models", model.detector, "promote"), { version: target(model) });
         if (kind === "rollback") await send("POST", path(useCase, "models", model.detector, "rollback"), {});
@@ -29,7 +34,8 @@ export function Confirm({ useCase, action, status, onClose, onDone }) {
     }
   };
   const names = listed(models.map((model) => model.detector));
-  const subject = models.length > 1 || kind === "compare" ? names : `${names} to ${target(models[0])}`;
+  const isNamed = models.length > 1 || kind === "compare" || kind === "train";
+  const subject = isNamed ? names : `${names} to ${target(models[0])}`;
   const foot = kind === "compare" ? html`<button class="button" onClick=${onClose}>Close</button>`
     : html`
       <button class="button primary confirm" disabled=${busy} onClick=${carryOut}>${titles[kind]}</button>
@@ -40,6 +46,12 @@ export function Confirm({ useCase, action, status, onClose, onDone }) {
       onClose=${onClose} foot=${foot}>
       ${kind === "compare"
         ? html`<${Comparison} useCase=${useCase} model=${models[0]} />`
+        : kind === "train" ? html`
+          <p>
+            It learns anew from history, in a process of its own with the lowest priority. What scores goes on scoring.
+            A version that passes its gate becomes the champion.
+          </p>
+        `
         : html`
           ${models.map((model) => html`<${Change} key=${model.detector} model=${model} version=${target(model)} />`)}
           <p>

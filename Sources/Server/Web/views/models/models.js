@@ -1,17 +1,19 @@
 // The fitted versions of the learned detectors: which one scores, whether a candidate is better, and whether events still look
-// as they did in training. Promote and roll back from here.
+// as they did in training. Promote, roll back and train from here.
 
 import { html, useEffect, useState } from "../../parts/html.js";
 import { Failure, Time } from "../../parts/elements.js";
 import { Light, Severity } from "../../parts/icons.js";
 import { go, to } from "../../data/address.js";
 import { path } from "../../data/api.js";
+import { jobs } from "../../data/live.js";
 import { revision, useResource } from "../../data/resource.js";
+import { useStore } from "../../data/store.js";
 import { useKeys } from "../frame/keys.js";
 import { Versions } from "./versions.js";
 import { Detector } from "./detector.js";
 import { Confirm } from "./confirm.js";
-import { capital, listed } from "../../text/numbers.js";
+import { capital, listed, percent } from "../../text/numbers.js";
 import { day, dayMinute } from "../../text/times.js";
 
 export function roleOf(model, version) {
@@ -22,6 +24,13 @@ export function roleOf(model, version) {
 export function Models({ useCase, subject, described, status }) {
   const found = useResource(path(useCase, "models"));
   const [action, setAction] = useState(null);
+  const asked = useResource(path(useCase, "jobs"));
+  const told = useStore(jobs);
+  const trainings = Object.values({ ...Object.fromEntries((asked.data?.items ?? []).map((job) => [job.id, job])), ...told });
+  const last = trainings.sort((a, b) => Number(b.id) - Number(a.id))[0] ?? null;
+  const isTraining = last !== null && !isOver(last);
+  // A training that has ended may have brought versions.
+  useEffect(() => { if (last && isOver(last)) found.reload(); }, [last?.id, last?.state]);
   useKeys({ Escape: () => (action ? setAction(null) : go(to("overview"))) });
   useEffect(() => {
     if (subject && found.data) document.getElementById(`detector-${subject}`)?.scrollIntoView({ block: "start" });
@@ -66,8 +75,14 @@ export function Models({ useCase, subject, described, status }) {
             …
           </button>
         `}
+        ${learned.length > 0 && html`
+          <button class="button" disabled=${isTraining} onClick=${() => setAction({ kind: "train", models: learned.map((detector) => ({ detector })) })}>
+            Train now…
+          </button>
+        `}
       </div>
     </section>
+    ${(isTraining || (last && told[last.id])) && html`<${Training} job=${last} />`}
     ${data.items.length === 0
       ? html`
         <section class="panel">
@@ -93,6 +108,24 @@ export function Models({ useCase, subject, described, status }) {
     ${action && html`
       <${Confirm} useCase=${useCase} action=${action} status=${status} onClose=${() => setAction(null)} onDone=${done} />
     `}
+  `;
+}
+
+const isOver = (job) => !["waiting", "running", "cancelling"].includes(job.state);
+
+const endings = { finished: "Training ended", failed: "Training failed", cancelled: "Training was given up" };
+
+/** How far a training is, or what came of it. */
+function Training({ job }) {
+  return html`
+    <section class="panel training" role="status">
+      <strong>${endings[job.state] ?? (job.state === "waiting" ? "Training waits" : "Training")}</strong>
+      <span class="quiet grow">${isOver(job) ? job.message : `asked for by ${job.who}`}</span>
+      ${!isOver(job) && html`
+        <progress max="1" value=${job.progress} aria-label="Training"></progress>
+        <span class="figure">${percent(job.progress, 0)}</span>
+      `}
+    </section>
   `;
 }
 

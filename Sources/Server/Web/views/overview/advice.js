@@ -1,4 +1,4 @@
-// What to do about the problem that is looked at: how often, and which steps are next.
+// What to do about the problem that is looked at: how often, what its events have in common, and which steps are next.
 
 import { html } from "../../parts/html.js";
 import { Failure } from "../../parts/elements.js";
@@ -8,12 +8,14 @@ import { path, withQuery } from "../../data/api.js";
 import { rangeParams } from "../../data/range.js";
 import { useResource } from "../../data/resource.js";
 import { Markdown } from "../../text/markdown.js";
-import { count } from "../../text/numbers.js";
+import { count, percent } from "../../text/numbers.js";
 
-export function Advice({ useCase, range, entities, problem, dominant, isKnown }) {
+export function Advice({ useCase, range, entities, problem, dominant, isKnown, described }) {
   const params = range && problem ? { ...rangeParams(range), step: undefined, entities } : null;
   const advice = useResource(params && withQuery(path(useCase, "recommendations", problem), params));
   const data = advice.data;
+  const isFound = params && data?.kind === "detector";
+  const common = useResource(isFound ? withQuery(path(useCase, "problems", problem, "common"), params) : null);
   const [intro, steps] = data ? cut(data.markdown) : ["", ""];
   return html`
     <section class="panel advice" aria-label="Advice">
@@ -41,6 +43,9 @@ export function Advice({ useCase, range, entities, problem, dominant, isKnown })
           <div class="advice-body">
             <h3>${data.severity && html`<${Severity} of=${data.severity} label /> `}${data.problem}</h3>
             <div class="intro"><${Markdown} text=${intro} /></div>
+            ${isFound && common.data?.items.length > 0 && html`
+              <${Common} data=${common.data} severity=${data.severity} many=${described?.event.many ?? "events"} />
+            `}
             <${Markdown} text=${steps} />
             <div class="advice-foot">
               <button class="link"
@@ -64,4 +69,25 @@ function showAnomalies(detector) {
 function cut(markdown) {
   const at = markdown.search(/^#/m);
   return at < 0 ? [markdown, ""] : [markdown.slice(0, at), markdown.slice(at)];
+}
+
+/** Shares among the anomalies, beside those among all events. */
+function Common({ data, severity, many }) {
+  return html`
+    <h4>In common, beside ${count(data.all)} ${many}</h4>
+    <ul class="common">
+      ${data.items.map((item) => html`
+        <li key=${item.field}>
+          <span class="cut" title=${item.label}>${item.label}</span>
+          <svg viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true">
+            <rect class="bars severity-${severity}" y="2" height="7" width=${item.share * 100} />
+            <rect class="all" y="10" height="4" width=${item.share_of_all * 100} />
+          </svg>
+          <span class="right nowrap">
+            ${percent(item.share, 0)} <span class="faint">: ${percent(item.share_of_all, item.share_of_all < 0.1 ? 1 : 0)}</span>
+          </span>
+        </li>
+      `)}
+    </ul>
+  `;
 }

@@ -89,7 +89,7 @@ export function Overview({ useCase, subject, params, described }) {
         onProblem=${(name) => change({ problem: name === dominant ? undefined : name })} wall=${wall} />
       ${!wall && html`
         <${Advice} useCase=${useCase} range=${range} entities=${entities} problem=${problem} dominant=${dominant}
-          isKnown=${detectors.data !== null} />
+          isKnown=${detectors.data !== null} described=${described} />
       `}
     </div>
     ${!wall && html`

@@ -1,0 +1,168 @@
+// Dead letters again: whether they would pass now, and handing in those that do.
+
+import Configuration
+import Detection
+import HTTPTypes
+import Pipeline
+
+struct ReplayRoutes {
+  let services: Services
+
+  private static let base = "/api/v1/use-cases/{use_case}/dead-letters"
+  /// Dead letters that one request looks at: the last ones read.
+  private static let mostTried = 1_000
+  private static let mostListed = 100
+
+  var endpoints: [Endpoint] { [dryRun, replay] }
+
+  /// Dead letters that are asked for, with what is wrong with them now.
+  private struct Trial: Sendable {
+    /// Those whose bytes are kept whole.
+    var letters: [StoredDeadLetter]
+    /// By index in `letters`.
+    var problems: [Int: InvalidEvent]
+    /// Those of which only a part is kept.
+    var partial: Int
+
+    var passing: [StoredDeadLetter] { letters.indices.filter { problems[$0] == nil }.map { letters[$0] } }
+  }
+
+  private static func letters(_ call: Call, _ useCase: ServedUseCase) async throws -> (
+    whole: [StoredDeadLetter], partial: Int
+  ) {
+    var filter = call.filter(of: useCase)
+    (filter.name, filter.limit) = (call.string("reason"), 0)
+    var whole: [StoredDeadLetter] = []
+    var partial = 0
+    struct Enough: Error {}
+    do {
+      try await useCase.store.reader.read { [filter] snapshot in
+        try await snapshot.forEachDeadLetter(filter) { letter in
+          try Task.checkCancellation()
+          guard ResultRoutes.isWanted(letter, call) else { return }
+          if letter.raw.count < letter.length { partial += 1 } else { whole.append(letter) }
+          if whole.count + partial >= mostTried { throw Enough() }
+        }
+      }
+    } catch is Enough {}
+    return (whole, partial)
+  }
+
+  private static func trial(
+    _ call: Call, _ useCase: ServedUseCase, by worker: PredictionWorker? = nil
+  ) async throws -> Trial {
+    let (whole, partial) = try await letters(call, useCase)
+    let records = whole.map(\.raw)
+    let found: [InvalidEvent]
+    if let worker {
+      found = await worker.problems(of: records)
+    } else {
+      found = await useCase.predictor.problems(of: records)
+    }
+    return Trial(
+      letters: whole, problems: Dictionary(found.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first }),
+      partial: partial)
+  }
+
+  // MARK: Would they pass?
+
+  private var dryRun: Endpoint {
+    let body = JSONSchema.object([
+      ("configuration?", .string(upTo: 1 << 20).saying("The text of a pipeline.yaml, in place of the one in use."))
+    ])
+    let item = JSONSchema.object([
+      ("id", .string), ("passes", .boolean), ("reason", JSONSchema.string.nullable),
+      ("message", JSONSchema.string.nullable),
+    ])
+    let answer = JSONSchema.object([
+      ("configuration", .string.saying("The digits of the one that was tried.")),
+      ("is_current", .boolean), ("tried", .count), ("passing", .count),
+      ("partial", .count.saying("Those of which only a part is kept: nobody can tell.")),
+      ("can_replay", .boolean.saying("Whether a run reads what is handed in.")),
+      ("remaining", .array(.object([("reason", .string), ("count", .count)]))), ("items", .array(item)),
+    ])
+    return Endpoint(
+      method: .post, path: Self.base + "/dry-run", tag: "results",
+      summary: "Whether dead letters would pass now. Nothing is stored",
+      details: "The last \(Self.mostTried) that match, read as JSON; the first \(Self.mostListed) of them one by one.",
+      access: .read, parameters: ResultRoutes.letterParameters,
+      body: Endpoint.Body(content: [.json(body, example: "{}")], most: 2 << 20, isRequired: false),
+      answers: [.init(.ok, "How many would pass, and why others would not.", .json(answer))],
+      respond: { [services] call in
+        let useCase = try services.catalog.useCase(of: call)
+        return Reply(try await Self.dryRun(call, useCase, services), caching: .never)
+      })
+  }
+
+  private static func dryRun(_ call: Call, _ useCase: ServedUseCase, _ services: Services) async throws -> String {
+    let text = call.json?["configuration"]?.string
+    let worker = try text.map { text throws(Problem) in
+      let check = UseCaseChecker.check(text: text)
+      guard let plan = check.plan else {
+        throw Problem(.unprocessableContent, "The configuration is wrong", check.rendered)
+      }
+      return PredictionWorker(plan)
+    }
+    let trial = try await trial(call, useCase, by: worker)
+    var remaining: [String: Int] = [:]
+    for problem in trial.problems.values { remaining[problem.reason, default: 0] += 1 }
+    let items = trial.letters.indices.prefix(mostListed).map { index in
+      JSONText.object([
+        ("id", JSONText.string(trial.letters[index].id)), ("passes", trial.problems[index] == nil ? "true" : "false"),
+        ("reason", JSONText.optional(trial.problems[index]?.reason)),
+        ("message", JSONText.optional(trial.problems[index]?.message)),
+      ])
+    }
+    let reasons = remaining.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
+      JSONText.object([("reason", JSONText.string($0.key)), ("count", String($0.value))])
+    }
+    return JSONText.object([
+      ("configuration", JSONText.string(useCase.digits(of: text ?? useCase.text))),
+      ("is_current", text == nil || text == useCase.text ? "true" : "false"), ("tried", String(trial.letters.count)),
+      ("passing", String(trial.passing.count)), ("partial", String(trial.partial)),
+      ("can_replay", services.refusal(of: useCase) == nil ? "true" : "false"), ("remaining", JSONText.array(reasons)),
+      ("items", JSONText.array(items)),
+    ])
+  }
+
+  // MARK: Once more
+
+  private var replay: Endpoint {
+    let answer = JSONSchema.object([
+      ("handed_in", .count), ("repeated", .count.saying("Those that were handed in within the last day.")),
+      ("refused", .count.saying("Those that would not pass.")), ("partial", .count),
+    ])
+    return Endpoint(
+      method: .post, path: Self.base + "/replay", tag: "results",
+      summary: "Hands in the dead letters that would pass now",
+      details: """
+        They are read like new events, at their own event time: behind the watermark they are late. A dead letter stays \
+        where it is, and is handed in once a day at most. The last \(Self.mostTried) that match.
+        """,
+      access: .write, parameters: ResultRoutes.letterParameters,
+      answers: [.init(.accepted, "They are taken.", .json(answer))],
+      respond: { [services] call in
+        let useCase = try services.catalog.useCase(of: call)
+        if let refusal = services.refusal(of: useCase) { throw refusal }
+        return try await Self.replay(call, useCase)
+      })
+  }
+
+  private static func replay(_ call: Call, _ useCase: ServedUseCase) async throws -> Reply {
+    let trial = try await trial(call, useCase)
+    let actions = useCase.store.actions
+    var (taken, repeated) = (0, 0)
+    // The oldest first, as they came.
+    for letter in trial.passing.reversed() {
+      let result = try await actions.handIn(
+        [letter.raw], to: useCase.name, key: "replay \(letter.id)", at: call.time)
+      if result.isRepeated { repeated += 1 } else { taken += 1 }
+    }
+    let counts = JSONText.object([
+      ("handed_in", String(taken)), ("repeated", String(repeated)),
+      ("refused", String(trial.problems.count)), ("partial", String(trial.partial)),
+    ])
+    _ = try await actions.append(call.audited("dead_letters.replay", useCase.name, before: nil, after: counts))
+    return Reply(counts, status: .accepted, caching: .never)
+  }
+}

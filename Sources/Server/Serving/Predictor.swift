@@ -1,0 +1,222 @@
+// What a use case says of events that nobody stores: the same plan and the same models as a run, over the caller's events. What
+// depends on earlier events cannot be said, and is named.
+
+import Detection
+import Learning
+import Pipeline
+import Synchronization
+
+/// Scores events of a use case with its champions.
+final class Predictor: Sendable {
+  /// A detector that took part.
+  struct Participant: Sendable {
+    var detector: String
+    var type: String
+    /// The version of its model; nil for a rule.
+    var model: String?
+  }
+
+  /// A detector that did not, and why.
+  struct Silent: Sendable {
+    var detector: String
+    var why: String
+  }
+
+  /// What scores now.
+  struct Models: Sendable {
+    var set: ModelSet
+    /// Versions by detector, those among them that could not be used.
+    var versions: [String: String]
+    var silent: [Silent]
+    /// When a model that could not be used is tried again.
+    var until: ContinuousClock.Instant?
+  }
+
+  private static let patience = Duration.seconds(30)
+
+  private let plan: Plan
+  private let registry: RegistryModels
+  private let models = Mutex<Models?>(nil)
+  private let workers: [PredictionWorker]
+  private let turn = Atomic(0)
+
+  /// - Parameter workers: requests that are computed at the same time.
+  init(_ plan: Plan, registry: ModelRegistry, workers: Int) {
+    self.plan = plan
+    // What is wrong with a champion is said in the answer.
+    self.registry = RegistryModels(registry, plan: plan, report: { _ in })
+    self.workers = (0..<max(1, workers)).map { _ in PredictionWorker(plan) }
+  }
+
+  /// What is wrong with records, by their index in ascending order.
+  func problems(of records: [[UInt8]]) async -> [InvalidEvent] {
+    await worker.problems(of: records)
+  }
+
+  /// Scores records.
+  func predict(_ records: [[UInt8]], explaining: PredictionWorker.Explaining) async -> (Prediction, Models) {
+    let models = await current()
+    return (await worker.predict(records, models.set, explaining), models)
+  }
+
+  /// The detectors that score with such models.
+  func participants(of models: Models) -> [Participant] {
+    let versions = models.set.versions
+    let learned = plan.detectors.compactMap { detector in
+      versions[detector.name].map {
+        Participant(detector: detector.name, type: detector.definition.type, model: $0)
+      }
+    }
+    let rules = plan.rules.compactMap { rule -> Participant? in
+      if case .stateless(let rule) = rule { Participant(detector: rule.name, type: "rule") } else { nil }
+    }
+    return learned + rules
+  }
+
+  private var worker: PredictionWorker {
+    workers[(turn.add(1, ordering: .relaxed).newValue & Int.max) % workers.count]
+  }
+
+  /// The champions' models, read anew when a champion has changed.
+  private func current() async -> Models {
+    let versions = registry.champions()
+    if let known = models.withLock({ $0 }), known.versions == versions, known.until.map({ $0 > .now }) ?? true {
+      return known
+    }
+    var until: ContinuousClock.Instant?
+    var made: [LearnedDetector] = []
+    var silent: [Silent] = []
+    for detector in plan.detectors {
+      guard let version = versions[detector.name] else {
+        silent.append(Silent(detector: detector.name, why: "it has no model yet"))
+        continue
+      }
+      do {
+        made.append(try LearnedDetector(detector, model: try await registry.load(version, of: detector.name)))
+      } catch {
+        silent.append(Silent(detector: detector.name, why: "its model \(version) cannot be used: \(error)"))
+        until = .now + Self.patience
+      }
+    }
+    for case .stateful(let rule) in plan.rules {
+      silent.append(Silent(detector: rule.name, why: "it looks at earlier events too, and here are none"))
+    }
+    let now = Models(set: ModelSet(made), versions: versions, silent: silent, until: until)
+    models.withLock { $0 = now }
+    return now
+  }
+}
+
+/// An event that no run would take.
+struct InvalidEvent: Sendable, Hashable {
+  /// Its place in the request, from 0.
+  var index: Int
+  var reason: String
+  var field: String?
+  var message: String
+}
+
+/// What was said of the events of a request.
+struct Prediction: Sendable {
+  /// What one detector says of one event.
+  struct Verdict: Sendable {
+    var detector: String
+    /// 1 is the threshold.
+    var score: Double
+    var isAnomaly: Bool
+    var severity: Severity
+    var explanation: Explanation?
+    var reason: String?
+  }
+
+  /// What is said of one event.
+  struct Item: Sendable {
+    var category: String?
+    var verdicts: [Verdict] = []
+    var invalid: InvalidEvent?
+  }
+
+  var items: [Item]
+}
+
+/// Decodes and scores one request after another.
+actor PredictionWorker {
+  /// Which scores are taken apart.
+  enum Explaining: String, CaseIterable, Sendable {
+    case none, anomalies, all
+  }
+
+  private let plan: Plan
+  private let decoder: Decoder
+
+  init(_ plan: Plan) {
+    self.plan = plan
+    decoder = Decoder(schema: plan.schema)
+  }
+
+  func problems(of records: [[UInt8]]) -> [InvalidEvent] { invalid(stage(records), records) }
+
+  func predict(_ records: [[UInt8]], _ models: ModelSet, _ explaining: Explaining) -> Prediction {
+    let staged = stage(records)
+    var prediction = Prediction(items: records.map { _ in Prediction.Item() })
+    for event in invalid(staged, records) { prediction.items[event.index].invalid = event }
+    let events = staged.events
+    let place = events.positions.rows.map { Int($0) }
+    if let column = plan.classColumn, let classes = plan.useCase.classification?.classes,
+      case .int(let indices) = events.columns[column].values
+    {
+      for (row, index) in indices.enumerated() { prediction.items[place[row]].category = classes[Int(index)] }
+    }
+    for finding in staged.findings {
+      prediction.items[place[finding.row]].verdicts.append(
+        Prediction.Verdict(
+          detector: finding.detector, score: finding.score, isAnomaly: true, severity: finding.severity,
+          explanation: explaining == .none ? nil : finding.explanation, reason: finding.reason))
+    }
+    for detector in models.detectors {
+      var failures = 0
+      let raw = detector.rawScores(of: events, failures: &failures)
+      if raw.rows.isEmpty { continue }
+      for (row, score) in zip(raw.rows, raw.scores) where !score.isNaN {
+        let calibrated = detector.calibrated(score)
+        var verdict = Prediction.Verdict(
+          detector: detector.name, score: calibrated.score, isAnomaly: calibrated.isAlarm,
+          severity: detector.plan.definition.severity)
+        if explaining == .all || explaining == .anomalies && calibrated.isAlarm,
+          let why = detector.explain(row: row, of: events)
+        {
+          verdict.explanation = Explanation(contributions: why.fields, expected: why.expected, clause: why.clause)
+          verdict.reason = why.reason
+        }
+        prediction.items[place[row]].verdicts.append(verdict)
+      }
+    }
+    return prediction
+  }
+
+  /// The records as a run would see them, each with its index as its row.
+  private func stage(_ records: [[UInt8]]) -> StagedBatch {
+    let numbers = records.indices.map { Int64($0) }
+    // One that is too large is not shown to the decoder: a source would not either.
+    let shown = records.map { $0.count > plan.schema.maxEventBytes ? [] : $0 }
+    let raw = RawBatch(
+      partition: PartitionID(source: "request", number: 0),
+      positions: RecordPositions(segment: 0, offsets: numbers, rows: numbers), payload: .json(RecordBytes(shown)),
+      next: .start)
+    return plan.derive(decoder.decode(raw), from: raw)
+  }
+
+  private func invalid(_ staged: StagedBatch, _ records: [[UInt8]]) -> [InvalidEvent] {
+    staged.deadLetters.map { letter in
+      let index = Int(letter.position.row)
+      let most = plan.schema.maxEventBytes
+      if records[index].count > most {
+        return InvalidEvent(
+          index: index, reason: DeadLetter.Reason.tooLarge.rawValue, field: nil,
+          message: "expected at most \(most) bytes, found \(records[index].count)")
+      }
+      return InvalidEvent(
+        index: index, reason: letter.reason.rawValue, field: letter.field, message: letter.message)
+    }
+  }
+}

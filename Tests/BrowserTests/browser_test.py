@@ -194,6 +194,12 @@ def walk_models(walk):
     roll_back.click()
     page.locator("dialog .confirm").click()
     expect(promote).to_contain_text(version)
+    page.get_by_role("button", name="Train now…").click()
+    expect(page.locator("dialog")).to_contain_text("in a process of its own")
+    page.locator("dialog .confirm").click()
+    expect(page.locator(".training progress")).to_be_visible()
+    page.locator(".training").get_by_role("button", name="Give up").click()
+    expect(page.locator(".training")).to_contain_text("was given up")
 
 
 def walk_dead_letters(walk):
@@ -209,7 +215,16 @@ def walk_dead_letters(walk):
     page.wait_for_url(re.compile(r"record="))
     page.get_by_role("button", name="Hex").click()
     expect(page.locator(".record pre")).to_contain_text("0000  ")
-    expect(page.locator(".take-along a[download]")).to_contain_text("as NDJSON")
+    expect(page.locator(".replay a[download]")).to_contain_text("as NDJSON")
+    expect(page.locator(".replay")).to_contain_text("would pass")
+    page.get_by_role("button", name="Try another configuration…").click()
+    page.locator("dialog textarea").fill("name: x")
+    # The browser reports the refusal, which is what is asked for.
+    walk.expects_errors = True
+    page.locator("dialog").get_by_role("button", name="Try", exact=True).click()
+    expect(page.locator("dialog pre")).to_contain_text("error:")
+    page.locator("dialog").get_by_role("button", name="Cancel").click()
+    walk.expects_errors = False
     page.keyboard.press("g")
     page.keyboard.press("o")
     page.wait_for_url(re.compile(r"/overview"))

@@ -9,16 +9,27 @@ export function Replay({ useCase, filter, total, described }) {
   const [tried, setTried] = useState(null);
   const [failure, setFailure] = useState(null);
   const [text, setText] = useState("");
+  // What is wrong with the text of another configuration.
+  const [wrong, setWrong] = useState(null);
   const [dialog, setDialog] = useState(null);
   const [done, setDone] = useState(null);
   const letters = (name) => withQuery(path(useCase, ...name.split("/")), filter);
   const key = JSON.stringify(filter);
-  const attempt = async (configuration) => {
+  const attempt = async () => {
     try {
-      setTried(await send("POST", letters("dead-letters/dry-run"), { configuration }));
+      setTried(await send("POST", letters("dead-letters/dry-run")));
       setFailure(null);
     } catch (error) {
       setFailure(error);
+    }
+  };
+  const attemptWith = async (configuration) => {
+    try {
+      setTried(await send("POST", letters("dead-letters/dry-run"), { configuration }));
+      setWrong(null);
+      setDialog(null);
+    } catch (error) {
+      setWrong(error.message);
     }
   };
   useEffect(() => { setTried(null); setDone(null); attempt(); }, [key]);
@@ -39,7 +50,7 @@ export function Replay({ useCase, filter, total, described }) {
       <div class="panel-head"><h2>Replay</h2></div>
       <div class="panel-body">
         ${failure
-          ? html`<${Failure} of="Replay" error=${failure} onRetry=${() => attempt()} />`
+          ? html`<${Failure} of="Replay" error=${failure} onRetry=${attempt} />`
           : !tried
           ? html`<p class="quiet">Trying them against the configuration in use…</p>`
           : html`
@@ -91,13 +102,14 @@ export function Replay({ useCase, filter, total, described }) {
           <${Dialog} wide title="Try another configuration" onClose=${() => setDialog(null)}
             foot=${html`
               <button class="button primary" disabled=${!text.trim()}
-                onClick=${() => { setDialog(null); attempt(text); }}>Try</button>
+                onClick=${() => attemptWith(text)}>Try</button>
               <button class="button" onClick=${() => setDialog(null)}>Cancel</button>
             `}>
             <p>The text of a <code>pipeline.yaml</code>. Nothing is stored, and the one in use stays.</p>
             <textarea class="field" rows="16" spellcheck="false" aria-label="pipeline.yaml"
               placeholder=${`name: ${described?.name ?? ""}\nevent:\n  …`} value=${text}
               onInput=${(event) => setText(event.target.value)}></textarea>
+            ${wrong && html`<pre class="code" role="alert">${wrong}</pre>`}
           <//>
         `}
       </div>

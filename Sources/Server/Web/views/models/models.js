@@ -5,7 +5,7 @@ import { html, useEffect, useState } from "../../parts/html.js";
 import { Failure, Time } from "../../parts/elements.js";
 import { Light, Severity } from "../../parts/icons.js";
 import { go, to } from "../../data/address.js";
-import { path } from "../../data/api.js";
+import { path, send } from "../../data/api.js";
 import { jobs } from "../../data/live.js";
 import { revision, useResource } from "../../data/resource.js";
 import { useStore } from "../../data/store.js";
@@ -82,7 +82,7 @@ export function Models({ useCase, subject, described, status }) {
         `}
       </div>
     </section>
-    ${(isTraining || (last && told[last.id])) && html`<${Training} job=${last} />`}
+    ${(isTraining || (last && told[last.id])) && html`<${Training} useCase=${useCase} job=${last} />`}
     ${data.items.length === 0
       ? html`
         <section class="panel">
@@ -116,7 +116,12 @@ const isOver = (job) => !["waiting", "running", "cancelling"].includes(job.state
 const endings = { finished: "Training ended", failed: "Training failed", cancelled: "Training was given up" };
 
 /** How far a training is, or what came of it. */
-function Training({ job }) {
+function Training({ useCase, job }) {
+  const [asked, setAsked] = useState(false);
+  const giveUp = () => {
+    setAsked(true);
+    send("DELETE", path(useCase, "jobs", job.id)).then((now) => jobs.set({ ...jobs.value, [now.id]: now }), () => setAsked(false));
+  };
   return html`
     <section class="panel training" role="status">
       <strong>${endings[job.state] ?? (job.state === "waiting" ? "Training waits" : "Training")}</strong>
@@ -124,6 +129,7 @@ function Training({ job }) {
       ${!isOver(job) && html`
         <progress max="1" value=${job.progress} aria-label="Training"></progress>
         <span class="figure">${percent(job.progress, 0)}</span>
+        <button class="button" disabled=${asked} onClick=${giveUp}>Give up</button>
       `}
     </section>
   `;

@@ -140,7 +140,7 @@ extension APIDescription {
   /// Everything that is served.
   static func whole(_ services: Services) -> APIDescription {
     let box = DescriptionBox()
-    var parts: [[Endpoint]] = [
+    let parts: [[Endpoint]] = [
       HealthRoutes(services: services).endpoints, MetricsRoutes(services: services).endpoints,
       UseCaseRoutes(services: services).endpoints,
       EventRoutes(services: services).endpoints, FigureRoutes(services: services).endpoints,
@@ -152,8 +152,7 @@ extension APIDescription {
       LiveRoutes(services: services).endpoints, NotificationRoutes(services: services).endpoints,
       PageRoutes(services: services, description: { box.json }).endpoints,
     ]
-    parts.append(ReplacedRoutes(services: services, own: parts.flatMap(\.self)).endpoints)
-    let endpoints = parts.flatMap(\.self)
+    let endpoints = ReplacedRoutes(services: services, own: parts.flatMap(\.self)).table
     let description = APIDescription(
       endpoints: endpoints,
       schemas: HealthRoutes.schemas + UseCaseRoutes.schemas + EventRoutes.schemas + FigureRoutes.schemas

@@ -28,6 +28,10 @@ struct ReplacedTests {
       #expect(found.status == 200, "\(other): \(found.text)")
       #expect(found.text == expected.text, "\(other)")
     }
+    let day = try await served.get("\(Self.base)/metrics/summary?window=24h").text
+    #expect(try await served.get("/metrics?hours=24").text == day)
+    #expect(try await served.get("/metrics", [.accept: "application/json"]).text == day)
+    #expect(try await served.get("/metrics", [.accept: "*/*"]).text.contains("# TYPE pulse_build_info gauge"))
     #expect(try await served.get("/health").text == #"{"status":"ok"}"#)
     #expect(try await served.get("/api/status?use_case=redset").json["use_case"] != nil)
     #expect(try await served.get("/api/status?use_case=other").status == 404)

@@ -42,7 +42,14 @@ struct ReplacedRoutes {
         [Parameter("user", in: .path, "The person.", .string(upTo: 400))]
       ) { call in ["user": [call.path("user")]] },
       paged("/signals", for: Self.base + "/events", Self.signals, Self.question),
+      metrics,
     ]
+  }
+
+  /// The whole table: our own addresses and other names of them.
+  var table: [Endpoint] {
+    let other = endpoints
+    return own.filter { own in !other.contains { $0.path == own.path && $0.method == own.method } } + other
   }
 
   private func endpoint(_ method: HTTPRequest.Method, _ path: String) -> Endpoint {
@@ -85,6 +92,36 @@ struct ReplacedRoutes {
       })
   }
 
+  // MARK: Metrics as JSON
+
+  /// What Prometheus scrapes, and the figures of the last hours where somebody asks for those.
+  private var metrics: Endpoint {
+    let summary = endpoint(.get, Self.base + "/metrics/summary")
+    var both = endpoint(.get, "/metrics")
+    let scraped = both.respond
+    both.details += " With `hours`, or where JSON alone is accepted, it is another name of `\(summary.path)`."
+    both.parameters = [
+      Self.useCase, Parameter("hours", "Figures of the last hours, as JSON.", .integer(1...9_600)),
+    ]
+    both.answers[0].content += summary.answers[0].content
+    both.respond = { call in
+      let isJSON = call.headers[.accept]?.trimmingPrefix(while: \.isWhitespace).hasPrefix("application/json") ?? false
+      guard call.integer("hours") != nil || isJSON else { return try await scraped(call) }
+      var values = Self.standards(of: summary)
+      values["use_case"] = [.string(try self.useCase(of: call))]
+      values["window"] = [.string("\(call.integer("hours") ?? 24)h")]
+      return try await summary.respond(call.asking(summary, values))
+    }
+    return both
+  }
+
+  /// The values that parameters have where none is given.
+  private static func standards(of endpoint: Endpoint) -> [String: [JSONValue]] {
+    endpoint.parameters.reduce(into: [:]) { values, parameter in
+      if let text = parameter.standard { values[parameter.name] = (try? parameter.values(of: text)) ?? [] }
+    }
+  }
+
   // MARK: Pages by number
 
   /// Rows up to which pages can be asked for by number.
@@ -118,9 +155,7 @@ struct ReplacedRoutes {
             .badRequest, "The page lies too far behind",
             "At most \(Self.mostRows) rows are counted: narrow the time, or use \(target) with `cursor`.")
         }
-        var values = own.parameters.reduce(into: [String: [JSONValue]]()) { values, parameter in
-          if let text = parameter.standard { values[parameter.name] = (try? parameter.values(of: text)) ?? [] }
-        }
+        var values = Self.standards(of: own)
         for (name, texts) in try question(call) where !texts.isEmpty { values[name] = texts.map { .string($0) } }
         values["use_case"] = [.string(try self.useCase(of: call))]
         values["limit"] = [.integer(Int64(size))]

@@ -12,7 +12,7 @@ RELEASE := -c release -Xswiftc -enable-testing
 LINTED := $(wildcard Sources Tests Benchmarks Package.swift)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench demo evaluate lint crash-test sanitize clean
+.PHONY: help setup build test bench bench-server browser-test demo evaluate lint crash-test sanitize clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,12 @@ test: setup  ## run all tests optimised, then the core's again with debug checks
 
 bench: setup  ## run the benchmarks against their peers and budgets
 	@scripts/bench
+
+bench-server: build  ## measure the server under load (needs wrk)
+	@scripts/bench-server
+
+browser-test: setup  ## drive the dashboard in Chromium, with screenshots (needs Chromium)
+	@scripts/browser-test
 
 demo: setup  ## show the product on sample data, from nothing to the first anomaly
 	@scripts/demo

@@ -108,7 +108,7 @@ import Testing
         "11:77 `most` is not in range"
       ),
       // What expressions mean.
-      ("metrics: {own: [{name: n, type: counter, help: h, value: z}]}", "11:58 expected a known column, found `z`"),
+      ("metrics: {own: [{name: n, type: counter, help: h, value: z}]}", "11:58 expected a known column, found z"),
       ("metrics: {own: [{name: n, type: counter, help: h, value: s}]}", "11:58 `value` of the metric `n` is no number"),
       ("metrics: {own: [{name: n, type: counter, help: h, labels: {a: y}}]}", "11:63 the label `a` has no few values"),
       (

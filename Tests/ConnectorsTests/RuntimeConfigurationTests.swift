@@ -96,7 +96,7 @@ import Testing
         "5:9 unknown key `chain` in `server.tls`", "6:3 unknown key `tls.key` in `server`",
         "7:12 `server.origins` must be like https://example.org, found board.example",
         "8:9 pulse.yaml holds no secrets", "8:28 unknown key `owner` in `server.jwt.roles`",
-        "8:47 `server.jwt.refresh` is not in range",
+        "8:48 `server.jwt.refresh` is not in range",
       ])
   }
 
@@ -145,7 +145,7 @@ import Testing
     #expect(
       problems(wrong) == [
         "2:5 `a` has no address", "3:21 `type` is not known", "4:33 there are two addresses",
-        "5:41 `format` does not apply to slack", "5:69 `resolve_after` does not apply to `c`",
+        "5:44 `format` does not apply to slack", "5:72 `resolve_after` does not apply to `c`",
         "6:38 pulse.yaml holds no secrets", "6:48 unknown key `severty` in `notifications`",
         "6:76 `max_per_hour` is not in range", "6:88 `timeout` is not in range", "6:104 `group_wait` is too long",
         "7:5 one of `notifications` has no name", "8:12 `name` is not a name",

@@ -22,7 +22,7 @@ struct ServeCommandTests {
   ) throws -> String {
     let length = body.isEmpty ? "" : "Content-Type: application/json\\r\\nContent-Length: \(body.utf8.count)\\r\\n"
     let request =
-      "\(method) \(target.replacing("%", with: "%%")) HTTP/1.1\\r\\nHost: localhost:\(port)\\r\\nConnection: close\\r\\n"
+      "\(method) \(target) HTTP/1.1\\r\\nHost: localhost:\(port)\\r\\nConnection: close\\r\\n"
       + "\(length)\\r\\n\(body)"
     let outcome = try RunningCommand([
       "/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && printf '%b' '\(request)' >&3 && cat <&3",

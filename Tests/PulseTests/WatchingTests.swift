@@ -1,6 +1,8 @@
 // Prometheus and Grafana: that they are told what rules and dashboards name, in a form that promtool finds nothing wrong with,
 // and that each alert fires when it should.
 
+import Configuration
+import Detection
 import Foundation
 import TestKit
 import Testing

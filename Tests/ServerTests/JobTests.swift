@@ -118,9 +118,10 @@ struct JobTests {
     #expect(reasons == Int64(letters.count))
     // Nothing would pass: nothing is handed in.
     #expect(try await served.post("\(Self.base)/dead-letters/replay", "").json["handed_in"]?.integer == 0)
-    let text = try served.served.text.replacing(
+    let present = try served.served.text
+    let text = present.replacing(
       "execution_duration_ms:         {type: double, min: 0}", with: "execution_duration_ms: {type: double}")
-    try #require(text != served.served.text)
+    try #require(text != present)
     let body = try JSONSerialization.data(withJSONObject: ["configuration": text])
     let other = try await served.post("\(Self.base)/dead-letters/dry-run", String(decoding: body, as: UTF8.self))
     #expect(other.status == 200, "\(other.text)")

@@ -274,7 +274,9 @@ struct SignedTokenTests {
 
   @Test("what is missing or wrong in the configuration is said")
   func configured() throws {
-    let right = try TestProvider().configuration()
+    let provider = try TestProvider()
+    defer { withExtendedLifetime(provider) {} }
+    let right = try provider.configuration()
     func message(_ change: (inout ServerConfiguration.Provider) -> Void) -> String {
       var changed = right
       change(&changed)

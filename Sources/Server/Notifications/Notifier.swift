@@ -28,7 +28,7 @@ actor Notifier {
 
   private static let page = 500
   /// Time between looks: commits come many times a second.
-  private static let pause = Duration.milliseconds(200)
+  private static let pause = Duration.milliseconds(500)
   /// A look although nothing was announced: another process may write.
   private static let interval = 1.0
   /// Microseconds after which a place that has moved is kept although nothing else has changed.

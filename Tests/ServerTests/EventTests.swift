@@ -89,6 +89,7 @@ struct EventTests {
     #expect(again["first"] == first["first"] && again["waiting"]?.integer == 1)
     let other = try await served.post("\(Self.base)/events", "[\(Self.event(1)),\(Self.event(2))]", [key: "k"])
     #expect(other.status == 409)
+    #expect(try await served.post("\(Self.base)/events", Self.event(2), [key: "k"]).status == 409)
     #expect(try await served.post("\(Self.base)/events", Self.event(1), [key: "l"]).status == 202)
     #expect(try await Self.waiting(served).count == 2)
   }

@@ -199,6 +199,13 @@ public struct ActionsContract: Contract {
     notes.expect(second == HandedIn(first: 2, count: 3, isRepeated: false), "\(second)")
     let again = try await other.handIn([bytes("a"), bytes("b")], to: "in", key: "1", at: 3)
     notes.expect(again == HandedIn(first: 0, count: 2, isRepeated: true), "\(again)")
+    let others = try await other.handIn([bytes("ab"), []], to: "in", key: "1", at: 3)
+    notes.expect(others == HandedIn(first: 0, count: 2, isRepeated: true, isSame: false), "other records: \(others)")
+    for _ in 0..<2 {
+      notes.expect(
+        try await one.handIn([bytes("x")], to: "without", key: nil, at: 3).isRepeated == false, "without a key")
+    }
+    notes.expect(try await one.state(of: "without").next == 2, "without a key each is new")
     notes.expect(try await one.handIn([bytes("x")], to: "another", key: "1", at: 3).first == 0, "one of many inboxes")
     let all = [bytes("a"), bytes("b"), bytes("c"), [], [0, 255]]
     let found = try await one.records(of: "in", from: 0, limit: 10, bytes: 100)

@@ -9,7 +9,7 @@ public final class MemoryActions: Actions, OutboxCursors {
   private struct Inbox: Sendable {
     var state = InboxState()
     var records: [InboxRecord] = []
-    var keys: [String: (handed: HandedIn, time: Int64)] = [:]
+    var keys: [String: (handed: HandedIn, time: Int64, digest: [UInt8])] = [:]
   }
 
   private struct State: Sendable {
@@ -181,12 +181,14 @@ public final class MemoryActions: Actions, OutboxCursors {
   }
 
   public func handIn(
-    _ records: [[UInt8]], to inbox: String, key: String, at time: Int64
+    _ records: [[UInt8]], to inbox: String, key: String?, at time: Int64
   ) async throws -> HandedIn {
     try state.withLock { state in
       var box = state.inboxes[inbox] ?? Inbox()
-      if let known = box.keys[key]?.handed {
-        return HandedIn(first: known.first, count: known.count, isRepeated: true)
+      let digest = HandedIn.digest(of: records)
+      if let key, let known = box.keys[key] {
+        return HandedIn(
+          first: known.handed.first, count: known.handed.count, isRepeated: true, isSame: known.digest == digest)
       }
       let bytes = records.reduce(Int64(0)) { $0 + Int64($1.count) }
       guard box.state.bytes == 0 || box.state.bytes + bytes <= Limits.maxInboxBytes else {
@@ -199,7 +201,7 @@ public final class MemoryActions: Actions, OutboxCursors {
       }
       box.state.bytes += bytes
       let handed = HandedIn(first: first, count: records.count, isRepeated: false)
-      box.keys[key] = (handed, time)
+      if let key { box.keys[key] = (handed, time, digest) }
       state.inboxes[inbox] = box
       return handed
     }

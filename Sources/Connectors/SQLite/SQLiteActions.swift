@@ -318,14 +318,11 @@ public final class SQLiteActions: Actions {
   // MARK: Inbox
 
   public func handIn(
-    _ records: [[UInt8]], to inbox: String, key: String, at time: Int64
+    _ records: [[UInt8]], to inbox: String, key: String?, at time: Int64
   ) async throws -> HandedIn {
     try await write { database in
-      let known = try Self.all(
-        database, "SELECT first, count FROM inbox_keys WHERE inbox = CAST(? AS TEXT) AND key = CAST(? AS TEXT)",
-        [WholeText(inbox), WholeText(key)]
-      ) { HandedIn(first: $0[0], count: $0[1], isRepeated: true) }
-      if let known = known.first { return known }
+      let digest = key.map { _ in HandedIn.digest(of: records) }
+      if let key, let known = try Self.known(key, of: inbox, digest, records.count, in: database) { return known }
       let state = try Self.state(of: inbox, in: database)
       let bytes = records.reduce(Int64(0)) { $0 + Int64($1.count) }
       guard state.bytes == 0 || state.bytes + bytes <= Limits.maxInboxBytes else {
@@ -347,11 +344,31 @@ public final class SQLiteActions: Actions {
         INSERT INTO inboxes (name, first, next, bytes) VALUES (?, 0, ?, ?)
         ON CONFLICT DO UPDATE SET next = excluded.next, bytes = excluded.bytes
         """, binding: [inbox, state.next + Int64(records.count), state.bytes + bytes])
-      try database.execute(
-        "INSERT INTO inbox_keys (inbox, key, first, count, time) VALUES (?, ?, ?, ?, ?)",
-        binding: [inbox, key, state.next, records.count, time])
+      if let key, let digest {
+        try database.execute(
+          "INSERT INTO inbox_keys (inbox, key, first, count, time, digest) VALUES (?, ?, ?, ?, ?, ?)",
+          binding: [inbox, key, state.next, records.count, time, Data(digest)])
+      }
       return HandedIn(first: state.next, count: records.count, isRepeated: false)
     }
+  }
+
+  /// What was handed in under a key; nil where it is new.
+  /// - Parameters:
+  ///   - digest: of the records that come now.
+  ///   - count: of them: that is all that version 7 of the tables knew.
+  private static func known(
+    _ key: String, of inbox: String, _ digest: [UInt8]?, _ count: Int, in database: Database
+  ) throws -> HandedIn? {
+    try all(
+      database, "SELECT first, count, digest FROM inbox_keys WHERE inbox = CAST(? AS TEXT) AND key = CAST(? AS TEXT)",
+      [WholeText(inbox), WholeText(key)]
+    ) { row in
+      let known = (row[2] as Data?).map { [UInt8]($0) }
+      return HandedIn(
+        first: row[0], count: row[1], isRepeated: true,
+        isSame: row[1] as Int == count && (known == nil || known == digest))
+    }.first
   }
 
   public func records(of inbox: String, from number: Int64, limit: Int, bytes: Int) async throws -> [InboxRecord] {

@@ -33,6 +33,9 @@ enum SQLiteSchema {
     // Outgoing sinks keep what they have taken from the changes and not delivered yet.
     migrator.registerMigration("8") { database in
       try database.execute(sql: "ALTER TABLE outboxes ADD COLUMN kept TEXT NOT NULL DEFAULT ''")
+      // What tells whether a key comes again with the same records; and by which old keys go.
+      try database.execute(sql: "ALTER TABLE inbox_keys ADD COLUMN digest BLOB")
+      try database.execute(sql: "CREATE INDEX inbox_keys_by_time ON inbox_keys (inbox, time)")
     }
     return migrator
   }

@@ -2,6 +2,7 @@
 // handed in. None of it needs a claim, and all of it may be written from another process than a run's. It changes what is
 // announced and asked for, never what is stored as a result.
 
+import Crypto
 import Detection
 
 /// What people and routes may write. Each call is one transaction and durable when it returns; all throw
@@ -87,10 +88,11 @@ public protocol Actions: Sendable {
   // MARK: Inbox
 
   /// Hands in records for a source, in their order, all of them or, where the key is known, none.
-  /// - Parameter key: made by whoever hands in: the same records that come again because an answer was lost count once.
+  /// - Parameter key: made by whoever hands in: the same records that come again because an answer was lost count once. Nil
+  ///   where nobody will know whether they come again.
   /// - Returns: the number of the first of them; that of the first time where they come again.
   /// - Throws: `OperatingError` of kind `limit` where the inbox of the source is full.
-  func handIn(_ records: [[UInt8]], to inbox: String, key: String, at time: Int64) async throws -> HandedIn
+  func handIn(_ records: [[UInt8]], to inbox: String, key: String?, at time: Int64) async throws -> HandedIn
 
   /// Records in order, from a number on.
   /// - Parameter bytes: about as much as is read at most; one record at least.
@@ -283,11 +285,24 @@ public struct HandedIn: Sendable, Hashable {
   public var count: Int
   /// Whether they had been handed in before.
   public var isRepeated: Bool
+  /// Whether it was these records: false where the key stands for others.
+  public var isSame: Bool
 
-  public init(first: Int64, count: Int, isRepeated: Bool) {
+  public init(first: Int64, count: Int, isRepeated: Bool, isSame: Bool = true) {
     self.first = first
     self.count = count
     self.isRepeated = isRepeated
+    self.isSame = isSame
+  }
+
+  /// What tells the same records from others: the SHA-256 of each one's length and bytes.
+  public static func digest(of records: [[UInt8]]) -> [UInt8] {
+    var hasher = SHA256()
+    for record in records {
+      withUnsafeBytes(of: UInt64(record.count).littleEndian) { hasher.update(bufferPointer: $0) }
+      hasher.update(data: record)
+    }
+    return Array(hasher.finalize())
   }
 }
 

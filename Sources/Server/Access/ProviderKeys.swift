@@ -105,6 +105,7 @@ final class ProviderKeys: Service {
       let answer = try await client.send(
         "GET", address, headers: [("Accept", "application/json")], seconds: Self.fetchSeconds, most: Self.mostBytes)
       guard answer.status == 200 else { throw OperatingError(.input, "it answered with \(answer.status)") }
+      guard !answer.isCut else { throw OperatingError(.input, "its answer is too large") }
       return answer.body
     }
   }

@@ -38,6 +38,10 @@ struct HTTPFront: HTTPResponder {
   private let rate: RequestRate
   private let refusals: RequestRate
   private let underWay = Underway()
+  private let bodies = Underway()
+
+  /// Bytes from which on a body counts as large.
+  private static let largeBody = 1 << 20
 
   init(
     _ description: APIDescription, policy: AccessPolicy, limits: RequestLimits = RequestLimits(),
@@ -88,6 +92,12 @@ struct HTTPFront: HTTPResponder {
     }
     try count(
       caller.name == "anonymous" || caller.name == "local" ? context.client : caller.name, by: rate, limits.perSecond)
+    // Before the body is read: it is what takes memory.
+    let isLarge = endpoint.body.map { $0.most > Self.largeBody } ?? false
+    guard !isLarge || bodies.begin(atMost: limits.largeBodies) else {
+      throw Self.busy("The server is busy", "\(limits.largeBodies) requests with events are being worked on.", after: 1)
+    }
+    defer { if isLarge { bodies.end() } }
     let body = try await body(of: request, for: endpoint)
     guard endpoint.timeLimit == nil || underWay.begin(atMost: limits.requests) else {
       throw Self.busy("The server is busy", "\(limits.requests) requests are being worked on.", after: 1)

@@ -16,6 +16,8 @@ public struct RequestLimits: Sendable {
   public var connections = 2_000
   /// Requests that are worked on at the same time; live streams do not count.
   public var requests = 256
+  /// Requests with a body that may be large at the same time: each may have 16 MiB.
+  public var largeBodies = 16
   /// Requests that one caller may send a second for as long as it likes, and at once: more than a machine answers, so that
   /// one caller that repeats itself without a pause leaves room for others.
   public var perSecond = 10_000.0

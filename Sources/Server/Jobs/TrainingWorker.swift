@@ -95,7 +95,8 @@ final class TrainingWorker: Service {
       group.cancelAll()
       var result = first
       while let next = await group.next() { result = result ?? next }
-      if standing.wasCancelled.withLock({ $0 }) { return (.cancelled, "it was given up") }
+      // One that had ended when it was given up has done what it says.
+      if standing.wasCancelled.withLock({ $0 }), result?.isComplete != true { return (.cancelled, "it was given up") }
       guard let result else { return (.failed, "it ended without a result") }
       return (result.isComplete ? .finished : .failed, result.message)
     }

@@ -9,6 +9,8 @@ public final class MetricRegistry: MetricsFactory {
   private struct State: Sendable {
     var families: [String: [[MetricLabel]: any MetricCell]] = [:]
     var series = 0
+    /// Those of requests among them: clients make them, and are to leave room for what runs record.
+    var ofRequests = 0
     var refused = 0
   }
 
@@ -58,12 +60,17 @@ public final class MetricRegistry: MetricsFactory {
       let new = make()
       // One metric has one type: what another one would add has no place in it.
       let isRight = family.isEmpty || family.values.first is Cell
-      guard isRight, state.series < MetricPage.mostSeries else {
+      let isOfRequests = name.hasPrefix(HTTPMetrics.prefix)
+      let hasRoom =
+        state.series < MetricPage.mostSeries && (!isOfRequests || state.ofRequests < MetricPage.mostSeries / 2)
+      guard isRight, hasRoom else {
         state.refused += 1
         return new
       }
       state.families[name, default: [:]][labels] = new
-      state.series += new.content.map { MetricFamily.Series(labels: labels, content: $0).count } ?? 1
+      let added = new.content.map { MetricFamily.Series(labels: labels, content: $0).count } ?? 1
+      state.series += added
+      if isOfRequests { state.ofRequests += added }
       return new
     }
   }

@@ -110,6 +110,9 @@ public struct NotificationSink: Sendable {
     formatter.locale = Locale(identifier: "en_US_POSIX")
     formatter.timeZone = TimeZone(identifier: "GMT")
     formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-    return formatter.date(from: text).map { min(max(0, Int64($0.timeIntervalSince1970 * 1e6) - now), longest) }
+    // A year may have any number of digits.
+    return formatter.date(from: text).map {
+      Int64(min(max(0, $0.timeIntervalSince1970 * 1e6 - Double(now)), Double(longest)))
+    }
   }
 }

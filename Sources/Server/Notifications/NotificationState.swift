@@ -118,7 +118,14 @@ struct NotificationState: Codable, Sendable, Hashable {
       group.findings[known] = finding
     } else {
       group.count += 1
-      if group.findings.count < Self.mostFindings { group.findings.append(finding) }
+      if group.findings.count < Self.mostFindings {
+        group.findings.append(finding)
+      } else if let least = group.findings.indices.min(by: { group.findings[$0].rank < group.findings[$1].rank }),
+        group.findings[least].rank < finding.rank
+      {
+        // What is graver is told in any case.
+        group.findings[least] = finding
+      }
     }
     groups[name] = group
   }

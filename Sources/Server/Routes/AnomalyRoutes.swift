@@ -81,8 +81,15 @@ struct AnomalyRoutes {
     if !severities.isEmpty { filter.severities = Set(severities) }
     filter.leastScore = call.double("least_score")
     filter.words = call.string("q")?.split(whereSeparator: \.isWhitespace).prefix(10).map(String.init) ?? []
-    // Whoever it is stands in the event: the store looks for the text, and `isOf` at the field.
-    if let user = call.string("user") { filter.words.append(user) }
+    if let user = call.string("user") {
+      if useCase.dashboard.people.isEmpty {
+        filter.keys = (filter.keys ?? [user]).intersection([user])
+      } else if user.utf8.allSatisfy({ (0x20..<0x7F).contains($0) && $0 != 0x22 && $0 != 0x5C }) {
+        // Whoever it is stands in the event: the store looks for the text, and `isOf` at the field. Other texts may stand
+        // there in another way than they are written.
+        filter.words.append(user)
+      }
+    }
     return filter
   }
 
@@ -90,8 +97,7 @@ struct AnomalyRoutes {
   private static func isOf(_ user: String?, _ anomaly: StoredAnomaly, _ useCase: ServedUseCase) -> Bool {
     guard let user else { return true }
     let fields = useCase.dashboard.people.map(\.field)
-    if fields.isEmpty { return anomaly.key == user }
-    return fields.contains { AnomalyView.text(of: $0, in: anomaly) == user }
+    return fields.isEmpty || fields.contains { AnomalyView.text(of: $0, in: anomaly) == user }
   }
 
   /// Whether a list has an anomaly, by what was said of it.
@@ -128,7 +134,8 @@ struct AnomalyRoutes {
         items += found.rows.filter(isWanted).map { view.json($0) }
         cursor = found.next
       } while cursor != nil && items.count < filter.limit && .now < end
-      let isCounted = filter.words.isEmpty && filter.leastScore == nil
+      let isCounted =
+        filter.words.isEmpty && filter.leastScore == nil && (user == nil || useCase.dashboard.people.isEmpty)
       let total = try? useCase.figures.now.anomalies.count(
         filter, said: feedback.mapValues { isShown($0.verdict, state) }, others: isShown(nil, state))
       return Parameters.page(items, total: isCounted ? total ?? nil : nil, next: cursor?.text)

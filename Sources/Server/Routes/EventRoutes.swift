@@ -1,7 +1,6 @@
 // Events that clients send: to be processed like all others, or to be scored at once and forgotten.
 
 import Detection
-import Foundation
 import HTTPTypes
 import Pipeline
 
@@ -143,11 +142,11 @@ struct EventRoutes {
     let indices = Set(wrong.map(\.index))
     let records =
       wrong.isEmpty ? body.records : body.records.enumerated().filter { !indices.contains($0.offset) }.map(\.element)
-    // Keys of different people are different.
-    let key = call.string("Idempotency-Key").map { "\(call.caller.name) \($0)" } ?? UUID().uuidString
+    // Keys of different people are different: no name has a line end.
+    let key = call.string("Idempotency-Key").map { "request\n\(call.caller.name)\n\($0)" }
     let actions = useCase.store.actions
     let taken = try await actions.handIn(records, to: useCase.name, key: key, at: call.time)
-    guard taken.count == records.count else {
+    guard taken.isSame else {
       throw Problem(
         .conflict, "The key was used before",
         "It stands for another request, with \(taken.count) events. Make a new key for each request.")
@@ -208,7 +207,9 @@ struct EventRoutes {
       parameters: [
         Parameters.useCase,
         Parameter(
-          "explain", "Which scores are taken apart (default: all of one event, of several those of anomalies).",
+          "explain",
+          "Which scores are taken apart (default: all of one event, of several those of anomalies), of at most "
+            + "\(PredictionWorker.mostExplained) in a request.",
           .string(among: PredictionWorker.Explaining.allCases.map(\.rawValue))),
       ],
       body: Self.accepted, answers: [.init(.ok, "In the order of the events.", .json(.reference("Prediction")))],
@@ -221,7 +222,7 @@ struct EventRoutes {
   private static func predict(_ call: Call, _ useCase: ServedUseCase) async throws -> String {
     let body = try body(of: call, useCase)
     let explaining = call.string("explain").flatMap { PredictionWorker.Explaining(rawValue: $0) }
-    let (prediction, models) = await useCase.predictor.predict(
+    let (prediction, models) = try await useCase.predictor.predict(
       body.records, explaining: explaining ?? (body.isSingle ? .all : .anomalies))
     if body.isSingle, let wrong = prediction.items[0].invalid { throw refused([wrong], of: 1) }
     let participants = useCase.predictor.participants(of: models).map {

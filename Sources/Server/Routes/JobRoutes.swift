@@ -24,7 +24,7 @@ struct JobRoutes {
     return Endpoint(
       method: .post, path: Self.base + "/models/train", tag: "models",
       summary: "Has models trained from history, in a process of its own",
-      details: "The answer comes at once. Where a training of the use case waits or goes on, it is that one.",
+      details: "The answer comes at once. Where the same training of the use case waits or goes on, it is that one.",
       access: .admin, parameters: [Parameters.useCase],
       body: Endpoint.Body(content: [.json(body, example: #"{"promote":true}"#)], most: 16 << 10, isRequired: false),
       answers: [.init(.accepted, "The job.", .json(.reference("Job")))],
@@ -53,7 +53,14 @@ struct JobRoutes {
     let actions = useCase.store.actions
     let job = try await actions.createJob(
       TrainingJob.kind, arguments: arguments, key: TrainingJob.key(useCase.name), by: call.caller.name, at: call.time)
-    _ = try await actions.append(call.audited("models.train", useCase.name, before: nil, after: arguments))
+    guard job.arguments == arguments else {
+      throw Problem(
+        .conflict, "Another training is under way",
+        "Job \(job.number) trains with other wishes. Wait for it, or give it up.")
+    }
+    if job.created == call.time {
+      _ = try await actions.append(call.audited("models.train", useCase.name, before: nil, after: arguments))
+    }
     return Reply(
       TrainingJob(job)?.json ?? "{}", status: .accepted,
       headers: [.location: "/api/v1/use-cases/\(call.path("use_case"))/jobs/\(job.number)"], caching: .never)

@@ -158,21 +158,24 @@ struct ReplacedRoutes {
         var values = Self.standards(of: own)
         for (name, texts) in try question(call) where !texts.isEmpty { values[name] = texts.map { .string($0) } }
         values["use_case"] = [.string(try self.useCase(of: call))]
-        values["limit"] = [.integer(Int64(size))]
-        for place in 1...number {
+        // What lies before the page is passed over in long steps.
+        var before = (number - 1) * size
+        while true {
+          let isPage = before == 0
+          let step = isPage ? size : min(before, 500)
+          values["limit"] = [.integer(Int64(step))]
           let reply = try await own.respond(call.asking(own, values))
           guard case .whole(let bytes) = reply.body else { return reply }
           let next = try JSONValue(parsing: bytes)["next"]?.string
-          if place < number, let next {
+          if !isPage, let next {
             values["cursor"] = [.string(next)]
+            before -= step
             continue
           }
           // Behind the last page there is nothing.
-          let body =
-            place == number ? String(decoding: bytes, as: UTF8.self) : Parameters.page([], total: nil, next: nil)
+          let body = isPage ? String(decoding: bytes, as: UTF8.self) : Parameters.page([], total: nil, next: nil)
           return Reply(body.dropLast() + ",\"page\":\(number),\"size\":\(size)}")
         }
-        return Reply(Parameters.page([], total: nil, next: nil))
       })
   }
 

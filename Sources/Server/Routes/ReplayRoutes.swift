@@ -11,6 +11,8 @@ struct ReplayRoutes {
   private static let base = "/api/v1/use-cases/{use_case}/dead-letters"
   /// Dead letters that one request looks at: the last ones read.
   private static let mostTried = 1_000
+  /// Bytes of them.
+  private static let mostBytes = 16 << 20
   private static let mostListed = 100
 
   var endpoints: [Endpoint] { [dryRun, replay] }
@@ -33,7 +35,7 @@ struct ReplayRoutes {
     var filter = call.filter(of: useCase)
     (filter.name, filter.limit) = (call.string("reason"), 0)
     var whole: [StoredDeadLetter] = []
-    var partial = 0
+    var (partial, bytes) = (0, 0)
     struct Enough: Error {}
     do {
       try await useCase.store.reader.read { [filter] snapshot in
@@ -41,7 +43,8 @@ struct ReplayRoutes {
           try Task.checkCancellation()
           guard ResultRoutes.isWanted(letter, call) else { return }
           if letter.raw.count < letter.length { partial += 1 } else { whole.append(letter) }
-          if whole.count + partial >= mostTried { throw Enough() }
+          bytes += letter.raw.count
+          if whole.count + partial >= mostTried || bytes >= mostBytes { throw Enough() }
         }
       }
     } catch is Enough {}
@@ -84,7 +87,9 @@ struct ReplayRoutes {
     return Endpoint(
       method: .post, path: Self.base + "/dry-run", tag: "results",
       summary: "Whether dead letters would pass now. Nothing is stored",
-      details: "The last \(Self.mostTried) that match, read as JSON; the first \(Self.mostListed) of them one by one.",
+      details:
+        "The last \(Self.mostTried) that match (and 16 MiB of them), read as JSON; the first \(Self.mostListed) of them "
+        + "one by one.",
       access: .read, parameters: ResultRoutes.letterParameters,
       body: Endpoint.Body(content: [.json(body, example: "{}")], most: 2 << 20, isRequired: false),
       answers: [.init(.ok, "How many would pass, and why others would not.", .json(answer))],
@@ -152,17 +157,24 @@ struct ReplayRoutes {
     let trial = try await trial(call, useCase)
     let actions = useCase.store.actions
     var (taken, repeated) = (0, 0)
-    // The oldest first, as they came.
-    for letter in trial.passing.reversed() {
-      let result = try await actions.handIn(
-        [letter.raw], to: useCase.name, key: "replay \(letter.id)", at: call.time)
-      if result.isRepeated { repeated += 1 } else { taken += 1 }
-    }
+    var failure: (any Error)?
+    do {
+      // The oldest first, as they came.
+      for letter in trial.passing.reversed() {
+        try Task.checkCancellation()
+        let result = try await actions.handIn(
+          [letter.raw], to: useCase.name, key: "replay\n\(letter.id)", at: call.time)
+        if result.isRepeated { repeated += 1 } else { taken += 1 }
+      }
+    } catch { failure = error }
     let counts = JSONText.object([
       ("handed_in", String(taken)), ("repeated", String(repeated)),
       ("refused", String(trial.problems.count)), ("partial", String(trial.partial)),
     ])
-    _ = try await actions.append(call.audited("dead_letters.replay", useCase.name, before: nil, after: counts))
+    // What was taken before it was cut short is on record too, whatever becomes of the request.
+    let line = call.audited("dead_letters.replay", useCase.name, before: nil, after: counts)
+    _ = try await Task { try await actions.append(line) }.value
+    if let failure { throw failure }
     return Reply(counts, status: .accepted, caching: .never)
   }
 }

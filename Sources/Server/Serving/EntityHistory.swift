@@ -41,8 +41,8 @@ struct EntityHistory: Sendable {
       .sorted { ($1.lastTime, $1.number) < ($0.lastTime, $0.number) }
     do {
       for shard in shards where try isWanted(shard) {
-        try Task.checkCancellation()
         try archive.read(shard, schema: schema) { batch in
+          try checkIsWanted()
           rows += batch.count
           guard try body(batch, schema) else { throw Enough() }
           isCut = rows >= Self.mostRows

@@ -30,9 +30,7 @@ struct EventBody: Sendable {
   init(_ body: [UInt8], type: String?, hasEnvelope: Bool) throws(Problem) {
     let type = (type ?? "application/json").prefix { $0 != ";" }.lowercased()
     if type.hasSuffix("ndjson") {
-      records = body.split(separator: 0x0A).map { line in
-        line.last == 0x0D ? Array(line.dropLast()) : Array(line)
-      }.filter { line in line.contains { !Self.isSpace($0) } }
+      records = try Self.lines(of: body)
       isSingle = false
     } else {
       var splitter = Splitter(body)
@@ -41,10 +39,27 @@ struct EventBody: Sendable {
       isSingle = ranges.isSingle
     }
     guard !records.isEmpty else { throw Problem(.badRequest, "There are no events", "Send at least one.") }
-    guard records.count <= Self.most else {
-      throw Problem(
-        .contentTooLarge, "There are too many events", "At most \(Self.most) in one request, found \(records.count).")
+  }
+
+  /// The lines that are not blank, without their ends.
+  private static func lines(of body: [UInt8]) throws(Problem) -> [[UInt8]] {
+    var lines: [[UInt8]] = []
+    var start = body.startIndex
+    while start < body.endIndex {
+      let end = body[start...].firstIndex(of: 0x0A) ?? body.endIndex
+      let line = body[start..<end].last == 0x0D ? body[start..<end - 1] : body[start..<end]
+      if line.contains(where: { !isSpace($0) }) {
+        guard lines.count < most else { throw tooMany }
+        lines.append(Array(line))
+      }
+      start = end + 1
     }
+    return lines
+  }
+
+  /// Said as soon as it is known: what follows may be very much.
+  fileprivate static var tooMany: Problem {
+    Problem(.contentTooLarge, "There are too many events", "At most \(most) in one request.")
   }
 
   fileprivate static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
@@ -112,6 +127,7 @@ private struct Splitter {
       return []
     }
     while true {
+      guard ranges.count < EventBody.most else { throw EventBody.tooMany }
       ranges.append(try value())
       skipSpace()
       switch peek {

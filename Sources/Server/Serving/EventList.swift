@@ -60,17 +60,21 @@ struct EventList: Sendable {
       least = found[question.limit].place
     }
     isCut = try history.forEachBatch(
-      from: question.from, to: question.to,
+      from: question.from, to: min(question.to, question.after?.time.addingSaturated(1) ?? .max),
       where: { shard in
         cut()
         return least.map { shard.lastTime >= $0.time } ?? true
       },
       { batch, schema in
         let renderer = EventRenderer(schema: schema)
-        for row in Self.rows(of: batch, schema, question) {
+        let places = Self.rows(of: batch, schema, question).compactMap { row -> (place: Place, row: Int)? in
           let place = Place(time: batch.eventTimes[row], partition: batch.partition, position: batch.positions[row])
-          if let after = question.after, place >= after { continue }
-          if let least, place < least { continue }
+          if let after = question.after, place >= after { return nil }
+          if let least, place < least { return nil }
+          return (place, row)
+        }
+        // Of a batch no more than a page can be on the page: only those are written out.
+        for (place, row) in places.sorted(by: { $1.place < $0.place }).prefix(question.limit + 1) {
           found.append(Item(place: place, event: renderer.json(of: batch, row: row)))
         }
         if found.count > 4 * question.limit { cut() }

@@ -54,9 +54,11 @@ final class Predictor: Sendable {
   }
 
   /// Scores records.
-  func predict(_ records: [[UInt8]], explaining: PredictionWorker.Explaining) async -> (Prediction, Models) {
+  func predict(
+    _ records: [[UInt8]], explaining: PredictionWorker.Explaining
+  ) async throws -> (Prediction, Models) {
     let models = await current()
-    return (await worker.predict(records, models.set, explaining), models)
+    return (try await worker.predict(records, models.set, explaining), models)
   }
 
   /// The detectors that score with such models.
@@ -139,8 +141,14 @@ struct Prediction: Sendable {
   var items: [Item]
 }
 
-/// Decodes and scores one request after another.
+/// Decodes and scores one request after another, on a thread of its own: what computes for long keeps none from being answered.
 actor PredictionWorker {
+  private let thread = DedicatedThread(name: "pulse-predict")
+  nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+  /// Scores of one request that are taken apart: each is looked at among all of its batch.
+  static let mostExplained = 100
+
   /// Which scores are taken apart.
   enum Explaining: String, CaseIterable, Sendable {
     case none, anomalies, all
@@ -156,7 +164,9 @@ actor PredictionWorker {
 
   func problems(of records: [[UInt8]]) -> [InvalidEvent] { invalid(stage(records), records) }
 
-  func predict(_ records: [[UInt8]], _ models: ModelSet, _ explaining: Explaining) -> Prediction {
+  /// - Throws: `CancellationError` where nobody waits for it any more.
+  func predict(_ records: [[UInt8]], _ models: ModelSet, _ explaining: Explaining) throws -> Prediction {
+    var explained = 0
     let staged = stage(records)
     var prediction = Prediction(items: records.map { _ in Prediction.Item() })
     for event in invalid(staged, records) { prediction.items[event.index].invalid = event }
@@ -178,13 +188,15 @@ actor PredictionWorker {
       let raw = detector.rawScores(of: events, failures: &failures)
       if raw.rows.isEmpty { continue }
       for (row, score) in zip(raw.rows, raw.scores) where !score.isNaN {
+        try Task.checkCancellation()
         let calibrated = detector.calibrated(score)
         var verdict = Prediction.Verdict(
           detector: detector.name, score: calibrated.score, isAnomaly: calibrated.isAlarm,
           severity: detector.plan.definition.severity)
-        if explaining == .all || explaining == .anomalies && calibrated.isAlarm,
+        if explaining == .all || explaining == .anomalies && calibrated.isAlarm, explained < Self.mostExplained,
           let why = detector.explain(row: row, of: events)
         {
+          explained += 1
           verdict.explanation = Explanation(contributions: why.fields, expected: why.expected, clause: why.clause)
           verdict.reason = why.reason
         }

@@ -63,6 +63,8 @@ final class ServedCatalog: Sendable {
       // Two directories with one use case: that of the first one is served, as it was said when it began.
       return
     }
+    // What the run of this process has read stays what it runs by, whatever becomes of the file.
+    if known != nil, folders[name] != nil { return }
     let (plan, text, folder) = try await definition(of: name, in: store)
     if let known, known.text == text { return }
     let served = ServedUseCase(name: name, in: store, plan: plan, text: text, folder: folder)

@@ -149,7 +149,7 @@ import Testing
         "6:38 pulse.yaml holds no secrets", "6:48 unknown key `severty` in `notifications`",
         "6:76 `max_per_hour` is not in range", "6:88 `timeout` is not in range", "6:104 `group_wait` is too long",
         "7:5 one of `notifications` has no name", "8:12 `name` is not a name",
-        "9:68 there are two secrets", "10:5 two of `notifications` have the name `e`",
+        "9:66 there are two secrets", "10:5 two of `notifications` have the name `e`",
       ])
     #expect(problems("notifications: {name: a}") == ["1:16 `notifications` is not a list"])
   }

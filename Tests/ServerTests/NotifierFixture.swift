@@ -67,7 +67,8 @@ final class NotifierFixture: Sendable {
     _ change: (inout NotificationConfiguration) -> Void = { _ in }
   ) throws -> NotificationSink {
     var configuration = NotificationConfiguration(name: "oncall", kind: kind)
-    configuration.url = address
+    // Tests of much else run beside these.
+    (configuration.url, configuration.timeout) = (address, 60_000_000)
     if secret != nil { configuration.secret = .variable("SECRET") }
     change(&configuration)
     return try NotificationSink(configuration, environment: secret.map { ["SECRET": $0] } ?? [:])

@@ -170,6 +170,7 @@ struct SignedTokenTests {
       ("\(encoded(#"{"alg":"ES256"}"#)).\(parts[1]).\(parts[2])", "does not name its key"),
       ("\(encoded(#"{"alg":"ES256","kid":"k2"}"#)).\(parts[1]).\(parts[2])", "no key of its name"),
       ("\(encoded(#"{"alg":"ES256","kid":"k1","crit":["b64"]}"#)).\(parts[1]).\(parts[2])", "extensions"),
+      ("\(encoded(#"{"kid":"k1"}"#)).\(parts[1]).\(parts[2])", "signed with `nothing`"),
       ("\(encoded("{}")).\(parts[1]).\(parts[2])", "is not known"),
       ("eyJ.\(parts[1]).\(parts[2])", "header cannot be read"),
       ("\(parts[0]).\(encoded(#"{"iss":"https://id.example"}"#)).\(parts[2])", "signature is not"),
@@ -275,7 +276,6 @@ struct SignedTokenTests {
   @Test("what is missing or wrong in the configuration is said")
   func configured() throws {
     let provider = try TestProvider()
-    defer { withExtendedLifetime(provider) {} }
     let right = try provider.configuration()
     func message(_ change: (inout ServerConfiguration.Provider) -> Void) -> String {
       var changed = right
@@ -294,5 +294,6 @@ struct SignedTokenTests {
     #expect(message { $0.keys = "http://id.example/keys" }.contains("without TLS"))
     #expect(message { $0.keys = "ftp://id.example/keys" }.contains("begins with https://"))
     #expect(message { $0.keys = "https://a:b@id.example/keys" }.contains("secrets come from"))
+    withExtendedLifetime(provider) {}
   }
 }

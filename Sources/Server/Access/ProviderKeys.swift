@@ -113,7 +113,7 @@ final class ProviderKeys: Service {
   private static func read(_ path: String) throws -> [UInt8] {
     do { return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) } catch {
       throw OperatingError(
-        .configuration, "the keys of the identity provider \(path) cannot be read: \(error.localizedDescription)")
+        .configuration, "the keys of the identity provider \(path) cannot be read: \(systemReason(error))")
     }
   }
 }

@@ -2,6 +2,7 @@
 
 import Detection
 import Foundation
+import Pipeline
 
 /// Reads a file that holds a secret.
 enum SecretFile {
@@ -10,7 +11,7 @@ enum SecretFile {
   static func read(_ path: String, as what: String) throws(OperatingError) -> String {
     let text: String
     do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
-      throw OperatingError(.configuration, "\(what) \(path) cannot be read: \(error.localizedDescription)")
+      throw OperatingError(.configuration, "\(what) \(path) cannot be read: \(systemReason(error))")
     }
     let attributes = try? FileManager.default.attributesOfItem(atPath: path)
     if let mode = attributes?[.posixPermissions] as? NSNumber, mode.intValue & 0o077 != 0 {

@@ -7,6 +7,7 @@ import HummingbirdCore
 public import Logging
 import NIOCore
 import NIOSSL
+import Pipeline
 public import ServiceLifecycle
 import Synchronization
 
@@ -69,7 +70,7 @@ public final class TLSCertificate: Service {
   private static func read(_ certificate: String, _ key: String) throws(OperatingError) -> Files {
     func bytes(_ path: String, _ what: String) throws(OperatingError) -> [UInt8] {
       do { return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) } catch {
-        throw OperatingError(.configuration, "the \(what) \(path) cannot be read: \(error.localizedDescription)")
+        throw OperatingError(.configuration, "the \(what) \(path) cannot be read: \(systemReason(error))")
       }
     }
     return Files(certificate: try bytes(certificate, "certificate chain"), key: try bytes(key, "key"))

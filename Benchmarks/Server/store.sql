@@ -20,7 +20,7 @@ WITH RECURSIVE copies(n) AS (
   SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < :windows / (SELECT count FROM extent))
 INSERT INTO window_parts
 SELECT use_case, window, source, partition, start - n * extent.length, by_key, end - n * extent.length, closed, events, by_values,
-  aggregates, classes, definition, state, last_change.change + :anomalies + row_number() OVER (), epoch
+  aggregates, classes, definition, state, last_change.change + :anomalies + row_number() OVER ()
 FROM copies, window_parts w, extent, last_change WHERE w.closed = 1
 LIMIT :windows - (SELECT count FROM extent);
 

@@ -299,7 +299,7 @@ public struct HandedIn: Sendable, Hashable {
   public static func digest(of records: [[UInt8]]) -> [UInt8] {
     var hasher = SHA256()
     for record in records {
-      withUnsafeBytes(of: UInt64(record.count).littleEndian) { hasher.update(bufferPointer: $0) }
+      hasher.update(data: stride(from: 0, to: 64, by: 8).map { UInt8(truncatingIfNeeded: record.count >> $0) })
       hasher.update(data: record)
     }
     return Array(hasher.finalize())

@@ -2,8 +2,6 @@
 
 import Configuration
 public import Detection
-public import Learning
-import Pipeline
 
 /// A stored finding of a learned detector, taken apart.
 public enum AnomalyExplanation {
@@ -11,16 +9,16 @@ public enum AnomalyExplanation {
   /// - Parameters:
   ///   - event: the stored event, as JSON.
   ///   - configuration: the use case as the activation log keeps it.
-  ///   - registry: of the use case.
+  ///   - load: gives the model of that version, checked against its detector.
   /// - Throws: `OperatingError` where the model is gone or the store is damaged.
   public static func explain(
-    event: String, foundBy detector: String, model version: String, configuration: String, registry: ModelRegistry
+    event: String, foundBy detector: String, configuration: String, load: (DetectorPlan) throws -> FittedModel
   ) throws -> LearnedExplanation {
     let plan = try UseCaseChecker.plan(fromStored: configuration)
     guard let definition = plan.detectors.first(where: { $0.name == detector }) else {
       throw OperatingError(.store, "the use case on record has no detector \(detector): the store is damaged")
     }
-    let model = try registry.load(version, for: definition)
+    let model = try load(definition)
     let batch = try batch(event, plan)
     guard let learned = try? LearnedDetector(definition, model: model),
       let explanation = learned.explain(row: 0, of: batch)
@@ -32,11 +30,7 @@ public enum AnomalyExplanation {
 
   /// The stored event as a derived batch of one.
   private static func batch(_ event: String, _ plan: Plan) throws -> EventBatch {
-    let raw = RawBatch(
-      partition: PartitionID(source: "stored", number: 0),
-      positions: RecordPositions(segment: 0, offsets: [0], rows: [0]), payload: .json(RecordBytes([Array(event.utf8)])),
-      next: .start)
-    let decoded = Decoder(schema: plan.schema.rendered).decode(raw)
+    let decoded = Decoder(schema: plan.schema.rendered).decode(RawBatch([Array(event.utf8)], from: "stored"))
     if let letter = decoded.deadLetters.first {
       throw OperatingError(.store, "the stored event cannot be read: \(letter.message)")
     }

@@ -17,5 +17,5 @@ public protocol WeightedTimer: TimerHandler {
 
 extension Duration {
   /// Whole nanoseconds.
-  var nanoseconds: Int64 { components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000 }
+  public var nanoseconds: Int64 { components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000 }
 }

@@ -55,7 +55,7 @@ public final class APIServer: Service {
     worker = trainer.map { [live] in
       TrainingWorker(catalog, live: live, trainer: $0, clock: clock, logger: logger)
     }
-    keys = try options.provider.map { try ProviderKeys(of: $0, logger: logger) }
+    keys = options.provider.map { ProviderKeys(of: $0, logger: logger) }
     let signed = keys.flatMap { keys in options.provider.map { SignedTokens(provider: $0, keys: keys) } }
     let policy = AccessPolicy(
       tokens: options.tokens, signed: signed, isLocal: options.isLocal, isReadingClosed: options.isReadingClosed,
@@ -79,6 +79,7 @@ public final class APIServer: Service {
   public func begin() async throws { for one in notifications { try await one.begin() } }
 
   public func run() async throws {
+    try await keys?.begin()
     var services: [any Service] = notifications
     services.append(live)
     if let worker { services.append(worker) }

@@ -12,6 +12,7 @@ struct ProcessTrainer: Trainer {
   func train(
     _ request: TrainingRequest, progress: @escaping @Sendable (Double) -> Void
   ) async -> TrainingResult {
+    TrainingReport.beginCounting(of: request.useCase)
     var arguments = [
       "train", request.folder, "--data", request.directory.path, "--background", "\(getpid())", "--json",
       "--report-progress",
@@ -26,7 +27,9 @@ struct ProcessTrainer: Trainer {
     } onCancel: {
       child.stop()
     }
-    guard let outcomes = TrainingReport.outcomes(in: end.output) else {
+    let outcomes = TrainingReport.outcomes(in: end.output)
+    if !Task.isCancelled { TrainingReport.count(outcomes, of: request.useCase) }
+    guard let outcomes else {
       return TrainingResult(message: end.trouble ?? "it reported nothing", isComplete: false)
     }
     return TrainingResult(

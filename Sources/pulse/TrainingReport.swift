@@ -3,6 +3,7 @@
 import Detection
 import Foundation
 import Learning
+import Metrics
 
 /// The live line of a training, with an estimate of what is left.
 struct TrainingReport {
@@ -68,6 +69,23 @@ struct TrainingReport {
   static func outcomes(in report: String) -> [ReportedOutcome]? {
     struct Report: Decodable { var outcomes: [ReportedOutcome] }
     return try? JSONDecoder().decode(Report.self, from: Data(report.utf8)).outcomes
+  }
+
+  /// What has not happened yet is counted as well, so that an alert on it can be written.
+  static func beginCounting(of useCase: String) {
+    for result in ["promoted", "passed", "unchanged", "refused", "failed"] {
+      counter(result, useCase).increment(by: 0)
+    }
+  }
+
+  private static func counter(_ result: String, _ useCase: String) -> Counter {
+    Counter(label: "pulse_trainings_total", dimensions: [("use_case", useCase), ("result", result)])
+  }
+
+  /// Counts what became of a training for whoever watches this process.
+  /// - Parameter outcomes: nil where it ended without a report.
+  static func count(_ outcomes: [ReportedOutcome]?, of useCase: String) {
+    for result in outcomes.map({ $0.map(\.result) }) ?? ["failed"] { counter(result, useCase).increment() }
   }
 
   private static func percent(_ share: Double) -> String { String(format: "%.3g %%", share * 100) }

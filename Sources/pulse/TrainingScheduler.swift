@@ -6,7 +6,6 @@ import Detection
 import Foundation
 import Learning
 import Logging
-import Metrics
 import Pipeline
 
 /// Starts `pulse train` on the schedule of a use case, one at a time. It reads the registry and the store, which blocks.
@@ -35,8 +34,7 @@ actor TrainingScheduler {
   /// Looks for a training that is due once a second, until it is cancelled; a training under way ends with it.
   func run() async {
     guard case .every(let interval) = useCase.training.schedule else { return }
-    // What has not happened yet is there as well, so that an alert on it can be written.
-    for result in ["promoted", "passed", "unchanged", "refused", "failed"] { count(result, 0) }
+    TrainingReport.beginCounting(of: useCase.name)
     var last = lastTraining()
     var nextLook = Int64.min
     announce(last?.addingSaturated(interval))
@@ -98,19 +96,14 @@ actor TrainingScheduler {
     report(end)
   }
 
-  private func count(_ result: String, _ number: Int) {
-    Counter(label: "pulse_trainings_total", dimensions: [("use_case", useCase.name), ("result", result)])
-      .increment(by: number)
-  }
-
   private func report(_ end: ChildProcess.End) {
     if Task.isCancelled, end.trouble != nil {
       return logger.info("the training under way has ended with the run: the models in use stay")
     }
     let outcomes = TrainingReport.outcomes(in: end.output)
+    TrainingReport.count(outcomes, of: useCase.name)
     for outcome in outcomes ?? [] {
       let metadata: Logger.Metadata = ["detector": "\(outcome.detector)", "version": "\(outcome.version ?? "-")"]
-      count(outcome.result, 1)
       switch outcome.result {
       case "promoted": logger.info("a trained model is the champion: \(outcome.message)", metadata: metadata)
       case "unchanged": logger.info("nothing to train: \(outcome.message)", metadata: metadata)
@@ -120,7 +113,6 @@ actor TrainingScheduler {
       }
     }
     if outcomes == nil {
-      count("failed", 1)
       logger.warning("the training has failed, the models in use stay: \(end.trouble ?? "it reported nothing")")
     }
   }

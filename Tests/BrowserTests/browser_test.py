@@ -235,7 +235,7 @@ def walk_dead_letters(walk):
     expect(page.locator("dialog")).to_have_count(0)
 
 
-def walk_restart(walk, command):
+def walk_restart(walk, command, folder):
     """The server goes away and comes back underneath; the page says so, keeps what it knew, and goes on by itself."""
     page = walk.page
     walk.open("/USE_CASE/overview")
@@ -245,6 +245,13 @@ def walk_restart(walk, command):
     expect(page.locator(".banner")).to_contain_text("No answer from the server", timeout=30_000)
     expect(page.locator(".verdict h1")).to_have_text(title)
     expect(page.locator(".lights")).to_contain_text("unknown")
+    for theme in THEMES:
+        for width, height in SIZES:
+            page.emulate_media(color_scheme=theme)
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(200)
+            page.screenshot(path=folder / f"state-disconnected-{theme}-{width}.png")
+    page.set_viewport_size({"width": 1440, "height": 900})
     subprocess.run([*command, "start"], check=True)
     expect(page.locator(".banner")).to_have_count(0, timeout=40_000)
     expect(page.locator(".verdict h1")).to_have_text(title)
@@ -278,6 +285,35 @@ def take_screenshots(browser, arguments, anomaly, folder):
                     walk.check_accessibility(f"{name}, {theme}, {width} px")
             problems += walk.problems
             walk.close()
+    return problems
+
+
+def take_states(browser, arguments, folder):
+    """What is shown where there is nothing, or something fails beside what is live."""
+    failure = '{"type":"about:blank","title":"What is asked for cannot be read now","status":503,"detail":"The store is busy."}'
+    refused = lambda route: route.fulfill(status=503, content_type="application/problem+json", body=failure)
+    nothing = lambda route: route.fulfill(status=200, content_type="application/json", body='{"items":[],"total":0,"next":null}')
+    states = {
+        "failed": ("/USE_CASE/overview", {r"/classification/series": refused, r"/anomalies\?": refused}),
+        "failed-models": ("/USE_CASE/models", {r"/models$": refused}),
+        "no-match": ("/USE_CASE/overview?q=nothingatall", {}),
+        "no-model": ("/USE_CASE/models", {r"/models$": nothing}),
+        "no-use-case": ("/", {r"/use-cases$": nothing}),
+    }
+    problems = []
+    for theme in THEMES:
+        for width, height in SIZES:
+            for name, (path, answers) in states.items():
+                walk = Walk(browser, arguments.base, arguments.use_case, viewport={"width": width, "height": height}, color_scheme=theme)
+                walk.expects_errors = True
+                for pattern, answer in answers.items():
+                    walk.page.route(re.compile(pattern), answer)
+                walk.page.goto(arguments.base + path.replace("USE_CASE", arguments.use_case))
+                walk.page.wait_for_timeout(1200)
+                walk.page.screenshot(path=folder / f"state-{name}-{theme}-{width}.png")
+                walk.check_width(f"{name} at {width} px")
+                problems += walk.problems
+                walk.close()
     return problems
 
 
@@ -427,7 +463,7 @@ def main():
             step(walk)
             print(f"ok  {step.__name__[5:].replace('_', ' ')}, {time.monotonic() - begun:.1f} s", flush=True)
         if arguments.restart:
-            walk_restart(walk, arguments.restart)
+            walk_restart(walk, arguments.restart, arguments.screenshots)
             print("ok  restart of the server", flush=True)
         else:
             print("--  restart of the server: left out, no --restart", flush=True)
@@ -442,6 +478,7 @@ def main():
         problems += check_markup(browser, arguments, anomaly)
         problems += check_narrow(browser, arguments, anomaly)
         problems += take_screenshots(browser, arguments, anomaly, arguments.screenshots)
+        problems += take_states(browser, arguments, arguments.screenshots)
         browser.close()
 
     for problem in dict.fromkeys(problems):

@@ -36,6 +36,24 @@ struct StoreReaderTests {
     #expect(try await other.read { try await $0.anomalies(ResultFilter()) }.map(\.detector) == ["d"])
   }
 
+  @Test("windows are listed along the key, so that a page does not cost what is stored")
+  func windowPages() async throws {
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder / "data")
+    _ = try SQLiteStore(in: directory)
+    let reader = try SQLiteReader(directory)
+    for statement in [StoreView.lastStart(in: "window_parts"), StoreView.keysOfStart(in: "window_parts")] {
+      let steps = try reader.blocking { database in
+        try Row.fetchAll(
+          database, sql: "EXPLAIN QUERY PLAN \(statement)",
+          arguments: StatementArguments(Array(repeating: 1, count: statement.contains("?5") ? 5 : 4))
+        ).map { $0["detail"] as String }
+      }
+      #expect(steps.count == 1 && steps[0].hasPrefix("SEARCH window_parts USING COVERING INDEX"), "\(steps)")
+    }
+  }
+
   @Test("a statement whose reader gives up ends, and its connection goes on")
   func cancelled() async throws {
     let folder = try TestFolder()

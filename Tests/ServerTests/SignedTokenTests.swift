@@ -81,7 +81,7 @@ struct SignedTokenTests {
   /// What checks the tokens of a provider, with its keys.
   private static func signed(_ provider: ServerConfiguration.Provider) async throws -> SignedTokens {
     let provider = try IdentityProvider(provider)
-    let keys = try ProviderKeys(of: provider, logger: quiet())
+    let keys = ProviderKeys(of: provider, logger: quiet())
     try await OutgoingHTTP.lend { client in #expect(await keys.fetch(by: client)) }
     return SignedTokens(provider: provider, keys: keys)
   }
@@ -226,7 +226,7 @@ struct SignedTokenTests {
     try await Receiver.listen(reaction) { receiver in
       let configuration = try old.configuration(keys: receiver.address + "/keys")
       let provider = try IdentityProvider(configuration)
-      let keys = try ProviderKeys(of: provider, leastPause: 0.05, logger: Self.quiet())
+      let keys = ProviderKeys(of: provider, leastPause: 0.05, logger: Self.quiet())
       let signed = SignedTokens(provider: provider, keys: keys)
       let now = Int64(Date().timeIntervalSince1970 * 1e6)
       let (first, second) = (try await old.token(), try await new.token())
@@ -261,7 +261,7 @@ struct SignedTokenTests {
     }
     try await Receiver.listen(reaction) { receiver in
       let configuration = try provider.configuration(keys: receiver.address)
-      let keys = try ProviderKeys(of: try IdentityProvider(configuration), leastPause: 1, logger: Self.quiet())
+      let keys = try ProviderKeys(of: IdentityProvider(configuration), leastPause: 1, logger: Self.quiet())
       let fetching = Task { try await keys.run() }
       defer { fetching.cancel() }
       let known = SigningKeys.Name(key: "k1", algorithm: "ES256")
@@ -274,26 +274,30 @@ struct SignedTokenTests {
   }
 
   @Test("what is missing or wrong in the configuration is said")
-  func configured() throws {
-    let provider = try TestProvider()
+  func configured() async throws {
+    let (provider, folder) = (try TestProvider(), try TestFolder())
     let right = try provider.configuration()
-    func message(_ change: (inout ServerConfiguration.Provider) -> Void) -> String {
+    func message(_ change: (inout ServerConfiguration.Provider) -> Void) async -> String {
       var changed = right
       change(&changed)
       do {
-        let provider = try IdentityProvider(changed)
-        _ = try ProviderKeys(of: provider, logger: Self.quiet())
+        try await ProviderKeys(of: try IdentityProvider(changed), logger: Self.quiet()).begin()
         return ""
       } catch { return "\(error)" }
     }
-    #expect(message { _ in }.isEmpty)
-    #expect(message { $0.issuer = nil }.contains("server.jwt.issuer"))
-    #expect(message { $0.audience = [] }.contains("server.jwt.audience"))
-    #expect(message { $0.keys = nil }.contains("server.jwt.keys"))
-    #expect(message { $0.keys = "/no/such/file" }.contains("cannot be read"))
-    #expect(message { $0.keys = "http://id.example/keys" }.contains("without TLS"))
-    #expect(message { $0.keys = "ftp://id.example/keys" }.contains("begins with https://"))
-    #expect(message { $0.keys = "https://a:b@id.example/keys" }.contains("secrets come from"))
+    #expect(await message { _ in }.isEmpty)
+    #expect(await message { $0.issuer = nil }.contains("server.jwt.issuer"))
+    #expect(await message { $0.audience = [] }.contains("server.jwt.audience"))
+    #expect(await message { $0.keys = nil }.contains("server.jwt.keys"))
+    #expect(await message { $0.keys = "/no/such/file" }.contains("cannot be read"))
+    for (text, words) in [("{}", "no set of keys"), (#"{"keys":[]}"#, "none of them")] {
+      try folder.write("keys.json", text)
+      #expect(await message { $0.keys = folder / "keys.json" }.contains(words), "\(text)")
+    }
+    #expect(await message { $0.keys = "http://id.example/keys" }.contains("without TLS"))
+    #expect(await message { $0.keys = "ftp://id.example/keys" }.contains("begins with https://"))
+    #expect(await message { $0.keys = "https://a:b@id.example/keys" }.contains("secrets come from"))
+    withExtendedLifetime(folder) {}
     withExtendedLifetime(provider) {}
   }
 }

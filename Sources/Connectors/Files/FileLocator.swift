@@ -293,8 +293,7 @@ struct FileLocator {
 
   /// Whether nobody has written to it for so long.
   static func isQuiet(_ status: FileStatus, for time: Duration) -> Bool {
-    let (seconds, attoseconds) = time.components
-    return !(0..<seconds * 1_000_000_000 + attoseconds / 1_000_000_000).contains(age(of: status))
+    !(0..<time.nanoseconds).contains(age(of: status))
   }
 
   /// For how long a file was not written to, in nanoseconds.

@@ -8,43 +8,19 @@ import GRDB
 import Pipeline
 
 extension StoreView {
-  /// Ordered by: start descending, use case, window and values ascending, definition descending. Along the primary key of
-  /// each window, so that a page costs what it holds.
+  /// Ordered by: start descending, use case, window and values ascending, definition descending. Start by start along the
+  /// primary key of each window, so that a page costs what it holds.
   func windows(_ filter: ResultFilter, after page: PageCursor?) throws -> ResultPage<StoredWindow> {
     let cursor = try page.map { try WindowListKey($0) }
     var keys: [WindowListKey] = []
     let limit = Self.pageRows(filter)
     for useCase in try filter.useCase.map({ [$0] }) ?? useCasesWithResults() {
       for window in try filter.name.map({ [$0] }) ?? windowNames(of: useCase) {
-        var conditions = QueryConditions()
-        conditions.add("use_case = ? AND window = ?", useCase, window)
-        conditions.add("start >= ?", ifPresent: filter.from)
-        conditions.add("start < ?", ifPresent: filter.to)
-        if let cursor {
-          let (a, b) = ((useCase, window), (cursor.useCase, cursor.window))
-          if a < b {
-            conditions.add("start < ?", cursor.start)
-          } else if a > b {
-            conditions.add("start <= ?", cursor.start)
-          } else {
-            // The key itself may have more definitions.
-            conditions.add("start <= ? AND (start < ? OR by_key >= ?)", cursor.start, cursor.start, Data(cursor.by))
-          }
-        }
+        let place = place(of: cursor, in: useCase, window, filter)
         try gatherOpenWindows(
-          of: useCase, window, from: place(of: cursor, in: useCase, window, filter), since: filter.from ?? .min,
-          count: limit + 1)
+          of: useCase, window, from: place, since: filter.from ?? .min, count: limit + 1)
         for table in ["window_parts", OpenWindowTable.name] {
-          let rows = try Row.fetchCursor(
-            database,
-            sql: """
-              SELECT start, by_key FROM \(table) WHERE \(conditions.text) GROUP BY start, by_key
-              ORDER BY start DESC, by_key LIMIT \(limit + 1)
-              """, arguments: StatementArguments(conditions.values))
-          while let row = try rows.next() {
-            keys.append(
-              WindowListKey(start: row[0], useCase: useCase, window: window, by: [UInt8](row[1] as Data)))
-          }
+          keys += try self.keys(of: useCase, window, in: table, from: place, since: filter.from ?? .min, limit + 1)
         }
       }
     }
@@ -58,6 +34,37 @@ extension StoreView {
     var distinct: [WindowListKey] = []
     for key in keys where distinct.last.map({ !$0.isSame(as: key) }) ?? true { distinct.append(key) }
     return try windows(distinct, behind: cursor, limit: limit)
+  }
+
+  /// The last start up to one, and the keys of a start: each along the index, which no order of both together is.
+  static func lastStart(in table: String) -> String {
+    "SELECT max(start) FROM \(table) WHERE use_case = ?1 AND window = ?2 AND start <= ?3 AND start >= ?4"
+  }
+
+  static func keysOfStart(in table: String) -> String {
+    """
+    SELECT DISTINCT by_key FROM \(table) WHERE use_case = ?1 AND window = ?2 AND start = ?3 AND by_key >= coalesce(?4, x'')
+    ORDER BY by_key LIMIT ?5
+    """
+  }
+
+  /// The next windows of a table in the order of the list.
+  private func keys(
+    of useCase: String, _ window: String, in table: String, from place: OpenWindowPlace, since: Int64, _ limit: Int
+  ) throws -> [WindowListKey] {
+    let starts = try database.cachedStatement(sql: Self.lastStart(in: table))
+    let ofStart = try database.cachedStatement(sql: Self.keysOfStart(in: table))
+    var keys: [WindowListKey] = []
+    var next = place
+    while keys.count < limit, let start = try Int64.fetchOne(starts, arguments: [useCase, window, next.start, since]) {
+      let first = start == next.start ? next.by : []
+      let found = try Data.fetchAll(
+        ofStart, arguments: [useCase, window, start, Data(first), limit - keys.count])
+      keys += found.map { WindowListKey(start: start, useCase: useCase, window: window, by: [UInt8]($0)) }
+      if start == .min { break }
+      next = OpenWindowPlace(start: start - 1)
+    }
+    return keys
   }
 
   /// Where the list of a window goes on.

@@ -46,6 +46,16 @@ public struct RawBatch: Sendable {
     self.next = next
   }
 
+  /// JSON records that no source has handed over: each has its index as offset and row.
+  /// - Parameter source: what stands for a source: "stored", "request".
+  public init(_ records: [[UInt8]], from source: String) {
+    let numbers = records.indices.map { Int64($0) }
+    self.init(
+      partition: PartitionID(source: source, number: 0),
+      positions: RecordPositions(segment: 0, offsets: numbers, rows: numbers), payload: .json(RecordBytes(records)),
+      next: Position(segment: 0, offset: Int64(records.count), row: Int64(records.count)))
+  }
+
   public var count: Int { positions.count }
 
   /// Bytes of the records, oversized ones included; 0 for columns, whose bytes in the file are not known.

@@ -33,13 +33,26 @@ final class ProviderKeys: Service {
   private let keys = Mutex<SigningKeys?>(nil)
   private let wanted = ChangeSignal()
 
-  /// - Throws: `OperatingError` where the keys are in a file that cannot be read.
-  init(of provider: IdentityProvider, leastPause: Double = ProviderKeys.leastPause, logger: Logger) throws {
+  init(of provider: IdentityProvider, leastPause: Double = ProviderKeys.leastPause, logger: Logger) {
     (place, refresh, self.leastPause) = (provider.keys, provider.refresh, leastPause)
     self.logger = logger
-    // A file is there or it is not: whoever starts the server is told.
-    if case .file(let path) = place { _ = try Self.read(path) }
   }
+
+  /// Reads keys that are in a file: it is right or it is not, and whoever starts the server is told.
+  /// - Throws: `OperatingError` where it cannot be read, or has no keys that are taken.
+  func begin() async throws {
+    guard case .file(let path) = place else { return }
+    do {
+      let read = try await SigningKeys(Self.read(path))
+      guard !read.isEmpty else { throw OperatingError(.input, Self.none) }
+      keys.withLock { $0 = read }
+    } catch {
+      throw OperatingError(
+        .configuration, "the keys of the identity provider \(path) cannot be used: \(Self.reason(error))")
+    }
+  }
+
+  private static let none = "none of them has a name (`kid`) and is for signatures that are taken"
 
   /// The key that a token names. One that is not known is looked for soon.
   func key(_ name: SigningKeys.Name) -> Lookup {
@@ -71,7 +84,7 @@ final class ProviderKeys: Service {
   func fetch(by client: OutgoingHTTP) async -> Bool {
     do {
       let fetched = try await SigningKeys(bytes(by: client))
-      guard !fetched.isEmpty else { throw OperatingError(.input, "none of them is for signatures that are taken") }
+      guard !fetched.isEmpty else { throw OperatingError(.input, Self.none) }
       keys.withLock { $0 = fetched }
       return true
     } catch {
@@ -112,8 +125,7 @@ final class ProviderKeys: Service {
 
   private static func read(_ path: String) throws -> [UInt8] {
     do { return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) } catch {
-      throw OperatingError(
-        .configuration, "the keys of the identity provider \(path) cannot be read: \(systemReason(error))")
+      throw OperatingError(.configuration, "it cannot be read: \(systemReason(error))")
     }
   }
 }

@@ -4,6 +4,7 @@ public import Connectors
 
 /// A training that somebody asked for.
 public struct TrainingRequest: Sendable, Hashable {
+  public var useCase: String
   /// The folder of the use case.
   public var folder: String
   public var directory: DataDirectory
@@ -12,7 +13,8 @@ public struct TrainingRequest: Sendable, Hashable {
   /// Whether a candidate that passes its gate becomes the champion.
   public var promotes: Bool
 
-  public init(folder: String, directory: DataDirectory, detectors: [String], promotes: Bool) {
+  public init(useCase: String, folder: String, directory: DataDirectory, detectors: [String], promotes: Bool) {
+    self.useCase = useCase
     self.folder = folder
     self.directory = directory
     self.detectors = detectors

@@ -63,7 +63,8 @@ final class TrainingWorker: Service {
     }
     try await tell(claimed.number, of: store)
     let request = TrainingRequest(
-      folder: folder, directory: store.directory, detectors: job.detectors, promotes: job.promotes)
+      useCase: job.useCase, folder: folder, directory: store.directory, detectors: job.detectors, promotes: job.promotes
+    )
     let (ending, message) = await carryOut(request, claimed, of: store)
     // Where the server stops, somebody else takes it when the lease has ended.
     if Task.isCancelled { return }

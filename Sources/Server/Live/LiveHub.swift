@@ -90,25 +90,25 @@ final class LiveHub: Service {
       // Until it is told: what fails before then is to be read anew.
       isLost = !changes.anomalies.isEmpty
       try await useCase.refreshFeedback()
-      offer(LiveEvent(kind: "status", data: try await status(of: useCase).json), of: useCase.name)
-      if changes.isReset { offer(LiveEvent(kind: "reset", data: "{}"), of: useCase.name) }
+      tell(LiveEvent(kind: "status", data: try await status(of: useCase).json), of: useCase.name)
+      if changes.isReset { tell(LiveEvent(kind: "reset", data: "{}"), of: useCase.name) }
       var cursor = state.withLock { $0.cursors[useCase.name] } ?? changes.cursor ?? ChangeCursor()
       let view = AnomalyView(useCase: useCase, feedback: try await useCase.feedback())
       for change in changes.anomalies {
         cursor.pass(change)
-        if let event = Self.event(change, view, cursor) { offer(event, of: useCase.name) }
+        if let event = Self.event(change, view, cursor) { tell(event, of: useCase.name) }
       }
       state.withLock { $0.cursors[useCase.name] = changes.cursor }
       isLost = false
       guard changes.hasChanged else { return }
       let until = useCase.figures.dataUntil.map(JSONText.time) ?? "null"
-      offer(
+      tell(
         LiveEvent(kind: "figures", data: JSONText.object([("data_until", until)]), id: changes.cursor?.text),
         of: useCase.name)
     } catch is CancellationError {
       return
     } catch {
-      if isLost { offer(LiveEvent(kind: "reset", data: "{}"), of: useCase.name) }
+      if isLost { tell(LiveEvent(kind: "reset", data: "{}"), of: useCase.name) }
       logger.error("the use case \(useCase.name) could not be looked at: \(error)")
     }
   }
@@ -177,9 +177,7 @@ final class LiveHub: Service {
   var watching: Int { state.withLock { $0.clients.count } }
 
   /// Tells those who watch a use case.
-  func tell(_ event: LiveEvent, of useCase: String) { offer(event, of: useCase) }
-
-  private func offer(_ event: LiveEvent, of useCase: String) {
+  func tell(_ event: LiveEvent, of useCase: String) {
     let clients = state.withLock { $0.clients.values.filter { $0.useCase == useCase } }
     for client in clients { client.offer(event) }
   }

@@ -3,6 +3,7 @@
 
 import HTTPTypes
 import Metrics
+import Pipeline
 import Synchronization
 
 /// Counts requests.
@@ -46,7 +47,6 @@ final class HTTPMetrics: Sendable {
       return made
     }
     found.requests.increment(by: 1)
-    let (seconds, attoseconds) = duration.components
-    found.duration.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    found.duration.recordNanoseconds(duration.nanoseconds)
   }
 }

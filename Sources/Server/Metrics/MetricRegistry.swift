@@ -11,8 +11,13 @@ public final class MetricRegistry: MetricsFactory {
     var series = 0
     /// Those of requests among them: clients make them, and are to leave room for what runs record.
     var ofRequests = 0
-    var refused = 0
+    /// Numbers of series for which there was no room, by name and labels.
+    var refused: [String: [[MetricLabel]: Int]] = [:]
+    var refusals = 0
   }
+
+  /// Series without room that are told apart, so that each is counted once.
+  private static let mostRefused = 10_000
 
   private let state = Mutex(State())
 
@@ -63,12 +68,15 @@ public final class MetricRegistry: MetricsFactory {
       let isOfRequests = name.hasPrefix(HTTPMetrics.prefix)
       let hasRoom =
         state.series < MetricPage.mostSeries && (!isOfRequests || state.ofRequests < MetricPage.mostSeries / 2)
+      let added = new.content.map { MetricFamily.Series(labels: labels, content: $0).count } ?? 1
       guard isRight, hasRoom else {
-        state.refused += 1
+        if state.refusals < Self.mostRefused, state.refused[name]?[labels] == nil {
+          state.refused[name, default: [:]][labels] = added
+          state.refusals += 1
+        }
         return new
       }
       state.families[name, default: [:]][labels] = new
-      let added = new.content.map { MetricFamily.Series(labels: labels, content: $0).count } ?? 1
       state.series += added
       if isOfRequests { state.ofRequests += added }
       return new
@@ -82,7 +90,7 @@ public final class MetricRegistry: MetricsFactory {
   }
 
   /// Series that were left out because there was no room.
-  var refused: Int { state.withLock { $0.refused } }
+  var refused: Int { state.withLock { $0.refused.values.reduce(0) { $0 + $1.values.reduce(0, +) } } }
 
   /// What was recorded, by name.
   var families: [MetricFamily] {

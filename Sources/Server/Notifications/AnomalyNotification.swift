@@ -30,7 +30,7 @@ struct AnomalyNotification: Codable, Sendable, Hashable {
   var key: String?
   /// How many findings there are.
   var count: Int
-  /// The first of them.
+  /// The first of them, and graver ones in place of some.
   var findings: [NotifiedFinding]
   /// Findings that were not told of because of the rate limit, up to now.
   var heldBack: Int

@@ -171,11 +171,7 @@ struct AdviceRoutes {
     let records = try await useCase.store.reader.read { [filter] in try await $0.anomalies(filter) }
       .map { Array($0.event.utf8) }
     guard !records.isEmpty else { return [] }
-    let rows = records.indices.map { Int64($0) }
-    let raw = RawBatch(
-      partition: PartitionID(source: "stored", number: 0),
-      positions: RecordPositions(segment: 0, offsets: rows, rows: rows), payload: .json(RecordBytes(records)),
-      next: .start)
+    let raw = RawBatch(records, from: "stored")
     var (batch, failures) = (Decoder(schema: useCase.plan.schema.rendered).decode(raw).events, 0)
     useCase.plan.extend(&batch, failures: &failures)
     return [batch]

@@ -236,10 +236,12 @@ struct AnomalyRoutes {
           throw Problem.notFound(
             "A rule found it: there is no model to ask. What it saw is in `explanation` of the anomaly.")
         }
+        // A champion is at hand: others are read for it.
+        let champion = await useCase.predictor.model(version, of: anomaly.detector)
         let explanation = try await blocking {
           try AnomalyExplanation.explain(
-            event: anomaly.event, foundBy: anomaly.detector, model: version, configuration: configuration,
-            registry: useCase.registry)
+            event: anomaly.event, foundBy: anomaly.detector, configuration: configuration,
+            load: { try champion ?? useCase.registry.load(version, for: $0) })
         }
         return Reply(Self.json(explanation, of: anomaly))
       })

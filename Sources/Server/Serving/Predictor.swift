@@ -61,6 +61,12 @@ final class Predictor: Sendable {
     return (try await worker.predict(records, models.set, explaining), models)
   }
 
+  /// The model of a version, where it is a champion's.
+  func model(_ version: String, of detector: String) async -> FittedModel? {
+    let champion = await current().set[detector]?.model
+    return champion?.version == version ? champion : nil
+  }
+
   /// The detectors that score with such models.
   func participants(of models: Models) -> [Participant] {
     let versions = models.set.versions
@@ -208,13 +214,8 @@ actor PredictionWorker {
 
   /// The records as a run would see them, each with its index as its row.
   private func stage(_ records: [[UInt8]]) -> StagedBatch {
-    let numbers = records.indices.map { Int64($0) }
     // One that is too large is not shown to the decoder: a source would not either.
-    let shown = records.map { $0.count > plan.schema.maxEventBytes ? [] : $0 }
-    let raw = RawBatch(
-      partition: PartitionID(source: "request", number: 0),
-      positions: RecordPositions(segment: 0, offsets: numbers, rows: numbers), payload: .json(RecordBytes(shown)),
-      next: .start)
+    let raw = RawBatch(records.map { $0.count > plan.schema.maxEventBytes ? [] : $0 }, from: "request")
     return plan.derive(decoder.decode(raw), from: raw)
   }
 

@@ -38,9 +38,10 @@ struct Explain: AsyncParsableCommand {
         "\(Self.head(anomaly))\nA rule found it, so there is no model to ask. What it saw: \(TextTable.escape(anomaly.explanation))"
       )
     }
+    let registry = ModelRegistry(folder: reader.directory.modelsPath, useCase: anomaly.useCase)
     let explanation = try AnomalyExplanation.explain(
-      event: anomaly.event, foundBy: anomaly.detector, model: version, configuration: configuration,
-      registry: ModelRegistry(folder: reader.directory.modelsPath, useCase: anomaly.useCase))
+      event: anomaly.event, foundBy: anomaly.detector, configuration: configuration,
+      load: { try registry.load(version, for: $0) })
     if json { return Terminal.print(json: try Self.json(anomaly, explanation)) }
     Terminal.print(Self.text(anomaly, explanation))
   }

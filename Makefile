@@ -25,6 +25,7 @@ build: setup  ## build the pulse command, optimised: .build/release/pulse
 
 # Tests of the command wait for processes and hold the threads that other tests need: they run by themselves.
 test: setup  ## run all tests optimised, then the core's again with debug checks
+	@scripts/test-brokers
 	swift test $(RELEASE) --skip '^PulseTests\.'
 	swift test $(RELEASE) --skip-build --filter '^PulseTests\.'
 	swift test --filter DetectionTests --scratch-path .build-debug

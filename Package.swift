@@ -55,6 +55,8 @@ let package = Package(
     .systemLibrary(
       name: "CZstdLibrary", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
     .systemLibrary(
+      name: "CKafkaLibrary", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
+    .systemLibrary(
       name: "CParquetLibrary", pkgConfig: "parquet", providers: [.brew(["apache-arrow"])]),
     .target(
       name: "CSimdjson", dependencies: ["CSimdjsonLibrary"],

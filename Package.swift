@@ -143,6 +143,7 @@ let package = Package(
     .target(
       name: "TestKit", dependencies: ["Configuration", "Detection", "Pipeline"], path: "Tests/TestKit",
       swiftSettings: strict),
+    .target(name: "KafkaKit", dependencies: ["CKafkaLibrary"], path: "Tests/KafkaKit", swiftSettings: strict),
     .testTarget(name: "DetectionTests", dependencies: ["Detection", "TestKit"], swiftSettings: strict),
     .testTarget(
       name: "ConfigurationTests", dependencies: ["Configuration", "Detection", "Pipeline", "TestKit"],
@@ -157,7 +158,7 @@ let package = Package(
     .testTarget(
       name: "ConnectorsTests",
       dependencies: [
-        "Configuration", "Connectors", "Detection", "Pipeline", "TestKit",
+        "Configuration", "Connectors", "Detection", "Pipeline", "TestKit", "KafkaKit", "CKafkaLibrary",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: strict, linkerSettings: runPath),

@@ -85,7 +85,7 @@ let package = Package(
     .target(
       name: "Connectors",
       dependencies: [
-        "Configuration", "Detection", "Pipeline", "CArrow", "CCompression",
+        "Configuration", "Detection", "Pipeline", "CArrow", "CCompression", "CKafkaLibrary",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),

@@ -5,16 +5,11 @@ public import Configuration
 public enum SourceCatalog {
   /// Every source, sorted by name.
   public static let entries: [any SourceConnector] = [
-    FilesConnector(), HTTPConnector(), SimulatorConnector(), StandardInputConnector(),
-  ]
-
-  /// Places that are reserved.
-  private static let later: [ConnectorSpecification] = [
-    .later("kafka", "the partitions of a topic, as part of a consumer group")
+    FilesConnector(), HTTPConnector(), KafkaConnector(), SimulatorConnector(), StandardInputConnector(),
   ]
 
   public static let section = ConnectorSection(
-    "source", standard: FilesConnector.name, entries.map(\.specification) + later)
+    "source", standard: FilesConnector.name, entries.map(\.specification))
 
   /// The source that was chosen.
   public static func connector(_ settings: ConnectorSettings) -> any SourceConnector {

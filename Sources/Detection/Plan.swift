@@ -42,6 +42,19 @@ public struct StagedBatch: Sendable {
   }
 }
 
+extension StagedBatch {
+  /// Gives the dead letters what the log keeps beside their records. One of a record that was not handed over has it already.
+  fileprivate mutating func attach(_ envelopes: RecordEnvelopes, of positions: RecordPositions) {
+    var record = 0
+    for index in deadLetters.indices where deadLetters[index].envelope == nil {
+      let position = deadLetters[index].position
+      while record < positions.count, positions[record] < position { record += 1 }
+      guard record < positions.count, positions[record] == position else { continue }
+      deadLetters[index].envelope = envelopes[record]
+    }
+  }
+}
+
 /// A use case that is ready to run.
 public struct Plan: Sendable {
   /// A check on every event.
@@ -143,6 +156,7 @@ public struct Plan: Sendable {
   public func derive(_ decoded: DecodedBatch, from raw: RawBatch, models: ModelSet = .none) -> StagedBatch {
     var staged = StagedBatch(events: decoded.events, deadLetters: decoded.deadLetters, findings: [], failures: 0)
     applyChecks(to: &staged, raw)
+    if let envelopes = raw.envelopes { staged.attach(envelopes, of: raw.positions) }
     extend(&staged.events, failures: &staged.failures)
     var counts = DetectorCounts()
     for case .stateless(let rule) in rules {

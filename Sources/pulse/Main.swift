@@ -28,9 +28,9 @@ struct Pulse: AsyncParsableCommand {
       """,
     version: ProductVersion.current,
     subcommands: [
-      Check.self, Infer.self, Run.self, Serve.self, Train.self, Models.self, Simulate.self, Test.self, Status.self,
-      Anomalies.self,
-      Explain.self, Evaluate.self, Windows.self, DeadLetters.self, List.self,
+      Check.self, Infer.self, Run.self, Serve.self, Train.self, Models.self, Simulate.self, Replay.self, Topics.self,
+      Test.self,
+      Status.self, Anomalies.self, Explain.self, Evaluate.self, Windows.self, DeadLetters.self, List.self,
     ])
 
   static func main() async {

@@ -79,7 +79,7 @@ struct TidyTests {
     "Detection": ["CSimdjson"],
     "Configuration": ["Detection"],
     "Pipeline": ["Configuration", "Detection"],
-    "Connectors": ["Configuration", "Detection", "Pipeline", "CArrow", "CCompression"],
+    "Connectors": ["Configuration", "Detection", "Pipeline", "CArrow", "CCompression", "CKafkaLibrary"],
     "Learning": ["Detection", "Pipeline", "COnnxRuntime"],
     "Operations": ["Configuration", "Detection", "Pipeline", "Connectors", "Learning"],
     "Server": [

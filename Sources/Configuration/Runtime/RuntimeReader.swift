@@ -160,10 +160,10 @@ struct RuntimeReader {
 
   private func isList(_ key: String, in section: String) -> Bool {
     if section == "server" { return ServerKeys.lists.contains(key) }
-    guard case .texts = catalog.sections.first(where: { $0.name == section })?.setting(of: key)?.kind else {
-      return false
+    switch catalog.sections.first(where: { $0.name == section })?.setting(of: key)?.kind {
+    case .texts, .properties: return true
+    default: return false
     }
-    return true
   }
 
   /// A variable's value as a node; lists are separated by commas.
@@ -287,6 +287,17 @@ extension NodeReader {
       var nodes = [node]
       if case .sequence(let items) = node.content { nodes = items }
       return .texts(nodes.compactMap { text($0, what: "one of \(what)", expected: expected)?.text })
+    case .properties(let expected):
+      if case .sequence(let items) = node.content {
+        return .texts(items.compactMap { text($0, what: "one of \(what)", expected: expected)?.text })
+      }
+      let members = mapping(node, what: what) ?? []
+      return .texts(
+        members.compactMap { member in
+          text(member.value, what: "`\(member.key.text)` of \(what)", expected: expected).map {
+            "\(member.key.text)=\($0.text)"
+          }
+        })
     case .word(let words): return word(node, what: what, of: words).map { .text($0) }
     case .form(let expected, let fits):
       if case .scalar(let text, _) = node.content, fits(text.text) { return .text(text.text) }

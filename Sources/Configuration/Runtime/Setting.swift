@@ -29,6 +29,8 @@ public struct Setting: Sendable {
     /// Longer than nothing; on the command line in seconds, of this range.
     case duration(seconds: ClosedRange<Double>)
     case integer(ClosedRange<Int>)
+    /// Names with values, as texts `name=value`; with what one is.
+    case properties(expected: String)
     /// - Parameter unit: what is counted, for messages.
     case number(ClosedRange<Double>, orZero: Bool, unit: String)
   }
@@ -98,6 +100,8 @@ public struct ConnectorSpecification: Sendable {
   public enum Argument: Sendable, Hashable {
     /// By this word, alone.
     case word(String)
+    /// By what begins with a scheme, `kafka://`, which is the value of the setting of this name.
+    case address(scheme: String, of: String)
     /// By whatever is no such word: the values of the setting of this name.
     case values(of: String)
   }

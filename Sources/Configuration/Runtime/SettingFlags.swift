@@ -67,7 +67,13 @@ public struct SettingFlags: Sendable {
       guard !owners.contains(where: { $0.name == settings.type }) else { continue }
       let nouns = alternatives(owners.map(\.noun))
       var hint = ""
-      if owners.count == 1, case .word(let word) = owners[0].argument { hint = " (--\(section.name) \(word))" }
+      if owners.count == 1 {
+        switch owners[0].argument {
+        case .word(let word): hint = " (--\(section.name) \(word))"
+        case .address(let scheme, of: _): hint = " (--\(section.name) \(scheme)://…)"
+        case .values, nil: break
+        }
+      }
       throw FlagError(description: "--\(setting.flag ?? setting.name) needs \(nouns) as the \(section.name)\(hint)")
     }
   }
@@ -87,6 +93,17 @@ extension ConnectorSection {
       return ConnectorSettings(type: chosen.connector)
     }
     for connector in available {
+      guard case .address(let scheme, let setting) = connector.argument,
+        let address = arguments.first(where: { $0.hasPrefix(scheme + "://") })
+      else { continue }
+      guard arguments.count == 1 else {
+        throw FlagError(description: "--\(name) \(address) cannot be combined with other sources")
+      }
+      var settings = ConnectorSettings(type: connector.name)
+      if let known = connector.settings.first(where: { $0.name == setting }) { settings.set(known, to: .text(address)) }
+      return settings
+    }
+    for connector in available {
       guard case .values(let name) = connector.argument,
         let setting = connector.settings.first(where: { $0.name == name })
       else { continue }
@@ -104,6 +121,7 @@ extension Setting {
   public var placeholder: String {
     switch kind {
     case .text, .name, .texts, .form: flag ?? name
+    case .properties: "name=value"
     case .word(let words): words.joined(separator: "|")
     case .flag: ""
     case .duration: "seconds"
@@ -123,7 +141,7 @@ extension Setting {
     func fail(_ message: String) -> FlagError { FlagError(description: "--\(flag ?? name) \(message)") }
     switch kind {
     case .text, .name: return .text(argument)
-    case .texts: return .texts([argument])
+    case .texts, .properties: return .texts([argument])
     case .form(let expected, let fits):
       if fits(argument) { return .text(argument) }
       throw fail("is not known: expected \(expected), found \(excerpt(argument))")

@@ -3,6 +3,7 @@
 
 public import Configuration
 public import Detection
+public import Logging
 public import Pipeline
 
 /// What a source is made for.
@@ -23,11 +24,13 @@ public struct SourceContext: Sendable {
   public let actions: @Sendable () throws -> any Actions
   /// Is told what a person should know of the input while the run goes on.
   public let notice: @Sendable (String) -> Void
+  /// Where a source says what its connections do.
+  public let logger: Logger
 
   public init(
     useCase: String, schema: Schema, outOfOrder: Int64, directory: String, batchRows: Int,
     nextRun: @escaping @Sendable (String) async throws -> Int, actions: @escaping @Sendable () throws -> any Actions,
-    notice: @escaping @Sendable (String) -> Void
+    notice: @escaping @Sendable (String) -> Void, logger: Logger
   ) {
     self.useCase = useCase
     self.schema = schema
@@ -37,6 +40,7 @@ public struct SourceContext: Sendable {
     self.nextRun = nextRun
     self.actions = actions
     self.notice = notice
+    self.logger = logger
   }
 
   /// Columns that every file must have.

@@ -57,15 +57,15 @@ extension Results {
     var insert = try RowStatement(
       """
       INSERT INTO dead_letters (use_case, source, partition, segment, offset, row, watermark, stage, reason, field,
-        message, raw, length, sha256, change, epoch)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        message, raw, length, sha256, envelope, change, epoch)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET epoch = excluded.epoch,
-        change = CASE WHEN (row, watermark, stage, reason, field, message, raw, length, sha256)
+        change = CASE WHEN (row, watermark, stage, reason, field, message, raw, length, sha256, envelope)
           IS (excluded.row, excluded.watermark, excluded.stage, excluded.reason, excluded.field, excluded.message,
-            excluded.raw, excluded.length, excluded.sha256) THEN change ELSE excluded.change END,
+            excluded.raw, excluded.length, excluded.sha256, excluded.envelope) THEN change ELSE excluded.change END,
         row = excluded.row, watermark = excluded.watermark, stage = excluded.stage,
         reason = excluded.reason, field = excluded.field, message = excluded.message, raw = excluded.raw,
-        length = excluded.length, sha256 = excluded.sha256
+        length = excluded.length, sha256 = excluded.sha256, envelope = excluded.envelope
       """, in: held.database)
     for dated in deadLetters {
       let (letter, watermark) = (dated.letter, dated.watermark)
@@ -78,8 +78,9 @@ extension Results {
       insert.bind(blob: letter.raw, at: 12)
       insert.bind(Int64(letter.length), at: 13)
       if let hash = letter.sha256 { insert.bind(blob: hash, at: 14) } else { insert.bindNull(at: 14) }
-      insert.bind(held.next(), at: 15)
-      insert.bind(claim.epoch, at: 16)
+      insert.bind(letter.envelope?.json, at: 15)
+      insert.bind(held.next(), at: 16)
+      insert.bind(claim.epoch, at: 17)
       try insert.execute()
     }
   }

@@ -37,6 +37,10 @@ enum SQLiteSchema {
       try database.execute(sql: "ALTER TABLE inbox_keys ADD COLUMN digest BLOB")
       try database.execute(sql: "CREATE INDEX inbox_keys_by_time ON inbox_keys (inbox, time)")
     }
+    // What a log keeps beside a record that became a dead letter.
+    migrator.registerMigration("9") { database in
+      try database.execute(sql: "ALTER TABLE dead_letters ADD COLUMN envelope TEXT")
+    }
     return migrator
   }
 

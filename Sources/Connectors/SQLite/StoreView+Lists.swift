@@ -236,7 +236,8 @@ extension StoreView {
       useCase: row["use_case"], partition: partition(row), position: position(row), watermark: row["watermark"],
       stage: row["stage"], reason: row["reason"], field: (row["field"] as WholeText?)?.text,
       message: (row["message"] as WholeText).text, raw: [UInt8](row["raw"] as Data), length: row["length"],
-      sha256: (row["sha256"] as Data?).map { [UInt8]($0) })
+      sha256: (row["sha256"] as Data?).map { [UInt8]($0) },
+      envelope: (row["envelope"] as WholeText?)?.text)
   }
 }
 

@@ -130,6 +130,9 @@ struct ColumnReader {
     }
   }
 
+  /// The rows as JSON, one for each record.
+  func jsonRecords() -> RecordBytes { RecordBytes((0..<count).map { Array(json(ofRow: $0).utf8) }) }
+
   /// A row as JSON, which stands for the raw bytes that a columnar file does not have: its columns by name, flat. A value
   /// that its column cannot hold is what a message says of it.
   func json(ofRow row: Int) -> String {
@@ -138,5 +141,18 @@ struct ColumnReader {
         let misfit = misfits[named.name]?.first { $0.row == row }
         return (named.name, misfit.map { JSONText.string($0.found) } ?? JSONText.value(named.column[row]))
       })
+  }
+}
+
+extension RawBatch {
+  /// The records as bytes: as they are where they are text, as JSON objects where they are rows of a columnar file.
+  public var recordBytes: RecordBytes {
+    switch payload {
+    case .json(let records), .csv(let records, header: _, delimiter: _): return records
+    case .columns(let columns):
+      // Rows as JSON need no schema but one that has a time.
+      let schema = Schema(fields: [Field(name: "time", type: .timestamp(.automatic))], timeField: 0, keyField: nil)
+      return ColumnReader(schema: schema, input: columns, misfits: misfits, count: count).jsonRecords()
+    }
   }
 }

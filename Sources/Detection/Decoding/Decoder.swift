@@ -29,6 +29,8 @@ public final class Decoder {
   private let json: JSONReader
   private let csv: CSVReader
   private let block: CellBlock
+  /// Nil where all fields lie in the records.
+  private let envelopes: EnvelopeReader?
 
   /// - Precondition: the patterns of the fields compile, see `problem(inPattern:)`.
   public init(schema: Schema) {
@@ -42,6 +44,7 @@ public final class Decoder {
     json = JSONReader(schema: schema)
     csv = CSVReader(schema: schema)
     block = CellBlock(pathCount: schema.fields.count)
+    envelopes = EnvelopeReader(schema: schema)
   }
 
   /// What is wrong with a field's pattern; nil where it can be used.
@@ -115,7 +118,12 @@ public final class Decoder {
       var run = block.run(slots[index], rows: rowCount)
       if isCSV || field.numericStrings, field.type.readsNumbers { run.readNumbers(in: text) }
       if isCSV, field.type == .json { json.checkJSON(&run, text: text) }
-      let column = coercions[index].column(of: &run, text: text, strings: builders[index], failures: &failures)
+      var column = coercions[index].column(of: &run, text: text, strings: builders[index], failures: &failures)
+      if let envelopes, let kept = raw.envelopes {
+        column = envelopes.filled(
+          column, index, of: raw, kept, record: { Int(block.records[$0]) }, coercions[index], builders[index],
+          json: json, failures: &failures)
+      }
       columns.append(validations[index].apply(to: column, failures: &failures))
     }
     var letters = letters

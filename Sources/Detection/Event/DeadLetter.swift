@@ -39,10 +39,12 @@ public struct DeadLetter: Sendable, Hashable {
   public var length: Int
   /// SHA-256 of the full event; only where `raw` is an excerpt.
   public var sha256: [UInt8]?
+  /// Key, time and headers of the record; nil where its input has none.
+  public var envelope: RecordEnvelope?
 
   public init(
     position: Position, stage: Stage, reason: Reason, field: String? = nil, message: String, raw: [UInt8],
-    length: Int? = nil, sha256: [UInt8]? = nil
+    length: Int? = nil, sha256: [UInt8]? = nil, envelope: RecordEnvelope? = nil
   ) {
     self.position = position
     self.stage = stage
@@ -52,5 +54,6 @@ public struct DeadLetter: Sendable, Hashable {
     self.raw = raw
     self.length = length ?? raw.count
     self.sha256 = sha256
+    self.envelope = envelope
   }
 }

@@ -27,10 +27,12 @@ extension RawBatch {
     let behind = RawBatch(
       partition: partition, positions: positions.part(count..<positions.count),
       payload: payload.part(count..<positions.count), oversized: letters.behind,
-      misfits: misfits.filter { $0.row >= count }.map { $0.moved(by: -count) }, next: next)
+      misfits: misfits.filter { $0.row >= count }.map { $0.moved(by: -count) },
+      envelopes: envelopes?.part(count..<positions.count), next: next)
     let before = RawBatch(
       partition: partition, positions: positions.part(0..<count), payload: payload.part(0..<count),
-      oversized: letters.before, misfits: misfits.filter { $0.row < count }, next: behind.first ?? next)
+      oversized: letters.before, misfits: misfits.filter { $0.row < count }, envelopes: envelopes?.part(0..<count),
+      next: behind.first ?? next)
     return SplitBatch(before: before, behind: behind)
   }
 }
@@ -54,7 +56,8 @@ extension RawBatch.Payload {
 }
 
 extension RecordBytes {
-  fileprivate func part(_ records: Range<Int>) -> RecordBytes {
+  /// Some of the records, in the same buffer.
+  public func part(_ records: Range<Int>) -> RecordBytes {
     RecordBytes(bytes: bytes, starts: Array(starts[records]), ends: Array(ends[records]))
   }
 }

@@ -30,19 +30,23 @@ public struct RawBatch: Sendable {
   public let oversized: [DeadLetter]
   /// Values of a columnar file that no column can hold: their rows become dead letters where the field is declared.
   public let misfits: [ColumnMisfit]
+  /// What a log keeps beside each of the records; nil where the input is none.
+  public let envelopes: RecordEnvelopes?
   /// Where to read on when everything up to and including this batch is done. Past the records, blank lines and
   /// oversized records of the batch.
   public let next: Position
 
   public init(
     partition: PartitionID, positions: RecordPositions, payload: Payload, oversized: [DeadLetter] = [],
-    misfits: [ColumnMisfit] = [], next: Position
+    misfits: [ColumnMisfit] = [], envelopes: RecordEnvelopes? = nil, next: Position
   ) {
+    precondition(envelopes.map { $0.count == positions.count } ?? true, "records and envelopes differ in number")
     self.partition = partition
     self.positions = positions
     self.payload = payload
     self.oversized = oversized
     self.misfits = misfits
+    self.envelopes = envelopes
     self.next = next
   }
 
@@ -54,6 +58,25 @@ public struct RawBatch: Sendable {
       partition: PartitionID(source: source, number: 0),
       positions: RecordPositions(segment: 0, offsets: numbers, rows: numbers), payload: .json(RecordBytes(records)),
       next: Position(segment: 0, offset: Int64(records.count), row: Int64(records.count)))
+  }
+
+  /// The same of lines, each with its line end.
+  public init(lines bytes: [UInt8], from source: String) {
+    var (starts, ends): ([UInt32], [UInt32]) = ([], [])
+    var start = 0
+    for (index, byte) in bytes.enumerated() where byte == 0x0A {
+      starts.append(UInt32(start))
+      ends.append(UInt32(index))
+      start = index + 1
+    }
+    let numbers = starts.indices.map { Int64($0) }
+    self.init(
+      partition: PartitionID(source: source, number: 0),
+      positions: RecordPositions(segment: 0, offsets: numbers, rows: numbers),
+      payload: .json(
+        RecordBytes(
+          bytes: bytes + [UInt8](repeating: 0, count: Limits.bytePadding), starts: starts, ends: ends)),
+      next: Position(segment: 0, offset: Int64(starts.count), row: Int64(starts.count)))
   }
 
   public var count: Int { positions.count }
@@ -70,7 +93,7 @@ public struct RawBatch: Sendable {
 
   /// What the batch takes in memory, about: the bytes of its records, or of its columns with the text written out.
   public var heldBytes: Int {
-    let letters = oversized.reduce(0) { $0 + min($1.length, Limits.oversizedExcerptBytes) }
+    let letters = oversized.reduce(envelopes?.heldBytes ?? 0) { $0 + min($1.length, Limits.oversizedExcerptBytes) }
     switch payload {
     case .json(let records), .csv(let records, header: _, delimiter: _):
       return letters + Int(records.ends.last ?? 0) - Int(records.starts.first ?? 0)

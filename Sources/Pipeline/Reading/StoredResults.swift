@@ -86,10 +86,12 @@ public struct StoredDeadLetter: Sendable, Hashable {
   public var raw: [UInt8]
   public var length: Int
   public var sha256: [UInt8]?
+  /// What its log keeps beside the record (`RecordEnvelope`), a JSON object; nil where its input is none.
+  public var envelope: String?
 
   public init(
     useCase: String, partition: PartitionID, position: Position, watermark: Int64?, stage: String, reason: String,
-    field: String?, message: String, raw: [UInt8], length: Int, sha256: [UInt8]?
+    field: String?, message: String, raw: [UInt8], length: Int, sha256: [UInt8]?, envelope: String? = nil
   ) {
     self.useCase = useCase
     self.partition = partition
@@ -102,6 +104,7 @@ public struct StoredDeadLetter: Sendable, Hashable {
     self.raw = raw
     self.length = length
     self.sha256 = sha256
+    self.envelope = envelope
   }
 
   /// A dead letter as it is stored.
@@ -109,7 +112,7 @@ public struct StoredDeadLetter: Sendable, Hashable {
     self.init(
       useCase: useCase, partition: partition, position: letter.position, watermark: watermark == .min ? nil : watermark,
       stage: letter.stage.rawValue, reason: letter.reason.rawValue, field: letter.field, message: letter.message,
-      raw: letter.raw, length: letter.length, sha256: letter.sha256)
+      raw: letter.raw, length: letter.length, sha256: letter.sha256, envelope: letter.envelope?.json)
   }
 
   /// The identity as one word.
@@ -126,6 +129,7 @@ public struct StoredDeadLetter: Sendable, Hashable {
       ("sha256", JSONText.optional(sha256.map { $0.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() })),
       ("raw", JSONText.optional(text)),
       ("raw_base64", JSONText.optional(text == nil ? Data(raw).base64EncodedString() : nil)),
+      ("envelope", envelope ?? "null"),
     ])
   }
 }

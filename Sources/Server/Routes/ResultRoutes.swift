@@ -36,6 +36,12 @@ struct ResultRoutes {
       })
   }
 
+  /// What its log keeps beside a record.
+  private static let envelope = JSONSchema.object([
+    ("key?", .string), ("key_base64?", .string), ("timestamp?", .time),
+    ("headers", .array(.object([("name", .string), ("value?", .string), ("value_base64?", .string)]))),
+  ]).saying("Key, time and headers of a record of a log such as Kafka; bytes that are no text as Base64.")
+
   private static let letter = JSONSchema.object([
     ("id", .string), ("use_case", .string),
     (
@@ -46,6 +52,7 @@ struct ResultRoutes {
     ), ("stage", .string), ("reason", .string), ("field", JSONSchema.string.nullable), ("message", .string),
     ("watermark", JSONSchema.time.nullable), ("length", .count), ("sha256", JSONSchema.string.nullable),
     ("raw", JSONSchema.string.nullable), ("raw_base64", JSONSchema.string.nullable),
+    ("envelope", Self.envelope.nullable),
   ])
 
   static let letterParameters = [

@@ -68,6 +68,7 @@ struct List: ParsableCommand {
     let chosen: [String] =
       switch connector.argument {
       case .word(let word): ["--source \(word)"]
+      case .address(let scheme, of: _): ["--source \(scheme)://HOST:PORT/TOPIC"]
       case .values: ["--source PATH"]
       case nil: []
       }

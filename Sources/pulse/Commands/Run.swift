@@ -38,10 +38,10 @@ struct Run: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow; also .gz, .zst, .bz2), - for standard input, or simulator. "
-        + "May be repeated.",
+      "A file or quoted glob (NDJSON, CSV, Parquet, Arrow; also .gz, .zst, .bz2), - for standard input, simulator, http, or "
+        + "kafka://HOST:PORT/TOPIC. Files may be repeated.",
       discussion: "The files are one partition, in the order given, unless --separate is.",
-      valueName: "file|glob|-|simulator"))
+      valueName: "file|glob|-|simulator|http|kafka://…"))
   var source: [String] = []
 
   @OptionGroup var place: PlaceOptions
@@ -156,7 +156,7 @@ struct Run: AsyncParsableCommand {
         useCase: plan.useCase.name, schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
         directory: useCase.location.directory, batchRows: configuration.batchSize,
         nextRun: { try await store.nextRun(named: $0) }, actions: { try SQLiteActions(in: directory) },
-        notice: { notes.add($0) }))
+        notice: { notes.add($0) }, logger: logger))
     if reset {
       // What is stored goes only if there is something to take its place.
       try await source.check()

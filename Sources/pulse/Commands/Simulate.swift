@@ -5,6 +5,7 @@ import Configuration
 import Connectors
 import Detection
 import Foundation
+import Operations
 import Pipeline
 
 struct Simulate: AsyncParsableCommand {
@@ -16,6 +17,7 @@ struct Simulate: AsyncParsableCommand {
 
         pulse simulate redset --events 100000 --seed 7 --to events.ndjson --labels labels.ndjson
         pulse simulate redset --events 100000 --speedup 600 --to - | pulse run --use-case redset --source - --data data
+        pulse simulate redset --to kafka://localhost:9092/queries
       """)
 
   @Argument(help: "The use case: a directory, or the name of one under UseCases/.")
@@ -32,11 +34,16 @@ struct Simulate: AsyncParsableCommand {
     help: "Simulated seconds a second: 600 plays an hour in six seconds; 0 is as fast as possible.")
   var speedup = 0.0
 
-  @Option(help: ArgumentHelp("Where to write the events; - for standard output.", valueName: "file|-"))
+  @Option(
+    help: ArgumentHelp(
+      "Where to write the events; - for standard output. In a topic, the entity of an event is its key.",
+      valueName: "file|-|kafka://HOST:PORT/TOPIC"))
   var to: String
 
   @Option(help: ArgumentHelp("Where to write the labels.", valueName: "file"))
   var labels: String?
+
+  @OptionGroup var client: ClientOptions
 
   func validate() throws {
     guard events >= 0 else { throw ValidationError("--events must be 0 or more, found \(events)") }
@@ -49,7 +56,7 @@ struct Simulate: AsyncParsableCommand {
     if let labels, Self.isSameFile(to, labels) {
       throw ValidationError("--to and --labels are the same file: expected two, or only one of the options")
     }
-    let output = try ByteOutput(path: to)
+    let output = try output(of: location)
     let labelOutput = try labels.map { try ByteOutput(path: $0) }
     var simulator = Simulator(definition, seed: seed)
     var origin: (instant: ContinuousClock.Instant, arrival: Int64)?
@@ -66,7 +73,48 @@ struct Simulate: AsyncParsableCommand {
       guard try output.write(batch.bytes) else { return }
       for label in batch.labels { _ = try labelOutput?.write(label.line) }
     }
+    try output.finish()
   }
+
+  /// Where the events go.
+  private func output(of useCase: UseCaseLocation) throws -> any EventOutput {
+    guard to.hasPrefix("kafka://") else {
+      if !client.property.isEmpty { throw ValidationError("--property says how Kafka is spoken to: --to kafka://…") }
+      return try ByteOutput(path: to)
+    }
+    let schema = try LoadedUseCase(self.useCase).plan.schema
+    return try TopicOutput(
+      try client.producer(to), key: schema.keyField.map { schema.fields[$0] })
+  }
+}
+
+/// Where lines of events go.
+private protocol EventOutput {
+  /// Writes whole lines.
+  /// - Returns: false when nobody reads any more.
+  func write(_ bytes: [UInt8]) throws -> Bool
+  /// Waits until everything has arrived.
+  func finish() throws
+}
+
+/// A topic that lines are written to, one record each.
+private final class TopicOutput: EventOutput {
+  private let producer: KafkaProducer
+  private let events: KeyedEvents
+
+  init(_ producer: KafkaProducer, key: Field?) throws {
+    try producer.check()
+    self.producer = producer
+    events = KeyedEvents(time: nil, key: key)
+  }
+
+  func write(_ bytes: [UInt8]) throws -> Bool {
+    let batch = RawBatch(lines: bytes, from: "simulator")
+    try producer.write(batch.recordBytes, keys: events.read(batch).keys)
+    return true
+  }
+
+  func finish() throws { try producer.finish() }
 }
 
 extension Simulate {
@@ -99,7 +147,7 @@ extension Simulate {
 }
 
 /// A file or standard output that bytes are written to.
-private final class ByteOutput {
+private final class ByteOutput: EventOutput {
   private let descriptor: Int32
   private let path: String
 
@@ -112,6 +160,8 @@ private final class ByteOutput {
   }
 
   deinit { if descriptor != STDOUT_FILENO { close(descriptor) } }
+
+  func finish() {}
 
   /// - Returns: false when the reader of a pipe has gone.
   func write(_ bytes: [UInt8]) throws -> Bool {

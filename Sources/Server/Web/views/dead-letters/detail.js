@@ -75,6 +75,7 @@ export function Detail({ letter, described }) {
           ${position.source}
           /
           ${position.partition}
+          ${letter.envelope ? `, offset ${position.offset}` : ""}
           , ${count(letter.length)} bytes ${size < letter.length ? `of which ${count(size)} are kept` : "as they came"}
         </span>
         <${Tabs} label="As" of=${letter.raw === null ? [["hex", "Hex"]] : [["text", "Text"], ["hex", "Hex"]]}
@@ -83,6 +84,7 @@ export function Detail({ letter, described }) {
       <div class="panel-body">
         <p>${letter.message}</p>
         <pre class="code" tabindex="0">${shownAs === "text" ? marked(text, letter.field) : text}</pre>
+        ${letter.envelope && html`<${Envelope} of=${letter.envelope} />`}
         <div class="buttons">
           <${Copy} style="button" text=${letter.raw ?? letter.raw_base64 ?? ""}>
             ${letter.raw === null ? "Copy as Base64" : "Copy bytes"}
@@ -95,6 +97,19 @@ export function Detail({ letter, described }) {
         </div>
       </div>
     </section>
+  `;
+}
+
+/** Key, time and headers of a record of a log. */
+function Envelope({ of: envelope }) {
+  const said = (named, name) => named[name] ?? (`${name}_base64` in named ? `${named[`${name}_base64`]} (Base64)` : "none");
+  const rows = [["Key", said(envelope, "key")]];
+  if (envelope.timestamp) rows.push(["Time in the log", envelope.timestamp]);
+  for (const header of envelope.headers) rows.push([`Header ${header.name}`, said(header, "value")]);
+  return html`
+    <table class="table" aria-label="Kept beside the record">
+      ${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`)}
+    </table>
   `;
 }
 

@@ -1,0 +1,69 @@
+// What a checkpoint is told of a partition: the fingerprint of the last record before its position. Batches are entered as
+// they are handed over and struck out once a checkpoint has passed them.
+
+import DequeModule
+import Detection
+import Pipeline
+import Synchronization
+
+final class KafkaLedger: Sendable {
+  private struct Entry: Sendable {
+    /// Behind the batch.
+    var next: Int64
+    var last: KafkaFingerprint?
+  }
+
+  private struct Account: Sendable {
+    /// Whether the log that is read, and where that began, were in a checkpoint.
+    var isRecorded: Bool
+    /// As of the position before all entries.
+    var state: KafkaPartitionState
+    var entries: Deque<Entry> = []
+  }
+
+  private let accounts = Mutex<[PartitionID: Account]>([:])
+
+  /// A partition is read on, or from its beginning.
+  /// - Parameter isRecorded: whether what is stored has the log that is read, and where that began.
+  func open(_ partition: PartitionID, _ state: KafkaPartitionState, isRecorded: Bool) {
+    accounts.withLock { $0[partition] = Account(isRecorded: isRecorded, state: state) }
+  }
+
+  /// Whether a checkpoint has the log that is read, and where that began.
+  func isRecorded(_ partition: PartitionID) -> Bool { accounts.withLock { $0[partition]?.isRecorded ?? false } }
+
+  /// A batch was handed over.
+  /// - Parameters:
+  ///   - next: behind it.
+  ///   - last: its last record.
+  func enter(_ partition: PartitionID, next: Int64, last: KafkaFingerprint?) {
+    accounts.withLock { accounts in
+      if accounts[partition]?.state.first == nil { accounts[partition]?.state.first = last }
+      accounts[partition]?.entries.append(Entry(next: next, last: last))
+    }
+  }
+
+  /// What is stored with a position.
+  func state(of partition: PartitionID, at position: Position) -> KafkaPartitionState? {
+    accounts.withLock { accounts in
+      guard let account = accounts[partition] else { return nil }
+      accounts[partition]?.isRecorded = true
+      var state = account.state
+      if state.segment == position.segment {
+        state.last = account.entries.last { $0.next <= position.offset }?.last ?? state.last
+      }
+      return state
+    }
+  }
+
+  /// A checkpoint has passed a position.
+  func pass(_ partition: PartitionID, _ position: Position) {
+    accounts.withLock { accounts in
+      guard accounts[partition]?.state.segment == position.segment else { return }
+      while let entry = accounts[partition]?.entries.first, entry.next <= position.offset {
+        accounts[partition]?.state.last = entry.last ?? accounts[partition]?.state.last
+        accounts[partition]?.entries.removeFirst()
+      }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// The times and keys of events that are sent on: what a producer needs to know of a record.
+
+public import Connectors
+public import Detection
+
+/// Reads the time and the key of events. Not `Sendable`: it owns memory that is reused from batch to batch.
+public final class KeyedEvents {
+  private let decoder: Decoder
+  private let hasTime: Bool
+  private let keyField: Int?
+
+  /// - Parameters:
+  ///   - time: where the time of an event lies, and how it is written; nil where none is needed.
+  ///   - key: the field by whose value events are kept together; nil for none.
+  public init(time: Field?, key: Field?) {
+    // A schema has a time. Where none is needed, one that is in no event takes its default.
+    var clock = time ?? Field(name: "", path: [""], type: .timestamp(.automatic), defaultValue: .timestamp(0))
+    clock.name = "time"
+    var fields = [clock]
+    if var key {
+      key.name = "key"
+      key.required = false
+      fields.append(key)
+    }
+    hasTime = time != nil
+    keyField = key == nil ? nil : 1
+    decoder = Decoder(schema: Schema(fields: fields, timeField: 0, keyField: nil))
+  }
+
+  /// The time, in microseconds since 1970, and the key of each record; nil and none for one that cannot be read.
+  public func read(_ raw: RawBatch) -> (times: [Int64?], keys: RecordKeys?) {
+    let events = decoder.decode(raw).events
+    var times = [Int64?](repeating: nil, count: raw.count)
+    var rows = [Int?](repeating: nil, count: raw.count)
+    var record = 0
+    for row in 0..<events.count {
+      while raw.positions[record] < events.positions[row] { record += 1 }
+      rows[record] = row
+      if hasTime { times[record] = events.eventTimes[row] }
+    }
+    guard let keyField else { return (times, nil) }
+    var keys = RecordKeys()
+    for row in rows { keys.append(row.map { events.columns[keyField][$0] } ?? .null) }
+    return (times, keys)
+  }
+}
+
+/// What paces a stream that is sent on: event time passes `speedup` times as fast as it did.
+public struct EventPace: Sendable {
+  private let speedup: Double
+  private var origin: (instant: ContinuousClock.Instant, time: Int64)?
+
+  /// - Parameter speedup: seconds of event time in a second; 0 waits for nothing.
+  public init(speedup: Double) { self.speedup = speedup }
+
+  /// When an event of this time is due; nil for at once. Events that are late are due at once.
+  public mutating func due(_ time: Int64) -> ContinuousClock.Instant? {
+    guard speedup > 0 else { return nil }
+    guard let origin else {
+      self.origin = (.now, time)
+      return nil
+    }
+    return time <= origin.time ? nil : origin.instant + .microseconds(Int64(Double(time - origin.time) / speedup))
+  }
+}

@@ -11,12 +11,33 @@ import HTTPTypes
 import Pipeline
 import Synchronization
 
+/// What the figures of a use case may take; beyond, the oldest go.
+struct FigureBounds: Sendable {
+  /// Bytes of windows: an entity's window takes 12 and 8 for each class and aggregate.
+  var windowBytes = 128 << 20
+  /// Anomalies: each takes some 150 bytes.
+  var anomalies = 2_000_000
+  /// How far back, behind the newest, microseconds: twice a week, for the week before, and a day.
+  var reach: Int64 = 15 * Timestamp.microsecondsPerDay
+}
+
 /// The numbers behind the figures of a use case.
 final class FigureCache: Sendable {
-  /// The state under the lock; see the types for what they hold.
+  /// What questions are asked of.
   struct Content: Sendable {
     var windows: WindowSeries
-    var anomalies = AnomalySeries()
+    var anomalies: AnomalySeries
+    /// Conditions, by detector, in the order of the bits of what meets them.
+    var conditions: [String: [String]]
+
+    /// From when on everything is known, microseconds.
+    var knownFrom: Int64 { max(windows.knownFrom, anomalies.knownFrom) }
+  }
+
+  fileprivate struct State: Sendable {
+    var windows: WindowSeries
+    var anomalies: AnomalyBook
+    var conditions: AnomalyConditions?
     /// How far the changes of the store are in it; nil before it was read.
     var cursor: ChangeCursor?
     /// Why it could not be read, or not be brought up to date.
@@ -27,40 +48,68 @@ final class FigureCache: Sendable {
 
   let useCase: String
   private let window: CompiledWindow?
-  private let content: Mutex<Content>
-  /// How far back windows and anomalies are kept, behind the newest: twice a week, for the week before.
-  private static let reach: Int64 = 15 * Timestamp.microsecondsPerDay
+  private let state: Mutex<State>
+  private let bounds: FigureBounds
+  private let conditions: @Sendable () -> AnomalyConditions?
 
-  init(useCase: String, window: CompiledWindow?, _ dashboard: DashboardDefinition) {
+  /// - Parameter conditions: what is counted of anomalies beside what they are; asked at each look at the store.
+  init(
+    useCase: String, window: CompiledWindow?, _ dashboard: DashboardDefinition, bounds: FigureBounds = FigureBounds(),
+    conditions: @escaping @Sendable () -> AnomalyConditions? = { nil }
+  ) {
     self.useCase = useCase
     self.window = window
-    content = Mutex(Content(windows: WindowSeries(window, dashboard)))
+    self.bounds = bounds
+    self.conditions = conditions
+    state = Mutex(
+      State(
+        windows: WindowSeries(window, dashboard, mostBytes: bounds.windowBytes),
+        anomalies: AnomalyBook(of: useCase, most: bounds.anomalies)))
   }
 
-  /// The numbers as they are now. What follows the store goes on meanwhile, and copies what it changes.
+  /// The numbers as they are now. What follows the store goes on meanwhile, and copies the row or bucket that it changes.
   /// - Throws: `Problem` while it has not been read.
   var now: Content {
     get throws {
-      let content = content.withLock { $0 }
-      guard content.cursor != nil else {
+      let (content, trouble) = state.withLock { state in
+        let content =
+          state.cursor == nil
+          ? nil
+          : Content(
+            windows: state.windows, anomalies: state.anomalies.series, conditions: state.conditions?.texts ?? [:])
+        return (content, state.trouble)
+      }
+      guard let content else {
         throw Problem(
           .serviceUnavailable, "Figures are being read",
-          content.trouble ?? "The server has just started: figures will be there in some seconds.",
+          trouble ?? "The server has just started: figures will be there in some seconds.",
           headers: [.retryAfter: "2"])
       }
       return content
     }
   }
 
-  var isReady: Bool { content.withLock { $0.cursor != nil } }
+  var isReady: Bool { state.withLock { $0.cursor != nil } }
 
-  var dataUntil: Int64? { content.withLock { $0.dataUntil } }
+  /// Up to when closed windows say everything; nil where there is none.
+  var dataUntil: Int64? { state.withLock { $0.dataUntil } }
+
+  /// How many anomalies a list has, by what is known of them; nil where that does not reach far enough.
+  /// - Parameters:
+  ///   - said: whether the list has those of which something was said, by their ids.
+  ///   - others: whether it has those of which nothing was said.
+  func count(_ filter: ResultFilter, said: [String: Bool], others: Bool) -> Int? {
+    let (series, rows) = state.withLock { state in
+      (state.cursor == nil ? nil : state.anomalies.series, state.anomalies.rows(of: said.keys))
+    }
+    return series?.count(filter, said: rows.map { ($0.value, said[$0.key] ?? others) }, others: others)
+  }
 
   /// Marks anomalies as ones that lists and counts leave out, in place of those that were.
-  func hide(_ ids: Set<String>) { content.withLock { $0.anomalies.hide(ids) } }
+  func hide(_ ids: Set<String>) { state.withLock { $0.anomalies.hide(ids) } }
 
   /// Has the next look read everything anew.
-  func forget() { content.withLock { $0.cursor = nil } }
+  func forget() { state.withLock { $0.cursor = nil } }
 
   // MARK: Following the store
 
@@ -80,36 +129,38 @@ final class FigureCache: Sendable {
   func follow(_ reader: any ResultReader) async throws -> Changes {
     do {
       var changes = try await reader.read { try await self.follow($0) }
-      changes.cursor = content.withLock { content in
-        content.trouble = nil
-        return content.cursor
+      changes.cursor = state.withLock { state in
+        state.trouble = nil
+        return state.cursor
       }
       return changes
     } catch {
-      content.withLock { $0.trouble = "\(error)" }
+      state.withLock { $0.trouble = "\(error)" }
       throw error
     }
   }
 
   private func follow(_ snapshot: any ResultSnapshot) async throws -> Changes {
-    guard var cursor = content.withLock({ $0.cursor }) else {
-      try await load(snapshot)
+    let conditions = conditions()
+    let known = state.withLock { $0.conditions?.texts == conditions?.texts ? $0.cursor : nil }
+    guard var cursor = known else {
+      try await load(snapshot, conditions)
       return Changes(hasChanged: true, isReset: true)
     }
     var changes = Changes()
     while true {
       let page = try await snapshot.changes(since: cursor, of: useCase, limit: 500)
       if page.changes.contains(where: { if case .reset = $0.content { true } else { false } }) {
-        try await load(snapshot)
+        try await load(snapshot, conditions)
         return Changes(hasChanged: true, isReset: true)
       }
-      changes.hasChanged = try await apply(page.changes, snapshot) || changes.hasChanged
+      changes.hasChanged = try await apply(page.changes, snapshot, conditions) || changes.hasChanged
       let told = page.changes.filter(\.isOfAnomaly)
       // Too many to be told one by one: whoever watches reads them as a list.
       if changes.anomalies.count + told.count > Self.mostTold { changes.isReset = true }
       changes.anomalies = changes.isReset ? [] : changes.anomalies + told
       cursor = page.next
-      content.withLock { [cursor] in $0.cursor = cursor }
+      state.withLock { [cursor] in $0.cursor = cursor }
       if !page.hasMore { break }
     }
     return changes
@@ -118,10 +169,15 @@ final class FigureCache: Sendable {
   /// Anomalies of one look that are told one by one.
   private static let mostTold = 500
 
-  /// Reads what there is, in place of what was known.
-  private func load(_ snapshot: any ResultSnapshot) async throws {
+  /// Anomalies whose conditions are looked at together.
+  private static let together = 2_048
+
+  /// Reads what there is, in place of what was known. What was known is there until then.
+  private func load(_ snapshot: any ResultSnapshot, _ conditions: AnomalyConditions?) async throws {
     let cursor = try await snapshot.latestChange(of: useCase)
-    var fresh = content.withLock { Content(windows: $0.windows.emptied) }
+    var fresh = State(
+      windows: state.withLock { $0.windows.emptied }, anomalies: AnomalyBook(of: useCase, most: bounds.anomalies),
+      conditions: conditions, cursor: cursor)
     var filter = ResultFilter()
     filter.useCase = useCase
     filter.limit = 0
@@ -129,55 +185,80 @@ final class FigureCache: Sendable {
     if let window {
       var windows = filter
       windows.name = window.definition.name
-      // The newest come first: what lies too far behind them ends the reading.
+      // The newest come first: what lies too far behind them, or is too much, ends the reading.
       do {
         try await snapshot.forEachWindow(windows) { row in
-          if newest == nil { newest = row.start }
-          if let newest, row.start < newest - Self.reach { throw Enough() }
+          let last = newest ?? row.start
+          newest = last
+          if row.start < last.subtractingSaturated(bounds.reach) {
+            fresh.windows.isKnown(from: last.subtractingSaturated(bounds.reach))
+            throw Enough()
+          }
+          if fresh.windows.isFull {
+            fresh.windows.dropCutOff()
+            throw Enough()
+          }
           fresh.note(row)
         }
       } catch is Enough {}
+      fresh.windows.settle()
     }
     var latest: Int64?
+    var waiting: [StoredAnomaly] = []
     do {
       try await snapshot.forEachAnomaly(filter) { anomaly in
-        if latest == nil { latest = anomaly.eventTime }
-        if anomaly.eventTime < max(newest ?? .min, latest ?? .min) - Self.reach { throw Enough() }
-        fresh.anomalies.add(anomaly)
+        let last = max(newest ?? .min, latest ?? anomaly.eventTime)
+        latest = last
+        if anomaly.eventTime < last.subtractingSaturated(bounds.reach)
+          || fresh.anomalies.count + waiting.count >= bounds.anomalies
+        {
+          fresh.anomalies.isKnown(from: anomaly.eventTime.addingSaturated(1))
+          throw Enough()
+        }
+        waiting.append(anomaly)
+        if waiting.count == Self.together {
+          fresh.add(waiting)
+          waiting = []
+        }
       }
-    } catch is Enough { fresh.anomalies.isWhole = false }
+    } catch is Enough {}
+    fresh.add(waiting)
     fresh.anomalies.settle()
-    fresh.cursor = cursor
-    content.withLock { content in
-      fresh.anomalies.hide(content.anomalies.hidden)
-      content = fresh
+    state.withLock { [fresh] state in
+      let hidden = state.anomalies.hidden
+      state = fresh
+      state.anomalies.hide(hidden)
     }
   }
 
   /// Ends a list before its end.
   private struct Enough: Error {}
 
-  private func apply(_ changes: [ResultChange], _ snapshot: any ResultSnapshot) async throws -> Bool {
+  private func apply(
+    _ changes: [ResultChange], _ snapshot: any ResultSnapshot, _ conditions: AnomalyConditions?
+  ) async throws -> Bool {
+    let anomalies = changes.compactMap { if case .anomaly(let anomaly) = $0.content { anomaly } else { nil } }
+    var matches = (conditions?.matches(anomalies) ?? [UInt64](repeating: 0, count: anomalies.count))[...]
     var starts: Set<Int64> = []
     var hasChanged = false
-    content.withLock { content in
+    state.withLock { state in
       for change in changes {
         switch change.content {
         case .anomaly(let anomaly):
-          content.anomalies.add(anomaly)
+          state.anomalies.add(anomaly, matches: matches.removeFirst())
           hasChanged = true
         case .retraction(.anomaly(let id)):
-          content.anomalies.remove(id.description)
+          state.anomalies.remove(id)
           hasChanged = true
         case .window(let part) where part.identity.window == window?.definition.name:
-          if content.windows.isNew(part) { content.note(part) } else { starts.insert(part.identity.start) }
+          if state.windows.isNew(part) { state.note(part) } else { starts.insert(part.identity.start) }
           hasChanged = true
         case .retraction(.window(let id)) where id.window == window?.definition.name: starts.insert(id.start)
         case .window, .retraction, .deadLetter, .reset: break
         }
       }
-      content.anomalies.settle()
-      if let until = content.dataUntil { content.forget(before: until - Self.reach) }
+      if let until = state.dataUntil { state.forget(before: until.subtractingSaturated(bounds.reach)) }
+      state.settle()
     }
     for start in starts.sorted() { try await readAgain(start, snapshot) }
     return hasChanged
@@ -187,16 +268,19 @@ final class FigureCache: Sendable {
   private func readAgain(_ start: Int64, _ snapshot: any ResultSnapshot) async throws {
     var filter = ResultFilter()
     (filter.useCase, filter.name, filter.limit) = (useCase, window?.definition.name, 0)
-    (filter.from, filter.to) = (start, start + 1)
+    (filter.from, filter.to) = (start, start.addingSaturated(1))
     let rows = try await snapshot.windows(filter)
-    content.withLock { content in
-      content.windows.remove(start)
-      for row in rows { content.note(row) }
+    state.withLock { state in
+      // What was let go of stays away.
+      if start < state.windows.knownFrom { return }
+      state.windows.remove(start)
+      for row in rows { state.note(row) }
+      state.windows.settle()
     }
   }
 }
 
-extension FigureCache.Content {
+extension FigureCache.State {
   fileprivate mutating func note(_ row: StoredWindow) {
     guard row.closed else { return }
     windows.add(start: row.start, by: row.by, events: row.events, aggregates: row.aggregates, classes: row.classes)
@@ -209,9 +293,19 @@ extension FigureCache.Content {
     dataUntil = max(dataUntil ?? part.end, part.end)
   }
 
+  fileprivate mutating func add(_ found: [StoredAnomaly]) {
+    let matches = conditions?.matches(found) ?? [UInt64](repeating: 0, count: found.count)
+    for (anomaly, matches) in zip(found, matches) { anomalies.add(anomaly, matches: matches) }
+  }
+
   fileprivate mutating func forget(before time: Int64) {
     windows.forget(before: time)
     anomalies.forget(before: time)
+  }
+
+  fileprivate mutating func settle() {
+    windows.settle()
+    anomalies.settle()
   }
 }
 

@@ -2,65 +2,58 @@
 
 import Detection
 
-/// The sums of windows in one step.
-private struct WindowSums {
-  var windows = 0
-  var events: Int64 = 0
-  var classes: [Int64]
-  var sums: [Double]
-  /// How many windows have a value.
-  var counts: [Int]
+/// Sums over the windows of a span by step, and of the one before.
+struct StepSums: Sendable {
+  var now: [WindowSums]
+  var before: [WindowSums]
 
-  init(_ series: WindowSeries) {
-    classes = [Int64](repeating: 0, count: series.classes.count)
-    sums = [Double](repeating: 0, count: series.aggregates.count)
-    counts = [Int](repeating: 0, count: series.aggregates.count)
-  }
+  /// Events of the span.
+  var events: Int64 { now.reduce(0) { $0 + $1.events } }
+}
 
-  mutating func add(_ cell: WindowSeries.Cell) {
-    windows += 1
-    events += cell.events
-    for (index, count) in cell.classes.enumerated() { classes[index] += count }
-    for (index, value) in cell.values.enumerated() {
-      guard let value else { continue }
-      sums[index] += value
-      counts[index] += 1
-    }
-  }
+/// What makes a line of anomalies.
+enum AnomalyGroup: Sendable, Hashable {
+  case all, detector, severity, entity
 
-  mutating func add(_ other: WindowSums) {
-    windows += other.windows
-    events += other.events
-    for index in classes.indices { classes[index] += other.classes[index] }
-    for index in sums.indices {
-      sums[index] += other.sums[index]
-      counts[index] += other.counts[index]
+  func number(_ kind: AnomalySeries.Tally.Kind) -> Int {
+    switch self {
+    case .all: 0
+    case .detector: Int(kind.detector)
+    case .severity: Severity.allCases.firstIndex(of: kind.severity) ?? 0
+    case .entity: Int(kind.entity)
     }
   }
 }
 
 extension FigureCache.Content {
-  /// Whether there are events of the span before one.
+  /// Whether there are events of the span before one, and all of them are here.
   func hasPrevious(_ range: FigureRange) -> Bool {
-    let first = min(windows.starts.first ?? .max, anomalies.rows.first?.time ?? .max)
-    return range.previous.from >= first
+    let first = min(windows.firstStart ?? .max, anomalies.firstTime ?? .max)
+    return range.previous.from >= max(first, knownFrom)
   }
 
-  private func sums(_ range: FigureRange) -> [WindowSums] {
+  /// Sums over windows by step, of a span and of the one before.
+  func sums(_ range: FigureRange) -> StepSums {
+    let entities = range.entities.map { $0.compactMap { windows.entities.index(of: $0) }.sorted() }
+    return StepSums(now: sums(range, entities), before: sums(range.previous, entities))
+  }
+
+  private func sums(_ range: FigureRange, _ entities: [Int]?) -> [WindowSums] {
     var sums = [WindowSums](repeating: WindowSums(windows), count: range.count)
-    let chosen = range.entities.map { Set($0.compactMap { windows.entities.index(of: $0) }) }
-    for start in windows.starts(from: range.from, to: range.to) {
-      let index = range.index(of: start)
-      for (entity, cell) in windows.rows[start] ?? [:] where chosen?.contains(entity) ?? true {
-        sums[index].add(cell)
+    for row in windows.rows(from: range.from, to: range.to) {
+      let index = range.index(of: row.start)
+      if let entities {
+        for entity in entities { if let cell = row.cell(of: entity) { sums[index].add(row, cell) } }
+      } else {
+        sums[index].add(row.sums)
       }
     }
     return sums
   }
 
   /// Numbers of events by class.
-  func classes(_ range: FigureRange) -> [(name: String, line: FigureLine)] {
-    let (now, before) = (sums(range), sums(range.previous))
+  func classes(_ sums: StepSums) -> [(name: String, line: FigureLine)] {
+    let (now, before) = (sums.now, sums.before)
     return windows.classes.enumerated().map { index, name in
       let count: (WindowSums) -> Double = { Double($0.classes[index]) }
       return (
@@ -73,11 +66,10 @@ extension FigureCache.Content {
   }
 
   /// A figure over a span.
-  func figure(_ figure: DashboardDefinition.Figure, _ range: FigureRange) -> FigureLine {
+  func figure(_ figure: DashboardDefinition.Figure, _ range: FigureRange, _ sums: StepSums) -> FigureLine {
     if figure.kind == .anomalies {
-      return counts(range) { _ in 0 }[0] ?? FigureLine.zero(range.count)
+      return counts(range, by: .all)[0] ?? FigureLine.zero(range.count)
     }
-    let (now, before) = (sums(range), sums(range.previous))
     let value = value(of: figure.kind)
     func all(_ sums: [WindowSums]) -> Double? {
       var whole = WindowSums(windows)
@@ -85,8 +77,8 @@ extension FigureCache.Content {
       return whole.windows > 0 ? value(whole) : nil
     }
     return FigureLine(
-      values: now.map { $0.windows > 0 ? value($0) : nil }, total: all(now),
-      previous: before.map { $0.windows > 0 ? value($0) : nil }, previousTotal: all(before))
+      values: sums.now.map { $0.windows > 0 ? value($0) : nil }, total: all(sums.now),
+      previous: sums.before.map { $0.windows > 0 ? value($0) : nil }, previousTotal: all(sums.before))
   }
 
   private func value(of kind: DashboardDefinition.Figure.Kind) -> (WindowSums) -> Double? {
@@ -112,61 +104,143 @@ extension FigureCache.Content {
     }
   }
 
-  /// Events in a span.
-  func events(_ range: FigureRange) -> Int64 { sums(range).reduce(0) { $0 + $1.events } }
+  /// Which entities of anomalies a span is about, by their numbers; nil for all.
+  private func chosen(_ range: FigureRange) -> [Bool]? {
+    range.entities.map { names in
+      var chosen = [Bool](repeating: false, count: anomalies.entities.names.count)
+      for name in names { if let index = anomalies.entities.index(of: name) { chosen[index] = true } }
+      return chosen
+    }
+  }
 
-  /// Numbers of anomalies by a group that `group` gives.
-  func counts(_ range: FigureRange, by group: (AnomalySeries.Row) -> Int) -> [Int: FigureLine] {
-    let chosen = range.entities.map { Set($0.compactMap { anomalies.entities.index(of: $0) }) }
-    var lines: [Int: FigureLine] = [:]
-    func count(_ span: FigureRange, _ note: (inout FigureLine, Int) -> Void) {
-      for row in anomalies.rows(from: span.from, to: span.to) where chosen?.contains(Int(row.entity)) ?? true {
-        note(&lines[group(row), default: FigureLine.zero(range.count)], min(span.index(of: row.time), range.count - 1))
+  /// Numbers of anomalies by what makes a line.
+  func counts(_ range: FigureRange, by group: AnomalyGroup) -> [Int: FigureLine] {
+    var counts = GroupedCounts(steps: range.count)
+    let chosen = chosen(range)
+    for (span, isNow) in [(range, true), (range.previous, false)] {
+      anomalies.forEachTally(span) { step, tally in
+        guard tally.shown > 0, chosen?[Int(tally.kind.entity)] ?? true else { return }
+        counts.add(tally.shown, to: group.number(tally.kind), step, isNow: isNow)
       }
     }
-    count(range) { line, index in
-      line.values[index] = (line.values[index] ?? 0) + 1
-      line.total = (line.total ?? 0) + 1
-    }
-    count(range.previous) { line, index in
-      line.previous[index] = (line.previous[index] ?? 0) + 1
-      line.previousTotal = (line.previousTotal ?? 0) + 1
-    }
-    return lines
+    return counts.lines
   }
 
   /// What is known of every entity of a span.
   func entities(_ range: FigureRange) -> [EntityFigures] {
-    let lines = counts(range) { Int($0.entity) }
-    var figures: [String: EntityFigures] = [:]
-    let nothing = FigureLine.zero(range.count)
-    for name in windows.entities.names where range.entities?.contains(name) ?? true {
-      figures[name] = EntityFigures(name, nothing)
-    }
-    for (entity, line) in lines {
-      let name = anomalies.entities.names[entity]
-      figures[name, default: EntityFigures(name, nothing)].line = line
-    }
+    var lines = GroupedCounts(steps: range.count)
+    // Of each entity by detector, and the severe ones behind them.
+    let detectors = anomalies.detectors.names
+    var kinds = GroupedCounts(steps: detectors.count + 1)
+    let chosen = chosen(range)
     for (span, isNow) in [(range, true), (range.previous, false)] {
-      for row in anomalies.rows(from: span.from, to: span.to) {
-        let name = anomalies.entities.names[Int(row.entity)]
-        let isSevere = row.severity >= .high
-        figures[name]?.note(anomalies.detectors.names[Int(row.detector)], isSevere: isSevere, isNow: isNow)
+      anomalies.forEachTally(span) { step, tally in
+        let entity = Int(tally.kind.entity)
+        guard tally.shown > 0, chosen?[entity] ?? true else { return }
+        lines.add(tally.shown, to: entity, step, isNow: isNow)
+        kinds.add(tally.shown, to: entity, Int(tally.kind.detector), isNow: isNow)
+        if tally.kind.severity >= .high { kinds.add(tally.shown, to: entity, detectors.count, isNow: isNow) }
       }
+    }
+    let nothing = FigureLine.zero(range.count)
+    var figures: [String: EntityFigures] = [:]
+    for name in windows.entities.names where range.entities?.contains(name) ?? true {
+      figures[name] = EntityFigures(name: name, line: nothing)
+    }
+    let byKind = kinds.lines
+    for (entity, line) in lines.lines {
+      var one = EntityFigures(name: anomalies.entities.names[entity], line: line)
+      if let counts = byKind[entity] {
+        for (index, detector) in detectors.enumerated() {
+          let both = [Int(counts.values[index] ?? 0), Int(counts.previous[index] ?? 0)]
+          if both != [0, 0] { one.detectors[detector] = both }
+        }
+        (one.severe, one.previousSevere) = (
+          Int(counts.values[detectors.count] ?? 0), Int(counts.previous[detectors.count] ?? 0)
+        )
+      }
+      figures[one.name] = one
     }
     return Array(figures.values)
   }
 
-  /// The share of events that are of a class other than the last one, and their number, by entity.
+  /// How many anomalies of a detector meet each of its conditions, in their order.
+  func matches(_ detector: String, _ range: FigureRange) -> [Int] {
+    var matches = [Int](repeating: 0, count: conditions[detector]?.count ?? 0)
+    guard let number = anomalies.detectors.index(of: detector), !matches.isEmpty else { return matches }
+    let chosen = chosen(range)
+    anomalies.forEachTally(range) { _, tally in
+      guard Int(tally.kind.detector) == number, tally.shown > 0, chosen?[Int(tally.kind.entity)] ?? true else { return }
+      for bit in matches.indices where tally.kind.matches >> UInt64(bit) & 1 == 1 { matches[bit] += tally.shown }
+    }
+    return matches
+  }
+
+  /// The events of a span that are of a class other than the last one, and all of them, by entity.
   func problems(_ range: FigureRange) -> [String: (events: Int64, problems: Int64)] {
-    var sums: [Int: (events: Int64, problems: Int64)] = [:]
-    for start in windows.starts(from: range.from, to: range.to) {
-      for (entity, cell) in windows.rows[start] ?? [:] {
-        sums[entity, default: (0, 0)].events += cell.events
-        sums[entity, default: (0, 0)].problems += cell.classes.dropLast().reduce(0, +)
+    let count = windows.classes.count
+    return byEntity(range) { row, cell in
+      let all = row.classes[cell * count..<(cell + 1) * count]
+      return (row.events[cell], all.dropLast().reduce(0, +))
+    }.mapValues { ($0.0, $0.1) }
+  }
+
+  /// Events of a class by entity.
+  func classCounts(_ name: String, _ range: FigureRange) -> [String: Int64] {
+    guard let index = windows.classes.firstIndex(of: name) else { return [:] }
+    let count = windows.classes.count
+    return byEntity(range) { row, cell in (row.classes[cell * count + index], 0) }.mapValues { $0.0 }
+  }
+
+  /// Two numbers of each window of a span, added up by entity.
+  private func byEntity(
+    _ range: FigureRange, _ numbers: (WindowSeries.Row, Int) -> (Int64, Int64)
+  ) -> [String: (Int64, Int64)] {
+    var sums = [(Int64, Int64)?](repeating: nil, count: windows.entities.names.count)
+    for row in windows.rows(from: range.from, to: range.to) {
+      for (cell, entity) in row.entities.enumerated() {
+        let (found, sum) = (numbers(row, cell), sums[Int(entity)] ?? (0, 0))
+        sums[Int(entity)] = (sum.0 + found.0, sum.1 + found.1)
       }
     }
-    return Dictionary(uniqueKeysWithValues: sums.map { (windows.entities.names[$0.key], $0.value) })
+    var named: [String: (Int64, Int64)] = [:]
+    for (name, sum) in zip(windows.entities.names, sums) where range.entities?.contains(name) ?? true {
+      if let sum { named[name] = sum }
+    }
+    return named
+  }
+}
+
+/// Counts by group and step, of a span and of the one before.
+private struct GroupedCounts {
+  let steps: Int
+  private var places: [Int] = []
+  private var groups: [Int] = []
+  /// Of each group the steps of the span, then those of the one before.
+  private var counts: [Int] = []
+
+  init(steps: Int) { self.steps = steps }
+
+  mutating func add(_ count: Int, to group: Int, _ step: Int, isNow: Bool) {
+    if group >= places.count { places += [Int](repeating: -1, count: group + 1 - places.count) }
+    if places[group] < 0 {
+      places[group] = groups.count
+      groups.append(group)
+      counts += [Int](repeating: 0, count: 2 * steps)
+    }
+    counts[(2 * places[group] + (isNow ? 0 : 1)) * steps + step] += count
+  }
+
+  var lines: [Int: FigureLine] {
+    var lines: [Int: FigureLine] = [:]
+    for (place, group) in groups.enumerated() {
+      let now = counts[2 * place * steps..<(2 * place + 1) * steps]
+      let before = counts[(2 * place + 1) * steps..<(2 * place + 2) * steps]
+      lines[group] = FigureLine(
+        values: now.map { Double($0) }, total: Double(now.reduce(0, +)), previous: before.map { Double($0) },
+        previousTotal: Double(before.reduce(0, +)))
+    }
+    return lines
   }
 }
 
@@ -186,17 +260,6 @@ struct EntityFigures: Sendable {
   var previousSevere = 0
   /// By detector, now and before.
   var detectors: [String: [Int]] = [:]
-
-  init(_ name: String, _ line: FigureLine) {
-    self.name = name
-    self.line = line
-  }
-
-  mutating func note(_ detector: String, isSevere: Bool, isNow: Bool) {
-    detectors[detector, default: [0, 0]][isNow ? 0 : 1] += 1
-    guard isSevere else { return }
-    if isNow { severe += 1 } else { previousSevere += 1 }
-  }
 
   /// How many more anomalies than before.
   var change: Double { (line.total ?? 0) - (line.previousTotal ?? 0) }

@@ -55,7 +55,8 @@ struct FigureRange: Sendable {
     }
   }
 
-  private init(from: Int64, to: Int64, step: Int64, entities: Set<String>?) {
+  /// - Precondition: `from` lies before `to`, and the step is longer than nothing.
+  init(from: Int64, to: Int64, step: Int64, entities: Set<String>? = nil) {
     (self.from, self.to, self.step, self.entities) = (from, to, step, entities)
   }
 
@@ -68,15 +69,21 @@ struct FigureRange: Sendable {
   ]
 
   /// What every answer about a span of time begins with.
-  func members(hasPrevious: Bool) -> [(String, String)] {
+  /// - Parameter knownFrom: from when on everything is known, microseconds.
+  func members(hasPrevious: Bool, knownFrom: Int64) -> [(String, String)] {
     [
       ("from", JSONText.time(from)), ("to", JSONText.time(to)),
+      ("known_from", knownFrom > from ? JSONText.time(min(knownFrom, to)) : "null"),
       ("previous_from", hasPrevious ? JSONText.time(previous.from) : "null"), ("step", String(step / 1_000_000)),
     ]
   }
 
   static let schemaMembers: [(String, JSONSchema)] = [
     ("from", .time), ("to", .time),
+    (
+      "known_from",
+      .time.nullable.saying("What lies before it in the span is not kept any more; null where all of it is.")
+    ),
     ("previous_from", .time.nullable.saying("Where the span before begins; null where there are no events of it.")),
     ("step", .integer(1...86_400)),
   ]

@@ -8,10 +8,8 @@ enum ActivationView {
   /// Activations in order, with the event time of the first finding at or behind each.
   static func timed(_ useCase: ServedUseCase) async throws -> [(activation: Activation, time: Int64?)] {
     let all = try await useCase.store.reader.read { try await $0.activations(of: useCase.name) }
-    return try all.map { activation in
-      let time = try useCase.figures.now.anomalies.firstTime(from: activation.from, in: activation.partition)
-      return (activation, time)
-    }
+    let anomalies = try useCase.figures.now.anomalies
+    return all.map { ($0, anomalies.firstTime(from: $0.from, in: $0.partition)) }
   }
 
   static func items(of useCase: ServedUseCase, _ filter: ResultFilter) async throws -> [String] {

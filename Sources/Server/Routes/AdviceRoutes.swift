@@ -91,15 +91,21 @@ struct AdviceRoutes {
       throw Problem.unknown(
         "problem", problem, among: severities.map(\.0) + (definition.classification?.classes ?? []))
     }
-    guard let folder = useCase.folder, let text = try? String(contentsOfFile: "\(folder)/\(source)", encoding: .utf8)
-    else { throw Problem.notFound("The use case has no \(source).") }
-    let advice = try Advice(text, scope: useCase.plan.scope, path: "\(folder)/\(source)")
+    guard let advice = try await blocking({ try useCase.advice.advice(on: problem) }) else {
+      throw Problem.notFound("The use case has no \(source).")
+    }
     let content = try useCase.figures.now
     let figures =
       isClass
       ? Self.figures(ofClass: problem, content, range, useCase) : Self.figures(of: problem, content, range, useCase)
-    let batches = advice.needsEvents && !isClass ? try await events(of: problem, useCase, range) : []
-    let markdown = try await blocking { advice.filled(figures, over: batches) }
+    let known = isClass ? [] : content.conditions[problem] ?? []
+    guard isClass || known == advice.conditions else {
+      throw Problem(
+        .serviceUnavailable, "Figures are being read",
+        "\(source) was changed: what it counts is there in some seconds.",
+        headers: [.retryAfter: "2"])
+    }
+    let markdown = advice.filled(figures, counts: isClass ? [] : content.matches(problem, range))
     return JSONText.object([
       ("problem", JSONText.string(problem)), ("kind", JSONText.string(isClass ? "class" : "detector")),
       ("severity", JSONText.optional(isClass ? nil : severity?.rawValue)), ("total", String(figures.total)),
@@ -121,23 +127,24 @@ struct AdviceRoutes {
   ) -> Advice.Figures {
     let hasPrevious = content.hasPrevious(range)
     let number = content.anomalies.detectors.index(of: detector) ?? -1
-    let line = content.counts(range) { Int($0.detector) }[number] ?? .zero(range.count)
+    let line = content.counts(range, by: .detector)[number] ?? .zero(range.count)
     let entities = content.entities(range)
       .compactMap { entity in entity.detectors[detector].map { (entity.name, $0[0], $0[1]) } }
     return figures(
-      detector, Int(line.total ?? 0), Int(line.previousTotal ?? 0), Int(content.events(range)), entities, hasPrevious,
-      range, useCase)
+      detector, Int(line.total ?? 0), Int(line.previousTotal ?? 0), Int(content.sums(range).events), entities,
+      hasPrevious, range, useCase)
   }
 
   private static func figures(
     ofClass name: String, _ content: FigureCache.Content, _ range: FigureRange, _ useCase: ServedUseCase
   ) -> Advice.Figures {
-    let line = content.classes(range).first { $0.name == name }?.line ?? .zero(range.count)
+    let sums = content.sums(range)
+    let line = content.classes(sums).first { $0.name == name }?.line ?? .zero(range.count)
     let now = content.classCounts(name, range)
     let before = content.classCounts(name, range.previous)
     let entities = now.map { ($0.key, Int($0.value), Int(before[$0.key] ?? 0)) }
     return figures(
-      name, Int(line.total ?? 0), Int(line.previousTotal ?? 0), Int(content.events(range)), entities,
+      name, Int(line.total ?? 0), Int(line.previousTotal ?? 0), Int(sums.events), entities,
       content.hasPrevious(range), range, useCase)
   }
 
@@ -175,20 +182,5 @@ struct AdviceRoutes {
     var (batch, failures) = (Decoder(schema: useCase.plan.schema.rendered).decode(raw).events, 0)
     useCase.plan.extend(&batch, failures: &failures)
     return [batch]
-  }
-}
-
-extension FigureCache.Content {
-  /// Events of a class by entity.
-  fileprivate func classCounts(_ name: String, _ range: FigureRange) -> [String: Int64] {
-    guard let index = windows.classes.firstIndex(of: name) else { return [:] }
-    var counts: [String: Int64] = [:]
-    for start in windows.starts(from: range.from, to: range.to) {
-      for (entity, cell) in windows.rows[start] ?? [:] {
-        let name = windows.entities.names[entity]
-        if range.entities?.contains(name) ?? true { counts[name, default: 0] += cell.classes[index] }
-      }
-    }
-    return counts
   }
 }

@@ -136,9 +136,11 @@ struct AnomalyRoutes {
       } while cursor != nil && items.count < filter.limit && .now < end
       let isCounted =
         filter.words.isEmpty && filter.leastScore == nil && (user == nil || useCase.dashboard.people.isEmpty)
-      let total = try? useCase.figures.now.anomalies.count(
-        filter, said: feedback.mapValues { isShown($0.verdict, state) }, others: isShown(nil, state))
-      return Parameters.page(items, total: isCounted ? total ?? nil : nil, next: cursor?.text)
+      let total =
+        isCounted
+        ? useCase.figures.count(
+          filter, said: feedback.mapValues { isShown($0.verdict, state) }, others: isShown(nil, state)) : nil
+      return Parameters.page(items, total: total, next: cursor?.text)
     }
   }
 

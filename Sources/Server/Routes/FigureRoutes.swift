@@ -39,7 +39,9 @@ struct FigureRoutes {
       let content = try useCase.figures.now
       let question = Question(
         call: call, useCase: useCase, range: range, content: content, hasPrevious: content.hasPrevious(range))
-      return Reply(JSONText.object(range.members(hasPrevious: question.hasPrevious) + (try body(question))))
+      return Reply(
+        JSONText.object(
+          range.members(hasPrevious: question.hasPrevious, knownFrom: content.knownFrom) + (try body(question))))
     }
   }
 
@@ -62,10 +64,11 @@ struct FigureRoutes {
       parameters: Self.parameters,
       answers: [.init(.ok, "A line for each figure.", .json(Self.over(.reference("Figure"))))],
       respond: answer { question in
-        let events = Double(question.content.events(question.range))
+        let sums = question.content.sums(question.range)
         let series = question.useCase.dashboard.figures.map { figure in
           Self.json(
-            figure, question.content.figure(figure, question.range), events, question.hasPrevious, question.useCase)
+            figure, question.content.figure(figure, question.range, sums), Double(sums.events), question.hasPrevious,
+            question.useCase)
         }
         return [("series", JSONText.array(series))]
       })
@@ -104,7 +107,7 @@ struct FigureRoutes {
         .init(.ok, "A line for each class.", .json(Self.over(.object([("name", .string)] + FigureLine.schemaMembers))))
       ],
       respond: answer { question in
-        let series = question.content.classes(question.range).map { name, line in
+        let series = question.content.classes(question.content.sums(question.range)).map { name, line in
           JSONText.object([("name", JSONText.string(name))] + line.members(hasPrevious: question.hasPrevious))
         }
         return [("series", JSONText.array(series))]
@@ -123,7 +126,7 @@ struct FigureRoutes {
         .init(.ok, "A row for each class.", .json(.object(FigureRange.schemaMembers + [("items", .array(row))])))
       ],
       respond: answer { question in
-        let classes = question.content.classes(question.range)
+        let classes = question.content.classes(question.content.sums(question.range))
         let all = classes.reduce(0) { $0 + ($1.line.total ?? 0) }
         let before = classes.reduce(0) { $0 + ($1.line.previousTotal ?? 0) }
         let rows = classes.map { name, line in
@@ -169,12 +172,12 @@ struct FigureRoutes {
     _ content: FigureCache.Content, _ range: FigureRange, isBySeverity: Bool, of useCase: ServedUseCase
   ) -> [(name: String, severity: String, line: FigureLine)] {
     if isBySeverity {
-      let counts = content.counts(range) { row in Severity.allCases.firstIndex(of: row.severity) ?? 0 }
+      let counts = content.counts(range, by: .severity)
       return Severity.allCases.enumerated().reversed().map { index, severity in
         (severity.rawValue, severity.rawValue, counts[index] ?? .zero(range.count))
       }
     }
-    let counts = content.counts(range) { Int($0.detector) }
+    let counts = content.counts(range, by: .detector)
     let definition = useCase.plan.useCase
     var severities = definition.detectors.map { ($0.name, $0.severity) }
     severities += definition.rules.map { ($0.name, $0.severity) }
@@ -308,7 +311,8 @@ struct FigureRoutes {
             let (first, second) = (Severity(rawValue: a.severity) ?? .info, Severity(rawValue: b.severity) ?? .info)
             return first == second ? (a.line.total ?? 0) > (b.line.total ?? 0) : first > second
           }
-        let classes = question.content.classes(question.range).dropLast().filter { ($0.line.total ?? 0) > 0 }
+        let classes = question.content.classes(question.content.sums(question.range)).dropLast()
+          .filter { ($0.line.total ?? 0) > 0 }
           .sorted { ($0.line.total ?? 0) > ($1.line.total ?? 0) }
         func row(_ name: String, _ kind: String, _ severity: String, _ line: FigureLine) -> String {
           JSONText.object([

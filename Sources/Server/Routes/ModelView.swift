@@ -63,7 +63,7 @@ struct ModelView: Sendable {
   var json: String {
     get throws {
       let items = try useCase.plan.detectors.map { try json(of: $0.definition) }
-      let first = try useCase.figures.now.windows.starts.first
+      let first = try useCase.figures.now.windows.firstStart
       return JSONText.object([
         ("items", JSONText.array(items)), ("total", String(items.count)), ("next", "null"),
         ("from", first.map(JSONText.time) ?? "null"), ("to", watermark.map(JSONText.time) ?? "null"),

@@ -26,41 +26,51 @@ struct Advice: Sendable {
     var worst: (name: String, count: Int, previous: Int?, path: String)?
   }
 
-  private let text: String
-  /// Conditions in the text, compiled.
-  private let conditions: [String: Detection.Expression]
+  /// A line of the text.
+  private struct Line: Sendable {
+    var parts: [Part]
+    /// Whether it is one of a numbered list.
+    var isItem: Bool
+    var isHeading: Bool
+  }
+
+  private let lines: [Line]
+  /// Conditions in the text, each once, in the order in which they come.
+  let conditions: [String]
 
   /// - Throws: `OperatingError` where a condition is wrong.
   init(_ text: String, scope: Scope, path: String) throws {
-    self.text = text
-    var conditions: [String: Detection.Expression] = [:]
-    for part in Self.parts(of: text) {
-      guard case .figure(let name) = part, let condition = Self.condition(in: name) else { continue }
-      do { conditions[condition] = try Detection.Expression(condition, scope: scope, expected: .bool) } catch {
+    lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+      Line(
+        parts: Self.parts(of: String(line)),
+        isItem: line.first?.isNumber == true && line.drop(while: \.isNumber).hasPrefix(". "),
+        isHeading: line.hasPrefix("#"))
+    }
+    var conditions: [String] = []
+    for part in lines.flatMap(\.parts) {
+      guard case .figure(let name) = part, let condition = Self.condition(in: name), !conditions.contains(condition)
+      else { continue }
+      do { _ = try Detection.Expression(condition, scope: scope, expected: .bool) } catch {
         throw OperatingError(.configuration, "\(path): the condition `\(condition)` is wrong: \(error)")
       }
+      conditions.append(condition)
+    }
+    guard conditions.count <= AnomalyConditions.most else {
+      throw OperatingError(
+        .configuration, "\(path) has \(conditions.count) conditions, expected at most \(AnomalyConditions.most)")
     }
     self.conditions = conditions
   }
 
-  /// Whether events are needed to fill it in.
-  var needsEvents: Bool { !conditions.isEmpty }
-
   /// The text with its figures.
-  /// - Parameter batches: the events of the anomalies, with features.
-  func filled(_ figures: Figures, over batches: [EventBatch]) -> String {
-    var counts: [String: Int] = [:]
-    for (condition, expression) in conditions {
-      counts[condition] = batches.reduce(0) { sum, batch in
-        var failures = 0
-        return sum + expression.matches(batch.columns, count: batch.count, failures: &failures).setCount
-      }
-    }
-    var lines: [String] = []
+  /// - Parameter counts: of the anomalies those that meet each of the conditions, in their order.
+  func filled(_ figures: Figures, counts: [Int]) -> String {
+    let counts = Dictionary(zip(conditions, counts), uniquingKeysWith: { first, _ in first })
+    var filled: [String] = []
     var number = 0
-    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+    for line in lines {
       var isVoid = false
-      var filled = Self.parts(of: String(line)).map { part -> String in
+      var text = line.parts.map { part -> String in
         switch part {
         case .text(let text): return text
         case .figure(let name):
@@ -71,17 +81,16 @@ struct Advice: Sendable {
           return value
         }
       }.joined()
-      let isItem = line.first?.isNumber == true && line.drop(while: \.isNumber).hasPrefix(". ")
-      if isItem {
+      if line.isItem {
         if isVoid { continue }
         number += 1
-        filled = "\(number)" + filled.drop(while: \.isNumber)
-      } else if line.hasPrefix("#") {
+        text = "\(number)" + text.drop(while: \.isNumber)
+      } else if line.isHeading {
         number = 0
       }
-      lines.append(filled)
+      filled.append(text)
     }
-    return lines.joined(separator: "\n")
+    return filled.joined(separator: "\n")
   }
 
   /// What a name in braces stands for; nil where there is nothing to say.
@@ -120,7 +129,7 @@ struct Advice: Sendable {
     return nil
   }
 
-  private enum Part {
+  private enum Part: Sendable {
     case text(String)
     case figure(String)
   }

@@ -19,6 +19,7 @@ final class ServedUseCase: Sendable {
   /// Its folder; nil where only the store knows it.
   let folder: String?
   let dashboard: DashboardDefinition
+  let advice: AdviceBook
   let figures: FigureCache
   let predictor: Predictor
 
@@ -29,8 +30,10 @@ final class ServedUseCase: Sendable {
     self.text = text
     self.folder = folder
     dashboard = plan.useCase.dashboard ?? DashboardDefinition(for: plan.useCase)
+    advice = AdviceBook(folder: folder, plan)
     figures = FigureCache(
-      useCase: name, window: plan.windows.first { [dashboard] in $0.definition.name == dashboard.window }, dashboard)
+      useCase: name, window: plan.windows.first { [dashboard] in $0.definition.name == dashboard.window }, dashboard,
+      conditions: { [advice] in advice.conditions })
     predictor = Predictor(
       plan, registry: ModelRegistry(folder: store.directory.modelsPath, useCase: name),
       workers: ProcessInfo.processInfo.activeProcessorCount)

@@ -187,7 +187,7 @@ let package = Package(
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "Server", "Configuration", "Connectors", "Detection", "Learning", "Pipeline", "TestKit",
+        "Server", "Configuration", "Connectors", "Detection", "Learning", "Operations", "Pipeline", "TestKit",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "Logging", package: "swift-log"),
         .product(name: "JWTKit", package: "jwt-kit"), .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -47,25 +47,39 @@ extension ModelOperations {
   }
 
   private func listed(_ detector: String) throws -> [ListedModel] {
+    try Self.listed(
+      detector, champion: { try registry.champion(of: detector) }, try registry.entries(of: detector),
+      trouble: { registry.trouble(with: $0, of: detector) })
+  }
+
+  /// The versions of a detector as a list has them.
+  /// - Parameters:
+  ///   - champion: which version scores.
+  ///   - entries: all versions, in their order.
+  ///   - trouble: why one whose record can be read cannot score; nil where it can.
+  /// - Throws: what `champion` throws that is no `OperatingError`.
+  public static func listed(
+    _ detector: String, champion: () throws -> String?, _ entries: [ModelRegistry.Entry],
+    trouble: (String) -> OperatingError?
+  ) throws -> [ListedModel] {
     var rows: [ListedModel] = []
     func add(_ version: String?, isChampion: Bool, _ manifest: ModelManifest? = nil, _ error: OperatingError? = nil) {
       rows.append(
         ListedModel(detector: detector, version: version, isChampion: isChampion, manifest: manifest, error: error))
     }
-    var champion: String?
-    do { champion = try registry.champion(of: detector) } catch let error as OperatingError {
+    var known: String?
+    do { known = try champion() } catch let error as OperatingError {
       add(nil, isChampion: true, nil, error)
     }
-    let entries = try registry.entries(of: detector)
-    if let champion, !entries.contains(where: { $0.version == champion }) {
+    if let known, !entries.contains(where: { $0.version == known }) {
       let error = OperatingError(.store, "its folder is gone: restore it, or promote another version")
-      add(champion, isChampion: true, nil, error)
+      add(known, isChampion: true, nil, error)
     }
     for entry in entries {
-      let isChampion = entry.version == champion
+      let isChampion = entry.version == known
       switch entry.manifest {
       case .success(let manifest):
-        add(entry.version, isChampion: isChampion, manifest, registry.trouble(with: entry.version, of: detector))
+        add(entry.version, isChampion: isChampion, manifest, trouble(entry.version))
       case .failure(let error): add(entry.version, isChampion: isChampion, nil, error)
       }
     }

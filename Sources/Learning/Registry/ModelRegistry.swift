@@ -46,23 +46,24 @@ public struct ModelRegistry: Sendable {
   public struct Entry: Sendable {
     public let version: String
     public let manifest: Result<ModelManifest, OperatingError>
+
+    public init(version: String, manifest: Result<ModelManifest, OperatingError>) {
+      (self.version, self.manifest) = (version, manifest)
+    }
   }
 
   /// All versions of a detector, oldest first (created, then name), those whose record cannot be read before them.
   public func entries(of detector: String) throws -> [Entry] {
-    let root = try path(of: detector)
-    let versions = try RegistryFiles.names(in: root).filter {
-      !$0.hasPrefix(".") && RegistryFiles.isFolder("\(root)/\($0)")
+    try versions(of: detector).map { try entry(of: $0, of: detector) }.inOrder
+  }
+
+  /// What is on record about a version, or why that cannot be read. Of its files the record alone is opened.
+  public func entry(of version: String, of detector: String) throws -> Entry {
+    do {
+      return Entry(version: version, manifest: .success(try manifest(of: version, of: detector)))
+    } catch let error as OperatingError {
+      return Entry(version: version, manifest: .failure(error))
     }
-    let entries = try versions.map { version -> Entry in
-      do {
-        return Entry(version: version, manifest: .success(try manifest(of: version, of: detector)))
-      } catch let error as OperatingError {
-        return Entry(version: version, manifest: .failure(error))
-      }
-    }
-    func created(_ entry: Entry) -> Int64 { (try? entry.manifest.get().created) ?? .min }
-    return entries.sorted { (created($0), $0.version) < (created($1), $1.version) }
   }
 
   /// Why a version cannot score, as far as its files tell; nil where they are whole.
@@ -322,5 +323,13 @@ public struct ModelRegistry: Sendable {
       .input,
       "the detector \(detector) of \(useCase) has no version `\(version.prefix(60))`\(near) It has "
         + (known.isEmpty ? "none" : list))
+  }
+}
+
+extension [ModelRegistry.Entry] {
+  /// Oldest first (created, then name), those whose record cannot be read before them.
+  public var inOrder: [ModelRegistry.Entry] {
+    func created(_ entry: ModelRegistry.Entry) -> Int64 { (try? entry.manifest.get().created) ?? .min }
+    return sorted { (created($0), $0.version) < (created($1), $1.version) }
   }
 }

@@ -10,17 +10,9 @@ public final class RegistryModels: ModelProvider {
   /// A promotion is noticed within this time.
   static let interval = Duration.milliseconds(500)
 
-  /// What tells one state of a file from another: a file that is replaced has another inode.
-  private struct FileState: Equatable {
-    var inode: UInt64
-    var seconds: Int
-    var nanoseconds: Int
-    var size: Int64
-  }
-
   private struct State {
     var lastLook: ContinuousClock.Instant?
-    var files: [String: FileState] = [:]
+    var files: [String: FileMark] = [:]
     var champions: [String: String] = [:]
     /// Champions whose files were seen.
     var present: [String: String] = [:]
@@ -69,7 +61,7 @@ public final class RegistryModels: ModelProvider {
   private func look(at detector: String, _ state: inout State) {
     do {
       let path = try registry.championPath(of: detector)
-      let found = Self.fileState(path)
+      let found = FileMark(path)
       // Nobody goes back to having no champion: the file was removed. What scores goes on with its model.
       if found == nil, let champion = state.champions[detector] {
         throw OperatingError(
@@ -105,18 +97,6 @@ public final class RegistryModels: ModelProvider {
         "the model \(champion) of the detector \(detector) is gone from \(registry.folder): it scores until the run ends, "
           + "and the next one will not find it. Restore its folder, or promote another version")
     }
-  }
-
-  private static func fileState(_ path: String) -> FileState? {
-    var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
-    #if os(Linux)
-      let changed = status.st_mtim
-    #else
-      let changed = status.st_mtimespec
-    #endif
-    return FileState(
-      inode: UInt64(status.st_ino), seconds: changed.tv_sec, nanoseconds: changed.tv_nsec, size: Int64(status.st_size))
   }
 
   /// Reads a version on a thread of its own, one at a time, and checks that it fits the use case's detector.

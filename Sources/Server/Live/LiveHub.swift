@@ -60,7 +60,11 @@ final class LiveHub: Service {
         let seen = self.signal.count
         if looks % Self.looksBetween == 0 || self.isIncomplete { await self.catalog.refresh() }
         looks += 1
-        for useCase in self.catalog.all { await self.look(at: useCase) }
+        for useCase in self.catalog.all {
+          await self.look(at: useCase)
+          // One at a time: whoever waits for figures waits no longer than for that.
+          _ = try? await blocking { useCase.versions.lookAtNext(of: useCase.plan.detectors.map(\.name)) }
+        }
         await self.signal.wait(behind: seen, atMost: Self.interval)
         try? await Task.sleep(for: Self.pause)
       }

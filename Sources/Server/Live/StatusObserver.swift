@@ -25,11 +25,11 @@ struct StatusObserver: Sendable {
     init(_ useCase: ServedUseCase, run view: (any RunView)?) async throws {
       partitions = try await useCase.store.reader.read { try await $0.status(of: useCase.name, counting: false) }
       let learned = useCase.plan.detectors.map(\.name)
-      let registry = useCase.registry
+      let versions = useCase.versions
       (models, candidates) = try await blocking {
         learned.reduce((0, 0)) { counts, name in
-          guard let champion = try? registry.champion(of: name) else { return counts }
-          return (counts.0 + 1, counts.1 + Self.candidates(in: registry, of: name, champion))
+          guard let champion = try? versions.champion(of: name)?.version else { return counts }
+          return (counts.0 + 1, counts.1 + Self.candidates(in: versions, of: name, champion))
         }
       }
       detectors = learned.count
@@ -38,8 +38,8 @@ struct StatusObserver: Sendable {
       hasWriter = own != nil || useCase.store.directory.isInUse
     }
 
-    private static func candidates(in registry: ModelRegistry, of detector: String, _ champion: String) -> Int {
-      let entries = (try? registry.entries(of: detector)) ?? []
+    private static func candidates(in versions: ModelCatalog, of detector: String, _ champion: String) -> Int {
+      let entries = (try? versions.entries(of: detector)) ?? []
       guard let place = entries.firstIndex(where: { $0.version == champion }) else { return 0 }
       return entries[(place + 1)...].count {
         if case .success(let manifest) = $0.manifest { manifest.gate?.passed ?? false } else { false }

@@ -10,18 +10,16 @@ import Pipeline
 /// Learned detectors as JSON.
 struct ModelView: Sendable {
   private let useCase: ServedUseCase
-  private let operations: ModelOperations
   private let drift: [DriftCounts]
   private let activations: [(activation: Activation, time: Int64?)]
   private let watermark: Int64?
 
   /// Versions of a detector that are shown, beside the champion: the newest.
-  private static let mostVersions = 10
+  private static let mostVersions = ModelCatalog.mostLookedAt
   private static let mostRecords = 20
 
   init(_ useCase: ServedUseCase) async throws {
     self.useCase = useCase
-    operations = try await blocking { try useCase.models() }
     (drift, watermark) = try await useCase.store.reader.read { snapshot in
       (
         try await snapshot.drift(of: useCase.name, detector: nil),
@@ -32,8 +30,13 @@ struct ModelView: Sendable {
   }
 
   static let version = JSONSchema.object([
-    ("version", .string), ("champion", .boolean), ("manifest", .anything), ("splits", .map(.number)),
-    ("error", JSONSchema.string.nullable.saying("Why it cannot score.")),
+    ("version", .string), ("champion", .boolean), ("manifest", .anything),
+    (
+      "splits",
+      JSONSchema.map(.number).nullable.saying(
+        "Which share of the splits of its trees tests which input; null until its model was looked at, seconds after it came."
+      )
+    ), ("error", JSONSchema.string.nullable.saying("Why it cannot score, as far as that is known.")),
   ])
 
   private static let driftSchema = JSONSchema.object([
@@ -78,17 +81,17 @@ struct ModelView: Sendable {
   }
 
   private func json(of detector: DetectorDefinition) throws -> String {
-    let registry = operations.registry
-    let listed = (try? operations.versions(of: detector.name)) ?? []
-    let record = try? registry.championRecord(of: detector.name)
+    let versions = (try? useCase.versions.list(of: detector.name)) ?? []
+    let listed = versions.map(\.listed)
+    let record = try? useCase.versions.champion(of: detector.name)
     let champion = record?.version
     let place = listed.firstIndex { $0.version == champion }
     let candidate = listed.suffix(from: place.map { $0 + 1 } ?? 0).last { $0.error == nil && $0.version != nil }?
       .version
-    let shown = listed.suffix(Self.mostVersions)
-    let versions =
-      (listed.filter(\.isChampion).filter { model in !shown.contains { $0.version == model.version } } + shown)
-      .map { json(of: $0, detector.name) }
+    let newest = versions.suffix(Self.mostVersions)
+    let shown =
+      versions.filter { one in one.listed.isChampion && !newest.contains { $0.listed.version == one.listed.version } }
+      + newest
     let scores = activations.filter { $0.activation.kind == .model && $0.activation.detector == detector.name }.map {
       JSONText.object([
         ("version", JSONText.string($0.activation.version)), ("record", String($0.activation.from.row)),
@@ -99,7 +102,7 @@ struct ModelView: Sendable {
       ("detector", JSONText.string(detector.name)), ("type", JSONText.string(detector.type)),
       ("summary", JSONText.string(Self.summary(of: detector))), ("champion", JSONText.optional(champion)),
       ("candidate", JSONText.optional(candidate)), ("previous", JSONText.optional(record?.previous)),
-      ("versions", JSONText.array(versions)), ("scores_from", JSONText.array(scores)),
+      ("versions", JSONText.array(shown.map(Self.json))), ("scores_from", JSONText.array(scores)),
       ("drift", champion.flatMap { drift(of: $0, detector.name) } ?? "null"),
       ("record", JSONText.array(events(listed, record))),
     ])
@@ -112,27 +115,14 @@ struct ModelView: Sendable {
     return "looks at \(detector.features.count) inputs"
   }
 
-  private func json(of model: ListedModel, _ detector: String) -> String {
-    let manifest = model.manifest.flatMap { try? Self.encoder.encode($0) }.map { String(decoding: $0, as: UTF8.self) }
-    let facts = model.version.flatMap { try? operations.registry.facts(of: $0, of: detector) } ?? []
-    let splits = facts.compactMap { fact -> (String, String)? in
-      guard fact.name.hasPrefix("splits."), case .number(let number) = fact.value else { return nil }
-      return (String(fact.name.dropFirst("splits.".count)), JSONText.number(number))
-    }
+  private static func json(_ version: ModelCatalog.Version) -> String {
+    let splits = version.splits.map { JSONText.object($0.map { ($0.name, JSONText.number($0.share)) }) }
     return JSONText.object([
-      ("version", JSONText.string(model.version ?? "?")), ("champion", model.isChampion ? "true" : "false"),
-      ("manifest", manifest ?? "null"), ("splits", JSONText.object(splits)),
-      ("error", JSONText.optional(model.error?.description)),
+      ("version", JSONText.string(version.listed.version ?? "?")),
+      ("champion", version.listed.isChampion ? "true" : "false"),
+      ("manifest", version.manifest ?? "null"), ("splits", splits ?? "null"),
+      ("error", JSONText.optional(version.listed.error?.description)),
     ])
-  }
-
-  /// Numbers that are not finite are words, as `--json` has them.
-  private static var encoder: JSONEncoder {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    encoder.nonConformingFloatEncodingStrategy = .convertToString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    return encoder
   }
 
   /// Trainings, promotions and rollbacks, newest first.
@@ -155,7 +145,7 @@ struct ModelView: Sendable {
   }
 
   private func drift(of version: String, _ detector: String) -> String? {
-    guard let reference = try? operations.registry.drift(of: version, of: detector) else { return nil }
+    guard let reference = useCase.versions.drift(of: version, of: detector) else { return nil }
     var days: [String] = []
     var order: [Drift] = []
     var series: [String: [String?]] = [:]

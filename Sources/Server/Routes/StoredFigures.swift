@@ -47,9 +47,8 @@ struct StoredFigures: Sendable {
       }
       totals = partitions.reduce(Totals()) { $0 + $1.totals }
       watermark = partitions.compactMap(\.watermark).min()
-      let registry = useCase.registry
       models = try await blocking {
-        useCase.plan.detectors.compactMap { Model($0.name, registry, drift) }
+        useCase.plan.detectors.compactMap { Model($0.name, useCase.versions, drift) }
       }
       feedback = try await useCase.feedback()
     }
@@ -63,13 +62,13 @@ struct StoredFigures: Sendable {
     var drift: [Drift]
 
     /// - Returns: nil where there is none, or what is on record about it cannot be read: `pulse models list` says why.
-    init?(_ detector: String, _ registry: ModelRegistry, _ counts: [DriftCounts]) {
-      guard let version = try? registry.champion(of: detector),
-        let manifest = try? registry.manifest(of: version, of: detector)
+    init?(_ detector: String, _ versions: ModelCatalog, _ counts: [DriftCounts]) {
+      guard let version = try? versions.champion(of: detector)?.version,
+        let manifest = try? versions.entries(of: detector).first(where: { $0.version == version })?.manifest.get()
       else { return nil }
       (self.detector, self.manifest) = (detector, manifest)
       let days = counts.filter { $0.detector == detector && $0.version == version }.sorted { $1.day < $0.day }
-      let reference = try? registry.drift(of: version, of: detector)
+      let reference = versions.drift(of: version, of: detector)
       drift = days.lazy.map { reference?.stability(of: $0) ?? [] }.first { !$0.isEmpty } ?? []
     }
   }

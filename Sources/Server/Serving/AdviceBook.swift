@@ -2,6 +2,7 @@
 
 import Detection
 import Foundation
+import Learning
 import Synchronization
 
 /// Advice by problem.
@@ -56,27 +57,5 @@ final class AdviceBook: Sendable {
     let conditions = texts.isEmpty ? nil : try? AnomalyConditions(texts, of: plan)
     state.withLock { $0.conditions = conditions }
     return conditions
-  }
-}
-
-/// What a file is known by: another one under its name, or one that was written to, has another.
-struct FileMark: Sendable, Hashable {
-  private let inode: UInt64
-  private let size: Int64
-  private let seconds: Int
-  private let nanoseconds: Int
-
-  /// - Returns: nil where there is no file.
-  init?(_ path: String) {
-    var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
-    #if canImport(Darwin)
-      let changed = status.st_mtimespec
-    #else
-      let changed = status.st_mtim
-    #endif
-    inode = UInt64(status.st_ino)
-    size = Int64(status.st_size)
-    (seconds, nanoseconds) = (Int(changed.tv_sec), Int(changed.tv_nsec))
   }
 }

@@ -22,6 +22,7 @@ final class ServedUseCase: Sendable {
   let advice: AdviceBook
   let figures: FigureCache
   let predictor: Predictor
+  let versions: ModelCatalog
 
   init(name: String, in store: ServedStore, plan: Plan, text: String, folder: String?) {
     self.name = name
@@ -34,9 +35,9 @@ final class ServedUseCase: Sendable {
     figures = FigureCache(
       useCase: name, window: plan.windows.first { [dashboard] in $0.definition.name == dashboard.window }, dashboard,
       conditions: { [advice] in advice.conditions })
-    predictor = Predictor(
-      plan, registry: ModelRegistry(folder: store.directory.modelsPath, useCase: name),
-      workers: ProcessInfo.processInfo.activeProcessorCount)
+    let registry = ModelRegistry(folder: store.directory.modelsPath, useCase: name)
+    predictor = Predictor(plan, registry: registry, workers: ProcessInfo.processInfo.activeProcessorCount)
+    versions = ModelCatalog(registry)
   }
 
   /// The first digits of what names a definition: the SHA-256 of its meaning.
@@ -47,7 +48,7 @@ final class ServedUseCase: Sendable {
     return String(ConfigurationVersion(useCase, text: text).identifier.prefix(12))
   }
 
-  var registry: ModelRegistry { ModelRegistry(folder: store.directory.modelsPath, useCase: name) }
+  var registry: ModelRegistry { versions.registry }
 
   /// The field that tells entities apart; nil where events have none.
   var entityField: String? { plan.schema.keyField.map { plan.schema.fields[$0].name } }

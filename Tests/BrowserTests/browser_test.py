@@ -74,10 +74,12 @@ def first_anomaly(walk):
 
 def walk_overview(walk):
     page = walk.page
-    walk.open("/USE_CASE/overview")
+    with page.expect_response(re.compile(r"/metrics/summary\?")) as summary:
+        walk.open("/USE_CASE/overview")
     before = page.locator(".figures .value").all_inner_texts()
     title = page.locator(".verdict h1").inner_text()
     assert re.search(r"\d", title), f"the verdict has no number: {title}"
+    assert title == summary.value.json()["headline"]["title"], "the page says something else than the server"
 
     # Entities: the second of the menu alone.
     page.locator(".entities button").first.click()

@@ -135,4 +135,41 @@ struct FigureTests {
     let critical = try await served.get("\(Self.base)/entities/critical?\(query)").json["series"]?.array
     #expect(critical?.count == flags.count { $0 })
   }
+
+  @Test("without closed windows figures reach as far as events were read")
+  func withoutWindows() async throws {
+    let served = try await ServedFixture(events: 60_000)
+    let reader = try served.served.store.reader
+    let cache = FigureCache(useCase: "redset", window: nil, DashboardDefinition())
+    #expect(cache.dataUntil == nil)
+    #expect(try await cache.follow(reader).hasChanged)
+    let until = try #require(cache.dataUntil)
+    let watermark = Int64(try Self.number(served, "SELECT max(watermark) FROM partitions"))
+    let latest = Int64(try Self.number(served, "SELECT max(event_time) FROM anomalies"))
+    #expect(until > max(watermark, latest) && until <= max(watermark, latest) + 60_000_000 && until % 60_000_000 == 0)
+    let range = FigureRange(from: until - 30 * Timestamp.microsecondsPerDay, to: until, step: 86_400_000_000)
+    let count = try Self.number(served, "SELECT count(*) FROM anomalies")
+    #expect(try cache.now.counts(range, by: .all)[0]?.total == count && count > 0)
+    // As long as nothing comes, nothing has changed.
+    #expect(try await !cache.follow(reader).hasChanged)
+    try await ServedFixture.run(90_000, in: served.directory)
+    #expect(try await cache.follow(reader).hasChanged)
+    #expect(try #require(cache.dataUntil) > until)
+  }
+
+  @Test("the headline of a span is in its summary, for all entities and for some")
+  func headline() async throws {
+    let served = try await ServedFixture(events: 60_000)
+    let (query, from, to) = try Self.span(served)
+    for entities in [[], ["3", "10"]] {
+      let more = entities.isEmpty ? "" : "&entities=\(entities.joined(separator: ","))"
+      let said = try await served.get("\(Self.base)/metrics/summary?\(query)\(more)").json["headline"]
+      let range = FigureRange(
+        from: from, to: to, step: 1_800_000_000, entities: entities.isEmpty ? nil : Set(entities))
+      let useCase = try served.served
+      let expected = try Headline(useCase.figures.now, range, useCase.dashboard)
+      #expect(said?["title"]?.string == expected.title && said?["context"]?.string == expected.context)
+      #expect(said?["state"]?.string == expected.state && !expected.title.isEmpty)
+    }
+  }
 }

@@ -94,6 +94,8 @@ struct AnomalySeries: Sendable {
 
   /// The time of the earliest.
   var firstTime: Int64? { buckets.first?.rows.first?.time }
+  /// The time of the latest.
+  var lastTime: Int64? { buckets.last?.rows.last?.time }
 
   /// The earliest event time of those from a position on.
   func firstTime(from position: Position, in partition: PartitionID) -> Int64? {

@@ -42,8 +42,12 @@ final class FigureCache: Sendable {
     var cursor: ChangeCursor?
     /// Why it could not be read, or not be brought up to date.
     var trouble: String?
-    /// Up to when closed windows say everything: the end of the last of them, microseconds.
-    var dataUntil: Int64?
+    /// The end of the last closed window, microseconds.
+    var windowsUntil: Int64?
+    /// Up to when events were read, microseconds; nil where windows tell.
+    var eventsUntil: Int64?
+
+    var dataUntil: Int64? { windowsUntil ?? eventsUntil }
   }
 
   let useCase: String
@@ -91,7 +95,8 @@ final class FigureCache: Sendable {
 
   var isReady: Bool { state.withLock { $0.cursor != nil } }
 
-  /// Up to when closed windows say everything; nil where there is none.
+  /// Up to when closed windows say everything; where none has closed, or the use case has none, the minute up to which events
+  /// were read. Nil where none was.
   var dataUntil: Int64? { state.withLock { $0.dataUntil } }
 
   /// How many anomalies a list has, by what is known of them; nil where that does not reach far enough.
@@ -128,7 +133,11 @@ final class FigureCache: Sendable {
   /// Brings it up to date with the store.
   func follow(_ reader: any ResultReader) async throws -> Changes {
     do {
-      var changes = try await reader.read { try await self.follow($0) }
+      var changes = try await reader.read { snapshot in
+        var changes = try await self.follow(snapshot)
+        if try await self.lookAtEventTime(snapshot) { changes.hasChanged = true }
+        return changes
+      }
       changes.cursor = state.withLock { state in
         state.trouble = nil
         return state.cursor
@@ -164,6 +173,24 @@ final class FigureCache: Sendable {
       if !page.hasMore { break }
     }
     return changes
+  }
+
+  /// Notes up to when events were read where no window tells.
+  /// - Returns: whether that is another time than before.
+  private func lookAtEventTime(_ snapshot: any ResultSnapshot) async throws -> Bool {
+    guard state.withLock({ $0.windowsUntil }) == nil else {
+      state.withLock { $0.eventsUntil = nil }
+      return false
+    }
+    let watermarks = try await snapshot.status(of: useCase, counting: false).compactMap(\.watermark)
+    return state.withLock { state in
+      // What was found may lie before the watermark of its partition has come there.
+      let last = [watermarks.max(), state.anomalies.series.lastTime].compactMap(\.self).max()
+      let minute: Int64 = 60_000_000
+      let until = last.map { $0.subtractingSaturated(($0 % minute + minute) % minute).addingSaturated(minute) }
+      defer { state.eventsUntil = until }
+      return state.eventsUntil != until
+    }
   }
 
   /// Anomalies of one look that are told one by one.
@@ -225,8 +252,9 @@ final class FigureCache: Sendable {
     fresh.add(waiting)
     fresh.anomalies.settle()
     state.withLock { [fresh] state in
-      let hidden = state.anomalies.hidden
+      let (hidden, until) = (state.anomalies.hidden, state.eventsUntil)
       state = fresh
+      state.eventsUntil = until
       state.anomalies.hide(hidden)
     }
   }
@@ -284,13 +312,13 @@ extension FigureCache.State {
   fileprivate mutating func note(_ row: StoredWindow) {
     guard row.closed else { return }
     windows.add(start: row.start, by: row.by, events: row.events, aggregates: row.aggregates, classes: row.classes)
-    dataUntil = max(dataUntil ?? row.end, row.end)
+    windowsUntil = max(windowsUntil ?? row.end, row.end)
   }
 
   fileprivate mutating func note(_ part: StoredWindowPart) {
     windows.add(
       start: part.identity.start, by: part.by, events: part.events, aggregates: part.aggregates, classes: part.classes)
-    dataUntil = max(dataUntil ?? part.end, part.end)
+    windowsUntil = max(windowsUntil ?? part.end, part.end)
   }
 
   fileprivate mutating func add(_ found: [StoredAnomaly]) {

@@ -20,6 +20,23 @@ struct FigureRange: Sendable {
   /// The span before.
   var previous: FigureRange { FigureRange(from: from - length, to: from, step: step, entities: entities) }
 
+  /// The length as people say it, without rests: "24 h", "3 h", "7 d", "30 min".
+  var lengthText: String {
+    let (minute, hour, day): (Int64, Int64, Int64) = (60_000_000, 3_600_000_000, Timestamp.microsecondsPerDay)
+    if length > day, length % day == 0 { return "\(length / day)\u{202F}d" }
+    if length % hour == 0 { return "\(length / hour)\u{202F}h" }
+    return "\((length + minute / 2) / minute)\u{202F}min"
+  }
+
+  /// What the span before is called.
+  var beforeText: String {
+    switch length {
+    case Timestamp.microsecondsPerDay: "the day before"
+    case 7 * Timestamp.microsecondsPerDay: "the week before"
+    default: "the \(lengthText) before"
+    }
+  }
+
   /// The step in which a time lies.
   func index(of time: Int64) -> Int { Int((time - from) / step) }
 
@@ -63,7 +80,7 @@ struct FigureRange: Sendable {
   static let parameters: [Parameter] = [
     Parameter("window", "Length of the span, in place of `from`: 24h, 7d (default: 24h).", .string(upTo: 40)),
     Parameter("from", "From when on (default: 24 hours before `to`).", .time),
-    Parameter("to", "Until when, exclusive (default: as far as closed windows reach).", .time),
+    Parameter("to", "Until when, exclusive (default: as far as closed windows reach, or events where no window has closed).", .time),
     Parameter("step", "Length of a step, seconds.", .integer(1...86_400), standard: "1800"),
     Parameters.entities,
   ]

@@ -36,7 +36,7 @@ struct UseCaseStatus: Sendable, Hashable {
   /// How far event time lies behind the clock, seconds; nil where nothing runs or times are simulated.
   var lagSeconds: Double?
   var watermark: Int64?
-  /// Up to when closed windows say everything.
+  /// Up to when there are figures: see `FigureCache.dataUntil`.
   var dataUntil: Int64?
   var records: Int
   var deadLetters: Int

@@ -114,14 +114,6 @@ struct AdviceRoutes {
     ])
   }
 
-  private static func words(_ range: FigureRange) -> (span: String, before: String) {
-    let hours = range.length / 3_600_000_000
-    if hours == 24 { return ("24\u{202F}h", "the day before") }
-    if hours == 168 { return ("7\u{202F}d", "the week before") }
-    let span = hours > 48 ? "\(hours / 24)\u{202F}d" : "\(hours)\u{202F}h"
-    return (span, "the \(span) before")
-  }
-
   private static func figures(
     of detector: String, _ content: FigureCache.Content, _ range: FigureRange, _ useCase: ServedUseCase
   ) -> Advice.Figures {
@@ -159,9 +151,9 @@ struct AdviceRoutes {
       if first != second { return first > second }
       return a.1 == b.1 ? (a.0.utf8.count, a.0) < (b.0.utf8.count, b.0) : a.1 > b.1
     }
-    let words = words(range)
     return Advice.Figures(
-      total: total, previous: hasPrevious ? previous : nil, events: events, span: words.span, before: words.before,
+      total: total, previous: hasPrevious ? previous : nil, events: events, span: range.lengthText,
+      before: range.beforeText,
       worst: worst.map { name, count, before in
         let key = name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? name
         return (name, count, hasPrevious ? before : nil, "/\(useCase.name)/entities/\(key)?problem=\(problem)")

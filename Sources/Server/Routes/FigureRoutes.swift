@@ -62,7 +62,11 @@ struct FigureRoutes {
       method: .get, path: Self.base + "/metrics/summary", tag: "figures",
       summary: "The figures of the use case, and what they were in the span before", access: .read,
       parameters: Self.parameters,
-      answers: [.init(.ok, "A line for each figure.", .json(Self.over(.reference("Figure"))))],
+      answers: [
+        .init(
+          .ok, "What it comes to, and a line for each figure.",
+          .json(Self.over(.reference("Figure"), [("headline", Headline.schema)])))
+      ],
       respond: answer { question in
         let sums = question.content.sums(question.range)
         let series = question.useCase.dashboard.figures.map { figure in
@@ -70,7 +74,8 @@ struct FigureRoutes {
             figure, question.content.figure(figure, question.range, sums), Double(sums.events), question.hasPrevious,
             question.useCase)
         }
-        return [("series", JSONText.array(series))]
+        let headline = Headline(question.content, question.range, question.useCase.dashboard)
+        return [("headline", headline.json), ("series", JSONText.array(series))]
       })
   }
 
@@ -224,10 +229,10 @@ struct FigureRoutes {
             .badRequest, "That is too much at once",
             "\(known) entities over \(question.range.count) steps: name `entities`, or take a longer `step`.")
         }
-        let rows = Self.judged(question.content, question.range, critical, question.hasPrevious)
+        let rows = question.content.judged(question.range, critical)
           .filter { !onlyCritical || $0.isCritical }
         let rule = JSONText.object([
-          ("least_severe", String(Self.leastSevere(critical, question.range))),
+          ("least_severe", String(critical.leastSevere(in: question.range))),
           ("factor", JSONText.number(critical.factor)),
           ("problem_share", critical.problemShare.map(JSONText.number) ?? "null"),
           ("problem_count", critical.problemCount.map { String($0) } ?? "null"),
@@ -239,47 +244,7 @@ struct FigureRoutes {
   /// Numbers of lines in one answer at most, of the span and of the one before each.
   private static let mostNumbers = 2_000_000
 
-  private struct Judged {
-    var figures: EntityFigures
-    var isCritical: Bool
-  }
-
-  /// Anomalies of high severity that make an entity critical: fewer in a span of a few hours.
-  private static func leastSevere(_ critical: DashboardDefinition.Critical, _ range: FigureRange) -> Int {
-    range.length <= 3 * 3_600_000_000 ? critical.severeLive : critical.severe
-  }
-
-  /// Entities in the order of a list: critical ones first, by how much worse they are; the others by change.
-  private static func judged(
-    _ content: FigureCache.Content, _ range: FigureRange, _ critical: DashboardDefinition.Critical, _ hasPrevious: Bool
-  ) -> [Judged] {
-    let least = leastSevere(critical, range)
-    let countsProblems = critical.problemShare != nil || critical.problemCount != nil
-    let problems = countsProblems ? content.problems(range) : [:]
-    func isCritical(_ entity: EntityFigures) -> Bool {
-      if hasPrevious, entity.severe >= least, Double(entity.severe) >= critical.factor * Double(entity.previousSevere) {
-        return true
-      }
-      guard let sums = problems[entity.name], sums.events > 0 else { return false }
-      if let share = critical.problemShare, Double(sums.problems) / Double(sums.events) > share { return true }
-      return critical.problemCount.map { sums.problems >= Int64($0) } ?? false
-    }
-    let judged = content.entities(range).map { Judged(figures: $0, isCritical: isCritical($0)) }
-    func worse(_ entity: Judged) -> Double {
-      if entity.isCritical { return Double(entity.figures.severe - entity.figures.previousSevere) }
-      return hasPrevious ? entity.figures.change : entity.figures.line.total ?? 0
-    }
-    return judged.sorted { a, b in
-      if a.isCritical != b.isCritical { return a.isCritical }
-      if worse(a) != worse(b) { return worse(a) > worse(b) }
-      if a.figures.line.total != b.figures.line.total {
-        return (a.figures.line.total ?? 0) > (b.figures.line.total ?? 0)
-      }
-      return (a.figures.name.utf8.count, a.figures.name) < (b.figures.name.utf8.count, b.figures.name)
-    }
-  }
-
-  private static func json(_ entity: Judged, _ hasPrevious: Bool) -> String {
+  private static func json(_ entity: JudgedEntity, _ hasPrevious: Bool) -> String {
     let figures = entity.figures
     let detectors = figures.detectors.sorted { $0.key < $1.key }.map { name, counts in
       (name, JSONText.array(counts.map { String($0) }))

@@ -186,7 +186,7 @@ struct UseCaseRoutes {
         ("name", JSONText.string(name)), ("type", JSONText.string(type)),
         ("severity", JSONText.string(severity.rawValue)),
         ("learned", isLearned ? "true" : "false"),
-        ("label", JSONText.string(text?.label ?? name.replacing("_", with: " "))),
+        ("label", JSONText.string(useCase.dashboard.label(of: name))),
         ("description", JSONText.optional(text?.description)), ("target", target ?? "null"),
       ])
     }

@@ -95,31 +95,21 @@ struct Advice: Sendable {
 
   /// What a name in braces stands for; nil where there is nothing to say.
   private static func value(of name: String, _ figures: Figures, _ counts: [String: Int]) -> String? {
-    func then(_ count: Int?) -> String { count.map { ", \(grouped($0)) \(figures.before)" } ?? "" }
+    func then(_ count: Int?) -> String { count.map { ", \(Headline.count($0)) \(figures.before)" } ?? "" }
     switch name {
-    case "total": return grouped(figures.total)
-    case "events": return grouped(figures.events)
+    case "total": return Headline.count(figures.total)
+    case "events": return Headline.count(figures.events)
     case "span": return figures.span
     case "then": return then(figures.previous)
     case "worst": return figures.worst?.name
-    case "worst.count": return figures.worst.map { grouped($0.count) }
+    case "worst.count": return figures.worst.map { Headline.count($0.count) }
     case "worst.then": return figures.worst.map { then($0.previous) }
     case "worst.path": return figures.worst?.path
     default:
       guard let condition = condition(in: name), let count = counts[condition], count > 0 else { return nil }
-      if name.hasPrefix("count") { return grouped(count) }
+      if name.hasPrefix("count") { return Headline.count(count) }
       return "\(Int((100 * Double(count) / Double(max(1, figures.total))).rounded()))\u{202F}%"
     }
-  }
-
-  private static func grouped(_ number: Int) -> String {
-    var digits = String(number.magnitude)
-    var parts: [String] = []
-    while digits.count > 3 {
-      parts.insert(String(digits.suffix(3)), at: 0)
-      digits.removeLast(3)
-    }
-    return (number < 0 ? "-" : "") + ([digits] + parts).joined(separator: ",")
   }
 
   private static func condition(in name: String) -> String? {

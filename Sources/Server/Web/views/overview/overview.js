@@ -15,7 +15,6 @@ import { Figures } from "./figures.js";
 import { Timeline } from "./timeline.js";
 import { Advice } from "./advice.js";
 import { Anomalies } from "./anomalies.js";
-import { capital } from "../../text/numbers.js";
 
 const rank = { critical: 4, high: 3, medium: 2, low: 1, info: 0 };
 
@@ -67,16 +66,15 @@ export function Overview({ useCase, subject, params, described }) {
         <span>${described?.entity.one} ${subject}</span>
       </nav>
     `}
-    ${all.error || severities.error
+    ${severities.error
       ? html`
         <section class="panel verdict-failed">
-          <${Failure} of=${all.error ? capital(described?.entity.many ?? "entities") : "Severities"}
-            error=${all.error ?? severities.error} onRetry=${() => { all.reload(); severities.reload(); }} />
+          <${Failure} of="Severities" error=${severities.error} onRetry=${severities.reload} />
         </section>
       `
-      : html`
-        <${Verdict} entities=${shown?.data} severities=${severities.data} described=${described} range=${range}
-          late=${all.late || severities.late} chosen=${listed} />
+      : !summary.error && html`
+        <${Verdict} headline=${summary.data?.headline} severities=${severities.data}
+          late=${summary.late || severities.late} />
       `}
     ${summary.error
       ? html`

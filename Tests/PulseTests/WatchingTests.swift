@@ -118,6 +118,22 @@ struct WatchingTests {
     }
   }
 
+  @Test("alerts of each severity reach a receiver that there is, and Prometheus hands them to somebody")
+  func receivers() throws {
+    #expect(try Deployment.mappings("prometheus/prometheus.yml").contains { $0["alertmanagers"] != nil })
+    let all = try Deployment.mappings("prometheus/alertmanager.yml")
+    let receivers = Set(all.compactMap { $0["name"]?.text?.text })
+    let named = all.compactMap { $0["receiver"]?.text?.text }
+    #expect(!named.isEmpty && receivers == Set(named))
+    let severities = try Deployment.files("prometheus/rules", ".yml").flatMap { try Deployment.mappings($0) }
+      .compactMap { $0["severity"]?.text?.text }
+    let routed = all.filter { $0["receiver"] != nil }.compactMap { route -> String? in
+      guard case .sequence(let matchers)? = route["matchers"]?.content else { return nil }
+      return matchers.first?.text?.text
+    }
+    #expect(Set(routed) == Set(severities.map { "severity = \($0)" }))
+  }
+
   @Test("each alert has a test in which it fires, one in which it does not, and a section of its page")
   func alerts() throws {
     let alerts = try Deployment.rules().filter { $0.alert != nil }

@@ -152,6 +152,8 @@ struct MetricTests {
     let status = try await served.services.live.status(of: served.served)
     #expect(page["pulse_store_up{use_case=\"redset\"}"] == 1)
     #expect(page["pulse_stored_records_total{use_case=\"redset\"}"] == Double(status.records))
+    // It is there before the first of them.
+    #expect(page["pulse_stored_unusable_records_total{use_case=\"redset\"}"] == Double(status.deadLetters))
     for detector in ["large_spill", "queue_storm", "repeated_aborts", "slow_query", "outlier"] {
       let found = page["pulse_stored_anomalies_total{use_case=\"redset\",detector=\"\(detector)\"}"]
       #expect(found == Double(stored.count { $0.hasSuffix(".\(detector)") }), "\(detector)")

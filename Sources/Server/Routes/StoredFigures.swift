@@ -86,6 +86,10 @@ struct StoredFigures: Sendable {
       }
     }
     families.add("pulse_stored_records_total", .counter, own, Double(figures.totals.records))
+    // One series that is there from the start: where a reason appears with its first dead letter, its rate is 0.
+    families.add(
+      "pulse_stored_unusable_records_total", .counter, own,
+      Double(figures.totals.deadLetters.values.reduce(0, +)))
     // Those that have found nothing yet are there as well, so that a rate has a value before the first finding.
     let detectors = Set(useCase.plan.rules.map(\.name) + useCase.plan.detectors.map(\.name))
     for detector in detectors.union(figures.totals.anomalies.keys).sorted() {

@@ -112,11 +112,18 @@ class NewFile {
   std::shared_ptr<arrow::io::OutputStream> sink_;
 };
 
+// Rows of a record batch in a file. A reader decodes whole record batches: one that wants few rows of a file waits for few more.
+constexpr int64_t kFileBatchRows = 8192;
+
 Status write_ipc(const std::shared_ptr<arrow::RecordBatch>& batch, arrow::io::OutputStream* sink,
                  const CArrowWriteOptions& options) {
   ARROW_ASSIGN_OR_RAISE(const auto write_options, ipc_options(options));
   ARROW_ASSIGN_OR_RAISE(const auto writer, arrow::ipc::MakeFileWriter(sink, batch->schema(), write_options));
-  ARROW_RETURN_NOT_OK(writer->WriteRecordBatch(*batch));
+  int64_t first = 0;
+  do {
+    ARROW_RETURN_NOT_OK(writer->WriteRecordBatch(*batch->Slice(first, kFileBatchRows)));
+    first += kFileBatchRows;
+  } while (first < batch->num_rows());
   return writer->Close();
 }
 

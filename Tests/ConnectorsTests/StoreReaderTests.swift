@@ -54,6 +54,55 @@ struct StoreReaderTests {
     }
   }
 
+  @Test("lists of anomalies go along an index in their order, so that a page does not cost what is stored")
+  func anomalyPages() async throws {
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder / "data")
+    _ = try SQLiteStore(in: directory)
+    let reader = try SQLiteReader(directory)
+    var filters: [ResultFilter] = []
+    for change in [
+      { _ in }, { $0.name = "d" }, { $0.keys = ["k"] }, { $0.keys = ["k", "l"] }, { $0.severities = [.high] },
+      { $0.from = 1 }, { ($0.name, $0.to) = ("d", 9) },
+    ] as [(inout ResultFilter) -> Void] {
+      var filter = ResultFilter()
+      filter.useCase = "u"
+      change(&filter)
+      filters.append(filter)
+    }
+    let last = PageCursor([.int(5), .string("u"), .string("s"), .int(0), .int(0), .int(7), .string("d"), .string("")])
+    for (filter, page) in filters.flatMap({ [($0, nil), ($0, last)] }) {
+      let steps = try reader.blocking { database in
+        var asked: [String] = []
+        database.trace { if case .statement(let statement) = $0 { asked.append(statement.expandedSQL) } }
+        _ = try StoreView(database).anomalies(filter, after: page)
+        database.trace()
+        let list = try #require(asked.first { $0.contains("ORDER BY event_time") })
+        return try Row.fetchAll(database, sql: "EXPLAIN QUERY PLAN \(list)").map { $0["detail"] as String }
+      }
+      #expect(steps.first?.hasPrefix("SEARCH anomalies USING INDEX anomalies_by_") == true, "\(filter): \(steps)")
+      // What is of one time is sorted by the rest; never the list as a whole.
+      #expect(!steps.contains("USE TEMP B-TREE FOR ORDER BY"), "\(filter): \(steps)")
+    }
+  }
+
+  @Test("looks that block share connections, and see that the directory is another one")
+  func blockingLooks() async throws {
+    let folder = try TestFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let directory = DataDirectory(path: folder / "data")
+    _ = try SQLiteStore(in: directory)
+    let reader = try SQLiteReader(directory)
+    let first = try reader.blocking { ObjectIdentifier($0) }
+    #expect(try reader.blocking { ObjectIdentifier($0) } == first)
+    #expect(try await reader.read { try await $0.useCases() }.isEmpty)
+    #expect(try reader.blocking { ObjectIdentifier($0) } == first)
+    try FileManager.default.moveItem(atPath: directory.path, toPath: folder / "elsewhere")
+    _ = try SQLiteStore(in: directory)
+    #expect(throws: OperatingError.self) { try reader.blockingListing(of: "u") }
+  }
+
   @Test("a statement whose reader gives up ends, and its connection goes on")
   func cancelled() async throws {
     let folder = try TestFolder()

@@ -1,6 +1,7 @@
 // What advice says is what SQL counts over all anomalies of the span, and its text is parsed when it has changed.
 
 import Configuration
+import Connectors
 import Detection
 import Foundation
 import GRDB

@@ -197,4 +197,47 @@ struct EventTests {
     }
     #expect(expected.count < all.count)
   }
+
+  @Test("a question about a short time, and a page of the newest, decode few rows of a file")
+  func blocks() async throws {
+    let served = try await ServedFixture(events: 120_000)
+    let useCase = try served.served
+    let shards = try useCase.store.reader.archive(of: "redset").shards()
+    let largest = try #require(shards.max { $0.rows < $1.rows })
+    // Several blocks of 8,192.
+    try #require(largest.rows > 40_000)
+    let history = EntityHistory(useCase, fields: ["query_id"])
+    let middle = largest.firstTime + (largest.lastTime - largest.firstTime) / 2
+    var (decoded, found) = (0, 0)
+    try history.forEachBatch(from: middle, to: middle + 60_000_000) { batch, _ in
+      decoded += batch.count
+      found += batch.eventTimes.count { $0 >= middle && $0 < middle + 60_000_000 }
+      return true
+    }
+    #expect(
+      found > 0 && decoded <= 2 * 8_192 * shards.count { $0.lastTime >= middle && $0.firstTime < middle + 60_000_000 })
+    var all = 0
+    try history.forEachBatch(from: .min, to: .max) { batch, _ in
+      all += batch.eventTimes.count { $0 >= middle && $0 < middle + 60_000_000 }
+      return true
+    }
+    #expect(all == found)
+    // Newest first: the first page, and all pages together.
+    var question = EventList.Question()
+    (question.limit, question.fields) = (500, ["query_id"])
+    question.from = largest.lastTime - 3_600_000_000
+    var pages: [EventList.Item] = []
+    repeat {
+      let list = try EventList(question, of: useCase)
+      pages += list.items
+      question.after = list.next
+    } while question.after != nil
+    #expect(zip(pages, pages.dropFirst()).allSatisfy { $1.place < $0.place })
+    var expected = 0
+    try history.forEachBatch(from: question.from, to: .max) { batch, _ in
+      expected += batch.eventTimes.count { $0 >= question.from }
+      return true
+    }
+    #expect(pages.count == expected && expected > 500)
+  }
 }

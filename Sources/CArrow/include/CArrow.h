@@ -157,7 +157,7 @@ typedef struct CArrowWriteOptions {
   size_t metadata_count;
 } CArrowWriteOptions;
 
-/// Writes one batch as an Arrow IPC file and syncs it to the disk. An existing file is replaced in place; to replace
+/// Writes one batch as an Arrow IPC file, in record batches of 8,192 rows, and syncs it to the disk. An existing file is replaced in place; to replace
 /// it atomically write under another name, then rename and sync the folder. After an error no regular file remains.
 CArrowCode carrow_write_file(const char* path, struct ArrowSchema* schema, struct ArrowArray* batch,
                              const CArrowWriteOptions* options, CArrowError* error);

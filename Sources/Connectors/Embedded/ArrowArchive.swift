@@ -4,6 +4,14 @@ public import Detection
 import Foundation
 public import Pipeline
 
+/// Rows of a shard that lie together in its file, and are decoded together.
+public struct ShardBlock: Sendable, Hashable {
+  public var rows: Range<Int>
+  /// Least and greatest event time, microseconds.
+  public var firstTime: Int64
+  public var lastTime: Int64
+}
+
 /// The shards of one use case in a data directory.
 public struct ArrowArchive: HistoryArchive {
   private let folder: String
@@ -22,28 +30,78 @@ public struct ArrowArchive: HistoryArchive {
   public func shards() throws -> [ArchivedShard] { try listing().shards }
 
   public func read(_ shard: ArchivedShard, schema: Schema, _ body: (EventBatch) throws -> Void) throws {
-    do {
-      let reader = try open(shard)
+    let rows = try read(nil, of: shard, schema: schema, body)
+    if let rows, rows != shard.rows { throw Self.other(shard, "\(rows) events, \(shard.rows) are on record") }
+  }
+
+  /// Reads the events of a block, as `read(_:schema:_:)` does those of the shard.
+  public func read(
+    _ block: ShardBlock, of shard: ArchivedShard, schema: Schema, _ body: (EventBatch) throws -> Void
+  ) throws {
+    let rows = try read(block.rows, of: shard, schema: schema, body)
+    if let rows, rows != block.rows.count { throw Self.other(shard, "\(rows) events where there were more") }
+  }
+
+  /// Reads some rows of a shard, or all.
+  /// - Returns: how many there were; nil where the shard was removed with its day.
+  private func read(
+    _ rows: Range<Int>?, of shard: ArchivedShard, schema: Schema, _ body: (EventBatch) throws -> Void
+  ) throws -> Int? {
+    try opened(shard) { reader in
       let fields = schema.fields
       let present = fields.filter { reader.hasColumn($0.name) }
       guard present.contains(where: { $0.name == fields[schema.timeField].name }) else {
-        throw OperatingError(
-          .store, "the history shard \(shard.path) has no column \(fields[schema.timeField].name), the event time")
+        throw Self.timeless(shard, fields[schema.timeField].name)
       }
       try reader.select(
         present.map { ColumnarFileReader.Request($0.name, as: $0.type) }
           + Self.places.map { ColumnarFileReader.Request($0, as: .int) })
-      var rows = 0
-      while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
+      if let rows { try reader.skip(rows: rows.lowerBound) }
+      var found = 0
+      while let columns = try reader.nextBatch(
+        maxRows: min(Limits.maxBatchRows, max(1, (rows?.count ?? .max) - found)), maxBytes: .max)
+      {
         try batches(columns, of: shard, schema: schema) { batch in
-          rows += batch.count
+          found += batch.count
           try body(batch)
         }
+        if let rows, found >= rows.count { break }
       }
+      return found
+    }
+  }
+
+  /// The blocks of a shard, in order; none where it was removed with its day. Event times alone are read.
+  /// - Parameter time: the field with the event time.
+  /// - Throws: `OperatingError` as `read(_:schema:_:)` does.
+  public func blocks(of shard: ArchivedShard, time: String) throws -> [ShardBlock] {
+    let blocks = try opened(shard) { reader in
+      guard reader.hasColumn(time) else { throw Self.timeless(shard, time) }
+      try reader.select([ColumnarFileReader.Request(time)])
+      var blocks: [ShardBlock] = []
+      while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
+        guard let column = columns.first?.column, case .timestamp(let times) = column.values, column.validity == nil,
+          let first = times.min(), let last = times.max()
+        else { throw OperatingError(.store, "the history shard \(shard.path) has events without a time or place") }
+        let start = blocks.last?.rows.upperBound ?? 0
+        blocks.append(ShardBlock(rows: start..<start + times.count, firstTime: first, lastTime: last))
+      }
+      let rows = blocks.last?.rows.upperBound ?? 0
       if rows != shard.rows { throw Self.other(shard, "\(rows) events, \(shard.rows) are on record") }
-    } catch let error as ColumnarFileError {
-      // A day that fell behind what is kept since the shards were listed is not missed.
-      if case .system(ENOENT) = error.reason, try !shards().contains(where: { $0.path == shard.path }) { return }
+      return blocks
+    }
+    return blocks ?? []
+  }
+
+  private static func timeless(_ shard: ArchivedShard, _ time: String) -> OperatingError {
+    OperatingError(.store, "the history shard \(shard.path) has no column \(time), the event time")
+  }
+
+  /// Calls `body` with a reader of a shard.
+  /// - Returns: nil where the shard has fallen behind what is kept since it was listed: it is not missed.
+  private func opened<Value>(_ shard: ArchivedShard, _ body: (ColumnarFileReader) throws -> Value) throws -> Value? {
+    do { return try body(try open(shard)) } catch let error as ColumnarFileError {
+      if case .system(ENOENT) = error.reason, try !shards().contains(where: { $0.path == shard.path }) { return nil }
       throw OperatingError(.store, "the history shard \(shard.path) cannot be read: \(error.message)")
     }
   }
@@ -51,17 +109,14 @@ public struct ArrowArchive: HistoryArchive {
   /// Reads a listed shard whole.
   /// - Throws: `OperatingError` when it is not there, is damaged, or has another size or number of rows than are on record.
   func check(_ shard: ArchivedShard) throws {
-    do {
-      let reader = try open(shard)
+    let found = try opened(shard) { reader in
       var rows = 0
       while let columns = try reader.nextBatch(maxRows: Limits.maxBatchRows, maxBytes: .max) {
         rows += columns.first?.column.count ?? 0
       }
-      if rows != shard.rows { throw Self.other(shard, "\(rows) events, \(shard.rows) are on record") }
-    } catch let error as ColumnarFileError {
-      if case .system(ENOENT) = error.reason, try !shards().contains(where: { $0.path == shard.path }) { return }
-      throw OperatingError(.store, "the history shard \(shard.path) cannot be read: \(error.message)")
+      return rows
     }
+    if let found, found != shard.rows { throw Self.other(shard, "\(found) events, \(shard.rows) are on record") }
   }
 
   /// A listed shard has its temporary name until the run that wrote it has given it the final one.

@@ -42,13 +42,7 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
   public var place: String { directory.path }
 
   public func snapshot() async throws -> any ResultSnapshot {
-    // What was deleted or replaced can still be read by whoever has it open, and is not what the directory has.
-    guard try directory.isStill(identity) else {
-      throw OperatingError(
-        .store,
-        "the data directory \(directory.path) was moved, removed or replaced since it was opened. Open what is there now: "
-          + "start again")
-    }
+    try checkIsThere()
     let connection = try await connections.take()
     let snapshot = SQLiteSnapshot(connection, of: connections, in: directory)
     do { try await snapshot.begin() } catch {
@@ -56,6 +50,16 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
       throw error
     }
     return snapshot
+  }
+
+  /// What was deleted or replaced can still be read by whoever has it open, and is not what the directory has.
+  private func checkIsThere() throws {
+    guard try directory.isStill(identity) else {
+      throw OperatingError(
+        .store,
+        "the data directory \(directory.path) was moved, removed or replaced since it was opened. Open what is there now: "
+          + "start again")
+    }
   }
 
   public func listing(of useCase: String) async throws -> HistoryListing {
@@ -73,8 +77,12 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
 
   /// A look at the store that blocks the thread it is made on.
   func blocking<Value>(_ body: (Database) throws -> Value) throws -> Value {
-    let connection = try connections.connect()
-    return try SQLiteStore.reportingTrouble(in: directory) { try connection.read(body) }
+    try checkIsThere()
+    // One that failed is not used again.
+    let connection = if let idle = connections.idle() { idle } else { try connections.connect() }
+    let value = try SQLiteStore.reportingTrouble(in: directory) { try connection.read(body) }
+    connections.giveBack(connection, isNew: true)
+    return value
   }
 
   /// Runs something that may block on a thread that may.
@@ -181,12 +189,15 @@ final class ReadConnections: Sendable {
     }
   }
 
+  /// One that nobody uses; nil where there is none. It is given back as one that is new: it takes nobody's place.
+  func idle() -> DatabaseQueue? { state.withLock { $0.idle.popLast() } }
+
   /// - Parameters:
   ///   - connection: nil where it is not to be used again.
   ///   - isNew: whether it was not taken from here.
   func giveBack(_ connection: DatabaseQueue?, isNew: Bool = false) {
     let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
-      if let connection { state.idle.append(connection) }
+      if let connection, state.idle.count < Self.most { state.idle.append(connection) }
       if isNew { return nil }
       // Whoever waits takes the place.
       if !state.waiting.isEmpty { return state.waiting.removeFirst() }

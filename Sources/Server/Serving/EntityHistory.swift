@@ -8,6 +8,7 @@ import Pipeline
 /// The stored history of a use case, for questions about few of its fields.
 struct EntityHistory: Sendable {
   private let archive: ArrowArchive
+  private let index: ShardIndex
   private let schema: Schema
 
   /// Rows that one question looks at.
@@ -16,6 +17,7 @@ struct EntityHistory: Sendable {
   /// - Parameter fields: names of fields of events that are needed, beside time and key.
   init(_ useCase: ServedUseCase, fields: Set<String>) {
     archive = useCase.store.reader.archive(of: useCase.name)
+    index = useCase.store.index
     schema = useCase.plan.schema.rendered.keeping(fields)
   }
 
@@ -25,13 +27,13 @@ struct EntityHistory: Sendable {
     var values: [String: Scalar]
   }
 
-  /// Calls `body` with batches of events in a span of time, the newest files first; ends where it returns false, or where
-  /// enough has been looked at.
-  /// - Parameter isWanted: whether a file is to be read, asked before each.
+  /// Calls `body` with batches of events that may lie in a span of time, the newest files first and within each the newest
+  /// blocks; ends where it returns false, or where enough has been looked at.
+  /// - Parameter isWanted: whether events up to a time are to be read, asked before each file and block.
   /// - Returns: whether more would have had to be looked at than one question may.
   @discardableResult
   func forEachBatch(
-    from: Int64, to: Int64, where isWanted: (ArchivedShard) throws -> Bool = { _ in true },
+    from: Int64, to: Int64, where isWanted: (Int64) throws -> Bool = { _ in true },
     _ body: (EventBatch, Schema) throws -> Bool
   ) throws -> Bool {
     struct Enough: Error {}
@@ -40,13 +42,18 @@ struct EntityHistory: Sendable {
     let shards = try archive.shards().filter { $0.lastTime >= from && $0.firstTime < to }
       .sorted { ($1.lastTime, $1.number) < ($0.lastTime, $0.number) }
     do {
-      for shard in shards where try isWanted(shard) {
-        try archive.read(shard, schema: schema) { batch in
-          try checkIsWanted()
-          rows += batch.count
-          guard try body(batch, schema) else { throw Enough() }
-          isCut = rows >= Self.mostRows
-          if isCut { throw Enough() }
+      for shard in shards where try isWanted(shard.lastTime) {
+        let blocks = try index.blocks(of: shard, in: archive, time: schema.fields[schema.timeField].name)
+          .filter { $0.lastTime >= from && $0.firstTime < to }
+          .sorted { ($1.lastTime, $1.rows.lowerBound) < ($0.lastTime, $0.rows.lowerBound) }
+        for block in blocks where try isWanted(block.lastTime) {
+          try archive.read(block, of: shard, schema: schema) { batch in
+            try checkIsWanted()
+            rows += batch.count
+            guard try body(batch, schema) else { throw Enough() }
+            isCut = rows >= Self.mostRows
+            if isCut { throw Enough() }
+          }
         }
       }
     } catch is Enough {}

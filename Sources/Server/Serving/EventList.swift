@@ -1,5 +1,5 @@
-// Events of history as a list, newest first. Files are read from the newest on, and only as long as they may hold something
-// that belongs on the page.
+// Events of history as a list, newest first. Files are read from the newest on, of each the newest blocks first, and only as
+// long as they may hold something that belongs on the page.
 
 import Detection
 import Pipeline
@@ -61,9 +61,9 @@ struct EventList: Sendable {
     }
     isCut = try history.forEachBatch(
       from: question.from, to: min(question.to, question.after?.time.addingSaturated(1) ?? .max),
-      where: { shard in
+      where: { last in
         cut()
-        return least.map { shard.lastTime >= $0.time } ?? true
+        return least.map { last >= $0.time } ?? true
       },
       { batch, schema in
         let renderer = EventRenderer(schema: schema)

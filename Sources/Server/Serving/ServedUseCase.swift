@@ -59,6 +59,7 @@ final class ServedStore: Sendable {
   let directory: DataDirectory
   let reader: SQLiteReader
   let actions: any Actions & OutboxCursors
+  let index = ShardIndex()
 
   init(_ directory: DataDirectory) throws {
     self.directory = directory

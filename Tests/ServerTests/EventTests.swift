@@ -1,5 +1,6 @@
 // Events that clients send, and those of history.
 
+import Connectors
 import Detection
 import Foundation
 import HTTPTypes

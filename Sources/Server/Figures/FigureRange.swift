@@ -80,7 +80,9 @@ struct FigureRange: Sendable {
   static let parameters: [Parameter] = [
     Parameter("window", "Length of the span, in place of `from`: 24h, 7d (default: 24h).", .string(upTo: 40)),
     Parameter("from", "From when on (default: 24 hours before `to`).", .time),
-    Parameter("to", "Until when, exclusive (default: as far as closed windows reach, or events where no window has closed).", .time),
+    Parameter(
+      "to", "Until when, exclusive (default: as far as closed windows reach, or events where no window has closed).",
+      .time),
     Parameter("step", "Length of a step, seconds.", .integer(1...86_400), standard: "1800"),
     Parameters.entities,
   ]

@@ -44,7 +44,7 @@ struct FigureSeriesTests {
   }()
 
   @Test("counts over buckets are those of their anomalies, wherever a span or a step cuts one", arguments: ranges)
-  func buckets(_ range: FigureRange) {
+  func buckets(_ range: FigureRange) throws {
     var random = SeededRandom(seed: 7)
     var book = AnomalyBook(of: "u", most: 100_000)
     var known: [String: (anomaly: StoredAnomaly, matches: UInt64)] = [:]
@@ -133,6 +133,17 @@ struct FigureSeriesTests {
       let found = content.anomalies.count(filter, said: rows.map { ($0.value, said[$0.key] ?? others) }, others: others)
       #expect(found == expected)
     }
+    // Nothing that a list has lies before the time that it need not go on behind.
+    for severities in [Set<Severity>([.critical]), [.info, .low]] {
+      filter.severities = severities
+      let least = try #require(content.anomalies.firstTime(of: filter))
+      let first = known.values.map(\.anomaly).filter {
+        isIn(range, $0) && $0.detector == "large" && severities.contains(Severity(rawValue: $0.severity) ?? .medium)
+      }.map(\.eventTime).min()
+      #expect(first.map { least <= $0 && least > $0 - AnomalySeries.Bucket.length } ?? true)
+    }
+    filter.name = "none"
+    #expect(content.anomalies.firstTime(of: filter) == content.anomalies.buckets.last?.end)
     // Where an activation begins, the first finding is the earliest from there on.
     for offset in [Int64(0), 2_500, 5_499, 9_999] {
       let position = Position(segment: 0, offset: offset, row: offset)
@@ -159,6 +170,7 @@ struct FigureSeriesTests {
     let far = FigureRange(from: last - 2 * Self.hour, to: last, step: Self.hour)
     #expect(!content.hasPrevious(far))
     #expect(content.anomalies.count(ResultFilter(), said: [], others: true) == nil)
+    #expect(content.anomalies.firstTime(of: ResultFilter()) == nil)
     // One that is older than what is known would be one of a few.
     book.add(Self.anomaly(9_999, at: 1), matches: 0)
     book.settle()

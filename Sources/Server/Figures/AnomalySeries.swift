@@ -285,6 +285,29 @@ struct AnomalyBook: Sendable {
 }
 
 extension AnomalySeries {
+  /// Whether a list has anomalies of a kind, as far as kinds tell.
+  private func condition(_ filter: ResultFilter) -> (Tally.Kind) -> Bool {
+    let keys = filter.keys.map { Set($0.compactMap { entities.index(of: $0) }) }
+    let detector = filter.name.map { detectors.index(of: $0) ?? -1 }
+    let severities = filter.severities
+    return { kind in
+      (detector ?? Int(kind.detector)) == Int(kind.detector) && (keys?.contains(Int(kind.entity)) ?? true)
+        && (severities?.contains(kind.severity) ?? true)
+    }
+  }
+
+  /// A time before which a list has no anomaly: whoever looks for few among many need not go on behind it. Of what has come
+  /// since these were read nothing is said: it lies behind the time. Nil where too little is known.
+  func firstTime(of filter: ResultFilter) -> Int64? {
+    let from = filter.from ?? .min
+    guard from >= knownFrom else { return nil }
+    let isWanted = condition(filter)
+    let found = buckets[buckets.partitioningIndex { $0.end > from }...].first { bucket in
+      bucket.tallies.contains { isWanted($0.kind) }
+    }
+    return found.map { max($0.start, from) } ?? buckets.last?.end
+  }
+
   /// How many anomalies a list has, by what is known of them here; nil where that does not reach far enough.
   /// - Parameters:
   ///   - said: of those of which something was said, whether the list has them.
@@ -292,12 +315,7 @@ extension AnomalySeries {
   func count(_ filter: ResultFilter, said: [(row: Row, isListed: Bool)], others: Bool) -> Int? {
     // What lies behind what is kept cannot be counted.
     guard (filter.from ?? .min) >= knownFrom else { return nil }
-    let keys = filter.keys.map { Set($0.compactMap { entities.index(of: $0) }) }
-    let detector = filter.name.map { detectors.index(of: $0) ?? -1 }
-    func isWanted(_ kind: Tally.Kind) -> Bool {
-      (detector ?? Int(kind.detector)) == Int(kind.detector) && (keys?.contains(Int(kind.entity)) ?? true)
-        && (filter.severities?.contains(kind.severity) ?? true)
-    }
+    let isWanted = condition(filter)
     let (from, to) = (filter.from ?? .min, filter.to ?? .max)
     var count = 0
     if others {

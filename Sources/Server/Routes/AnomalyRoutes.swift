@@ -111,7 +111,11 @@ struct AnomalyRoutes {
   }
 
   private static func listed(_ call: Call, _ useCase: ServedUseCase) async throws -> String {
-    let filter = filter(call, useCase)
+    var filter = filter(call, useCase)
+    // No index is by severity: a list of few would go through all there are.
+    if filter.severities != nil, let first = try? useCase.figures.now.anomalies.firstTime(of: filter) {
+      filter.from = max(filter.from ?? .min, first)
+    }
     let (sort, state) = (call.string("sort") ?? "-time", call.string("state"))
     let feedback = try await useCase.feedback()
     let view = AnomalyView(useCase: useCase, feedback: feedback)
@@ -122,7 +126,7 @@ struct AnomalyRoutes {
     guard sort == "-time" else {
       return try await sorted(call, filter, by: sort, view, isWanted)
     }
-    return try await useCase.store.reader.read { snapshot in
+    return try await useCase.store.reader.read { [filter] snapshot in
       var items: [String] = []
       var cursor = try call.cursor()
       var page = filter

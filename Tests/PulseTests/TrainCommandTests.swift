@@ -121,6 +121,8 @@ struct TrainCommandTests {
     let outcome = try Jobs.train(folder, environment: none)
     outcome.expect(6, saying: "no model for slow: LightGBM was not found", "PULSE_LIGHTGBM_LIBRARY")
     #expect(outcome.output.contains("odd") && outcome.output.contains("is the champion now"), "\(outcome)")
+    #expect(
+      (outcome.output + outcome.errors).components(separatedBy: "LightGBM was not found").count == 2, "\(outcome)")
     #expect(try Jobs.versions(folder).mapValues(\.count) == ["odd": 1, "slow": 0])
     try Jobs.train(folder).expect(0)
     #expect(try Jobs.versions(folder).mapValues(\.count) == ["odd": 1, "slow": 1])

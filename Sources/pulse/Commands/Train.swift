@@ -95,7 +95,8 @@ struct Train: ParsableCommand {
     if json {
       Terminal.print(json: try TrainingReport.json(outcomes, useCase: name))
     } else if !quiet {
-      for outcome in outcomes { Terminal.print(TrainingReport.text(outcome)) }
+      // Those that failed are said once, as what the command ends with.
+      for outcome in outcomes where outcome.result != .failed { Terminal.print(TrainingReport.text(outcome)) }
     }
     let failed = outcomes.filter { $0.result == .failed }
     guard failed.isEmpty else {

@@ -59,11 +59,27 @@ struct Pulse: AsyncParsableCommand {
     } catch { end(with: error) }
   }
 
-  /// As `exit(withError:)` ends the command, through our printer: an error repeats what was typed.
+  /// As `exit(withError:)` ends the command, through our printer: an error repeats what was typed. Wrong usage is followed by
+  /// how the command is used, whether the parser found it or the command itself.
   private static func end(with error: any Error) -> Never {
-    let (message, code) = (fullMessage(for: error), exitCode(for: error))
-    if !message.isEmpty { if code.isSuccess { Terminal.print(message) } else { Terminal.printError(message) } }
+    let code = exitCode(for: error)
+    let text =
+      code == .validationFailure
+      ? "Error: \(message(for: error))\n\(usage(for: CommandLine.arguments.dropFirst()))" : fullMessage(for: error)
+    if !text.isEmpty { if code.isSuccess { Terminal.print(text) } else { Terminal.printError(text) } }
     Foundation.exit(code.rawValue)
+  }
+
+  /// How the command is used that these arguments begin with, and where all of its options are explained.
+  private static func usage(for arguments: some Sequence<String>) -> String {
+    var command: any ParsableCommand.Type = Self.self
+    var words = ["pulse", "help"]
+    for word in arguments {
+      guard let next = command.configuration.subcommands.first(where: { $0._commandName == word }) else { break }
+      command = next
+      words.append(word)
+    }
+    return "Usage: \(usageString(for: command))\n`\(words.joined(separator: " "))` explains it."
   }
 
   /// A command that is none is answered with the nearest one.

@@ -46,6 +46,30 @@ struct CommandLineTests {
   }
 
   @Test(
+    "wrong usage shows how that command is used, in three lines, whoever finds it wrong",
+    arguments: [
+      (["runn"], "pulse <subcommand>", "pulse help"),
+      (["run", "--use-case", "x", "--nothing"], "pulse run [<options>] --use-case <use-case>", "pulse help run"),
+      // Found by the check of the options, and by the command when it runs.
+      (["run", "--use-case", "x", "--workers", "0"], "pulse run [<options>] --use-case <use-case>", "pulse help run"),
+      (["status"], "pulse status [", "pulse help status"),
+      (["models", "list", "--nothing", "x"], "pulse models list", "pulse help models list"),
+      (["models", "prune", "x", "--data", "d", "--keep", "-1"], "pulse models prune", "pulse help models prune"),
+    ])
+  func usage(_ arguments: [String], _ usage: String, _ help: String) throws {
+    let folder = try TestFolder()
+    let quoted = arguments.map { "'\($0)'" }.joined(separator: " ")
+    let outcome = try PulseCommand.shell("$PULSE \(quoted)", in: folder)
+    outcome.expect(64)
+    let lines = outcome.errors.split(separator: "\n").map(String.init)
+    #expect(lines.count == 3, "\(outcome)")
+    #expect(lines.first?.hasPrefix("Error: ") == true, "\(outcome)")
+    #expect(lines.dropFirst().first?.hasPrefix("Usage: \(usage)") == true, "\(outcome)")
+    #expect(lines.last == "`\(help)` explains it.", "\(outcome)")
+    try PulseCommand.run(Array(help.split(separator: " ").dropFirst()).map(String.init)).expect(0)
+  }
+
+  @Test(
     "a source is not named like a path, a hidden file or one of pulse's own",
     arguments: [
       "a/b", "..", "../up", ".hidden", "", "with space", "ümlaut", "line\nend", "stdin-1", "STDIN-7", "files",

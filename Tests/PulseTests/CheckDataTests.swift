@@ -62,10 +62,20 @@ struct CheckDataTests {
       try damaged.write(to: URL(fileURLWithPath: path))
       for name in ["-wal", "-shm"] { unlink(path + name) }
       let check = try PulseCommand.run("check", "--data", folder / "data")
-      check.expect(4, saying: "problem")
+      check.expect(4, saying: "problem", "copy the directory", "from a backup", "another --data")
       #expect(check.output.contains("database"), "\(check)")
+      #expect(!(check.output + check.errors).contains("pulse check"), "\(check)")
       try Trail.run(folder, "events.ndjson").expect(4, saying: "damaged", "pulse check --data")
     }
+    // A file that is no database at all is a finding, too, beside what can be looked at.
+    var headless = whole
+    headless.replaceSubrange(0..<size, with: Data(repeating: UInt8(byte), count: size))
+    try headless.write(to: URL(fileURLWithPath: path))
+    for name in ["-wal", "-shm"] { unlink(path + name) }
+    let check = try PulseCommand.run("check", "--data", folder / "data", "--json")
+    check.expect(4, saying: "1 problem in", "from a backup", "another --data")
+    #expect(!check.errors.contains("pulse check") && !check.errors.contains("--reset"), "\(check)")
+    #expect(try check.rows().compactMap { $0["what"] as? String } == ["database", "models"], "\(check)")
     try whole.write(to: URL(fileURLWithPath: path))
     try PulseCommand.run("check", "--data", folder / "data").expect(0)
   }

@@ -82,10 +82,22 @@ private final class Interrupter: Sendable {
 }
 
 extension SQLiteReader {
-  /// Everything that the store can tell about itself and the history beside it: SQLite's integrity check, whether the
+  /// Everything that a store can tell about itself and the history beside it: SQLite's integrity check, whether the
   /// state of every partition can be read as a restart would, whether every history file on record is there with its
-  /// size and rows. Models are not the store's.
-  public func check() async throws -> [StoreFinding] { try await detached { try self.checkAll() } }
+  /// size and rows. Models are not the store's. One that is too damaged to be opened is a finding as well.
+  /// - Throws: `OperatingError` where there is no store, or it cannot be read for another reason than damage.
+  public static func check(_ directory: DataDirectory) async throws -> [StoreFinding] {
+    do { _ = try connect(directory) } catch {
+      if let details = SQLiteStore.damage(error) {
+        return [StoreFinding(what: "database", checked: 0, problems: [damaged(details)])]
+      }
+      // What else is wrong is said by opening it.
+    }
+    let reader = try SQLiteReader(directory)
+    return try await reader.detached { try reader.checkAll() }
+  }
+
+  private static func damaged(_ details: String) -> String { "it is damaged or not a SQLite file (\(details))" }
 
   private func checkAll() throws -> [StoreFinding] {
     let database = try checkDatabase()
@@ -98,12 +110,17 @@ extension SQLiteReader {
     var finding = StoreFinding(what: "database", checked: 0)
     do {
       try blocking { database in
-        finding.checked = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
-        // Beside what it says it may fail: what it has said until then is kept.
-        let said = try String.fetchCursor(database, sql: "PRAGMA integrity_check(20)")
-        while let text = try said.next() {
-          // Each may have several lines, the first a headline.
-          if text != "ok" { finding.problems += text.split(separator: "\n").map(String.init) }
+        do {
+          finding.checked = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+          // Beside what it says it may fail: what it has said until then is kept.
+          let said = try String.fetchCursor(database, sql: "PRAGMA integrity_check(20)")
+          while let text = try said.next() {
+            // Each may have several lines, the first a headline.
+            if text != "ok" { finding.problems += text.split(separator: "\n").map(String.init) }
+          }
+        } catch {
+          guard let details = SQLiteStore.damage(error) else { throw error }
+          finding.problems.append(Self.damaged(details))
         }
       }
     } catch let error as OperatingError { finding.problems.append(error.description) }

@@ -94,7 +94,7 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
 
   // MARK: Opening
 
-  private static func connect(_ directory: DataDirectory) throws -> DatabaseQueue {
+  static func connect(_ directory: DataDirectory) throws -> DatabaseQueue {
     do {
       return try known(try open(directory, isImmutable: false), directory)
     } catch let error as DatabaseError {

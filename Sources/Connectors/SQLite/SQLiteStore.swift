@@ -316,9 +316,7 @@ extension SQLiteStore {
         "the store \(directory.databasePath): a stored row is damaged (\(reason(error))). Restore it from a backup, or "
           + "start over with --reset")
     }
-    if [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode) {
-      return damaged(error.message ?? "no details", in: directory)
-    }
+    if let details = damage(error) { return damaged(details, in: directory) }
     let what =
       switch error.resultCode {
       case .SQLITE_FULL: "the disk is full. Free some space and run again: nothing that was committed is lost"
@@ -329,6 +327,14 @@ extension SQLiteStore {
       default: "\(error.message ?? "unknown trouble") (SQLite code \(error.extendedResultCode.rawValue))"
       }
     return OperatingError(.store, "the store \(directory.databasePath): \(what)")
+  }
+
+  /// What SQLite says of a file that is damaged or none of its own; nil for an error about something else.
+  static func damage(_ error: any Error) -> String? {
+    guard let error = error as? DatabaseError, [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode) else {
+      return nil
+    }
+    return (error.message ?? "no details").oneLine
   }
 
   private static func damaged(_ details: String, in directory: DataDirectory) -> OperatingError {

@@ -109,7 +109,7 @@ struct Check: AsyncParsableCommand {
 extension Check {
   /// - Throws: `OperatingError` of kind `store` where anything is damaged, after all of it was printed.
   private func checkStored(_ directory: DataDirectory) async throws {
-    var findings = try await SQLiteReader(directory).check()
+    var findings = try await SQLiteReader.check(directory)
     findings.append(try checkModels(directory))
     if json {
       var writer = JSONArrayWriter()
@@ -121,10 +121,20 @@ extension Check {
     let count = findings.reduce(0) { $0 + $1.problems.count }
     if count > 0 {
       throw OperatingError(
-        .store,
-        "\(count) problem\(count == 1 ? "" : "s") in \(directory.path). Restore what is damaged from a backup, or start "
-          + "over with another --data or --reset")
+        .store, "\(count) problem\(count == 1 ? "" : "s") in \(directory.path). \(Self.remedy(findings, directory))")
     }
+  }
+
+  /// What a person can do, by what is damaged.
+  private static func remedy(_ findings: [StoreFinding], _ directory: DataDirectory) -> String {
+    let damaged = Set(findings.filter { !$0.problems.isEmpty }.map(\.what))
+    if damaged == ["models"] {
+      return "Restore those models from a backup, or train anew: pulse train USE_CASE --data \(directory.path)"
+    }
+    // What cannot be opened cannot be emptied either.
+    let again = damaged.contains("database") ? "another --data" : "another --data or --reset"
+    return "Stop what runs on it and copy the directory. Then restore what is damaged from a backup; without one, run "
+      + "over the input again with \(again)"
   }
 
   private static func table(_ findings: [StoreFinding]) -> TextTable {

@@ -127,6 +127,8 @@ struct RegistryTests {
       func refused(_ what: String) throws {
         let error = try refusal { try registry.promote("v1", of: detector, reason: "test", at: start) }
         #expect(error.kind == .store && error.description.contains(file), "\(what): \(error)")
+        let remedies = ["pulse models promote", "rollback", "pulse train"]
+        #expect(what == "a folder" || remedies.allSatisfy { error.description.contains($0) }, "\(what): \(error)")
         if file != "manifest.json" {
           #expect(try refusal { _ = try registry.load("v1", of: detector) } == error, "\(what)")
         }
@@ -179,7 +181,9 @@ struct RegistryTests {
     #expect(error.description.contains("newer version of pulse: its format is 2, expected at most 1"))
     // Whole, but not what it should be.
     try Data(try SealedJSON.bytes(of: Newer(), isPretty: false)).write(to: URL(filePath: path))
-    #expect(try refusal { _ = try registry.load("v1", of: "odd") }.description.contains("is missing"))
+    let hollow = try refusal { _ = try registry.load("v1", of: "odd") }.description
+    #expect(hollow.contains("model.json does not hold what it should") && hollow.contains("is missing"), "\(hollow)")
+    #expect(hollow.contains("pulse models promote"), "\(hollow)")
     try whole.write(to: URL(filePath: path))
     // Folders that were copied or renamed.
     for (target, name) in [
@@ -196,6 +200,7 @@ struct RegistryTests {
         try refusal { _ = try other.manifest(of: parts[2], of: parts[1]) },
       ] {
         #expect(error.description.contains("belongs to shop/odd, version v1; expected \(name)"), "\(error)")
+        #expect(error.description.contains("pulse train"), "\(error)")
       }
       try FileManager.default.removeItem(atPath: copy)
     }

@@ -56,7 +56,9 @@ struct ModelFile {
   let version: String
   let bytes: [UInt8]
 
-  func damaged(_ reason: String) -> OperatingError { OperatingError(.store, "the model \(folder) \(reason)") }
+  func damaged(_ reason: String) -> OperatingError {
+    OperatingError(.store, "the model \(folder) \(reason). \(ModelRegistry.remedy)")
+  }
 
   /// The trees of the version.
   /// - Throws: `OperatingError` of kind `store` where they are not, or another's.
@@ -65,7 +67,7 @@ struct ModelFile {
     do {
       trees = try TreeModel(parsing: bytes)
     } catch {
-      throw OperatingError(.store, "\(folder)/model.onnx: \(error)")
+      throw OperatingError(.store, "\(folder)/model.onnx: \(error). \(ModelRegistry.remedy)")
     }
     guard trees.name == detector, trees.version == version else {
       throw damaged(

@@ -24,6 +24,10 @@ public struct ModelRegistry: Sendable {
     static let champion = "champion.json"
   }
 
+  /// What a person can do about a version whose files are not what they should be.
+  static let remedy =
+    "Make another version the champion (pulse models promote, or rollback), restore the file, or train anew (pulse train)"
+
   /// Bytes of a file at most. With 256 encoders of 65,536 values `model.json` has about 400 MB.
   enum Bounds {
     static let document = 512 << 20
@@ -158,7 +162,8 @@ public struct ModelRegistry: Sendable {
     guard let bytes = try RegistryFiles.read(path, limit: Bounds.model) else { throw missing(path) }
     guard SealedJSON.sha256(of: bytes) == document.modelHash else {
       throw OperatingError(
-        .store, "\(path) was damaged or exchanged: it does not have the SHA-256 that \(File.document) names")
+        .store,
+        "\(path) was damaged or exchanged: it does not have the SHA-256 that \(File.document) names. \(Self.remedy)")
     }
     return ModelDocument.Files(document: document, model: bytes)
   }
@@ -294,7 +299,7 @@ public struct ModelRegistry: Sendable {
       throw try unknown(version, of: detector)
     }
     let known = ModelDocument.formatsKey.map { [$0: formats] } ?? [:]
-    return try SealedJSON.decode(type, bytes, path: path, userInfo: known)
+    return try SealedJSON.decode(type, bytes, path: path, remedy: Self.remedy, userInfo: known)
   }
 
   private func check(
@@ -306,12 +311,12 @@ public struct ModelRegistry: Sendable {
         .store,
         "\(path) belongs to \(found.useCase.prefix(60))/\(found.detector.prefix(60)), version "
           + "\(found.version.prefix(60)); expected "
-          + "\(useCase)/\(detector), version \(version)")
+          + "\(useCase)/\(detector), version \(version). \(Self.remedy)")
     }
   }
 
   private func missing(_ path: String) -> OperatingError {
-    OperatingError(.store, "\(path) is missing: restore it, or train and promote another version")
+    OperatingError(.store, "\(path) is missing. \(Self.remedy)")
   }
 
   /// That a version is not there, with the nearest that is.

@@ -50,11 +50,11 @@ enum SealedJSON {
     _ type: Content.Type, _ bytes: [UInt8], path: String, remedy: String? = nil,
     userInfo: [CodingUserInfoKey: any Sendable] = [:]
   ) throws -> Content {
+    let help = remedy.map { ". \($0)" } ?? ""
     guard isWhole(bytes) else {
       throw OperatingError(
         .store,
-        "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with"
-          + (remedy.map { ". \($0)" } ?? ""))
+        "\(path) was damaged, cut short or edited: its content does not have the SHA-256 that it ends with\(help)")
     }
     let decoder = JSONDecoder()
     decoder.userInfo = userInfo
@@ -70,7 +70,7 @@ enum SealedJSON {
       }
       return try decoder.decode(type, from: Data(bytes))
     } catch let error as DecodingError {
-      throw OperatingError(.store, "\(path) does not hold what it should: \(reason(error))")
+      throw OperatingError(.store, "\(path) does not hold what it should: \(reason(error))\(help)")
     }
   }
 

@@ -90,6 +90,24 @@ private func batch(_ rows: [(k: String, x: Int64?, y: Double?)]) -> (decoded: De
     #expect(rendered("rules:\n  - {name: r, when: '\"X\" = 1'}\n").contains("did you mean `x`?"))
   }
 
+  /// The check of form and that of meaning see the same fault: it is said once.
+  @Test(arguments: [
+    ("per: k", "the rule has no condition"), ("x: 1", "unknown key `x` in the rule; the rule has no condition"),
+    ("when: x > 1, per: k", "`per` has no effect in a rule over single events"),
+    ("within: 1m", "the rule has no `per` and `having`"),
+    ("having: count(*) > 3", "the rule has no `per` and `within`"),
+    ("per: k, within: 1m", "the rule has no `having`"), ("per: k, having: count(*) > 3", "the rule has no `within`"),
+    ("within: 1m, having: count(*) > 3", "the rule has no `per`"),
+    ("when: x > 1, within: 1m", "the rule has no `per` and `having`"),
+    ("per: k, cool_down: 1m", "the rule has no condition"),
+    ("per: q, within: 1m", "the rule has no `having`; unknown name `q` in `per`"), ("when: ''", "`when` is empty"),
+    ("per: k, within: 1m, having: ''", "`having` is empty"),
+  ])
+  func oneFaultOfARuleIsOneError(_ keys: String, _ expected: String) {
+    let found = UseCaseChecker.check(text: head + "rules:\n  - {name: r, \(keys)}\n").diagnostics.map(\.message)
+    #expect(found.sorted() == expected.components(separatedBy: "; ").sorted(), "\(found)")
+  }
+
   @Test func durationsThatAreTooLongAreSaidToBeSo() {
     let check = UseCaseChecker.check(
       text: head + "rules:\n  - {name: r, per: k, within: 1000000d, having: count(*) > 1}\n")

@@ -6,6 +6,8 @@ extension UseCaseReader {
   static let ruleKeys = [
     "name", "severity", "when", "per", "within", "having", "cool_down", "reason", "over",
   ]
+  /// What a rule over the recent events of an entity takes.
+  private static let slidingKeys = ["per", "within", "having"]
   static let windowKeys = [
     "name", "type", "size", "every", "by", "allowed_lateness", "retain", "aggregates", "gap",
   ]
@@ -51,17 +53,22 @@ extension UseCaseReader {
     let reason = keys["reason"].flatMap { reader.expression($0, what: "`reason`") }
     checkKind(keys)
     guard let name else { return nil }
-    // A length that was refused is there: a stand-in keeps its absence from being reported as well.
-    let length = within ?? (keys["within"] == nil ? nil : 60_000_000)
+    // What was refused or is missing has been said. So that it is not said again in other words, something right stands in
+    // for it, and what makes an entity goes where nothing looks at entities.
+    func standIn(_ key: String, _ text: String) -> LocatedText? { keys[key].map { LocatedText(text, at: $0.location) } }
+    let isSliding = Self.isSliding(keys)
     return RuleDefinition(
-      name: name, severity: severity.flatMap(Severity.init) ?? .medium, when: when, per: per, within: length,
-      having: having, coolDown: coolDown, reason: reason, location: keys.location)
+      name: name, severity: severity.flatMap(Severity.init) ?? .medium, when: when ?? standIn("when", "TRUE"),
+      per: isSliding || keys["cool_down"] != nil ? per : [], within: within ?? (isSliding ? 60_000_000 : nil),
+      having: having ?? standIn("having", "count(*) > 0"), coolDown: coolDown, reason: reason, location: keys.location)
   }
+
+  /// Whether a rule looks at the recent events of an entity, be it without all that this takes.
+  private static func isSliding(_ keys: Keys) -> Bool { keys["within"] != nil || keys["having"] != nil }
 
   /// A rule looks at single events, by `when`, or at the recent events of an entity, by `per`, `within` and `having`.
   private mutating func checkKind(_ keys: Keys) {
-    let sliding = ["per", "within", "having"]
-    if keys["within"] == nil, keys["having"] == nil {
+    guard Self.isSliding(keys) else {
       if keys["when"] == nil, keys["over"] == nil {
         reader.report(
           keys.location, "the rule has no condition", expected: "`when`, or `per`, `within` and `having`, or both")
@@ -72,11 +79,14 @@ extension UseCaseReader {
       }
       return
     }
-    let present = sliding.filter { keys[$0] != nil }.map { "`\($0)`" }.joined(separator: " and ")
-    for key in sliding where keys[key] == nil {
+    func list(_ keys: [String]) -> String { keys.map { "`\($0)`" }.joined(separator: " and ") }
+    let (present, missing) = (
+      Self.slidingKeys.filter { keys[$0] != nil }, Self.slidingKeys.filter { keys[$0] == nil }
+    )
+    if !missing.isEmpty {
       reader.report(
-        keys.location, "the rule has no `\(key)`", expected: "`per`, `within` and `having` together",
-        found: "only \(present)")
+        keys.location, "the rule has no \(list(missing))", expected: "`per`, `within` and `having` together",
+        found: "only \(list(present))")
     }
   }
 

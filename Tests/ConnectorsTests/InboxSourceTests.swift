@@ -59,8 +59,10 @@ struct InboxSourceTests {
     let actions = MemoryActions()
     let source = InboxSource("u", in: actions)
     async let found = Self.read(source, 3)
+    #expect(try await source.comesToWait())
     _ = try await actions.handIn(Self.records(0..<3), to: "u", key: "a", at: 1)
     #expect(try await found.texts.count == 3)
+    #expect(!source.waitsForMore)
     async let next = source.next()
     source.stop()
     guard case .end = try await next else {

@@ -56,6 +56,7 @@ struct SourcesSideBySideTests {
       return []
     }
     func release(_ partition: PartitionID) async { own.release(partition) }
+    var waitsForMore: Bool { ending == .waiting }
     func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { [UInt8(partition.number)] }
     func stop() {
       own.stop()
@@ -79,6 +80,12 @@ struct SourcesSideBySideTests {
       default: Issue.record("these parts say nothing else")
       }
     }
+  }
+
+  @Test("together they wait for more where each of them does")
+  func waitForMore() {
+    #expect(SourcesSideBySide([Part(0, batches: 0, .waiting), Part(1, batches: 0, .waiting)]).waitsForMore)
+    #expect(!SourcesSideBySide([Part(0, batches: 0, .waiting), Part(1, batches: 0, .end)]).waitsForMore)
   }
 
   @Test("all are read to their ends, however long each is")

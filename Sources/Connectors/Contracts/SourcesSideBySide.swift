@@ -66,6 +66,9 @@ public final class SourcesSideBySide: Source {
     try await source(of: partition).acknowledge(partition, upTo: position)
   }
 
+  /// Where all of them do.
+  public var waitsForMore: Bool { sources.allSatisfy(\.waitsForMore) }
+
   public func stop() {
     for source in sources { source.stop() }
     meeting.stop()

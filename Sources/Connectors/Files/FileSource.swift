@@ -22,6 +22,7 @@ public final class FileSource: Source {
   private let manifest: SharedManifest
   private let worker: FileWorker
   private let partitions: OwnPartitions
+  private let waiting = WaitingMark()
 
   /// - Parameters:
   ///   - number: of the partition.
@@ -66,7 +67,8 @@ public final class FileSource: Source {
       list: FileWorker.List(
         names: paths.map { FileList.Name($0) }, order: order, eventTimes: eventTimes, format: format, follows: follow,
         acceptsGaps: acceptsGaps),
-      idleTimeout: idleTimeout, rotationGrace: rotationGrace, options: options, manifest: manifest, notice: notice)
+      idleTimeout: idleTimeout, rotationGrace: rotationGrace, options: options, manifest: manifest, waiting: waiting,
+      notice: notice)
   }
 
   public func check() async throws { try await worker.check() }
@@ -96,6 +98,9 @@ public final class FileSource: Source {
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {
     manifest.acknowledge(upTo: position)
   }
+
+  /// At the end of the list, where it is followed.
+  public var waitsForMore: Bool { waiting.isSet }
 
   public func stop() {
     try? stopSignal.get().set()

@@ -50,6 +50,8 @@ extension FileWorker {
         finalSegment = segment
         return true
       }
+      // Behind a rotation there is another file to be read.
+      if rotationSeen == nil { waiting.set() }
       if try !pause(stop, isFollowing: rotationSeen == nil) { return false }
     }
   }
@@ -58,6 +60,7 @@ extension FileWorker {
   func waitForFiles(_ stop: StopSignal) throws(OperatingError) -> Bool {
     while true {
       if try appendNew(quietSince: nil) { return true }
+      waiting.set()
       if try !pause(stop, isFollowing: true) { return false }
     }
   }

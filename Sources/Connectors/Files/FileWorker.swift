@@ -14,6 +14,8 @@ actor FileWorker {
   let rotationGrace: Duration
   let options: ReadOptions
   let shared: SharedManifest
+  /// Set at the end of all that there is.
+  let waiting: WaitingMark
   let notice: @Sendable (String) -> Void
   var manifest = FileManifest()
   /// What was given up when the list was opened.
@@ -47,12 +49,13 @@ actor FileWorker {
 
   init(
     list: List, idleTimeout: Duration?, rotationGrace: Duration, options: ReadOptions, manifest: SharedManifest,
-    notice: @escaping @Sendable (String) -> Void
+    waiting: WaitingMark, notice: @escaping @Sendable (String) -> Void
   ) {
     self.list = list
     self.idleTimeout = idleTimeout
     self.rotationGrace = rotationGrace
     self.options = options
+    self.waiting = waiting
     self.notice = notice
     shared = manifest
   }
@@ -63,7 +66,10 @@ actor FileWorker {
     guard let stop else { preconditionFailure("a source is opened before it is read") }
     // While nobody asks nothing can come: that the pipeline took its time is not for a source to end by.
     if let lastHandedOver { lastData += ContinuousClock.now - lastHandedOver }
-    defer { lastHandedOver = .now }
+    defer {
+      lastHandedOver = .now
+      waiting.clear()
+    }
     do {
       return try StopSignal.$current.withValue(stop) { try readNext(stop) }
     } catch let error as OperatingError where error == StopSignal.interruption {

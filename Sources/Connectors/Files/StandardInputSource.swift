@@ -16,6 +16,7 @@ public final class StandardInputSource: Source {
   private let hashes = SharedHashes()
   private let worker: StandardInputWorker
   private let partitions: OwnPartitions
+  private let waiting = WaitingMark()
 
   /// - Parameters:
   ///   - name: of the source in identities of results; a new one for each run unless `isResumable`.
@@ -43,7 +44,7 @@ public final class StandardInputSource: Source {
         partition: PartitionID(source: name, number: 0), batchRows: batchRows, maxEventBytes: maxEventBytes,
         delimiter: delimiter, columns: [], required: RequiredColumns(names: requiredColumns)),
       format: format, idleTimeout: idleTimeout, batchAge: batchAge, descriptor: descriptor,
-      hashes: isResumable ? hashes : nil)
+      hashes: isResumable ? hashes : nil, waiting: waiting)
   }
 
   public func check() async throws {
@@ -77,6 +78,9 @@ public final class StandardInputSource: Source {
     hashes.value.withLock { $0.acknowledge(upTo: position.offset) }
   }
 
+  /// Where nothing has come for a while: whether a pipe has more to give nobody knows.
+  public var waitsForMore: Bool { waiting.isSet }
+
   public func stop() {
     try? stopSignal.get().set()
     partitions.stop()
@@ -100,6 +104,9 @@ actor StandardInputWorker {
   private let descriptor: Int32
   /// Nil where no run will resume: then nothing is hashed.
   private let hashes: SharedHashes?
+  private let waiting: WaitingMark
+  /// How long nothing comes before it is said that nothing is there.
+  static let quiet = Duration.seconds(1)
   private var stop: StopSignal?
   private var cutter: RecordCutter?
   /// The SHA-256 of everything that was cut.
@@ -116,7 +123,7 @@ actor StandardInputWorker {
 
   init(
     options: ReadOptions, format: FileFormat?, idleTimeout: Duration?, batchAge: Duration, descriptor: Int32,
-    hashes: SharedHashes?
+    hashes: SharedHashes?, waiting: WaitingMark
   ) {
     self.options = options
     self.format = format
@@ -124,6 +131,7 @@ actor StandardInputWorker {
     self.batchAge = batchAge
     self.descriptor = descriptor
     self.hashes = hashes
+    self.waiting = waiting
   }
 
   nonisolated func checkFormat() throws(OperatingError) {
@@ -159,7 +167,10 @@ actor StandardInputWorker {
     guard let cutter else { return .end }
     // While nobody asks nothing can come: that the pipeline took its time is not for a source to end by.
     if let lastHandedOver { lastData += ContinuousClock.now - lastHandedOver }
-    defer { lastHandedOver = .now }
+    defer {
+      lastHandedOver = .now
+      waiting.clear()
+    }
     while true {
       // What is in the window cannot be read again: its complete records are handed over before the end.
       if stop.isSet { return try takeRest(cutter) }
@@ -168,13 +179,18 @@ actor StandardInputWorker {
       if isFull || isAtEnd { return take(cutter) }
       if cutter.hasRecords && batchStart == nil { batchStart = .now }
       let age = batchStart.map { batchAge - (ContinuousClock.now - $0) }
-      let quiet = idleTimeout.map { $0 - (ContinuousClock.now - lastData) }
-      switch stop.wait(for: descriptor, timeout: [age, quiet].compactMap { $0 }.min()) {
+      let passed = ContinuousClock.now - lastData
+      let idle = idleTimeout.map { $0 - passed }
+      let quiet = waiting.isSet ? nil : Self.quiet - passed
+      switch stop.wait(for: descriptor, timeout: [age, idle, quiet].compactMap { $0 }.min()) {
       case .stopped: continue
       case .timeout:
         if cutter.hasRecords { return take(cutter) }
-        return .end
-      case .ready: try fill(cutter)
+        if let idleTimeout, ContinuousClock.now - lastData >= idleTimeout { return .end }
+        waiting.set()
+      case .ready:
+        waiting.clear()
+        try fill(cutter)
       }
     }
   }

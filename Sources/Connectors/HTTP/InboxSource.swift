@@ -21,6 +21,8 @@ public final class InboxSource: Source {
     /// Number of the next record to be read.
     var next: Int64 = 0
     var isStopped = false
+    /// Whether the last look found nothing behind it.
+    var isEmpty = false
   }
 
   /// Bytes of records in a batch, about.
@@ -52,13 +54,14 @@ public final class InboxSource: Source {
       let records = try await actions.records(of: inbox, from: number, limit: batchRows, bytes: Self.batchBytes)
       if let last = records.last {
         let next = last.number + 1
-        state.withLock { $0.next = next }
+        state.withLock { ($0.next, $0.isEmpty) = (next, false) }
         let numbers = records.map(\.number)
         return .batch(
           RawBatch(
             partition: partition, positions: RecordPositions(segment: 0, offsets: numbers, rows: numbers),
             payload: .json(RecordBytes(records.map(\.bytes))), next: Position(segment: 0, offset: next, row: next)))
       }
+      state.withLock { $0.isEmpty = true }
       if let idleTimeout, ContinuousClock.now - start >= idleTimeout { return .end }
       try? await Task.sleep(for: Self.pause)
     }
@@ -87,6 +90,9 @@ public final class InboxSource: Source {
     try await actions.acknowledge(
       inbox, before: position.row, at: Int64(Date.now.timeIntervalSince1970 * 1e6))
   }
+
+  /// Where the inbox is empty.
+  public var waitsForMore: Bool { state.withLock { $0.isEmpty } }
 
   public func stop() {
     state.withLock { $0.isStopped = true }

@@ -93,6 +93,10 @@ public protocol Source: AnyObject, Sendable {
   /// Where it was not, a checkpoint is taken before the segment's first result is committed.
   func isRecorded(_ segment: UInt32, of partition: PartitionID) -> Bool
 
+  /// Whether everything that there is was handed over, and the source waits for what is not there yet. False while it
+  /// reads, and where it cannot know. Callable from any thread.
+  var waitsForMore: Bool { get }
+
   /// Called after a checkpoint that contains everything before `position` is durable.
   func acknowledge(_ partition: PartitionID, upTo position: Position) async throws
 
@@ -102,6 +106,9 @@ public protocol Source: AnyObject, Sendable {
 
 extension Source {
   public func check() async throws {}
+
+  /// A source that never waits for more than it has, or cannot know.
+  public var waitsForMore: Bool { false }
 
   public func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges { StateChanges() }
 

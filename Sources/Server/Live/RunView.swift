@@ -11,6 +11,8 @@ public protocol RunView: Sendable {
   var progress: RunProgress { get }
   /// What the source is, for people: the simulator, files.
   var source: String { get }
+  /// Whether the source has handed over everything that there is, and waits for more; false where it cannot know.
+  var waitsForMore: Bool { get }
   /// Whether it reads what is posted.
   var readsInbox: Bool { get }
 }

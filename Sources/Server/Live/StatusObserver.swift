@@ -19,6 +19,8 @@ struct StatusObserver: Sendable {
     /// Records and event time of the run in this process.
     var run: RunProgress.Snapshot?
     var runSource: String?
+    /// Whether the source of that run has said that it is at the end of what there is.
+    var waitsForMore: Bool
     /// Whether a process has the directory.
     var hasWriter: Bool
 
@@ -34,6 +36,7 @@ struct StatusObserver: Sendable {
       }
       detectors = learned.count
       let own = view?.useCase == useCase.name ? view : nil
+      waitsForMore = own?.waitsForMore ?? false
       (run, runSource) = (own?.progress.snapshot, own?.source)
       hasWriter = own != nil || useCase.store.directory.isInUse
     }
@@ -130,7 +133,13 @@ struct StatusObserver: Sendable {
       stalled.usualPerSecond = usual
       return stalled
     }
-    return component(.ok, "caught up")
+    // Quiet alone says nothing: a source may be a long way from its end and give nothing for a while.
+    if lastRecord != nil || look.waitsForMore { return component(.ok, "caught up") }
+    return component(
+      .unknown, "no record yet",
+      why: look.run == nil
+        ? "Another process runs it, and nothing has come since this server looks."
+        : "The source has given no record since the run began, and has not said that there is none.")
   }
 
   private func detection(_ look: Look) -> UseCaseStatus.Component {

@@ -183,7 +183,7 @@ struct Run: AsyncParsableCommand {
         logger: logger)
     }
     let server = try listens.map {
-      try self.server($0, of: pipeline, useCase, connector, directory, metrics, changes, logger: logger)
+      try self.server($0, of: pipeline, over: source, useCase, connector, directory, metrics, changes, logger: logger)
     }
     try await server?.begin()
     let wasStopped = try await supervise(pipeline, scheduler, server, logger: logger)
@@ -229,12 +229,13 @@ struct Run: AsyncParsableCommand {
 
   /// What serves the use case while it runs.
   private func server(
-    _ options: ServerOptions, of pipeline: Pipeline, _ useCase: LoadedUseCase, _ connector: any SourceConnector,
-    _ directory: DataDirectory, _ metrics: MetricRegistry, _ changes: ChangeSignal, logger: Logger
+    _ options: ServerOptions, of pipeline: Pipeline, over input: any Source, _ useCase: LoadedUseCase,
+    _ connector: any SourceConnector, _ directory: DataDirectory, _ metrics: MetricRegistry, _ changes: ChangeSignal,
+    logger: Logger
   ) throws -> APIServer {
     let view = ServedRun(
       useCase: useCase.plan.useCase.name, folder: useCase.location.directory, progress: pipeline.progress,
-      source: connector.specification.noun, readsInbox: connector.readsInbox)
+      input: input, source: connector.specification.noun, readsInbox: connector.readsInbox)
     return try APIServer(
       [directory], options: options, run: view, metrics: metrics, wokenBy: changes, logger: logger,
       trainer: ProcessTrainer(),
@@ -268,8 +269,11 @@ private struct ServedRun: RunView {
   var useCase: String
   var folder: String
   var progress: RunProgress
+  let input: any Source
   var source: String
   var readsInbox: Bool
+
+  var waitsForMore: Bool { input.waitsForMore }
 }
 
 /// The pipeline under supervision: stopping the service stops the source.

@@ -58,6 +58,32 @@ struct FilesFollowTests {
     #expect(ContinuousClock.now - start >= Self.idle)
   }
 
+  @Test("it says that it waits once all that there is was read, and not while there is more")
+  func waitsForMore() async throws {
+    let folder = try TestFolder()
+    let path = try folder.write("log", "1\n2\n")
+    let source = FileSource(paths: [path], follow: true, batchRows: 1)
+    #expect(!source.waitsForMore)
+    #expect(try await read(source, batches: 1).texts == ["1"])
+    #expect(!source.waitsForMore, "the second record was not read yet")
+    let second = try await readOn(source, batches: 1)
+    #expect(second.texts == ["2"])
+    async let third = readOn(source, batches: 1)
+    #expect(try await source.comesToWait())
+    try folder.append("log", "3\n")
+    let found = try await third
+    #expect(found.texts == ["3"] && !source.waitsForMore)
+    source.stop()
+    // A run that goes on there has read everything before anything comes.
+    let again = FileSource(paths: [path], follow: true)
+    async let nothing = read(again, from: found.points.last?.0)
+    #expect(try await again.comesToWait())
+    again.stop()
+    #expect(try await nothing.items.isEmpty)
+    let unfollowed = FileSource(paths: [path])
+    #expect(try await read(unfollowed).texts == ["1", "2", "3"] && !unfollowed.waitsForMore)
+  }
+
   @Test("stop() wakes a source that waits")
   func stopping() async throws {
     let folder = try TestFolder()

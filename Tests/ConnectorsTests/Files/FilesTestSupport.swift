@@ -69,6 +69,13 @@ extension Source {
     }
     return try await resume(partition, at: points[partition])
   }
+
+  /// Whether it comes to say that it waits for more than there is.
+  func comesToWait() async throws -> Bool {
+    let end = ContinuousClock.now + .seconds(60)
+    while !waitsForMore, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(5)) }
+    return waitsForMore
+  }
 }
 
 /// Reads an open source on. `stored`: the entries of its state that a store has.

@@ -103,6 +103,22 @@ struct StandardInputTests {
     withExtendedLifetime(pipe) {}
   }
 
+  @Test("a pipe that has given nothing for a while has nothing, until it gives something")
+  func waitsForMore() async throws {
+    let pipe = Pipe()
+    let source = StandardInputSource(
+      name: "stdin-1", isResumable: false, descriptor: pipe.fileHandleForReading.fileDescriptor)
+    let start = ContinuousClock.now
+    async let first = read(source, batches: 1)
+    #expect(try await source.comesToWait())
+    #expect(ContinuousClock.now - start >= StandardInputWorker.quiet)
+    try pipe.fileHandleForWriting.write(contentsOf: Data("1\n".utf8))
+    #expect(try await first.texts == ["1"])
+    #expect(!source.waitsForMore)
+    source.stop()
+    withExtendedLifetime(pipe) {}
+  }
+
   @Test("stop() wakes a source that waits for a pipe")
   func stopping() async throws {
     let pipe = Pipe()

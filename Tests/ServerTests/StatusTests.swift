@@ -1,0 +1,42 @@
+// How a use case stands, as lights and words say it.
+
+import Detection
+import Foundation
+import Pipeline
+import Testing
+
+@testable import Server
+
+@Suite("Status", .timeLimit(.minutes(15)))
+struct StatusTests {
+  /// What is said of the stream so many seconds after the first look.
+  private static func stream(
+    _ observer: inout StatusObserver, _ look: StatusObserver.Look, of useCase: ServedUseCase, at seconds: Int64
+  ) throws -> UseCaseStatus.Component {
+    let status = observer.status(look, of: useCase, at: 1_700_000_000_000_000 + seconds * 1_000_000)
+    return try #require(status.components.first { $0.name == "stream" })
+  }
+
+  @Test("a silent source is caught up when it says so, or when a record came, and not before")
+  func silent() async throws {
+    let served = try await ServedFixture(events: 2_000)
+    let useCase = try served.served
+    var look = try await StatusObserver.Look(useCase, run: nil)
+    #expect(!look.waitsForMore && !look.partitions.isEmpty)
+    look.hasWriter = true
+    var observer = StatusObserver()
+    for seconds: Int64 in [0, 3, 30, 300] {
+      let stream = try Self.stream(&observer, look, of: useCase, at: seconds)
+      #expect(stream.text == "no record yet" && stream.state == .unknown && stream.why != nil, "after \(seconds) s")
+    }
+    var waiting = look
+    waiting.waitsForMore = true
+    let said = try Self.stream(&observer, waiting, of: useCase, at: 303)
+    #expect(said.text == "caught up" && said.state == .ok)
+    // A record shows that the source is at work, whatever it can say of itself.
+    look.partitions[0].totals.records += 1
+    #expect(try Self.stream(&observer, look, of: useCase, at: 306).text == "reading")
+    #expect(try Self.stream(&observer, look, of: useCase, at: 309).text == "caught up")
+    #expect(try Self.stream(&observer, look, of: useCase, at: 400).text == "nothing read")
+  }
+}

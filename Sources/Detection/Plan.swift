@@ -29,6 +29,8 @@ public struct StagedBatch: Sendable {
   public var drift: [DriftCounts] = []
   /// What the events add to the metrics of the use case's own, in the order of the plan.
   public var metrics: [MetricCounts] = []
+  /// Fields of the schema, by their index, of which no record of the batch had a value.
+  public var absentFields: Set<Int> = []
   /// Operations on an event that gave NULL because of an overflow or a failed cast.
   public var failures: Int
   /// Why the batch has no result: the run ends with it.
@@ -155,6 +157,7 @@ public struct Plan: Sendable {
   ///   - models: made for this plan. A learned detector without a model is silent.
   public func derive(_ decoded: DecodedBatch, from raw: RawBatch, models: ModelSet = .none) -> StagedBatch {
     var staged = StagedBatch(events: decoded.events, deadLetters: decoded.deadLetters, findings: [], failures: 0)
+    staged.absentFields = decoded.absentFields
     applyChecks(to: &staged, raw)
     if let envelopes = raw.envelopes { staged.attach(envelopes, of: raw.positions) }
     extend(&staged.events, failures: &staged.failures)

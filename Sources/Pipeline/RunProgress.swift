@@ -26,6 +26,8 @@ public final class RunProgress: Sendable {
     public var idle: [PartitionID: IdlePartition] = [:]
     /// Breaks of the input that were accepted and put on record.
     public var gaps: [InputGap] = []
+    /// Fields of the schema, by their index, of which no record of this run had a value; empty before the first batch.
+    public var absentFields: Set<Int> = []
     /// Checkpoints that are durable, and what the longest of them and all together took.
     public var checkpoints = 0
     public var longestCheckpoint = Duration.zero
@@ -43,6 +45,8 @@ public final class RunProgress: Sendable {
     var earlier = Totals()
     var idle: [PartitionID: IdlePartition] = [:]
     var gaps: [InputGap] = []
+    /// Nil before the first batch.
+    var absentFields: Set<Int>?
     var eventTime = Int64.min
     var checkpoints = 0
     var longestCheckpoint = Duration.zero
@@ -91,6 +95,11 @@ public final class RunProgress: Sendable {
   /// A batch has gone through its lane, as these pieces.
   func note(_ pieces: [StagedWork], behind stamp: BatchStamp) {
     for piece in pieces { own.add(piece.staged.metrics) }
+    state.withLock { state in
+      for piece in pieces {
+        state.absentFields = state.absentFields?.intersection(piece.staged.absentFields) ?? piece.staged.absentFields
+      }
+    }
     metrics.noteProcessed(taking: .now - stamp.readAt)
   }
 
@@ -135,6 +144,7 @@ public final class RunProgress: Sendable {
     snapshot.eventTime = state.eventTime
     snapshot.idle = state.idle
     snapshot.gaps = state.gaps
+    snapshot.absentFields = state.absentFields ?? []
     (snapshot.checkpoints, snapshot.stateBytes) = (state.checkpoints, state.stateBytes)
     (snapshot.longestCheckpoint, snapshot.checkpointTime) = (state.longestCheckpoint, state.checkpointTime)
     snapshot.run = state.earlier

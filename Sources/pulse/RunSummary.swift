@@ -15,6 +15,8 @@ struct RunSummary {
   private let wasStopped: Bool
   /// What there is to say of the input, a sentence each.
   private let notes: [String]
+  /// Names of the fields of which no event of this run had a value.
+  private let absentFields: [String]
   /// Slowest (or otherwise highest) entities by the last quantile of the first grouped window that has one.
   private let top: (window: String, aggregate: String, entities: [TopEntity])?
 
@@ -26,7 +28,9 @@ struct RunSummary {
     self.plan = plan
     self.data = data
     self.wasStopped = wasStopped
-    self.notes = notes
+    let absent = progress.run.events > 0 ? progress.absentFields.sorted().map { plan.schema.fields[$0].name } : []
+    absentFields = absent
+    self.notes = notes + (absent.isEmpty ? [] : [Self.note(ofAbsent: absent, events: progress.run.events)])
     let candidate = plan.windows.lazy.compactMap { window -> (String, String)? in
       guard !window.by.isEmpty, let quantile = window.aggregates.last(where: { $0.call.function == .quantile }) else {
         return nil
@@ -41,6 +45,13 @@ struct RunSummary {
       try await $0.topEntities(of: plan.useCase.name, window: window, by: aggregate, limit: 5)
     }
     top = (window, aggregate, entities)
+  }
+
+  /// A field that is declared and never comes is most often one that has another name in the input.
+  private static func note(ofAbsent names: [String], events: Int) -> String {
+    let list = names.count == 1 ? names[0] : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
+    return "the field\(names.count == 1 ? " \(list) was" : "s \(list) were") absent from all \(events.grouped) events: "
+      + "check the name or `path` of what should be there"
   }
 
   /// For a person.
@@ -159,6 +170,7 @@ struct RunSummary {
   var json: String {
     let object: [String: Any] = [
       "use_case": plan.useCase.name, "seconds": seconds, "stopped": wasStopped, "notes": notes,
+      "absent_fields": absentFields,
       "records": progress.run.records,
       "events": progress.run.events, "records_per_second": Double(progress.run.records) / seconds,
       "resumed_records": progress.resumedRecords, "data": data,

@@ -1,5 +1,6 @@
 // Whole pipelines in memory: no result depends on batch sizes, workers, or on commits that fail and runs that start again.
 
+import Configuration
 import Detection
 import Foundation
 import Logging
@@ -41,6 +42,29 @@ struct RuntimeTests {
     #expect(expected.history.values.reduce(0) { $0 + $1.count } == expected.totals.events)
     for (sizes, workers) in [([1], 1), ([7], 2), ([3, 900, 1, 64], 4), ([1000], 3)] {
       #expect(try await Self.whole(records, sizes: sizes, workers: workers) == expected, "\(sizes), \(workers) workers")
+    }
+  }
+
+  @Test("fields that no record of a run has are known at its end, however it is cut into batches")
+  func absentFields() async throws {
+    let check = UseCaseChecker.check(
+      text: RuntimeUseCase.text.replacing(
+        "    amount: {", with: "    never: {type: int}\n    once: {type: int, default: 3}\n    amount: {"))
+    let plan = try #require(check.plan, "\(check.rendered)")
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    for (sizes, isThere) in [([1], true), ([7], true), ([100], true), ([7], false)] {
+      var records = RuntimeUseCase.records(60, seed: 3)
+      if isThere { records[40] = Array(#"{"at": 1700000000, "user": "u1", "once": 1}"#.utf8) }
+      let history = MemoryHistory()
+      let pipeline = Pipeline(
+        plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source),
+        source: MemorySource(records, batchSizes: sizes), store: MemoryStore(history), encoder: history,
+        options: Pipeline.Options(workers: 2, checkpointInterval: .milliseconds(1)), logger: logger)
+      #expect(pipeline.progress.snapshot.absentFields.isEmpty)
+      try await pipeline.run()
+      let names = pipeline.progress.snapshot.absentFields.sorted().map { plan.schema.fields[$0].name }
+      #expect(names == (isThere ? ["never"] : ["never", "once"]), "\(sizes)")
     }
   }
 

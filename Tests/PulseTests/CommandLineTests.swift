@@ -222,6 +222,27 @@ struct CommandLineTests {
     #expect(status.map { $0["records"] as? Int } == [0])
   }
 
+  @Test("a declared field that no event has is named in the summary, and one that some have is not")
+  func absentFields() throws {
+    let folder = try Trail.folder {
+      $0.replacing("note: {type: string}", with: "note: {type: string}\n    kind: {type: string, default: web}")
+    }
+    try folder.write("events.ndjson", Trail.events(0..<1_000))
+    let summary = try Trail.run(folder, "events.ndjson").object()
+    #expect(summary["absent_fields"] as? [String] == ["note", "kind"], "\(summary)")
+    let events = try #require(summary["events"] as? Int)
+    let notes = try #require(summary["notes"] as? [String])
+    #expect(notes.count == 1 && notes[0].contains("the fields note and kind were absent from all \(events) events"))
+    let named = Trail.event(1_000).replacing("}\n", with: #","note":"x"}"# + "\n")
+    try folder.append("events.ndjson", named + Trail.events(1_001..<2_000))
+    let arguments = Trail.arguments(folder, ["events.ndjson"]).filter { $0 != "--json" }
+    let second = try PulseCommand.run(arguments)
+    second.expect(0)
+    #expect(second.output.contains("the field kind was absent from all 996 events: check the name"), "\(second)")
+    // Nothing was read, so nothing is missing.
+    #expect(try Trail.run(folder, "events.ndjson").object()["absent_fields"] as? [String] == [])
+  }
+
   @Test("lists are newest first, as long as asked for, filtered, and have the promised fields")
   func lists() throws {
     let folder = try Trail.folder()

@@ -8,10 +8,13 @@ public struct DecodedBatch: Sendable {
   public var events: EventBatch
   /// The rest, ascending by position, the oversized records of the raw batch among them.
   public var deadLetters: [DeadLetter]
+  /// Fields, by their index, of which no record has a value of its own: those that only a default fills are among them.
+  public var absentFields: Set<Int>
 
-  public init(events: EventBatch, deadLetters: [DeadLetter]) {
+  public init(events: EventBatch, deadLetters: [DeadLetter], absentFields: Set<Int> = []) {
     self.events = events
     self.deadLetters = deadLetters
+    self.absentFields = absentFields
   }
 }
 
@@ -113,6 +116,7 @@ public final class Decoder {
   ) -> DecodedBatch {
     var failures = RowFailures()
     var columns: [Column] = []
+    var absent: Set<Int> = []
     columns.reserveCapacity(schema.fields.count)
     for (index, field) in schema.fields.enumerated() {
       var run = block.run(slots[index], rows: rowCount)
@@ -124,6 +128,7 @@ public final class Decoder {
           column, index, of: raw, kept, record: { Int(block.records[$0]) }, coercions[index], builders[index],
           json: json, failures: &failures)
       }
+      if column.isAllNull { absent.insert(index) }
       columns.append(validations[index].apply(to: column, failures: &failures))
     }
     var letters = letters
@@ -136,7 +141,7 @@ public final class Decoder {
     }
     let recordOfRow: [Int]? =
       letters.isEmpty ? nil : (rows ?? Array(0..<rowCount)).map { Int(block.records[$0]) }
-    return assemble(columns, rows: rows, records: recordOfRow, letters, raw)
+    return assemble(columns, absent: absent, rows: rows, records: recordOfRow, letters, raw)
   }
 
   private func decodeColumns(_ input: [NamedColumn], of raw: RawBatch) -> DecodedBatch {
@@ -145,9 +150,11 @@ public final class Decoder {
     reader.refuseTooLarge(&failures)
     reader.refuseUnknown(&failures)
     var columns: [Column] = []
+    var absent: Set<Int> = []
     for index in schema.fields.indices {
       let column = reader.column(
         index, coercions[index], builders[index], json: json, block: block, failures: &failures)
+      if column.isAllNull { absent.insert(index) }
       columns.append(validations[index].apply(to: column, failures: &failures))
     }
     let rows = failures.isEmpty ? nil : failures.survivors(of: raw.count)
@@ -156,12 +163,12 @@ public final class Decoder {
       // SAFETY: a local array, lent for the call; the letter is a copy.
       return text.withUnsafeBytes { letter(why, raw.positions[row], $0) }
     }
-    return assemble(columns, rows: rows, records: rows, letters, raw)
+    return assemble(columns, absent: absent, rows: rows, records: rows, letters, raw)
   }
 
   /// The batch of the given rows (nil: all), which came from the given records (nil: row i is record i).
   private func assemble(
-    _ columns: [Column], rows: [Int]?, records: [Int]?, _ letters: [DeadLetter], _ raw: RawBatch
+    _ columns: [Column], absent: Set<Int>, rows: [Int]?, records: [Int]?, _ letters: [DeadLetter], _ raw: RawBatch
   ) -> DecodedBatch {
     var columns = columns
     if let runs = rows?.runs { columns = columns.map { $0.gathered(runs: runs) } }
@@ -175,7 +182,7 @@ public final class Decoder {
     }
     let events = EventBatch(partition: raw.partition, positions: positions, eventTimes: times, columns: columns)
     return DecodedBatch(
-      events: events, deadLetters: (letters + raw.oversized).sorted { $0.position < $1.position })
+      events: events, deadLetters: (letters + raw.oversized).sorted { $0.position < $1.position }, absentFields: absent)
   }
 
   private func letter(_ why: RowFailure, _ position: Position, _ record: UnsafeRawBufferPointer) -> DeadLetter {

@@ -58,6 +58,9 @@ public struct Column: Sendable, Equatable {
     }
   }
 
+  /// Whether no row has a value.
+  public var isAllNull: Bool { validity?.isEmpty ?? (count == 0) }
+
   public var type: ValueType {
     switch values {
     case .int: .int

@@ -154,6 +154,22 @@ import Testing
     #expect(decoded.deadLetters.map(\.field) == ["payload.user.id", "payload.amount"])
   }
 
+  @Test func fieldsThatNoRecordHasAreNamed() {
+    let declared = schema(
+      Field(name: "a", type: .int), Field(name: "b", type: .int, defaultValue: .int(7)),
+      Field(name: "c", type: .string),
+      Field(name: "d", type: .bool, defaultValue: .bool(false)))
+    func absent(_ records: String...) -> Set<Int> { decode(declared, records).absentFields }
+    #expect(absent(#"{"t":0}"#, #"{"t":1,"a":null}"#) == [1, 2, 3, 4], "a default is no value of an event")
+    #expect(absent(#"{"t":0,"d":true}"#, #"{"t":1,"a":5}"#, #"{"t":2,"c":""}"#) == [2])
+    #expect(absent(#"{"t":0,"a":1,"b":1,"c":"x","d":false}"#, #"{"t":1}"#) == [])
+    // Nothing that was decoded has anything: what comes of other batches decides.
+    #expect(absent("broken") == [0, 1, 2, 3, 4])
+    #expect(decodeCSV(declared, header: ["t", "a", "c"], ["0,,x", "1,,"]).absentFields == [1, 2, 4])
+    let columns = columnBatch([NamedColumn("t", Column(.timestamp, [.timestamp(0)]))], count: 1)
+    #expect(Decoder(schema: declared).decode(columns).absentFields == [1, 2, 3, 4])
+  }
+
   @Test func theSameValueCanBeTwoFields() {
     let schema = schema(
       Field(name: "a", type: .string), Field(name: "b", path: ["a"], type: .int, numericStrings: true),

@@ -222,6 +222,32 @@ struct CommandLineTests {
     #expect(status.map { $0["records"] as? Int } == [0])
   }
 
+  @Test(
+    "a run that cannot begin leaves no data directory",
+    arguments: [
+      (["--use-case", "none", "--source", "events.ndjson"], 2),
+      (["--use-case", "trail", "--source", "none.ndjson"], 3),
+      (["--use-case", "trail", "--source", "none*.ndjson"], 3), (["--use-case", "trail", "--source", "other.csv"], 3),
+      (["--use-case", "trail", "--source", "events.ndjson", "--source", "none.ndjson"], 3),
+      (["--use-case", "trail", "--source", "events.ndjson", "--source", "none.ndjson", "--separate"], 3),
+      (["--use-case", "trail", "--source", "simulator"], 2),
+      (["--use-case", "trail", "--source", "-", "--format", "parquet"], 2),
+      (["--use-case", "broken", "--source", "events.ndjson"], 2),
+      (["--use-case", "trail", "--source", "events.ndjson", "--config", "broken.yaml"], 2),
+      (["--use-case", "trail", "--source", "events.ndjson", "--serve", "--tokens", "none"], 2),
+    ] as [([String], Int32)])
+  func noDirectory(_ arguments: [String], _ code: Int32) throws {
+    let folder = try Trail.folder()
+    try folder.write("events.ndjson", Trail.events(0..<10))
+    try folder.write("other.csv", "when,who\n1,2\n")
+    try folder.write("broken/pipeline.yaml", "name: broken\n")
+    try folder.write("broken.yaml", "store: [1]\n")
+    let quoted = arguments.map { "'\($0)'" }.joined(separator: " ")
+    let outcome = try PulseCommand.shell("$PULSE run \(quoted) --data deep/data", in: folder)
+    outcome.expect(code)
+    #expect(!FileManager.default.fileExists(atPath: folder / "deep"), "\(outcome)")
+  }
+
   @Test("a declared field that no event has is named in the summary, and one that some have is not")
   func absentFields() throws {
     let folder = try Trail.folder {

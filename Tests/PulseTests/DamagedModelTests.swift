@@ -184,6 +184,7 @@ struct OwnModelTests {
     let folder = try folder(model: false)
     let check = ["check", folder / "lab"]
     try run(folder).expect(2, saying: "model.onnx of the detector mine cannot be read: there is no such file")
+    #expect(!FileManager.default.fileExists(atPath: folder / "data"))
     try PulseCommand.run(check).expect(2, saying: "there is no such file")
     try folder.write("lab/model.onnx", "this is no model")
     let unchecked = try PulseCommand.run(check, environment: Self.missing)

@@ -147,16 +147,28 @@ struct Run: AsyncParsableCommand {
     let useCase = try LoadedUseCase(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     let directory = DataDirectory(path: data)
-    let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)
     let notes = InputNotes(logger)
     let connector = SourceCatalog.connector(configuration.source)
+    func context(
+      nextRun: @escaping @Sendable (String) async throws -> Int, notice: @escaping @Sendable (String) -> Void
+    ) -> SourceContext {
+      SourceContext(
+        useCase: plan.useCase.name, schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
+        directory: useCase.location.directory, batchRows: configuration.batchSize, nextRun: nextRun,
+        actions: { try SQLiteActions(in: directory) }, notice: notice, logger: logger)
+    }
+    if !directory.exists {
+      // What keeps a first run from beginning is said before there is a directory for its results. An inbox is made with it.
+      if !connector.readsInbox {
+        let first = try await connector.make(configuration.source, for: context(nextRun: { _ in 1 }, notice: { _ in }))
+        try await first.check()
+      }
+      try ModelRegistry.checkModels(of: plan, from: useCase.location.directory) { _, _ in }
+    }
+    let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)
     let source = try await connector.make(
       configuration.source,
-      for: SourceContext(
-        useCase: plan.useCase.name, schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
-        directory: useCase.location.directory, batchRows: configuration.batchSize,
-        nextRun: { try await store.nextRun(named: $0) }, actions: { try SQLiteActions(in: directory) },
-        notice: { notes.add($0) }, logger: logger))
+      for: context(nextRun: { try await store.nextRun(named: $0) }, notice: { notes.add($0) }))
     if reset {
       // What is stored goes only if there is something to take its place.
       try await source.check()

@@ -9,24 +9,6 @@ import Testing
 
 @Suite("Endpoints", .timeLimit(.minutes(15)))
 struct EndpointTests {
-  /// What is wrong with an answer, held against the table.
-  private static func problems(_ answer: Answer, of endpoint: Endpoint, _ description: APIDescription) throws
-    -> [String]
-  {
-    guard let declared = endpoint.answers.first(where: { Int($0.status.code) == answer.status }) else {
-      return ["status \(answer.status), which is not described: \(answer.text.prefix(300))"]
-    }
-    guard let content = declared.content.first else {
-      return answer.body.isEmpty ? [] : ["a body that is not described"]
-    }
-    let type = answer.headers[.contentType]?.prefix { $0 != ";" }.description
-    if content.type != "application/octet-stream", type != content.type {
-      return ["the type \(type ?? "none"), described is \(content.type)"]
-    }
-    guard content.type == "application/json" else { return [] }
-    return content.schema.problems(of: try answer.json, named: description.named).map(\.text)
-  }
-
   @Test("each address that is read answers as the document says")
   func everyRead() async throws {
     let served = try await ServedFixture()
@@ -50,7 +32,7 @@ struct EndpointTests {
         #expect(Problem.schema.problems(of: try answer.json, named: [:]).isEmpty, "\(path)")
         continue
       }
-      let problems = try Self.problems(answer, of: endpoint, served.front.description)
+      let problems = try answer.problems(of: endpoint, served.front.description)
       #expect(problems.isEmpty, "\(path): \(problems)")
     }
   }

@@ -26,6 +26,22 @@ struct Answer {
   var json: JSONValue {
     get throws { try JSONValue(parsing: body) }
   }
+
+  /// What is wrong with it, held against the table that the document is made of; empty where it is as that says.
+  func problems(of endpoint: Endpoint, _ description: APIDescription) throws -> [String] {
+    guard let declared = endpoint.answers.first(where: { Int($0.status.code) == status }) else {
+      return ["status \(status), which is not described: \(text.prefix(300))"]
+    }
+    let type = headers[.contentType]?.prefix { $0 != ";" }.description
+    if declared.content.isEmpty { return body.isEmpty ? [] : ["a body that is not described"] }
+    if declared.content.contains(where: { $0.type == "application/octet-stream" }) { return [] }
+    guard let content = declared.content.first(where: { $0.type == type }) else {
+      return ["the type \(type ?? "none"), described is \(declared.content.map(\.type))"]
+    }
+    guard content.type == "application/json" || content.type == Problem.contentType else { return [] }
+    let named = description.named.merging(["Problem": Problem.schema]) { own, _ in own }
+    return content.schema.problems(of: try json, named: named).map(\.text)
+  }
 }
 
 /// The server over a data directory.
@@ -39,14 +55,21 @@ struct ServedFixture {
   static let host = "localhost:8507"
 
   /// Runs the use case over so many simulated events, and has the server look at what is stored.
-  /// - Parameter events: from the first on; a directory that has some goes on behind them.
+  /// - Parameters:
+  ///   - events: from the first on; a directory that has some goes on behind them.
+  ///   - running: what is run in their place.
   init(
     events: Int = 30_000, tokens: String = "", signed: SignedTokens? = nil, isLocal: Bool = true,
     isReadingClosed: Bool = false,
-    limits: RequestLimits = RequestLimits(), corsOrigins: Set<String> = [], notifications: [NotificationSink] = []
+    limits: RequestLimits = RequestLimits(), corsOrigins: Set<String> = [], notifications: [NotificationSink] = [],
+    running: ((DataDirectory) async throws -> Void)? = nil
   ) async throws {
     folder = try TestFolder()
-    try await Self.run(events, in: DataDirectory(path: folder / "data"))
+    if let running {
+      try await running(DataDirectory(path: folder / "data"))
+    } else {
+      try await Self.run(events, in: DataDirectory(path: folder / "data"))
+    }
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let clock: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1e6) }
     let store = try ServedStore(DataDirectory(path: folder / "data"))
@@ -88,11 +111,28 @@ struct ServedFixture {
         directory: location.directory, batchRows: 4096,
         nextRun: { try await store.nextRun(named: $0) }, actions: { try SQLiteActions(in: directory) }, notice: { _ in }
       ))
+    try await run(plan, text: check.source, over: source, into: store, in: directory, closing: false)
+  }
+
+  /// Runs a use case over records, to their end.
+  static func run(_ text: String, over records: [String], in directory: DataDirectory) async throws {
+    let check = UseCaseChecker.check(text: text)
+    let plan = try #require(check.plan, "\(check.rendered)")
+    let settings = RuntimeConfiguration(.standard).store.connector
+    try await run(
+      plan, text: text, over: MemorySource(records.map { Array($0.utf8) }, batchSizes: [1_000]),
+      into: SinkCatalog.store(settings).open(settings, in: directory), in: directory, closing: true)
+  }
+
+  private static func run(
+    _ plan: Plan, text: String, over source: any Source, into store: any RunStore, in directory: DataDirectory,
+    closing: Bool
+  ) async throws {
+    let history = RuntimeConfiguration(.standard).history.connector
     try await Pipeline(
-      plan: plan, version: ConfigurationVersion(plan.useCase, text: check.source), source: source, store: store,
-      encoder: SinkCatalog.history(configuration.history.connector).make(
-        configuration.history.connector, in: directory, useCase: plan.useCase.name),
-      options: Pipeline.Options(workers: 2, closesInput: false),
+      plan: plan, version: ConfigurationVersion(plan.useCase, text: text), source: source, store: store,
+      encoder: SinkCatalog.history(history).make(history, in: directory, useCase: plan.useCase.name),
+      options: Pipeline.Options(workers: 2, closesInput: closing),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     ).run()
   }

@@ -1,5 +1,6 @@
 // Addresses that clients of other systems know: each is an address of ours under another name, with the use case named in
-// `use_case` where several are served. What is answered is what the other address answers.
+// `use_case` where several are served. What is answered is what the other address answers. What is done in another way here
+// than by a request says so.
 
 import Detection
 import HTTPTypes
@@ -32,7 +33,32 @@ struct ReplacedRoutes {
       // Use cases as configuration.
       alias("/health", for: "/healthz"),
       alias("/schema", for: Self.base + "/schema"),
-      alias("/predict", .post, for: Self.base + "/predict"),
+      alias("/predict", .post, for: Self.base + "/predict", saying: Self.now, stamped),
+      // A toolkit for pipelines.
+      alias("/pipeline/aggregate", .post, for: Self.base + "/events", saying: Self.now, stamped),
+      alias("/pipeline/stats/{metric}", for: Self.base + "/metrics/summary", renaming: ["entities": Self.metric]) {
+        call in
+        var values = call.parameters
+        values["entities"] = call.strings("entities").map { .string(Self.element($0)) }
+        return call.asking(call.endpoint, values)
+      },
+      alias("/pipeline/all-stats", for: Self.base + "/windows"),
+      alias("/pipeline/ml/models", for: Self.base + "/models"),
+      alias(
+        "/pipeline/ml/train", .post, for: Self.base + "/models/train", body: Self.training,
+        saying: "The type of the model and what it looks at are those of the detector in `pipeline.yaml`."
+      ) { call in
+        let detectors = [call.json?["model_name"]].compactMap(\.self)
+        return call.asking(call.endpoint, call.parameters, json: .object(["detectors": .array(detectors)]))
+      },
+      alias("/pipeline/spark/status", for: Self.base + "/status"),
+      elsewhere(
+        "/pipeline/ml/predict",
+        "Events are scored, not rows of numbers: send them to /predict, with their fields by name."),
+      elsewhere(
+        "/pipeline/spark/process",
+        "Metrics by windows of time are the `windows` of a use case: `pulse run` makes them of a file, and of events that "
+          + "are handed in (POST /api/v1/use-cases/{use_case}/events)."),
       // User signals.
       paged("/anomalies", for: Self.base + "/anomalies", [Self.severity]) { call in
         ["severity": call.strings("severity")]
@@ -43,6 +69,13 @@ struct ReplacedRoutes {
       ) { call in ["user": [call.path("user")]] },
       paged("/signals", for: Self.base + "/events", Self.signals, Self.question),
       metrics,
+      elsewhere(
+        "/configure",
+        "`pulse simulate` and `pulse run --source simulator` make events: `events_per_day` of simulation.yaml says how many, "
+          + "`--speedup` how fast they come."),
+      elsewhere(
+        "/burst",
+        "`pulse simulate` and `pulse run --source simulator` make events: a larger `--speedup` plays them as a burst."),
     ]
   }
 
@@ -73,23 +106,81 @@ struct ReplacedRoutes {
 
   // MARK: The same under another name
 
-  /// - Parameter renaming: parameters with another name here, by their own.
+  /// - Parameters:
+  ///   - renaming: parameters with another name here, by their own.
+  ///   - body: what is sent here, where that is something else.
+  ///   - more: what there is to say of it.
+  ///   - translating: makes the call of the other address, whose parameters it has already, one that this takes.
   private func alias(
-    _ path: String, _ method: HTTPRequest.Method = .get, for target: String, renaming: [String: Parameter] = [:]
+    _ path: String, _ method: HTTPRequest.Method = .get, for target: String, renaming: [String: Parameter] = [:],
+    body: Endpoint.Body? = nil, saying more: String = "",
+    _ translating: @escaping @Sendable (Call) throws -> Call = { $0 }
   ) -> Endpoint {
     let own = endpoint(method, target)
     let isOfUseCase = own.pathNames.contains("use_case")
     let parameters = own.parameters.filter { $0.name != "use_case" }.map { renaming[$0.name] ?? $0 }
     return Endpoint(
-      method: method, path: path, tag: Self.tag, summary: own.summary, details: "Another name of `\(target)`.",
-      access: own.access, parameters: (isOfUseCase ? [Self.useCase] : []) + parameters, body: own.body,
+      method: method, path: path, tag: Self.tag, summary: own.summary,
+      details: "Another name of `\(target)`." + (more.isEmpty ? "" : " \(more)"),
+      access: own.access, parameters: (isOfUseCase ? [Self.useCase] : []) + parameters, body: body ?? own.body,
       answers: own.answers, timeLimit: own.timeLimit,
       respond: { call in
         var values = call.parameters
         for (name, other) in renaming { values[name] = values.removeValue(forKey: other.name) }
         if isOfUseCase { values["use_case"] = [.string(try self.useCase(of: call))] }
-        return try await own.respond(call.asking(own, values))
+        return try await own.respond(translating(call.asking(own, values)))
       })
+  }
+
+  private static let metric = Parameter("metric", in: .path, "The key of the events.", .string(upTo: 1_000))
+
+  /// A value as a list has it.
+  private static func element(_ text: String) -> String {
+    text.replacing("%", with: "%25").replacing(",", with: "%2C")
+  }
+
+  private static let training = Endpoint.Body(
+    content: [
+      .json(
+        .object([
+          ("model_name", .string(upTo: 100)), ("model_type?", .string(upTo: 100)),
+          ("feature_keys?", .array(.string(upTo: 400), upTo: 1_000)),
+        ]), example: #"{"model_name":"outlier","model_type":"isolation_forest","feature_keys":["amount"]}"#)
+    ], most: 256 << 10)
+
+  /// Done in another way here than by a request: whoever asks is told how.
+  private func elsewhere(_ path: String, _ detail: String) -> Endpoint {
+    let title = "It is done in another way here"
+    return Endpoint(
+      method: .post, path: path, tag: Self.tag, summary: title, details: detail, access: .open,
+      body: Endpoint.Body(content: [.json(.anything)], most: 1 << 20, isRequired: false),
+      answers: [.init(.gone, "How it is done.", .init(Problem.contentType, .reference("Problem")))],
+      respond: { _ in throw Problem(.gone, title, detail) })
+  }
+
+  // MARK: Events without a time
+
+  private static let now = "One event without a time happens now."
+
+  /// The same call, with the time of the request in its event where that has none: clients of the systems that had these
+  /// addresses send none. Not where a key says that it may come again: it would come as another one.
+  @Sendable private func stamped(_ call: Call) throws -> Call {
+    let schema = try services.catalog.useCase(of: call).plan.schema
+    let field = schema.fields[schema.timeField]
+    guard field.path.count == 1, case .timestamp(let format) = field.type, call.string("Idempotency-Key") == nil,
+      call.body.count <= schema.maxEventBytes, let start = call.body.firstIndex(of: UInt8(ascii: "{")),
+      case .object(let members)? = try? JSONValue(parsing: call.body), members[field.path[0]] == nil,
+      members["events"] == nil
+    else { return call }
+    let time =
+      switch format {
+      case .automatic, .rfc3339: JSONText.time(call.time)
+      case .seconds: String(call.time / 1_000_000)
+      case .milliseconds: String(call.time / 1_000)
+      case .microseconds: String(call.time)
+      }
+    let stamp = "{\(JSONText.string(field.path[0])):\(time)\(members.isEmpty ? "" : ",")"
+    return call.asking(call.endpoint, call.parameters, body: Array(stamp.utf8) + call.body[(start + 1)...])
   }
 
   // MARK: Metrics as JSON
@@ -195,16 +286,19 @@ struct ReplacedRoutes {
       call.integer(name).map { [Timestamp.formatWithinRange(Int64($0) * 1000)] } ?? []
     }
     let conditions = [("user_id", "user_id"), ("signal_type", "type")].compactMap { parameter, field in
-      call.string(parameter).map { "\(field):\($0.replacing("%", with: "%25").replacing(",", with: "%2C"))" }
+      call.string(parameter).map { "\(field):\(element($0))" }
     }
     return ["from": time("start_timestamp"), "to": time("end_timestamp"), "where": conditions]
   }
 }
 
 extension Call {
-  /// The same caller's call of another endpoint.
-  fileprivate func asking(_ endpoint: Endpoint, _ parameters: [String: [JSONValue]]) -> Call {
+  /// The same caller's call of another endpoint, or with another body.
+  fileprivate func asking(
+    _ endpoint: Endpoint, _ parameters: [String: [JSONValue]], body: [UInt8]? = nil, json: JSONValue? = nil
+  ) -> Call {
     Call(
-      endpoint: endpoint, headers: headers, parameters: parameters, body: body, json: json, caller: caller, time: time)
+      endpoint: endpoint, headers: headers, parameters: parameters, body: body ?? self.body, json: json ?? self.json,
+      caller: caller, time: time)
   }
 }

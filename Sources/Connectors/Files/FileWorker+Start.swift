@@ -6,9 +6,12 @@ import Pipeline
 
 extension FileWorker {
   func check() throws(OperatingError) {
-    var manifest = FileManifest()
-    manifest.entries = try list.paths(options).map { FileManifest.Entry(path: $0) }
-    try prepare(&manifest, [:])
+    // Amid a rotation as well, as a run that begins.
+    try wholeLook { () throws(OperatingError) in
+      var manifest = FileManifest()
+      manifest.entries = try list.paths(options).map { FileManifest.Entry(path: $0) }
+      try prepare(&manifest, [:])
+    }
   }
 
   func open(resumingAt point: ResumePoint?, stop: StopSignal) throws {

@@ -12,7 +12,7 @@ RELEASE := -c release -Xswiftc -enable-testing
 LINTED := $(wildcard Sources Tests Benchmarks Package.swift)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench bench-server browser-test demo evaluate lint crash-test sanitize clean
+.PHONY: help setup build test api-test bench bench-server browser-test demo evaluate lint crash-test sanitize clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,13 +30,16 @@ test: setup  ## run all tests optimised, then the core's again with debug checks
 	swift test $(RELEASE) --skip-build --filter '^PulseTests\.'
 	swift test --filter DetectionTests --scratch-path .build-debug
 
+api-test: setup  ## hold every endpoint of a running server against /openapi.json, some thousand requests
+	@scripts/api-test
+
 bench: setup  ## run the benchmarks against their peers and budgets
 	@scripts/bench
 
 bench-server: build  ## measure the server under load (needs wrk)
 	@scripts/bench-server
 
-browser-test: setup  ## drive the dashboard in Chromium, with screenshots (needs Chromium)
+browser-test: setup  ## drive the dashboard in Chromium, with screenshots
 	@scripts/browser-test
 
 demo: setup  ## show the product on sample data, from nothing to the first anomaly

@@ -37,6 +37,21 @@ struct EndpointTests {
     }
   }
 
+  @Test("what may be wrong with any request is described of each address that is read")
+  func everyTrouble() async throws {
+    let served = try await ServedFixture(events: 2_000)
+    for endpoint in served.front.description.endpoints where endpoint.method == .get && endpoint.timeLimit != nil {
+      let path = endpoint.pathNames.reduce(endpoint.path) { path, name in
+        path.replacing("{\(name)}", with: name == "use_case" ? "redset" : "none")
+      }
+      for query in ["?nothing=1", "?use_case=none", "?nothing=%ff"] {
+        let answer = try await served.get(path + query)
+        let described = endpoint.answers.map(\.status.code) + endpoint.troubles.map(\.status.code)
+        #expect(described.contains(answer.status), "\(path)\(query): \(answer.status) \(answer.text.prefix(200))")
+      }
+    }
+  }
+
   @Test("lists go on where a page ended, and say how many there are")
   func pages() async throws {
     let served = try await ServedFixture()

@@ -147,9 +147,12 @@ extension Endpoint {
         (.unauthorized, "A token is needed, or is not known."), (.forbidden, "The token does not allow this."),
       ]
     }
-    if !parameters.isEmpty || body != nil { troubles.append((.badRequest, "The request is wrong.")) }
+    // A parameter that is not known is wrong everywhere, and so is an address that cannot be decoded.
+    troubles.append((.badRequest, "The request is wrong."))
     if access > .read { troubles.append((.conflict, "It does not go together with what there is.")) }
-    if path.contains("{") { troubles.append((.notFound, "There is no such thing.")) }
+    if path.contains("{") || parameters.contains(where: { $0.name == Parameters.useCase.name }) {
+      troubles.append((.notFound, "There is no such thing."))
+    }
     if body != nil {
       troubles += [
         (.contentTooLarge, "The body is too large."), (.unsupportedMediaType, "The body has another type."),

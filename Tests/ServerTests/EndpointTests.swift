@@ -52,6 +52,21 @@ struct EndpointTests {
     }
   }
 
+  @Test("what an address asks for and cannot be is described, too")
+  func unworkable() async throws {
+    let served = try await ServedFixture(events: 2_000)
+    let target = "/api/v1/use-cases/redset/models/slow_query/compare"
+    for query in ["?first=..%2Fx", "?first=none"] {
+      let answer = try await served.get(target + query)
+      guard case .found(let endpoint, _) = served.front.table.match(.get, target) else {
+        throw Problem(.internalServerError, "no endpoint")
+      }
+      #expect([404, 422].contains(answer.status), "\(answer.text)")
+      #expect(endpoint.troubles.contains { $0.status.code == answer.status }, "\(query): \(answer.status)")
+      #expect(Problem.schema.problems(of: try answer.json, named: [:]).isEmpty, "\(answer.text)")
+    }
+  }
+
   @Test("lists go on where a page ended, and say how many there are")
   func pages() async throws {
     let served = try await ServedFixture()

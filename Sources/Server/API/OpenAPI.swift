@@ -156,8 +156,12 @@ extension Endpoint {
     if body != nil {
       troubles += [
         (.contentTooLarge, "The body is too large."), (.unsupportedMediaType, "The body has another type."),
-        (.unprocessableContent, "The body is wrong."),
+        (.requestTimeout, "The body came too slowly."),
       ]
+    }
+    if body != nil || access != .open {
+      troubles.append(
+        (.unprocessableContent, "The body is wrong, or what is asked for does not work: `detail` says why."))
     }
     troubles += [
       (.uriTooLong, "The address is too long."), (.requestHeaderFieldsTooLarge, "The headers are too large."),

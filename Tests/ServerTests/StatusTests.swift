@@ -2,7 +2,9 @@
 
 import Detection
 import Foundation
+import HTTPTypes
 import Pipeline
+import TestKit
 import Testing
 
 @testable import Server
@@ -38,5 +40,42 @@ struct StatusTests {
     #expect(try Self.stream(&observer, look, of: useCase, at: 306).text == "reading")
     #expect(try Self.stream(&observer, look, of: useCase, at: 309).text == "caught up")
     #expect(try Self.stream(&observer, look, of: useCase, at: 400).text == "nothing read")
+  }
+
+  /// A run of which only the progress is known.
+  private struct Run: RunView {
+    let useCase = "redset"
+    let folder = ""
+    let source = "files"
+    let readsInbox = false
+    var progress: RunProgress
+    var waitsForMore: Bool
+  }
+
+  @Test("a server with a run is ready when the source has given something, or has said that there is nothing")
+  func ready() async throws {
+    let own = try await ServedFixture(events: 2_000).services
+    let (plan, version) = try RuntimeUseCase.plan()
+    let history = MemoryHistory()
+    let pipeline = Pipeline(
+      plan: plan, version: version, source: MemorySource(RuntimeUseCase.records(10, seed: 1), batchSizes: [10]),
+      store: MemoryStore(history), encoder: history, options: Pipeline.Options(workers: 1), logger: own.logger)
+    func ask(waiting: Bool) async throws -> Reply {
+      let services = Services(
+        catalog: own.catalog, live: own.live, run: Run(progress: pipeline.progress, waitsForMore: waiting),
+        page: own.page, canTrain: false, logger: own.logger, clock: own.clock, metrics: own.metrics)
+      let endpoint = try #require(HealthRoutes(services: services).endpoints.first { $0.path == "/readyz" })
+      return try await endpoint.respond(
+        Call(
+          endpoint: endpoint, headers: [:], parameters: [:], body: [], json: nil,
+          caller: Principal(name: "test", role: .admin), time: 0))
+    }
+    let early = try await ask(waiting: false)
+    guard case .whole(let bytes) = early.body else { throw Problem(.internalServerError, "a stream") }
+    #expect(early.status == .serviceUnavailable)
+    #expect(String(decoding: bytes, as: UTF8.self).contains("has given no record yet"))
+    #expect(try await ask(waiting: true).status == .ok)
+    try await pipeline.run()
+    #expect(try await ask(waiting: false).status == .ok)
   }
 }

@@ -19,7 +19,10 @@ struct HealthRoutes {
       Endpoint(
         method: .get, path: "/readyz", tag: "health",
         summary: "Whether every data directory can be read, and figures are there",
-        details: "Who is not known learns whether, and not what is missing.", access: .open,
+        details: """
+          With a run, also whether its source has given a record or has said that there is none. Who is not known learns \
+          whether, and not what is missing.
+          """, access: .open,
         answers: [
           .init(.ok, "It is ready.", .json(Self.readiness)),
           .init(.serviceUnavailable, "Not yet.", .json(Self.readiness)),
@@ -63,6 +66,12 @@ struct HealthRoutes {
     }
     for useCase in services.catalog.all {
       checks.append(("figures \(useCase.name)", useCase.figures.isReady ? nil : "they are being read"))
+    }
+    if let run = services.run {
+      // Quiet alone says nothing: the source may be on its way to the first record.
+      let isThere = run.waitsForMore || run.progress.snapshot.run.records > 0
+      checks.append(
+        ("source of \(run.useCase)", isThere ? nil : "it has given no record yet, and has not said that there is none"))
     }
     let isReady = checks.allSatisfy { $0.detail == nil }
     let isKnown = caller.name != "anonymous" && caller.useCases == nil

@@ -3,12 +3,11 @@
 public import Connectors
 public import Detection
 import Foundation
-public import Logging
 public import Pipeline
 import Synchronization
 
 /// Sends what files have to a topic.
-public struct ReplayOperation: Sendable {
+public final class ReplayOperation: Sendable {
   /// What is sent, and how.
   public struct Options: Sendable {
     /// Seconds of event time in a second; 0 is as fast as possible.

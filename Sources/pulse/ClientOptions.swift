@@ -7,7 +7,7 @@ import Logging
 /// What commands that write to Kafka, or ask it, share.
 struct ClientOptions: ParsableArguments {
   @Option(
-    name: .long, parsing: .unconditional,
+    parsing: .unconditionalSingleValue,
     help: ArgumentHelp(
       "A setting of librdkafka. May be repeated. A value env:NAME is taken from the environment, file:PATH from a file.",
       valueName: "name=value"))

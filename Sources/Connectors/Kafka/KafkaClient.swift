@@ -65,6 +65,7 @@ enum KafkaRebalance: Sendable {
 final class KafkaClient: @unchecked Sendable {
   let handle: OpaquePointer
   let state: KafkaState
+  private let isAbandoned = Atomic(false)
 
   /// - Parameters:
   ///   - kind: `RD_KAFKA_CONSUMER` or `RD_KAFKA_PRODUCER`.
@@ -125,7 +126,18 @@ final class KafkaClient: @unchecked Sendable {
   }
 
   /// A consumer has left its group before, and a producer has flushed: nothing is waited for here.
-  deinit { rd_kafka_destroy_flags(handle, Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)) }
+  deinit {
+    if isAbandoned.load(ordering: .acquiring) { return }
+    rd_kafka_destroy_flags(handle, Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE))
+  }
+
+  /// The handle is left as it is when nobody uses it any more: destroying a consumer that could not leave its group waits for
+  /// brokers that may never answer.
+  func abandon() {
+    guard !isAbandoned.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    // Its threads go on, and call back with it.
+    _ = Unmanaged.passRetained(state)
+  }
 
   /// - Returns: what is wrong; nil where it was set.
   private static func set(_ name: String, _ value: String, in configuration: OpaquePointer) -> String? {

@@ -42,6 +42,7 @@ final class KafkaDesk: Sendable {
     var isOver = false
     var isClosed = false
     var isStopped = false
+    var isWaiting = false
     var taker: CheckedContinuation<Void, Never>?
     var closing: [CheckedContinuation<Void, Never>] = []
   }
@@ -71,6 +72,9 @@ final class KafkaDesk: Sendable {
   var isOver: Bool { state.withLock { $0.isOver || $0.isStopped } }
   /// Whether what was given last has not been taken yet.
   var isBusy: Bool { state.withLock { !$0.events.isEmpty } }
+
+  /// Says whether everything was taken that the logs have.
+  func noteWaiting(_ isWaiting: Bool) { state.withLock { $0.isWaiting = isWaiting } }
 
   func give(_ event: SourceEvent) {
     update { state in
@@ -107,6 +111,9 @@ final class KafkaDesk: Sendable {
     state.withLock { $0.commands.append(command) }
     wakeup.wake()
   }
+
+  /// Whether there is nothing but what may still come.
+  var waitsForMore: Bool { state.withLock { $0.isWaiting && $0.events.isEmpty } }
 
   func stop() {
     state.withLock { $0.isStopped = true }
@@ -196,11 +203,10 @@ final class KafkaAssignments: Sendable {
   func oldest(of partition: PartitionID) -> Assignment? { state.withLock { $0.open[partition]?.first } }
 
   /// The last answer of the oldest assignment has come.
-  func release(_ partition: PartitionID) -> Assignment? {
+  func release(_ partition: PartitionID) {
     state.withLock { state in
-      let released = state.open[partition]?.popFirst()
+      _ = state.open[partition]?.popFirst()
       if state.open[partition]?.isEmpty == true { state.open[partition] = nil }
-      return released
     }
   }
 

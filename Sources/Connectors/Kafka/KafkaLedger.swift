@@ -61,7 +61,7 @@ final class KafkaLedger: Sendable {
     accounts.withLock { accounts in
       guard accounts[partition]?.state.segment == position.segment else { return }
       while let entry = accounts[partition]?.entries.first, entry.next <= position.offset {
-        accounts[partition]?.state.last = entry.last ?? accounts[partition]?.state.last
+        if let last = entry.last { accounts[partition]?.state.last = last }
         accounts[partition]?.entries.removeFirst()
       }
     }

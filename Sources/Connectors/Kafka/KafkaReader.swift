@@ -29,6 +29,8 @@ final class KafkaReader {
     var builder: KafkaBatchBuilder?
     /// Whether it is to be given back.
     var isEnding = false
+    /// Whether everything was taken that the log has.
+    var isAtEnd = false
   }
 
   private let client: KafkaClient
@@ -135,6 +137,8 @@ final class KafkaReader {
     answerRebalances()
     if let why = client.state.fatalError { throw OperatingError(.input, "Kafka cannot be read any more: \(why)") }
     try drain()
+    let isJoined = figures.rebalances > 0
+    desk.noteWaiting(isJoined && readings.values.allSatisfy { $0.isAtEnd && ($0.builder?.isEmpty ?? false) })
     return !isQuiet()
   }
 
@@ -183,7 +187,7 @@ final class KafkaReader {
       figures.rebalances += 1
       switch rebalance {
       case .assigned(let partitions):
-        for partition in partitions where readings[partition] == nil { begin(partition) }
+        for partition in partitions where readings[partition] == nil && !hasLeft { begin(partition) }
         // Where they are read from comes later, from their lanes.
         report(KafkaPartitions.with([]) { rd_kafka_incremental_assign(client.handle, $0) })
         lastRecord = .now
@@ -294,7 +298,13 @@ final class KafkaReader {
       var isDry = false
       var failure: (code: rd_kafka_resp_err_t, text: String)?
       while failure == nil, !isDry, builder.room > 0 {
+        let before = builder.next
         (isDry, failure) = take(from: queue, into: &builder)
+        if builder.next > before { readings[partition]?.isAtEnd = false }
+        if failure?.code == RD_KAFKA_RESP_ERR__PARTITION_EOF {
+          readings[partition]?.isAtEnd = true
+          failure = nil
+        }
       }
       if !builder.isEmpty, builder.room == 0 || desk.isAwaited || .now - (builder.began ?? .now) >= Self.batchAge {
         give(&builder, of: partition)
@@ -323,8 +333,8 @@ final class KafkaReader {
       return (count < wanted, nil)
     }
     builder.append(taken.prefix { $0 != fault })
-    if fault.pointee.err == RD_KAFKA_RESP_ERR__PARTITION_EOF {
-      // What comes behind an end that was reached meanwhile is read as well.
+    if fault.pointee.err == RD_KAFKA_RESP_ERR__PARTITION_EOF, fault != taken.last {
+      // An end that there is more behind is none any more.
       builder.append(taken.filter { $0.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR })
       return (count < wanted, nil)
     }
@@ -358,6 +368,13 @@ final class KafkaReader {
   private func leave() {
     if hasLeft { return }
     hasLeft = true
+    for command in desk.takeCommands() { answer(command) }
+    // No lane has any of them any more.
+    unreleased = []
+    for partition in order {
+      unassign(partition)
+      forget(partition)
+    }
     report(rd_kafka_consumer_close_queue(client.handle, consumerQueue))
     let deadline = ContinuousClock.now + Self.closePatience
     while rd_kafka_consumer_closed(client.handle) == 0, ContinuousClock.now < deadline {
@@ -365,7 +382,10 @@ final class KafkaReader {
       answerRebalances()
       desk.wakeup.wait(milliseconds: 10)
     }
-    for partition in order { forget(partition) }
+    if rd_kafka_consumer_closed(client.handle) == 0 {
+      logger.warning("the group was not left: no broker has answered within \(Self.closePatience)")
+      client.abandon()
+    }
     rd_kafka_queue_cb_event_enable(consumerQueue, nil, nil)
     rd_kafka_queue_destroy(consumerQueue)
   }

@@ -79,6 +79,7 @@ final class KafkaSource: Source {
 
   private static let reading: [(name: String, value: String)] = [
     ("partition.assignment.strategy", "cooperative-sticky"), ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
     // Offsets are stored once a checkpoint has passed them, and committed by the client now and then.
     ("enable.auto.commit", "true"), ("enable.auto.offset.store", "false"), ("auto.commit.interval.ms", "1000"),
     // What is committed is read only where producers have finished their transactions.
@@ -255,9 +256,13 @@ final class KafkaSource: Source {
 
   // MARK: Checkpoints
 
+  var waitsForMore: Bool { desk.waitsForMore }
+
   func release(_ partition: PartitionID) async {
-    guard let assignment = assignments.release(partition) else { return }
+    guard let assignment = assignments.oldest(of: partition) else { return }
+    // In this order: the thread that polls leaves the group once it knows that all are released.
     desk.post(.released(partition, assignment: assignment.number))
+    assignments.release(partition)
     // The last one of a run: the group is left before the process ends.
     if assignments.isEmpty, desk.isOver { await desk.waitForClose() }
   }

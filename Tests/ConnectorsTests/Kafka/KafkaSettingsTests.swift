@@ -3,6 +3,7 @@
 import Configuration
 import Detection
 import Foundation
+import Logging
 import Pipeline
 import TestKit
 import Testing

@@ -234,13 +234,13 @@ import Testing
         "wrkers: 3\nsource: {typ: files}\nkafka: {brokers: x}\nstore: {type: postgresql, password: x}\nbatch_size: 0")
         == [
           "1:1 unknown key `wrkers` in pulse.yaml", "2:10 unknown key `typ` in `source`",
-          "3:1 `kafka` is not available yet",
+          "3:1 `kafka` is no section of pulse.yaml",
           "4:15 `postgresql` is not available yet", "4:27 pulse.yaml holds no secrets",
           "5:13 `batch_size` is not in range",
         ])
     #expect(
       problems(nil, ["PULSE__WORKERS": "many", "PULSE__STORE__PAHT": "x", "PULSE__KAFKA__BROKERS": "x"]) == [
-        "1:1 PULSE__KAFKA__BROKERS: `kafka` is not available yet", "1:1 unknown variable PULSE__STORE__PAHT",
+        "1:1 PULSE__KAFKA__BROKERS: `kafka` is no section of pulse.yaml", "1:1 unknown variable PULSE__STORE__PAHT",
         "1:1 PULSE__WORKERS: `workers` is not in range",
       ])
   }

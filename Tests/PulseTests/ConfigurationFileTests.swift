@@ -60,7 +60,7 @@ struct ConfigurationFileTests {
     let run = "$PULSE run --use-case trail --source events.ndjson --data d"
     try folder.write("pulse.yaml", "source:\n  pahts: [a]\nkafka: {brokers: x}\nbatch_size: many\n")
     try PulseCommand.shell(run, in: folder).expect(
-      2, saying: "pulse.yaml:2:3", "did you mean `paths`?", "pulse.yaml:3:1", "not available yet",
+      2, saying: "pulse.yaml:2:3", "did you mean `paths`?", "pulse.yaml:3:1", "`source: {type: kafka, …}`",
       "pulse.yaml:4:13", "expected a whole number", "found `many`", "3 errors")
     #expect(!FileManager.default.fileExists(atPath: folder / "d"))
     try PulseCommand.shell("$PULSE status", in: folder).expect(2, saying: "pulse.yaml:2:3")

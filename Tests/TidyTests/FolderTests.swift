@@ -26,7 +26,9 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       folders: ["Contracts", "Reading", "Actions", "Outgoing", "Models", "", "Scenarios"]),
     FolderOrder(
       target: "Connectors",
-      folders: ["DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "HTTP", "Kafka", "SQLite", "Embedded", ""]),
+      folders: [
+        "DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "HTTP", "Kafka", "SQLite", "Embedded", "",
+      ]),
     FolderOrder(
       target: "Server",
       folders: [

@@ -36,6 +36,12 @@ struct RuntimeReader {
   }
 
   private static let own = ["store": ["path"], "history": ["retain"]]
+  /// Where a connector is chosen that was written as a section of its own; nil where there is none of this name.
+  private func choice(of name: String) -> String? {
+    guard let section = catalog.sections.first(where: { $0[name]?.isAvailable == true }) else { return nil }
+    return "`\(section.name): {type: \(name), …}`"
+  }
+
   /// What there is instead of a connector that a later version brings.
   private func later(_ name: String) -> String? {
     guard let section = catalog.sections.first(where: { $0[name]?.isAvailable == false }) else { return nil }
@@ -61,6 +67,8 @@ struct RuntimeReader {
     let key = entry.key.text
     if let instead = later(key) {
       reader.report(entry.key.location, "`\(key)` is not available yet", expected: instead)
+    } else if !topKeys.contains(key), let choice = choice(of: key) {
+      reader.report(entry.key.location, "`\(key)` is no section of pulse.yaml", expected: choice)
     } else if sections.last?.keys.contains(key) == true {
       set("", key, entry.value)
     } else if let section = sections.first(where: { $0.name == key }) {
@@ -143,6 +151,8 @@ struct RuntimeReader {
         }
       } else if let instead = later(section) {
         reader.report(start, "\(variable): `\(section)` is not available yet", expected: instead)
+      } else if !topKeys.contains(section), let choice = choice(of: section) {
+        reader.report(start, "\(variable): `\(section)` is no section of pulse.yaml", expected: choice)
       } else {
         let known = names.map(\.2)
         let near = nearest(to: variable, among: known)

@@ -11,7 +11,7 @@ import Testing
 
 @testable import Connectors
 
-@Suite("Kafka as a source", .serialized, .timeLimit(.minutes(10)))
+@Suite("Kafka as a source", .serialized, .timeLimit(.minutes(15)))
 struct KafkaSourceTests {
   /// A cluster with records of the use case in a topic.
   private static func cluster(
@@ -96,7 +96,7 @@ struct KafkaSourceTests {
     for _ in 0..<2 {
       let guest = try run.pipeline(try KafkaRun.source(cluster.bootstrap, "events", batchRows: 7))
       async let guestEnd: Void = guest.run()
-      try await Task.sleep(for: .seconds(8))
+      try await Task.sleep(for: .seconds(4))
       guest.stop()
       try await guestEnd
     }

@@ -6,6 +6,7 @@ import Foundation
 import KafkaKit
 import Logging
 import Pipeline
+import Synchronization
 import TestKit
 
 @testable import Connectors
@@ -22,8 +23,8 @@ struct KafkaRun {
 
   /// A source as `pulse.yaml` would say it.
   static func source(
-    _ bootstrap: String, _ topics: String..., group: String = "test", batchRows: Int = 100,
-    settings: [(Setting, SettingValue)] = []
+    _ bootstrap: String, _ topics: String..., group: String = "test", batchRows: Int = 100, maxEventBytes: Int = 2_000,
+    settings: [(Setting, SettingValue)] = [], notice: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> KafkaSource {
     var chosen = ConnectorSettings(type: KafkaConnector.name)
     chosen.set(KafkaSettings.bootstrap, to: .texts([bootstrap]))
@@ -31,10 +32,11 @@ struct KafkaRun {
     chosen.set(KafkaSettings.group, to: .text(group))
     chosen.set(InputSettings.idleTimeout, to: .duration(500_000))
     // Groups of the mock cluster wait as long for members as their sessions last.
-    chosen.set(KafkaSettings.properties, to: .texts(["session.timeout.ms=6000", "heartbeat.interval.ms=500"]))
+    chosen.set(KafkaSettings.properties, to: .texts(["session.timeout.ms=2000", "heartbeat.interval.ms=300"]))
     for (setting, value) in settings { chosen.set(setting, to: value) }
     return try KafkaSource(
-      try KafkaSettings(chosen, useCase: "runtime"), batchRows: batchRows, maxEventBytes: 2_000, notice: { _ in },
+      try KafkaSettings(chosen, useCase: "runtime"), batchRows: batchRows, maxEventBytes: maxEventBytes,
+      notice: notice,
       logger: Logger(label: "kafka") { _ in SwiftLogNoOpLogHandler() })
   }
 
@@ -62,6 +64,14 @@ struct KafkaRun {
     pipeline.stop()
     try await end
   }
+}
+
+/// What a source has said to a person.
+final class Notes: Sendable {
+  private let notes = Mutex<[String]>([])
+
+  func add(_ note: String) { notes.withLock { $0.append(note) } }
+  var all: [String] { notes.withLock { $0 } }
 }
 
 /// Records of the use case of the tests, with headers, over so many partitions.

@@ -27,7 +27,7 @@ struct KafkaRecordTests {
     _ messages: [KafkaTestMessage], codec: KafkaTestCodec = .none
   ) async throws -> MockCluster {
     try await blocking {
-      let cluster = try MockCluster()
+      let cluster = try kafkaCluster()
       try cluster.createTopic("events")
       try KafkaTestClient(cluster.bootstrap).produce(messages, to: "events", codec: codec)
       return cluster
@@ -63,7 +63,7 @@ struct KafkaRecordTests {
     let letters = batches.flatMap(\.oversized)
     #expect(letters.map(\.length) == [2 << 20] && letters.first?.raw.count == Limits.oversizedExcerptBytes)
     #expect(letters.first?.sha256?.count == 32)
-    let found = batches.flatMap { batch in
+    let found = batches.flatMap { batch -> [RecordEnvelope] in
       (0..<batch.count).compactMap { batch.positions.offsets[$0] == 2 ? batch.envelopes?[$0] : nil }
     }
     #expect(found.first?.headers.count == 100_000 && found.first?.headers.last?.name == "h9")

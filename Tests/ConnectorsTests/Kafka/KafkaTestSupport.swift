@@ -66,6 +66,14 @@ struct KafkaRun {
   }
 }
 
+/// A cluster whose groups give out their partitions soon. A group that waits longer for its first members than their sessions
+/// last forgets them meanwhile.
+func kafkaCluster(brokers: Int = 1) throws -> MockCluster {
+  let cluster = try MockCluster(brokers: brokers)
+  try cluster.setRebalanceDelay(.milliseconds(200))
+  return cluster
+}
+
 /// What a source has said to a person.
 final class Notes: Sendable {
   private let notes = Mutex<[String]>([])

@@ -56,6 +56,8 @@ final class Lane: Sendable {
     var isIdle = false
     /// Whether a new partition is to be put on record although nothing has come of it.
     var hasFound = false
+    /// Whether the source knows where the partition goes on.
+    var isResumed = false
   }
 
   let partition: PartitionID
@@ -79,6 +81,11 @@ final class Lane: Sendable {
     if isTaken { inbox.send(.batch(batch)) }
     return isTaken
   }
+
+  /// The source knows where the partition goes on, and can say what a checkpoint needs of it.
+  func noteResumed() { state.withLock { $0.isResumed = true } }
+
+  var isResumed: Bool { state.withLock { $0.isResumed } }
 
   /// The source has found something of a new partition that is to be put on record before anything comes of it.
   func noteFound() {

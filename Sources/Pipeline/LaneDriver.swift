@@ -106,6 +106,7 @@ struct LaneDriver: Sendable {
     }
     try await activator.record(gaps, under: claim, from: position)
     output.progress.noteGaps(gaps)
+    lane.noteResumed()
     var tickets: UInt64 = 0
     var first = first
     if point == nil, !source.isRecorded(position.segment, of: lane.partition) {
@@ -144,7 +145,9 @@ struct LaneDriver: Sendable {
         try await commits.write(results, of: &processor, behind: batch.stamp)
         if memory.isScarce, processor.isFull { try await commits.park(&processor) }
       case .tick:
-        try await commits.checkpointIfDue(&processor)
+        // Finding the place to go on may take longer than the interval. What the source says before is none of the partition's,
+        // and would take the place of what is stored.
+        if lane.isResumed { try await commits.checkpointIfDue(&processor) }
         try note(&processor, commits)
       case .idle: output.progress.noteIdle(processor)
       case .end: return try await end(lane, &processor, commits)

@@ -99,6 +99,48 @@ struct CommitScheduleTests {
     #expect(done.at - last < .seconds(45), "\(done.at - last)")
   }
 
+  /// Takes its time to find the place to go on, and notes who asks before.
+  private final class SearchingSource: Source {
+    let name = "memory"
+    private let source = MemorySource((0..<3).map { CommitScheduleTests.record($0) }, batchSizes: [1])
+    private let hasFound = Mutex(false)
+    let askedBefore = Mutex(0)
+
+    func next() async throws -> SourceEvent { try await source.next() }
+
+    func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
+      if point != nil { try await Task.sleep(for: .milliseconds(300)) }
+      hasFound.withLock { $0 = true }
+      return try await source.resume(partition, at: point)
+    }
+
+    func release(_ partition: PartitionID) async { await source.release(partition) }
+
+    func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] {
+      if hasFound.withLock({ $0 }) { return [1] }
+      askedBefore.withLock { $0 += 1 }
+      return []
+    }
+
+    func stop() { source.stop() }
+  }
+
+  @Test("no checkpoint is taken before the source knows where it goes on: it would take the place of what is stored")
+  func slowResume() async throws {
+    let plan = try #require(UseCaseChecker.check(text: Self.pipeline).plan)
+    let history = MemoryHistory()
+    let store = MemoryStore(history)
+    for _ in 0..<2 {
+      let source = SearchingSource()
+      try await Pipeline(
+        plan: plan, version: ConfigurationVersion(plan.useCase, text: Self.pipeline), source: source, store: store,
+        encoder: history, options: Pipeline.Options(workers: 1, checkpointInterval: .milliseconds(5)),
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      ).run()
+      #expect(source.askedBefore.withLock { $0 } == 0)
+    }
+  }
+
   /// Writes shards in a time that shrinks, and notes their order.
   private final class UnevenHistory: HistoryEncoder {
     private let history = MemoryHistory()

@@ -16,8 +16,8 @@ final class KafkaLedger: Sendable {
   private struct Account: Sendable {
     /// Whether the log that is read, and where that began, were in a checkpoint.
     var isRecorded: Bool
-    /// As of the position before all entries.
-    var state: KafkaPartitionState
+    /// As of the position before all entries; nil for a new partition of which nothing is read.
+    var state: KafkaPartitionState?
     var entries: Deque<Entry> = []
   }
 
@@ -29,6 +29,12 @@ final class KafkaLedger: Sendable {
     accounts.withLock { $0[partition] = Account(isRecorded: isRecorded, state: state) }
   }
 
+  /// Nothing of a partition is read: it was taken back before that. What is stored of it stays.
+  /// - Parameter state: what is stored; nil where nothing is.
+  func keep(_ partition: PartitionID, _ state: KafkaPartitionState?) {
+    accounts.withLock { $0[partition] = Account(isRecorded: true, state: state) }
+  }
+
   /// Whether a checkpoint has the log that is read, and where that began.
   func isRecorded(_ partition: PartitionID) -> Bool { accounts.withLock { $0[partition]?.isRecorded ?? false } }
 
@@ -38,7 +44,7 @@ final class KafkaLedger: Sendable {
   ///   - last: its last record.
   func enter(_ partition: PartitionID, next: Int64, last: KafkaFingerprint?) {
     accounts.withLock { accounts in
-      if accounts[partition]?.state.first == nil { accounts[partition]?.state.first = last }
+      if accounts[partition]?.state?.first == nil { accounts[partition]?.state?.first = last }
       accounts[partition]?.entries.append(Entry(next: next, last: last))
     }
   }
@@ -46,9 +52,8 @@ final class KafkaLedger: Sendable {
   /// What is stored with a position.
   func state(of partition: PartitionID, at position: Position) -> KafkaPartitionState? {
     accounts.withLock { accounts in
-      guard let account = accounts[partition] else { return nil }
+      guard let account = accounts[partition], var state = account.state else { return nil }
       accounts[partition]?.isRecorded = true
-      var state = account.state
       if state.segment == position.segment {
         state.last = account.entries.last { $0.next <= position.offset }?.last ?? state.last
       }
@@ -59,9 +64,9 @@ final class KafkaLedger: Sendable {
   /// A checkpoint has passed a position.
   func pass(_ partition: PartitionID, _ position: Position) {
     accounts.withLock { accounts in
-      guard accounts[partition]?.state.segment == position.segment else { return }
+      guard accounts[partition]?.state?.segment == position.segment else { return }
       while let entry = accounts[partition]?.entries.first, entry.next <= position.offset {
-        if let last = entry.last { accounts[partition]?.state.last = last }
+        if let last = entry.last { accounts[partition]?.state?.last = last }
         accounts[partition]?.entries.removeFirst()
       }
     }

@@ -141,7 +141,10 @@ final class KafkaSource: Source {
   // MARK: Where to go on
 
   func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
-    guard let assignment = assignments.oldest(of: partition), !assignment.isOver else { return [] }
+    guard let assignment = assignments.oldest(of: partition), !assignment.isOver else {
+      ledger.keep(partition, try point.map { try KafkaPartitionState(decoding: $0.sourceState, of: partition) })
+      return []
+    }
     let place = try await place(of: partition, after: point)
     ledger.open(partition, place.state, isRecorded: point != nil && place.gaps.isEmpty)
     desk.post(

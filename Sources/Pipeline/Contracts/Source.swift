@@ -81,7 +81,9 @@ public protocol Source: AnyObject, Sendable {
   func release(_ partition: PartitionID) async
 
   /// What the source must know to continue this partition at `position`, beside the position: a file's manifest. Asked
-  /// when a checkpoint is taken, so it must not block; it may know more than the position has reached, never less.
+  /// when a checkpoint is taken, so it must not block; it may know more than the position has reached, never less. Never
+  /// asked before `resume` has returned; where that came too late, for an assignment that was taken back, what the point has
+  /// is the answer.
   /// - Parameter position: the `next` of a batch, or where the partition was resumed.
   func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8]
 

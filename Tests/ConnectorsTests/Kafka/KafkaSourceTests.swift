@@ -86,6 +86,32 @@ struct KafkaSourceTests {
     #expect(committed == [0: 750, 1: 750, 2: 750, 3: 750])
   }
 
+  @Test("a partition that is taken back before it was resumed keeps what is stored of it")
+  func takenBack() async throws {
+    let (cluster, client) = try await Self.cluster(40, partitions: 4)
+    let source = try KafkaRun.source(cluster.bootstrap, "events")
+    for _ in 0..<4 { guard case .assigned = try await source.next() else { throw KafkaRunError() } }
+    let guest = try KafkaTestMember(of: "test", topics: "events", on: client)
+    guard case .revoked(let partition) = try await source.next() else { throw KafkaRunError() }
+    let state = KafkaPartitionState(
+      segment: 2, start: 7, last: KafkaFingerprint(offset: 8, timestamp: 9, digest: 10)
+    ).encoded
+    let position = Position(segment: 2, offset: 9, row: 9)
+    #expect(try await source.resume(partition, at: ResumePoint(position: position, sourceState: state)).isEmpty)
+    #expect(source.checkpointState(of: partition, at: position) == state)
+    // Of one that nothing is stored of, nothing is to be.
+    await source.release(partition)
+    guard case .revoked(let other) = try await source.next() else { throw KafkaRunError() }
+    #expect(try await source.resume(other, at: nil).isEmpty)
+    #expect(source.isRecorded(0, of: other))
+    source.stop()
+    for number in 0..<4 {
+      let rest = PartitionID(source: "events", number: Int32(number))
+      if rest != partition { await source.release(rest) }
+    }
+    withExtendedLifetime((cluster, guest)) {}
+  }
+
   @Test("members come and go within a group, and together they read every record once")
   func rebalances() async throws {
     let (cluster, _) = try await Self.cluster(6_000)

@@ -82,6 +82,9 @@ final class Notes: Sendable {
   var all: [String] { notes.withLock { $0 } }
 }
 
+/// What a source said was not what the test is about.
+struct KafkaRunError: Error {}
+
 /// Records of the use case of the tests, with headers, over so many partitions.
 func kafkaRecords(_ count: Int, partitions: Int32, seed: UInt64 = 5) -> [KafkaTestMessage] {
   RuntimeUseCase.records(count, seed: seed).enumerated().map { index, value in

@@ -12,7 +12,7 @@ RELEASE := -c release -Xswiftc -enable-testing
 LINTED := $(wildcard Sources Tests Benchmarks Package.swift)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test api-test bench bench-server browser-test demo evaluate lint crash-test sanitize clean
+.PHONY: help setup build test api-test bench bench-server browser-test demo evaluate lint crash-test kafka-trial sanitize clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ lint:  ## check the format of every Swift file
 
 crash-test: setup  ## kill a running pipeline again and again and compare its results with an uninterrupted run
 	@scripts/crash-test
+
+kafka-trial: setup  ## take pipeline, group and broker away from a run over a topic again and again, and compare
+	@scripts/kafka-trial
 
 sanitize: setup  ## run decoders, shims and concurrent code under the address and thread sanitizers
 	@scripts/sanitize

@@ -174,13 +174,17 @@ let package = Package(
       path: "Tests/CrashKit", exclude: ["UseCase"], swiftSettings: strict),
     .executableTarget(name: "crash-test", dependencies: ["CrashKit"], path: "Tests/CrashTest", swiftSettings: strict),
     .executableTarget(
+      name: "kafka-trial", dependencies: ["CrashKit", "KafkaKit", "TestKit"], path: "Tests/KafkaTrial",
+      exclude: ["UseCase"], swiftSettings: strict, linkerSettings: runPath),
+    .executableTarget(
       name: "store-writer",
       dependencies: ["Connectors", "Detection", "Pipeline", .product(name: "Logging", package: "swift-log")],
       path: "Tests/StoreWriter", swiftSettings: strict, linkerSettings: runPath),
     .testTarget(
       name: "PulseTests",
       dependencies: [
-        "pulse", "store-writer", "CrashKit", "TestKit", "Learning", "Configuration", "Detection",
+        "pulse", "store-writer", "kafka-trial", "CrashKit", "KafkaKit", "TestKit", "Learning", "Configuration",
+        "Detection",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       exclude: ["Fixtures"], swiftSettings: strict, linkerSettings: runPath),

@@ -1,7 +1,34 @@
-// Proves that the comparison of the crash test can fail.
+// Proves that the comparison of stored results can fail.
 
 import Foundation
 import GRDB
+
+/// Changes of a copy of a store that a comparison must see.
+public enum Tampering {
+  static let anomaly = "(SELECT min(rowid) FROM anomalies)"
+
+  /// One finding is lost.
+  public static let missingAnomaly = "DELETE FROM anomalies WHERE rowid = \(anomaly)"
+
+  /// One finding is there a second time, as that of the next record.
+  public static let doubledAnomaly = """
+    INSERT INTO anomalies SELECT use_case, source, partition, segment, offset + 1, detector, subject, row, event_time,
+      key, score, severity, reason, model, explanation, event, change, epoch FROM anomalies WHERE rowid = \(anomaly)
+    """
+
+  /// What a copy of a data directory holds after a statement; the copy is gone afterwards.
+  /// - Throws: where the statement changes nothing.
+  public static func results(of dataDirectory: String, after sql: String) throws -> StoredResults {
+    let copy = dataDirectory + "-canary"
+    try FileManager.default.copyItem(atPath: dataDirectory, toPath: copy)
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    try DatabaseQueue(path: copy + "/pulse.sqlite").write { database in
+      try database.execute(sql: sql)
+      guard database.changesCount > 0 else { throw CrashError("the canary changed nothing: \(sql)") }
+    }
+    return try StoredResults(dataDirectory: copy)
+  }
+}
 
 /// Results that differ in little.
 struct Canaries {
@@ -16,27 +43,20 @@ struct Canaries {
     reference: String, expected: StoredResults, trail: ModelTrail, variant: CrashDriver.Variant,
     report: (String) -> Void
   ) throws -> [String] {
-    let anomaly = "(SELECT min(rowid) FROM anomalies)"
     let tampering = [
-      ("one changed row", "UPDATE anomalies SET score = score + 1e-12 * abs(score) + 1e-300 WHERE rowid = \(anomaly)"),
+      (
+        "one changed row",
+        "UPDATE anomalies SET score = score + 1e-12 * abs(score) + 1e-300 WHERE rowid = \(Tampering.anomaly)"
+      ),
       ("one changed window", "UPDATE window_parts SET state = state || x'00' WHERE rowid_key = 0"),
       ("one missing row", "DELETE FROM dead_letters WHERE rowid = (SELECT max(rowid) FROM dead_letters)"),
       ("one changed day of drift", "UPDATE drift SET rows = rows + 1 WHERE rowid = (SELECT max(rowid) FROM drift)"),
-      (
-        "one doubled row",
-        """
-        INSERT INTO anomalies SELECT use_case, source, partition, segment, offset + 1, detector, subject, row, event_time,
-          key, score, severity, reason, model, explanation, event, change, epoch FROM anomalies WHERE rowid = \(anomaly)
-        """
-      ),
+      ("one doubled row", Tampering.doubledAnomaly),
     ]
     var unnoticed: [String] = []
     for (name, sql) in tampering {
-      let copy = reference + "-canary"
-      try FileManager.default.copyItem(atPath: reference, toPath: copy)
-      defer { try? FileManager.default.removeItem(atPath: copy) }
-      try Self.tamper(copy, sql.replacingOccurrences(of: "WHERE rowid_key = 0", with: Self.firstWindow))
-      if try StoredResults(dataDirectory: copy).differences(from: expected).isEmpty {
+      let sql = sql.replacingOccurrences(of: "WHERE rowid_key = 0", with: Self.firstWindow)
+      if try Tampering.results(of: reference, after: sql).differences(from: expected).isEmpty {
         unnoticed.append("the canary failed: \(name) was not noticed")
       }
     }
@@ -54,13 +74,6 @@ struct Canaries {
   private static let firstWindow = """
     WHERE (window, start, by_key) = (SELECT window, start, by_key FROM window_parts ORDER BY 1, 2, 3 LIMIT 1)
     """
-
-  private static func tamper(_ data: String, _ sql: String) throws {
-    try DatabaseQueue(path: data + "/pulse.sqlite").write { database in
-      try database.execute(sql: sql)
-      guard database.changesCount > 0 else { throw CrashError("the canary changed nothing: \(sql)") }
-    }
-  }
 
   /// - Returns: whether a flipped bit in a shard was noticed.
   private func tamperShard(of reference: String, expected: StoredResults) throws -> Bool {

@@ -16,14 +16,26 @@ public struct StoredPosition: Sendable, Hashable, Comparable, CustomStringConver
   /// Where the next run continues from; nil where a run that was killed left no checkpoint. Only looks: recovery is the
   /// next run's.
   init?(dataDirectory: String) {
-    guard FileManager.default.fileExists(atPath: dataDirectory + "/pulse.sqlite") else { return nil }
+    guard let row = Self.rows(dataDirectory).first else { return nil }
+    self.init(segment: row["segment"], offset: row["offset"], row: row["row"])
+  }
+
+  /// Where the next run continues each partition of a source, by its number: those that have a checkpoint. Looks while a run
+  /// goes on, too.
+  public static func all(dataDirectory: String) -> [Int: StoredPosition] {
+    rows(dataDirectory).reduce(into: [:]) { positions, row in
+      positions[row["partition"]] = StoredPosition(segment: row["segment"], offset: row["offset"], row: row["row"])
+    }
+  }
+
+  private static func rows(_ dataDirectory: String) -> [Row] {
+    guard FileManager.default.fileExists(atPath: dataDirectory + "/pulse.sqlite") else { return [] }
     var configuration = Configuration()
     configuration.readonly = true
     // A run that was killed while it made the tables left none to read.
     let queue = try? DatabaseQueue(path: dataDirectory + "/pulse.sqlite", configuration: configuration)
-    let row = try? queue?.read { try Row.fetchOne($0, sql: "SELECT segment, offset, row FROM partitions") }
-    guard let row else { return nil }
-    self.init(segment: row["segment"], offset: row["offset"], row: row["row"])
+    let rows = try? queue?.read { try Row.fetchAll($0, sql: "SELECT partition, segment, offset, row FROM partitions") }
+    return rows ?? []
   }
 
   init(segment: Int64, offset: Int64, row: Int64) {
@@ -37,6 +49,17 @@ public struct StoredPosition: Sendable, Hashable, Comparable, CustomStringConver
   }
 
   public var description: String { "row \(row) of file \(segment + 1)" }
+}
+
+/// Rows that one store has and another one has not.
+public struct DifferenceCounts: Sendable, Hashable {
+  public var missing: Int
+  public var surplus: Int
+
+  public init(missing: Int = 0, surplus: Int = 0) {
+    self.missing = missing
+    self.surplus = surplus
+  }
 }
 
 /// The results in a data directory.
@@ -124,17 +147,28 @@ public struct StoredResults: Sendable {
 
   /// What differs from the expected results: missing and surplus rows, at most `limit` a table; empty when equal.
   public func differences(from expected: StoredResults, except: Set<String> = [], limit: Int = 3) -> [String] {
-    var differences: [String] = []
-    for table in expected.tables.keys.sorted() where !except.contains(table) {
-      var counts: [String: Int] = [:]
-      for row in expected.tables[table] ?? [] { counts[row, default: 0] += 1 }
-      for row in tables[table] ?? [] { counts[row, default: 0] -= 1 }
-      let missing = counts.filter { $0.value > 0 }.keys.sorted()
-      let surplus = counts.filter { $0.value < 0 }.keys.sorted()
-      differences += missing.prefix(limit).map { "\(table): missing \($0.prefix(600))" }
-      differences += surplus.prefix(limit).map { "\(table): surplus \($0.prefix(600))" }
+    expected.tables.keys.sorted().filter { !except.contains($0) }.flatMap { table in
+      let (missing, surplus) = rows(of: table, differingFrom: expected)
+      return missing.prefix(limit).map { "\(table): missing \($0.prefix(600))" }
+        + surplus.prefix(limit).map { "\(table): surplus \($0.prefix(600))" }
     }
-    return differences
+  }
+
+  /// How many rows differ from the expected results, over all tables.
+  public func differenceCounts(from expected: StoredResults) -> DifferenceCounts {
+    expected.tables.keys.reduce(into: DifferenceCounts()) { counts, table in
+      let (missing, surplus) = rows(of: table, differingFrom: expected)
+      counts.missing += missing.count
+      counts.surplus += surplus.count
+    }
+  }
+
+  /// Rows that are not there, or not often enough, and rows that are there too often.
+  private func rows(of table: String, differingFrom expected: StoredResults) -> (missing: [String], surplus: [String]) {
+    var counts: [String: Int] = [:]
+    for row in expected.tables[table] ?? [] { counts[row, default: 0] += 1 }
+    for row in tables[table] ?? [] { counts[row, default: 0] -= 1 }
+    return (counts.filter { $0.value > 0 }.keys.sorted(), counts.filter { $0.value < 0 }.keys.sorted())
   }
 
   private static func text(_ value: DatabaseValue) -> String {

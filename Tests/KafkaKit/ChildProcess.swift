@@ -5,10 +5,12 @@ import Synchronization
 
 /// A program that runs, with what it prints in a file. Killed with the last reference, and when the process that started it
 /// ends in whatever way.
-final class ChildProcess: Sendable {
+public final class ChildProcess: Sendable {
   private struct State {
     /// Nil once it has ended and the system was asked why.
     var identifier: pid_t?
+    /// What the system said then.
+    var status: Int32?
     var guardian: pid_t
     /// Open for as long as this process lives: the guardian reads its other end.
     var lifeline: Int32
@@ -19,7 +21,7 @@ final class ChildProcess: Sendable {
   /// - Parameters:
   ///   - log: the file that output and errors are appended to.
   ///   - folder: what else is to go when this process ends before it has stopped the program.
-  init(_ command: [String], environment: [String: String] = [:], log: String, folder: String) throws {
+  public init(_ command: [String], environment: [String: String] = [:], log: String, folder: String) throws {
     let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     let identifier = try Self.spawn(command, variables, input: nil, log: log)
     var ends: [Int32] = [-1, -1]
@@ -45,27 +47,34 @@ final class ChildProcess: Sendable {
   deinit { stop(with: SIGKILL, within: .seconds(10)) }
 
   /// Nil once it has ended.
-  var identifier: pid_t? { isRunning ? state.withLock { $0.identifier } : nil }
+  public var identifier: Int32? { isRunning ? state.withLock { $0.identifier } : nil }
+
+  /// What it ended with: its exit code, or 128 and the signal that ended it; nil while it runs.
+  public var exitCode: Int32? {
+    if isRunning { return nil }
+    return state.withLock { $0.status.map { $0 & 0x7f == 0 ? ($0 >> 8) & 0xff : 128 + ($0 & 0x7f) } }
+  }
 
   /// Whether it has not ended.
-  var isRunning: Bool {
+  public var isRunning: Bool {
     state.withLock { state in
       guard let identifier = state.identifier else { return false }
       var status: Int32 = 0
       guard waitpid(identifier, &status, WNOHANG) != 0 else { return true }
       state.identifier = nil
+      state.status = status
       Self.end(state.guardian)
       close(state.lifeline)
       return false
     }
   }
 
-  func send(_ signal: Int32) {
+  public func send(_ signal: Int32) {
     state.withLock { state in if let identifier = state.identifier { kill(identifier, signal) } }
   }
 
   /// Suspends it, and returns when the system says that it is.
-  func suspend() throws {
+  public func suspend() throws {
     send(SIGSTOP)
     let isStopped = waitUntil(within: .seconds(5)) {
       self.state.withLock { state in
@@ -79,7 +88,7 @@ final class ChildProcess: Sendable {
 
   /// - Returns: whether it ended by this signal within the time; it is killed where it did not.
   @discardableResult
-  func stop(with signal: Int32, within limit: Duration) -> Bool {
+  public func stop(with signal: Int32, within limit: Duration) -> Bool {
     send(signal)
     // One that is suspended takes no other signal before.
     send(SIGCONT)
@@ -134,7 +143,7 @@ final class ChildProcess: Sendable {
 }
 
 /// Asks again and again until the answer is yes; false after the time.
-func waitUntil(within limit: Duration, _ condition: () throws -> Bool) rethrows -> Bool {
+public func waitUntil(within limit: Duration, _ condition: () throws -> Bool) rethrows -> Bool {
   let deadline = Deadline(after: limit)
   while true {
     if try condition() { return true }
@@ -144,7 +153,7 @@ func waitUntil(within limit: Duration, _ condition: () throws -> Bool) rethrows 
 }
 
 /// Why a program could not be started or stopped.
-struct ChildProcessError: Error, CustomStringConvertible {
-  let description: String
+public struct ChildProcessError: Error, CustomStringConvertible {
+  public let description: String
   init(_ description: String) { self.description = description }
 }

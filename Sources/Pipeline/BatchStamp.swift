@@ -5,6 +5,9 @@ public import Metrics
 /// What the time that a batch takes is told by.
 struct BatchStamp: Sendable {
   var records: Int
+  /// When the newest of its records was appended to the log that they are from, microseconds since 1970; nil where it is from
+  /// none.
+  var newest: Int64?
   /// When the source handed it over.
   var readAt = ContinuousClock.now
 }

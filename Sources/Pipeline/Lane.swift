@@ -26,7 +26,7 @@ final class Lane: Sendable {
 
     init(_ raw: RawBatch) {
       self.raw = raw
-      stamp = BatchStamp(records: raw.count + raw.oversized.count)
+      stamp = BatchStamp(records: raw.count + raw.oversized.count, newest: raw.envelopes?.newest)
       load = InFlight.Load(batches: 1, bytes: raw.heldBytes)
     }
   }

@@ -51,13 +51,10 @@ public final class Pipeline: Sendable {
   /// Called once. A run whose task is cancelled stops.
   /// - Throws: `OperatingError`.
   public func run() async throws {
-    let failure = await withTaskCancellationHandler {
-      await drive()
-    } onCancel: {
-      stop()
-    }
+    let failure = await withTaskCancellationHandler(operation: drive, onCancel: stop)
     await shelf?.close()
     await committer.settle()
+    progress.note(source.figures())
     if let failure { throw failure }
   }
 
@@ -145,6 +142,9 @@ public final class Pipeline: Sendable {
 
   /// Wakes quiet lanes, so that history does not wait longer because nothing arrives, and says that they are quiet.
   private func tick() async {
-    while (try? await Task.sleep(for: options.checkpointInterval)) != nil { lanes.tick(idleAfter: options.idleAfter) }
+    while (try? await Task.sleep(for: options.checkpointInterval)) != nil {
+      lanes.tick(idleAfter: options.idleAfter)
+      progress.note(source.figures())
+    }
   }
 }

@@ -104,6 +104,32 @@ final class RunMetrics: Sendable {
     }
   }
 
+  /// What was found in a batch is stored.
+  /// - Parameter time: when its newest record was appended to the log that it is from, microseconds since 1970, by the clock of
+  ///   whoever did that: one that is ahead of ours makes no duration.
+  func noteStored(appendedAt time: Int64) {
+    let seconds = max(0, unixTime() - Double(time) / 1e6)
+    timer("source_latency_seconds").recordNanoseconds(Int64(seconds * 1e9))
+  }
+
+  /// What the source says of itself.
+  /// - Parameter before: what it said the last time.
+  func noteSource(_ figures: SourceFigures, after before: SourceFigures) {
+    for (partition, records) in figures.lag {
+      record("source_lag_records", Double(records), [("partition", Self.name(partition))])
+    }
+    // What is another process's now is not behind here.
+    for partition in before.lag.keys where figures.lag[partition] == nil {
+      record("source_lag_records", 0, [("partition", Self.name(partition))])
+    }
+    if let bytes = figures.fetchedBytes { record("source_fetched_bytes", Double(bytes), []) }
+    if let connection = figures.connection { record("source_connected", connection.isUp ? 1 : 0, []) }
+    if let rebalances = figures.rebalances { count("source_rebalances", rebalances - (before.rebalances ?? 0)) }
+    for (kind, number) in figures.passedOver {
+      count("source_records_passed_over", number - (before.passedOver[kind] ?? 0), [("kind", kind)])
+    }
+  }
+
   /// A checkpoint is durable.
   func noteCheckpoint(of partition: PartitionID, taking duration: Duration) {
     timer("checkpoint_duration_seconds").recordNanoseconds(duration.nanoseconds)

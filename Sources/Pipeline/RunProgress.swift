@@ -34,6 +34,8 @@ public final class RunProgress: Sendable {
     public var checkpointTime = Duration.zero
     /// The most bytes that the state of all partitions took so far, as it is counted against `memory`.
     public var stateBytes = 0
+    /// What the source last said of itself.
+    public var source = SourceFigures()
     /// Events that earlier runs had processed.
     public var resumedRecords: Int { all.records - run.records }
   }
@@ -52,6 +54,7 @@ public final class RunProgress: Sendable {
     var longestCheckpoint = Duration.zero
     var checkpointTime = Duration.zero
     var stateBytes = 0
+    var source = SourceFigures()
   }
 
   private let state = Mutex(State())
@@ -104,7 +107,10 @@ public final class RunProgress: Sendable {
   }
 
   /// What a batch found is stored.
-  func noteStored(_ stamp: BatchStamp) { metrics.noteStored(stamp.records, taking: .now - stamp.readAt) }
+  func noteStored(_ stamp: BatchStamp) {
+    metrics.noteStored(stamp.records, taking: .now - stamp.readAt)
+    if let newest = stamp.newest { metrics.noteStored(appendedAt: newest) }
+  }
 
   /// The metrics of the use case's own, as this run has counted them.
   public var ownMetrics: [MetricTotals] { own.now }
@@ -138,12 +144,22 @@ public final class RunProgress: Sendable {
     metrics.noteState(bytes: bytes)
   }
 
+  /// What the source says of itself. One caller at a time.
+  func note(_ figures: SourceFigures) {
+    let before = state.withLock { state in
+      defer { state.source = figures }
+      return state.source
+    }
+    metrics.noteSource(figures, after: before)
+  }
+
   public var snapshot: Snapshot {
     let state = state.withLock { $0 }
     var snapshot = Snapshot()
     snapshot.eventTime = state.eventTime
     snapshot.idle = state.idle
     snapshot.gaps = state.gaps
+    snapshot.source = state.source
     snapshot.absentFields = state.absentFields ?? []
     (snapshot.checkpoints, snapshot.stateBytes) = (state.checkpoints, state.stateBytes)
     (snapshot.longestCheckpoint, snapshot.checkpointTime) = (state.longestCheckpoint, state.checkpointTime)

@@ -52,6 +52,35 @@ struct StatusTests {
     var waitsForMore: Bool
   }
 
+  @Test("a source that cannot reach what it reads from says so, since when and why, until it can")
+  func disconnected() async throws {
+    let served = try await ServedFixture(events: 2_000)
+    let useCase = try served.served
+    let (plan, version) = try RuntimeUseCase.plan()
+    let history = MemoryHistory()
+    let pipeline = Pipeline(
+      plan: plan, version: version, source: MemorySource([], batchSizes: [1]), store: MemoryStore(history),
+      encoder: history, options: Pipeline.Options(workers: 1), logger: served.services.logger)
+    var look = try await StatusObserver.Look(useCase, run: nil)
+    look.hasWriter = true
+    look.run = pipeline.progress.snapshot
+    let since: Int64 = 1_699_999_990_000_000
+    look.run?.source.connection = SourceFigures.Connection(isUp: false, since: since, error: "Connection refused")
+    var observer = StatusObserver()
+    // Records that were on their way do not hide it.
+    for seconds: Int64 in [0, 3, 300] {
+      look.partitions[0].totals.records += 1
+      let stream = try Self.stream(&observer, look, of: useCase, at: seconds)
+      #expect(stream.state == .warning && stream.text == "not connected" && stream.since == since)
+      let why = stream.why ?? ""
+      #expect(why.contains("since 2023-11-14T22:13:10") && why.contains(": Connection refused."), "\(why)")
+    }
+    look.run?.source.connection = SourceFigures.Connection(isUp: true, since: 1_700_000_301_000_000)
+    look.partitions[0].totals.records += 1
+    let again = try Self.stream(&observer, look, of: useCase, at: 303)
+    #expect(again.state == .ok && again.text == "reading" && again.since == 1_700_000_303_000_000)
+  }
+
   @Test("a server with a run is ready when the source has given something, or has said that there is nothing")
   func ready() async throws {
     let own = try await ServedFixture(events: 2_000).services

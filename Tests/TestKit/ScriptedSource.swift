@@ -73,6 +73,7 @@ public final class ScriptedSource: Source {
     var partitions: [Int: Partition] = [:]
     var isStopped = false
     var resumed: [PartitionID: [Position]] = [:]
+    var figures = SourceFigures()
   }
 
   /// How long anything is waited for: then a test fails by what is missing. Long, because tests keep the threads from one
@@ -133,6 +134,11 @@ public final class ScriptedSource: Source {
   public func release(_ partition: PartitionID) async {
     state.withLock { $0.partitions[Int(partition.number)]?.releases += 1 }
   }
+
+  /// What the source says of itself from now on.
+  public func tell(_ figures: SourceFigures) { state.withLock { $0.figures = figures } }
+
+  public func figures() -> SourceFigures { state.withLock { $0.figures } }
 
   public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { [] }
 

@@ -14,6 +14,8 @@ final class KafkaState: Sendable {
     var fatal: String?
     var undelivered = 0
     var whyUndelivered: String?
+    var connection = KafkaConnection()
+    var fetchedBytes: Int?
   }
 
   private let state = Mutex(State())
@@ -41,13 +43,35 @@ final class KafkaState: Sendable {
     }
   }
 
-  func note(_ text: String, isFatal: Bool) {
+  /// - Parameter isCutOff: whether no broker is connected any more.
+  func note(_ text: String, isFatal: Bool, isCutOff: Bool) {
     state.withLock { state in
+      if isCutOff {
+        state.connection.note(isUp: false, error: state.last, at: Self.now)
+      } else {
+        state.connection.explain(text)
+      }
       state.last = text
       if isFatal { state.fatal = state.fatal ?? text }
     }
     logger.warning("\(text)")
   }
+
+  func note(_ statistics: KafkaStatistics) {
+    state.withLock { state in
+      // What was wrong before is no reason of what comes.
+      if statistics.isConnected { state.last = nil }
+      state.connection.note(isUp: statistics.isConnected, error: state.last, at: Self.now)
+      state.fetchedBytes = statistics.fetchedBytes
+    }
+  }
+
+  private static var now: Int64 { Int64(Date.now.timeIntervalSince1970 * 1e6) }
+
+  /// Whether a broker is connected; nil before that is known.
+  var connection: SourceFigures.Connection? { state.withLock { $0.connection.known } }
+  /// Bytes that were fetched and not taken; nil before that is known.
+  var fetchedBytes: Int? { state.withLock { $0.fetchedBytes } }
 }
 
 /// What the group wants of a consumer. It is answered with `KafkaConsumer`'s `assign` and `unassign`.
@@ -89,7 +113,16 @@ final class KafkaClient: @unchecked Sendable {
       var text = reason.map { String(cString: $0) } ?? ""
       let isFatal = code == RD_KAFKA_RESP_ERR__FATAL.rawValue
       if isFatal, let handle, let why = KafkaClient.fatalReason(handle) { text = why }
-      state.note("\(text) (\(KafkaClient.name(rd_kafka_resp_err_t(code))))", isFatal: isFatal)
+      state.note(
+        "\(text) (\(KafkaClient.name(rd_kafka_resp_err_t(code))))", isFatal: isFatal,
+        isCutOff: code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN.rawValue)
+    }
+    rd_kafka_conf_set_stats_cb(configuration) { _, text, count, opaque in
+      guard let opaque, let text else { return 0 }
+      let state = Unmanaged<KafkaState>.fromOpaque(opaque).takeUnretainedValue()
+      let json = Data(bytes: text, count: count)
+      if let statistics = try? JSONDecoder().decode(KafkaStatistics.self, from: json) { state.note(statistics) }
+      return 0
     }
     rd_kafka_conf_set_log_cb(configuration) { handle, level, _, text in
       guard let handle, let opaque = rd_kafka_opaque(handle), let text else { return }

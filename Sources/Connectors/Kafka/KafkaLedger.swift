@@ -19,14 +19,19 @@ final class KafkaLedger: Sendable {
     /// As of the position before all entries; nil for a new partition of which nothing is read.
     var state: KafkaPartitionState?
     var entries: Deque<Entry> = []
+    /// Behind what was handed over, and behind what the log has besides records (the marks of transactions); nil where nothing
+    /// is read.
+    var next: Int64?
   }
 
   private let accounts = Mutex<[PartitionID: Account]>([:])
 
   /// A partition is read on, or from its beginning.
-  /// - Parameter isRecorded: whether what is stored has the log that is read, and where that began.
-  func open(_ partition: PartitionID, _ state: KafkaPartitionState, isRecorded: Bool) {
-    accounts.withLock { $0[partition] = Account(isRecorded: isRecorded, state: state) }
+  /// - Parameters:
+  ///   - next: where reading goes on.
+  ///   - isRecorded: whether what is stored has the log that is read, and where that began.
+  func open(_ partition: PartitionID, _ state: KafkaPartitionState, from next: Int64, isRecorded: Bool) {
+    accounts.withLock { $0[partition] = Account(isRecorded: isRecorded, state: state, next: next) }
   }
 
   /// Nothing of a partition is read: it was taken back before that. What is stored of it stays.
@@ -34,6 +39,20 @@ final class KafkaLedger: Sendable {
   func keep(_ partition: PartitionID, _ state: KafkaPartitionState?) {
     accounts.withLock { $0[partition] = Account(isRecorded: true, state: state) }
   }
+
+  /// Nothing of a partition is under way any more.
+  func close(_ partition: PartitionID) { accounts.withLock { $0[partition] = nil } }
+
+  /// Everything before an offset was taken, and there is no more for now.
+  func noteEnd(_ partition: PartitionID, _ offset: Int64) {
+    accounts.withLock { accounts in
+      guard let next = accounts[partition]?.next else { return }
+      accounts[partition]?.next = max(next, offset)
+    }
+  }
+
+  /// Where reading of each partition goes on.
+  var next: [PartitionID: Int64] { accounts.withLock { $0.compactMapValues(\.next) } }
 
   /// Whether a checkpoint has the log that is read, and where that began.
   func isRecorded(_ partition: PartitionID) -> Bool { accounts.withLock { $0[partition]?.isRecorded ?? false } }
@@ -46,6 +65,7 @@ final class KafkaLedger: Sendable {
     accounts.withLock { accounts in
       if accounts[partition]?.state?.first == nil { accounts[partition]?.state?.first = last }
       accounts[partition]?.entries.append(Entry(next: next, last: last))
+      accounts[partition]?.next = next
     }
   }
 

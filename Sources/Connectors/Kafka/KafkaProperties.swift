@@ -17,6 +17,7 @@ struct KafkaProperties: Sendable, Hashable {
     "partition.assignment.strategy": "nothing: partitions are handed over one by one (cooperative-sticky)",
     "group.protocol": "nothing: the classic protocol is spoken",
     "queued.max.messages.kbytes": "source.prefetch_mb", "enable.partition.eof": "nothing",
+    "statistics.interval.ms": "nothing",
   ]
 
   /// Settings whose values are secrets.

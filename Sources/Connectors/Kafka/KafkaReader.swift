@@ -13,12 +13,6 @@ import Logging
 import Pipeline
 import Synchronization
 
-/// What the reader has seen, for metrics and status.
-struct KafkaFigures: Sendable, Hashable {
-  var rebalances = 0
-  var passedOver = KafkaBatchCounts()
-}
-
 /// Reads what the group assigns. Belongs to its thread.
 final class KafkaReader {
   private struct Reading {
@@ -40,6 +34,7 @@ final class KafkaReader {
   private let desk: KafkaDesk
   private let assignments: KafkaAssignments
   private let ledger: KafkaLedger
+  private let figures: KafkaFigures
   private let rebalances: KafkaRebalances
   private let notice: @Sendable (String) -> Void
   private let logger: Logger
@@ -50,7 +45,8 @@ final class KafkaReader {
   /// What is to be given back, and of that what the pipeline still has.
   private var revoked: [PartitionID] = []
   private var unreleased: Set<PartitionID> = []
-  private var figures = KafkaFigures()
+  /// Whether the group has said anything yet.
+  private var isJoined = false
   private var lastRecord = ContinuousClock.now
   private var hasNotedRegistry = false
   private var hasLeft = false
@@ -67,7 +63,7 @@ final class KafkaReader {
 
   init(
     _ client: KafkaClient, topics: [String], options: KafkaBatchOptions, idleTimeout: Duration?, desk: KafkaDesk,
-    assignments: KafkaAssignments, ledger: KafkaLedger, rebalances: KafkaRebalances,
+    assignments: KafkaAssignments, ledger: KafkaLedger, figures: KafkaFigures, rebalances: KafkaRebalances,
     notice: @escaping @Sendable (String) -> Void, logger: Logger
   ) {
     self.client = client
@@ -77,6 +73,7 @@ final class KafkaReader {
     self.desk = desk
     self.assignments = assignments
     self.ledger = ledger
+    self.figures = figures
     self.rebalances = rebalances
     self.notice = notice
     self.logger = logger
@@ -137,7 +134,6 @@ final class KafkaReader {
     answerRebalances()
     if let why = client.state.fatalError { throw OperatingError(.input, "Kafka cannot be read any more: \(why)") }
     try drain()
-    let isJoined = figures.rebalances > 0
     desk.noteWaiting(isJoined && readings.values.allSatisfy { $0.isAtEnd && ($0.builder?.isEmpty ?? false) })
     return !isQuiet()
   }
@@ -153,7 +149,7 @@ final class KafkaReader {
     let isRestoring = readings.values.contains { $0.builder == nil }
     if desk.isBusy || isRestoring { lastRecord = .now }
     let quiet = ContinuousClock.now - lastRecord
-    return quiet >= (readings.isEmpty && figures.rebalances == 0 ? max(idleTimeout, Self.joinPatience) : idleTimeout)
+    return quiet >= (readings.isEmpty && !isJoined ? max(idleTimeout, Self.joinPatience) : idleTimeout)
   }
 
   /// Serves callbacks, among them those of rebalances, which are put down for `answerRebalances`.
@@ -184,7 +180,8 @@ final class KafkaReader {
 
   private func answerRebalances() {
     for rebalance in rebalances.take() {
-      figures.rebalances += 1
+      isJoined = true
+      figures.noteRebalance()
       switch rebalance {
       case .assigned(let partitions):
         for partition in partitions where readings[partition] == nil && !hasLeft { begin(partition) }
@@ -299,7 +296,7 @@ final class KafkaReader {
       var failure: (code: rd_kafka_resp_err_t, text: String)?
       while failure == nil, !isDry, builder.room > 0 {
         let before = builder.next
-        (isDry, failure) = take(from: queue, into: &builder)
+        (isDry, failure) = take(from: queue, of: partition, into: &builder)
         if builder.next > before { readings[partition]?.isAtEnd = false }
         if failure?.code == RD_KAFKA_RESP_ERR__PARTITION_EOF {
           readings[partition]?.isAtEnd = true
@@ -319,7 +316,7 @@ final class KafkaReader {
   /// Takes some messages.
   /// - Returns: whether there are no more, and an error that lies between them.
   private func take(
-    from queue: OpaquePointer, into builder: inout KafkaBatchBuilder
+    from queue: OpaquePointer, of partition: PartitionID, into builder: inout KafkaBatchBuilder
   ) -> (isDry: Bool, failure: (code: rd_kafka_resp_err_t, text: String)?) {
     let wanted = min(builder.room, messages.count)
     let count = rd_kafka_consume_batch_queue(queue, 0, messages.baseAddress, wanted)
@@ -338,6 +335,7 @@ final class KafkaReader {
       builder.append(taken.filter { $0.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR })
       return (count < wanted, nil)
     }
+    if fault.pointee.err == RD_KAFKA_RESP_ERR__PARTITION_EOF { ledger.noteEnd(partition, fault.pointee.offset) }
     return (false, (fault.pointee.err, rd_kafka_message_errstr(fault).map { String(cString: $0) } ?? ""))
   }
 
@@ -350,7 +348,7 @@ final class KafkaReader {
 
   private func give(_ builder: inout KafkaBatchBuilder, of partition: PartitionID) {
     let counts = builder.counts
-    figures.passedOver += counts
+    figures.notePassedOver(counts)
     if counts.registryValues > 0, !hasNotedRegistry {
       hasNotedRegistry = true
       notice(

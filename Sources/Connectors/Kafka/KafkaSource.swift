@@ -21,6 +21,7 @@ final class KafkaSource: Source {
   private let desk = KafkaDesk()
   private let assignments = KafkaAssignments()
   private let ledger = KafkaLedger()
+  private let figuresOfReader = KafkaFigures()
   private let rebalances = KafkaRebalances()
   private let consumer: KafkaClient
   private let probe: KafkaProbe
@@ -84,6 +85,8 @@ final class KafkaSource: Source {
     ("enable.auto.commit", "true"), ("enable.auto.offset.store", "false"), ("auto.commit.interval.ms", "1000"),
     // What is committed is read only where producers have finished their transactions.
     ("isolation.level", "read_committed"),
+    // By these it is known that brokers are there again: nothing else says so.
+    ("statistics.interval.ms", "2000"),
   ]
 
   /// How much is fetched ahead. Each partition has a queue of its own with this bound, so the bound is for one of eight: a
@@ -123,10 +126,12 @@ final class KafkaSource: Source {
     before.withLock { $0 = Before(topics: topics, committed: committed) }
     let (client, settings, options, desk) = (consumer, settings, options, desk)
     let (assignments, ledger, rebalances, notice, logger) = (assignments, ledger, rebalances, notice, logger)
+    let figures = figuresOfReader
     let thread = Thread {
       KafkaReader(
         client, topics: settings.topics, options: options, idleTimeout: settings.idleTimeout, desk: desk,
-        assignments: assignments, ledger: ledger, rebalances: rebalances, notice: notice, logger: logger
+        assignments: assignments, ledger: ledger, figures: figures, rebalances: rebalances, notice: notice,
+        logger: logger
       ).run()
     }
     thread.name = "pulse-kafka"
@@ -146,7 +151,8 @@ final class KafkaSource: Source {
       return []
     }
     let place = try await place(of: partition, after: point)
-    ledger.open(partition, place.state, isRecorded: point != nil && place.gaps.isEmpty)
+    ledger.open(
+      partition, place.state, from: place.position.offset, isRecorded: point != nil && place.gaps.isEmpty)
     desk.post(
       .read(
         partition, assignment: assignment.number, segment: place.position.segment, from: place.position.offset))
@@ -265,6 +271,7 @@ final class KafkaSource: Source {
     guard let assignment = assignments.oldest(of: partition) else { return }
     // In this order: the thread that polls leaves the group once it knows that all are released.
     desk.post(.released(partition, assignment: assignment.number))
+    ledger.close(partition)
     assignments.release(partition)
     // The last one of a run: the group is left before the process ends.
     if assignments.isEmpty, desk.isOver { await desk.waitForClose() }
@@ -283,6 +290,25 @@ final class KafkaSource: Source {
     _ = KafkaPartitions.with([KafkaPartitions.Item(partition: partition, offset: position.offset)]) {
       rd_kafka_offsets_store(consumer.handle, $0)
     }
+  }
+
+  // MARK: Figures
+
+  func figures() -> SourceFigures {
+    let counts = figuresOfReader.counts
+    var figures = SourceFigures()
+    figures.rebalances = counts.rebalances
+    figures.passedOver = ["tombstone": counts.passedOver.tombstones, "empty": counts.passedOver.empty]
+    figures.connection = consumer.state.connection
+    figures.fetchedBytes = consumer.state.fetchedBytes
+    for (partition, next) in ledger.next {
+      var (low, high) = (Int64(0), Int64(0))
+      // What the last answer to a fetch has said: nobody is asked.
+      let code = rd_kafka_get_watermark_offsets(
+        consumer.handle, partition.source, partition.number, &low, &high)
+      if code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 { figures.lag[partition] = Int(max(0, high - next)) }
+    }
+    return figures
   }
 
   func stop() {

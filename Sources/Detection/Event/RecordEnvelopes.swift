@@ -73,6 +73,9 @@ public struct RecordEnvelopes: Sendable {
 
   public var count: Int { keys.count }
 
+  /// The latest time of a record, microseconds since 1970; nil where none has one.
+  public var newest: Int64? { timestamps.max().flatMap { $0 == .min ? nil : $0 } }
+
   /// What they take in memory, about.
   public var heldBytes: Int { bytes.count + count * 20 + headers.count * 16 }
 

@@ -99,6 +99,10 @@ public protocol Source: AnyObject, Sendable {
   /// reads, and where it cannot know. Callable from any thread.
   var waitsForMore: Bool { get }
 
+  /// What it knows of itself. Asked once for each checkpoint interval, so it must not wait for anybody. Callable from any
+  /// thread.
+  func figures() -> SourceFigures
+
   /// Called after a checkpoint that contains everything before `position` is durable.
   func acknowledge(_ partition: PartitionID, upTo position: Position) async throws
 
@@ -111,6 +115,9 @@ extension Source {
 
   /// A source that never waits for more than it has, or cannot know.
   public var waitsForMore: Bool { false }
+
+  /// A source that knows nothing of itself.
+  public func figures() -> SourceFigures { SourceFigures() }
 
   public func takeStateChanges(of partition: PartitionID, at position: Position) -> StateChanges { StateChanges() }
 

@@ -75,7 +75,10 @@ struct StatusObserver: Sendable {
     let eventTime = look.run.flatMap { $0.eventTime == .min ? nil : $0.eventTime } ?? watermark
     // How late results are: nothing runs, or events have times that were made up, and there is no such thing.
     let lag = look.hasWriter && sources != ["simulator"] ? eventTime.map { now.subtractingSaturated($0) } : nil
-    let components = [settled(stream(look, count, now), now), settled(detection(look), now), written(store(look), now)]
+    var stream = settled(stream(look, count, now), now)
+    // The source knows better than whoever looks now and then.
+    if let connection = Self.broken(look) { stream.since = connection.since }
+    let components = [stream, settled(detection(look), now), written(store(look), now)]
     return UseCaseStatus(
       useCase: useCase.name, time: now, source: look.runSource ?? Self.words(sources), components: components,
       recordsPerSecond: rate, lagSeconds: lag.map { Double($0) / 1e6 },
@@ -123,6 +126,13 @@ struct StatusObserver: Sendable {
       return component(
         .unknown, "not running", why: "No process writes to this data directory. `pulse run` goes on where it stopped.")
     }
+    if let connection = Self.broken(look) {
+      let reason = connection.error.map { ": \($0)" } ?? ""
+      return component(
+        .warning, "not connected",
+        why: "What the source reads from cannot be reached since \(Timestamp.format(connection.since))\(reason). "
+          + "The run waits for it, and goes on by itself.")
+    }
     if count == 0 { return component(.unknown, "no event yet") }
     if (rate ?? 0) > 0 { return component(.ok, "reading") }
     if let last = lastRecord, now - last > Self.stall {
@@ -140,6 +150,11 @@ struct StatusObserver: Sendable {
       why: look.run == nil
         ? "Another process runs it, and nothing has come since this server looks."
         : "The source has given no record since the run began, and has not said that there is none.")
+  }
+
+  /// The connection of the run's source where it is broken.
+  private static func broken(_ look: Look) -> SourceFigures.Connection? {
+    look.run?.source.connection.flatMap { $0.isUp ? nil : $0 }
   }
 
   private func detection(_ look: Look) -> UseCaseStatus.Component {

@@ -31,6 +31,12 @@ enum MetricHelp {
     "pulse_checkpoint_duration_seconds": "Time from the decision to take a checkpoint until it is durable.",
     "pulse_batch_duration_seconds": "Time of a batch from being read until it has gone through rules and windows.",
     "pulse_event_latency_seconds": "Time of an event from being read until what was found is stored.",
+    "pulse_source_lag_records": "Records that are in the log and were not read.",
+    "pulse_source_fetched_bytes": "Bytes of records that were fetched and not read.",
+    "pulse_source_connected": "Whether what the source reads from can be reached, 1 or 0.",
+    "pulse_source_rebalances_total": "Times that a group has given out its partitions anew.",
+    "pulse_source_records_passed_over_total": "Records that were passed over and are no dead letters.",
+    "pulse_source_latency_seconds": "Time from a record's being in the log until what was found in it is stored.",
     "pulse_trainings_total": "Trainings that the run has started, by what came of each detector.",
     // Of the store.
     "pulse_store_up": "Whether the store of the use case could be read.",

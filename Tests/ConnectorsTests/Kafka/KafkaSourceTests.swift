@@ -208,6 +208,53 @@ struct KafkaSourceTests {
     withExtendedLifetime(cluster) {}
   }
 
+  @Test("the lag is what was not handed over, and goes to 0; a broker that is away is known, since when and why")
+  func figures() async throws {
+    let (cluster, client) = try await Self.cluster(100, partitions: 1)
+    // Brokers are away for less than a session, and are looked for often.
+    let properties = ["session.timeout.ms=12000", "heartbeat.interval.ms=500", "reconnect.backoff.max.ms=200"]
+    let source = try KafkaRun.source(
+      cluster.bootstrap, "events", batchRows: 10,
+      settings: [
+        (InputSettings.idleTimeout, .duration(60_000_000)), (KafkaSettings.properties, .texts(properties)),
+      ])
+    #expect(source.figures().lag.isEmpty && source.figures().connection == nil)
+    guard case .assigned(let partition) = try await source.next() else { throw KafkaRunError() }
+    _ = try await source.resume(partition, at: nil)
+    guard case .batch = try await source.next() else { throw KafkaRunError() }
+    // Some batches more are made before they are asked for.
+    let lag = try #require(source.figures().lag[partition])
+    #expect((1...90).contains(lag), "\(lag)")
+    for _ in 0..<9 { guard case .batch = try await source.next() else { throw KafkaRunError() } }
+    #expect(source.figures().lag == [partition: 0])
+    let began = Date.now
+    func wait(until condition: (SourceFigures) -> Bool) async throws -> SourceFigures {
+      let limit = ContinuousClock.now + .seconds(30)
+      while !condition(source.figures()), ContinuousClock.now < limit { try await Task.sleep(for: .milliseconds(20)) }
+      return source.figures()
+    }
+    let up = try await wait { $0.connection?.isUp == true && $0.fetchedBytes == 0 }
+    #expect(up.connection?.isUp == true && up.connection?.error == nil && up.fetchedBytes == 0)
+    #expect(up.rebalances == 1 && up.passedOver == ["tombstone": 0, "empty": 0])
+    try cluster.setDown()
+    let down = try await wait { $0.connection?.isUp == false && $0.connection?.error != nil }
+    #expect(down.connection?.isUp == false && down.connection?.error?.isEmpty == false)
+    #expect(Double(down.connection?.since ?? 0) / 1e6 >= began.timeIntervalSince1970)
+    try cluster.setUp()
+    let again = try await wait { $0.connection?.isUp == true }
+    #expect(again.connection?.isUp == true)
+    // What comes then is behind first, and is read.
+    try await blocking {
+      try client.produce([KafkaTestMessage("{}"), KafkaTestMessage(value: nil), KafkaTestMessage("")], to: "events")
+    }
+    guard case .batch = try await source.next() else { throw KafkaRunError() }
+    let last = try await wait { $0.lag == [partition: 0] && $0.passedOver["empty"] == 1 }
+    #expect(last.lag == [partition: 0] && last.passedOver == ["tombstone": 1, "empty": 1])
+    source.stop()
+    await source.release(partition)
+    #expect(source.figures().lag.isEmpty, "it is somebody else's")
+  }
+
   @Test("keys, times and headers are fields where the use case says so, and kept with dead letters")
   func envelopeFields() async throws {
     let useCase = """

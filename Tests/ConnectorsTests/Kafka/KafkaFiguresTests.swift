@@ -1,0 +1,45 @@
+// What a client says of its connections, as it comes from librdkafka: out of order, in numbers, again and again.
+
+import Foundation
+import Logging
+import Pipeline
+import Testing
+
+@testable import Connectors
+
+@Suite("Figures of Kafka")
+struct KafkaFiguresTests {
+  private static func statistics(_ state: String) throws -> KafkaStatistics {
+    let json = """
+      {"name": "pulse#consumer-1", "ts": 5, "brokers": {
+        "a:9092/bootstrap": {"name": "a:9092/bootstrap", "state": "INIT", "tx": 3},
+        "a:9092/1": {"name": "a:9092/1", "state": "\(state)", "rtt": {"min": 0}}},
+       "topics": {"t": {"topic": "t", "partitions": {
+        "0": {"fetchq_cnt": 1, "fetchq_size": 700}, "1": {"fetchq_size": 42}, "-1": {"fetchq_size": 0}}}},
+       "cgrp": {"state": "up"}}
+      """
+    return try JSONDecoder().decode(KafkaStatistics.self, from: Data(json.utf8))
+  }
+
+  @Test("brokers are away from when all are gone, for the reason that is said afterwards, until one is there")
+  func connection() throws {
+    let state = KafkaState(logger: Logger(label: "kafka") { _ in SwiftLogNoOpLogHandler() })
+    #expect(state.connection == nil && state.fetchedBytes == nil)
+    state.note(try Self.statistics("UP"))
+    #expect(state.connection?.isUp == true && state.fetchedBytes == 742)
+    let began = try #require(state.connection?.since)
+    state.note("1/1 brokers are down", isFatal: false, isCutOff: true)
+    #expect(state.connection?.isUp == false && state.connection?.error == nil)
+    let gone = try #require(state.connection?.since)
+    #expect(gone >= began)
+    state.note("refused", isFatal: false, isCutOff: false)
+    state.note("1/1 brokers are down", isFatal: false, isCutOff: true)
+    state.note(try Self.statistics("TRY_CONNECT"))
+    #expect(state.connection == SourceFigures.Connection(isUp: false, since: gone, error: "refused"))
+    state.note(try Self.statistics("UP"))
+    #expect(state.connection?.isUp == true && state.connection?.error == nil)
+    // What was wrong then is no reason of another time.
+    state.note("1/1 brokers are down", isFatal: false, isCutOff: true)
+    #expect(state.connection?.isUp == false && state.connection?.error == nil)
+  }
+}

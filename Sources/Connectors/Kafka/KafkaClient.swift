@@ -16,10 +16,17 @@ final class KafkaState: Sendable {
     var whyUndelivered: String?
     var connection = KafkaConnection()
     var fetchedBytes: Int?
+    /// When what was said was said last, by its text without numbers.
+    var said: [String: ContinuousClock.Instant] = [:]
   }
 
   private let state = Mutex(State())
-  let logger: Logger
+  private let logger: Logger
+  /// What is said again within this time is not logged again: while brokers are away a client says so some twenty times a
+  /// second.
+  private static let silence = Duration.seconds(30)
+  /// Texts that are told apart.
+  private static let texts = 100
   /// Is called when the consumer's group changes: on the thread that polls.
   let onRebalance: (@Sendable (KafkaRebalance) -> Void)?
 
@@ -54,7 +61,20 @@ final class KafkaState: Sendable {
       state.last = text
       if isFatal { state.fatal = state.fatal ?? text }
     }
-    logger.warning("\(text)")
+    log(.warning, text)
+  }
+
+  /// Logs what a client says, once in a while where it says it again and again.
+  func log(_ level: Logger.Level, _ text: String, at now: ContinuousClock.Instant = .now) {
+    // Durations, ports and counts make it no other text.
+    let key = text.filter { !$0.isNumber }
+    let isDue = state.withLock { state in
+      if let last = state.said[key], now - last < Self.silence { return false }
+      if state.said.count >= Self.texts { state.said = [:] }
+      state.said[key] = now
+      return true
+    }
+    if isDue { logger.log(level: level, "\(text)") }
   }
 
   func note(_ statistics: KafkaStatistics) {
@@ -128,7 +148,7 @@ final class KafkaClient: @unchecked Sendable {
       guard let handle, let opaque = rd_kafka_opaque(handle), let text else { return }
       let state = Unmanaged<KafkaState>.fromOpaque(opaque).takeUnretainedValue()
       // Levels are those of syslog. Errors come through the callback for errors as well, with a reason.
-      state.logger.log(level: level <= 4 ? .info : .debug, "\(String(cString: text))")
+      state.log(level <= 4 ? .info : .debug, String(cString: text))
     }
     if kind == RD_KAFKA_PRODUCER {
       rd_kafka_conf_set_dr_msg_cb(configuration) { _, message, opaque in

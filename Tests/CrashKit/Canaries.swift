@@ -10,10 +10,10 @@ public enum Tampering {
   /// One finding is lost.
   public static let missingAnomaly = "DELETE FROM anomalies WHERE rowid = \(anomaly)"
 
-  /// One finding is there a second time, as that of the next record.
+  /// One finding is there a second time, far behind: the next record may have one of its own.
   public static let doubledAnomaly = """
-    INSERT INTO anomalies SELECT use_case, source, partition, segment, offset + 1, detector, subject, row, event_time,
-      key, score, severity, reason, model, explanation, event, change, epoch FROM anomalies WHERE rowid = \(anomaly)
+    INSERT INTO anomalies SELECT use_case, source, partition, segment, offset + 1000000000000, detector, subject,
+      row, event_time, key, score, severity, reason, model, explanation, event, change, epoch FROM anomalies WHERE rowid = \(anomaly)
     """
 
   /// What a copy of a data directory holds after a statement; the copy is gone afterwards.

@@ -3,6 +3,14 @@
 public import Connectors
 public import Detection
 
+/// Times and keys of records.
+public struct KeyedRecords: Sendable {
+  /// Microseconds since 1970; nil where a record could not be read, or its time is not asked for.
+  public var times: [Int64?]
+  /// Nil where no key is asked for.
+  public var keys: RecordKeys?
+}
+
 /// Reads the time and the key of events. Not `Sendable`: it owns memory that is reused from batch to batch.
 public final class KeyedEvents {
   private let decoder: Decoder
@@ -27,8 +35,8 @@ public final class KeyedEvents {
     decoder = Decoder(schema: Schema(fields: fields, timeField: 0, keyField: nil))
   }
 
-  /// The time, in microseconds since 1970, and the key of each record; nil and none for one that cannot be read.
-  public func read(_ raw: RawBatch) -> (times: [Int64?], keys: RecordKeys?) {
+  /// The time and the key of each record; nil and none for one that cannot be read.
+  public func read(_ raw: RawBatch) -> KeyedRecords {
     let events = decoder.decode(raw).events
     var times = [Int64?](repeating: nil, count: raw.count)
     var rows = [Int?](repeating: nil, count: raw.count)
@@ -38,10 +46,10 @@ public final class KeyedEvents {
       rows[record] = row
       if hasTime { times[record] = events.eventTimes[row] }
     }
-    guard let keyField else { return (times, nil) }
+    guard let keyField else { return KeyedRecords(times: times) }
     var keys = RecordKeys()
     for row in rows { keys.append(row.map { events.columns[keyField][$0] } ?? .null) }
-    return (times, keys)
+    return KeyedRecords(times: times, keys: keys)
   }
 }
 

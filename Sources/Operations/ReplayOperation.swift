@@ -75,7 +75,8 @@ public final class ReplayOperation: Sendable {
   }
 
   private func send(_ raw: RawBatch, _ events: KeyedEvents, _ pace: inout EventPace) async throws {
-    let (times, keys) = events.read(raw)
+    let keyed = events.read(raw)
+    let (times, keys) = (keyed.times, keyed.keys)
     let values = raw.recordBytes
     guard options.speedup > 0 else {
       try producer.write(values, keys: keys)

@@ -51,6 +51,7 @@ struct LaneDriver: Sendable {
         ])
     } catch {
       await shelf?.keep([], for: lane.partition)
+      await source.release(lane.partition)
       throw error
     }
     await shelf?.keep([], for: lane.partition)

@@ -15,7 +15,7 @@ struct ConnectorCatalogTests {
     settings: [
       Setting("brokers", key: "brokers", flag: "brokers", .texts(expected: "a host"), "Where it is."),
       Setting(
-        "start", key: "start", flag: "start", .word(["first", "last"]), standard: .text("first"), "Where to begin."),
+        "begin", key: "begin", flag: "begin", .word(["first", "last"]), standard: .text("first"), "Where to begin."),
       Setting("lag", key: nil, flag: "lag", .integer(0...10), "How far behind."),
     ])
   private static let catalog = ConnectorCatalog(
@@ -34,18 +34,18 @@ struct ConnectorCatalogTests {
 
   @Test("file, environment and flags of a new connector are read by its entry alone")
   func aNewConnectorNeedsItsEntryOnly() throws {
-    let file = try load("source: {type: topic, brokers: [a, b], start: last}")
-    #expect(file.source.values == ["brokers": .texts(["a", "b"]), "start": .text("last")])
+    let file = try load("source: {type: topic, brokers: [a, b], begin: last}")
+    #expect(file.source.values == ["brokers": .texts(["a", "b"]), "begin": .text("last")])
     let variables = try load(
-      "source: {type: topic, start: last}",
-      ["PULSE__SOURCE__BROKERS": "c,d", "PULSE__SOURCE__START": "first"])
+      "source: {type: topic, begin: last}",
+      ["PULSE__SOURCE__BROKERS": "c,d", "PULSE__SOURCE__BEGIN": "first"])
     #expect(variables.source.values == ["brokers": .texts(["c", "d"])], "the standard is nothing that was said")
     var configuration = try load(nil)
     configuration.source = try Self.catalog.source.settings(of: ["topic"])
-    try flags(["start": .text("last"), "lag": .text("3"), "codec": .text("none")]).apply(
+    try flags(["begin": .text("last"), "lag": .text("3"), "codec": .text("none")]).apply(
       to: &configuration, of: Self.catalog)
     #expect(configuration.source.type == "topic" && configuration.source.integer("lag") == 3)
-    #expect(configuration.source.text("start") == "last" && configuration.history.connector.text("codec") == "none")
+    #expect(configuration.source.text("begin") == "last" && configuration.history.connector.text("codec") == "none")
   }
 
   @Test("what does not belong to the source that was chosen is refused, with who has it")
@@ -67,7 +67,7 @@ struct ConnectorCatalogTests {
   @Test(
     "wrong flags are said with what would be right",
     arguments: [
-      ("start", "lost", "--start is not known: expected first or last, found `lost`; did you mean last?"),
+      ("begin", "lost", "--begin is not known: expected first or last, found `lost`; did you mean last?"),
       ("lag", "11", "--lag must be 0 to 10, found `11`"),
       ("idle-timeout", "0", "--idle-timeout must be 0.001 to 1000000000 seconds, found `0`"),
     ])

@@ -202,7 +202,7 @@ import Testing
     } catch {
       #expect(
         error.diagnostics.map(\.expected) == [
-          "a source of type files, http, simulator or stdin", "a store of type sqlite",
+          "`source: {type: kafka, …}`", "a store of type sqlite",
         ])
     }
   }

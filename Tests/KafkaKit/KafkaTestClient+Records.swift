@@ -43,6 +43,12 @@ extension KafkaTestClient {
       switch message.pointee.err {
       case RD_KAFKA_RESP_ERR_NO_ERROR: records.append(KafkaTestRecord(message))
       case RD_KAFKA_RESP_ERR__PARTITION_EOF: if records.count >= count { return records }
+      case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET where isThere(topic, partition, from + Int64(records.count)):
+        // A broker that is busy says so of what it has just acknowledged.
+        rd_kafka_consume_stop(handle, partition)
+        guard rd_kafka_consume_start(handle, partition, records.last.map { $0.offset + 1 } ?? from) == 0 else {
+          throw KafkaTestError(rd_kafka_last_error(), doing: doing)
+        }
       case let code:
         throw KafkaTestError(code, doing: doing, detail: String(cString: rd_kafka_message_errstr(message)))
       }
@@ -52,6 +58,12 @@ extension KafkaTestClient {
     ]
     throw KafkaTestError(
       RD_KAFKA_RESP_ERR__TIMED_OUT, doing: doing, detail: detail.compactMap { $0 }.joined(separator: "; "))
+  }
+
+  /// Whether an offset lies within a log, or just behind it.
+  private func isThere(_ topic: String, _ partition: Int32, _ offset: Int64) -> Bool {
+    guard let range = try? watermarks(of: topic, partition: partition) else { return false }
+    return range.contains(offset) || offset == range.upperBound
   }
 
   /// A producer of transactions, which fences off those before it with the same identifier.

@@ -52,7 +52,8 @@ public struct DataDirectory: Sendable, Hashable {
         guard ContinuousClock.now < end else {
           throw OperatingError(
             .store,
-            "the data directory \(path) is in use by process \(taken.holder). Stop it, or choose another --data")
+            "the data directory \(path) is in use by process \(taken.holder), and an embedded store has one writer. Stop it, or "
+              + "choose another --data")
         }
         Thread.sleep(forTimeInterval: 0.01)
       }

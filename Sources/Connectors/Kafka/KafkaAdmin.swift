@@ -59,6 +59,7 @@ public struct KafkaAdmin: Sendable {
   /// - Parameter names: only these; nil for all.
   /// - Throws: `OperatingError` where no broker answers.
   public func topics(_ names: Set<String>? = nil) throws -> [KafkaTopic] {
+    // SAFETY: set by the call below, and looked at only where that has succeeded.
     var metadata: UnsafePointer<rd_kafka_metadata>?
     let code = rd_kafka_metadata(client.handle, 1, nil, &metadata, Self.patience)
     guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else { throw failure("the topics cannot be listed", code) }

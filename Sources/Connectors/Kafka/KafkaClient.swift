@@ -126,10 +126,10 @@ final class KafkaClient: @unchecked Sendable {
         throw OperatingError(.configuration, "the setting \(name) of Kafka cannot be used: \(problem)")
       }
     }
+    // SAFETY: the state is held by this object, whose handle is destroyed before it is.
     rd_kafka_conf_set_opaque(configuration, Unmanaged.passUnretained(state).toOpaque())
     rd_kafka_conf_set_error_cb(configuration) { handle, code, reason, opaque in
-      guard let opaque else { return }
-      let state = Unmanaged<KafkaState>.fromOpaque(opaque).takeUnretainedValue()
+      guard let state = KafkaClient.state(opaque) else { return }
       var text = reason.map { String(cString: $0) } ?? ""
       let isFatal = code == RD_KAFKA_RESP_ERR__FATAL.rawValue
       if isFatal, let handle, let why = KafkaClient.fatalReason(handle) { text = why }
@@ -138,29 +138,28 @@ final class KafkaClient: @unchecked Sendable {
         isCutOff: code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN.rawValue)
     }
     rd_kafka_conf_set_stats_cb(configuration) { _, text, count, opaque in
-      guard let opaque, let text else { return 0 }
-      let state = Unmanaged<KafkaState>.fromOpaque(opaque).takeUnretainedValue()
+      guard let state = KafkaClient.state(opaque), let text else { return 0 }
       let json = Data(bytes: text, count: count)
       if let statistics = try? JSONDecoder().decode(KafkaStatistics.self, from: json) { state.note(statistics) }
       return 0
     }
     rd_kafka_conf_set_log_cb(configuration) { handle, level, _, text in
-      guard let handle, let opaque = rd_kafka_opaque(handle), let text else { return }
-      let state = Unmanaged<KafkaState>.fromOpaque(opaque).takeUnretainedValue()
+      guard let handle, let state = KafkaClient.state(rd_kafka_opaque(handle)), let text else { return }
       // Levels are those of syslog. Errors come through the callback for errors as well, with a reason.
       state.log(level <= 4 ? .info : .debug, String(cString: text))
     }
     if kind == RD_KAFKA_PRODUCER {
       rd_kafka_conf_set_dr_msg_cb(configuration) { _, message, opaque in
-        guard let opaque, let message, message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-        Unmanaged<KafkaState>.fromOpaque(opaque).takeUnretainedValue().noteUndelivered(
+        guard let state = KafkaClient.state(opaque), let message,
+          message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR
+        else { return }
+        state.noteUndelivered(
           "\(KafkaClient.sentence(message.pointee.err)) (\(KafkaClient.name(message.pointee.err)))")
       }
     }
     if state.onRebalance != nil {
       rd_kafka_conf_set_rebalance_cb(configuration) { handle, code, partitions, opaque in
-        guard let handle, let opaque else { return }
-        let state = Unmanaged<KafkaState>.fromOpaque(opaque).takeUnretainedValue()
+        guard let handle, let state = KafkaClient.state(opaque) else { return }
         let list = partitions.map { KafkaPartitions.read($0).map(\.partition) } ?? []
         if code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
           state.onRebalance?(.assigned(list))
@@ -188,8 +187,15 @@ final class KafkaClient: @unchecked Sendable {
   /// brokers that may never answer.
   func abandon() {
     guard !isAbandoned.exchange(true, ordering: .acquiringAndReleasing) else { return }
-    // Its threads go on, and call back with it.
+    // SAFETY: its threads go on and call back with the state, which is never let go therefore.
     _ = Unmanaged.passRetained(state)
+  }
+
+  /// What a callback was given.
+  ///
+  /// SAFETY: what `init` has set, which lives as long as the handle that calls back.
+  private static func state(_ opaque: UnsafeMutableRawPointer?) -> KafkaState? {
+    opaque.map { Unmanaged<KafkaState>.fromOpaque($0).takeUnretainedValue() }
   }
 
   /// - Returns: what is wrong; nil where it was set.

@@ -21,6 +21,7 @@ struct KafkaFingerprint: Sendable, Hashable {
     var hasher = SHA256()
     // A key and a value that share their bytes differently are other records.
     var length = UInt64(key.count).littleEndian
+    // SAFETY: the eight bytes of a local, lent for the call.
     withUnsafeBytes(of: &length) { hasher.update(bufferPointer: $0) }
     hasher.update(bufferPointer: key)
     hasher.update(bufferPointer: value)

@@ -44,6 +44,7 @@ actor KafkaProbe {
   /// - Throws: `OperatingError` with what the client says of its connections.
   func topics(patience: Duration?) throws -> [String: Int] {
     try asking("its topics", patience: patience) {
+      // SAFETY: set by the call below, and looked at only where that has succeeded.
       var metadata: UnsafePointer<rd_kafka_metadata>?
       let code = rd_kafka_metadata(client.handle, 1, nil, &metadata, Self.patience)
       guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else { return .failure(code) }

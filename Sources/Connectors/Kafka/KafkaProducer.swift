@@ -90,6 +90,7 @@ public final class KafkaProducer: @unchecked Sendable {
   public func check() throws {
     let start = ContinuousClock.now
     while true {
+      // SAFETY: set by the call below, and looked at only where that has succeeded.
       var metadata: UnsafePointer<rd_kafka_metadata>?
       let code = rd_kafka_metadata(client.handle, 0, topic, &metadata, 2_000)
       rd_kafka_poll(client.handle, 0)
@@ -140,6 +141,7 @@ public final class KafkaProducer: @unchecked Sendable {
 
   private func send(_ messages: inout [rd_kafka_message_t]) throws {
     while !messages.isEmpty {
+      // SAFETY: lent for the call, which sets the error of each.
       let taken = messages.withUnsafeMutableBufferPointer { buffer in
         Int(
           rd_kafka_produce_batch(

@@ -50,6 +50,7 @@ final class KafkaReader {
   private var lastRecord = ContinuousClock.now
   private var hasNotedRegistry = false
   private var hasLeft = false
+  // SAFETY: owned by this object; the pointers in it are looked at only where a call has just written them.
   private let messages = UnsafeMutableBufferPointer<UnsafeMutablePointer<rd_kafka_message_t>?>.allocate(capacity: 1024)
 
   /// How long the first record of a batch waits for others while the pipeline is busy.
@@ -109,6 +110,8 @@ final class KafkaReader {
     guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
       throw OperatingError(.input, "the topics cannot be subscribed to: \(KafkaClient.sentence(code))")
     }
+    // Errors and statistics come with what concerns the consumer.
+    rd_kafka_poll_set_consumer(client.handle)
     wake(by: consumerQueue)
   }
 
@@ -149,7 +152,8 @@ final class KafkaReader {
     let isRestoring = readings.values.contains { $0.builder == nil }
     if desk.isBusy || isRestoring { lastRecord = .now }
     let quiet = ContinuousClock.now - lastRecord
-    return quiet >= (readings.isEmpty && !isJoined ? max(idleTimeout, Self.joinPatience) : idleTimeout)
+    // Who has no partition may be about to get one.
+    return quiet >= (readings.isEmpty ? max(idleTimeout, Self.joinPatience) : idleTimeout)
   }
 
   /// Serves callbacks, among them those of rebalances, which are put down for `answerRebalances`.

@@ -58,6 +58,7 @@ public struct RecordEnvelopes: Sendable {
   public init(_ envelopes: some Sequence<RecordEnvelope>) {
     for envelope in envelopes {
       for header in envelope.headers {
+        // SAFETY: here and below arrays, lent for calls that copy them.
         Array(header.name.utf8).withUnsafeBytes { name in
           guard let value = header.value else { return appendHeader(name: name, value: nil) }
           value.withUnsafeBytes { appendHeader(name: name, value: $0) }

@@ -145,7 +145,7 @@ struct ReplacedRoutes {
         .object([
           ("model_name", .string(upTo: 100)), ("model_type?", .string(upTo: 100)),
           ("feature_keys?", .array(.string(upTo: 400), upTo: 1_000)),
-        ]), example: #"{"model_name":"outlier","model_type":"isolation_forest","feature_keys":["amount"]}"#)
+        ]), example: #"{"model_name":"outlier","feature_keys":["amount"]}"#)
     ], most: 256 << 10)
 
   /// Done in another way here than by a request: whoever asks is told how.

@@ -83,7 +83,8 @@ struct StatusTests {
 
   @Test("a server with a run is ready when the source has given something, or has said that there is nothing")
   func ready() async throws {
-    let own = try await ServedFixture(events: 2_000).services
+    let fixture = try await ServedFixture(events: 2_000)
+    let own = fixture.services
     let (plan, version) = try RuntimeUseCase.plan()
     let history = MemoryHistory()
     let pipeline = Pipeline(
@@ -106,5 +107,6 @@ struct StatusTests {
     #expect(try await ask(waiting: true).status == .ok)
     try await pipeline.run()
     #expect(try await ask(waiting: false).status == .ok)
+    withExtendedLifetime(fixture) {}
   }
 }

@@ -72,7 +72,7 @@ extension Source {
 
   /// Whether it comes to say that it waits for more than there is.
   func comesToWait() async throws -> Bool {
-    let end = ContinuousClock.now + .seconds(60)
+    let end = ContinuousClock.now + .seconds(600)
     while !waitsForMore, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(5)) }
     return waitsForMore
   }

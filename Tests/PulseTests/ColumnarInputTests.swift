@@ -81,7 +81,7 @@ struct ColumnarInputTests {
     for file in ["nested.parquet", "nested.arrow", "nested.stream"] {
       try run(folder, "case", file).expect(
         3, saying: "\(file) has 4 columns, and not 'origin.host' (did you mean 'origin.hosts'?), which the use case")
-      #expect(try PulseCommand.run("status", "--data", folder / (file + "-data"), "--json").rows().isEmpty)
+      #expect(!FileManager.default.fileExists(atPath: folder / (file + "-data")))
     }
   }
 

@@ -123,7 +123,10 @@ extension SQLiteReader {
           finding.problems.append(Self.damaged(details))
         }
       }
-    } catch let error as OperatingError { finding.problems.append(error.description) }
+    } catch let error as OperatingError {
+      // Ending the look at a damaged file fails as well, and says what is known by then, with this command as the remedy.
+      if finding.problems.isEmpty { finding.problems.append(error.description) }
+    }
     return finding
   }
 

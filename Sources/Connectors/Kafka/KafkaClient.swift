@@ -94,7 +94,7 @@ final class KafkaState: Sendable {
   var fetchedBytes: Int? { state.withLock { $0.fetchedBytes } }
 }
 
-/// What the group wants of a consumer. It is answered with `KafkaConsumer`'s `assign` and `unassign`.
+/// What the group wants of a consumer. `KafkaReader` answers it.
 enum KafkaRebalance: Sendable {
   case assigned([PartitionID])
   case revoked([PartitionID])

@@ -69,7 +69,7 @@ final class KafkaSource: Source {
   private static let common: [(name: String, value: String)] = [
     ("client.id", "pulse"), ("reconnect.backoff.max.ms", "5000"), ("topic.metadata.refresh.interval.ms", "30000"),
     ("fetch.wait.max.ms", "100"), ("session.timeout.ms", "45000"), ("log.connection.close", "false"),
-    // A batch of records that was cut is read again, not handed over in part.
+    // What was damaged on its way is an error, not a record.
     ("check.crcs", "true"),
   ]
 

@@ -1,6 +1,7 @@
 // Raw records to an event batch and dead letters. Every record becomes exactly one of the two, in order. What a record
 // becomes depends on its own bytes and the schema alone: not on its batch, and not on what the decoder saw before.
-// No object, dictionary or string is made for an event that decodes.
+// No object, dictionary or string is made for an event that decodes, unless a field of it is read from what a log keeps
+// beside it (`EnvelopeReader`).
 
 /// What a raw batch decodes to.
 public struct DecodedBatch: Sendable {

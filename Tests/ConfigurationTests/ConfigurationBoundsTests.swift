@@ -16,7 +16,8 @@ struct ConfigurationBoundsTests {
     func section(_ name: String) -> ConnectorSection {
       ConnectorSection(name, standard: "own", [ConnectorSpecification("own", noun: "own", "for the test")])
     }
-    return ConnectorCatalog(source: section("source"), store: section("store"), history: section("history"))
+    return ConnectorCatalog(
+      source: section("source"), store: section("store"), history: section("history"), publish: section("publish"))
   }()
 
   /// Aliases of aliases: 10^9 scalars in 400 bytes; few enough of them that counting would not do.

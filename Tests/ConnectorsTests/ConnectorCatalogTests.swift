@@ -20,7 +20,7 @@ struct ConnectorCatalogTests {
     ])
   private static let catalog = ConnectorCatalog(
     source: ConnectorSection("source", standard: "files", SourceCatalog.entries.map(\.specification) + [topic]),
-    store: SinkCatalog.storeSection, history: SinkCatalog.historySection)
+    store: SinkCatalog.storeSection, history: SinkCatalog.historySection, publish: SinkCatalog.publishSection)
 
   private func load(
     _ text: String?, _ environment: [String: String] = [:]

@@ -224,6 +224,7 @@ import Testing
     #expect(
       all.history.retain == 30 * 86_400_000_000 && all.source.duration("idle_timeout") == .seconds(60)
         && all.workers == 2)
+    #expect(all.publish.type == "kafka" && all.publish.text("anomalies") == "redset.anomalies")
     #expect(all.notifications.map(\.name) == ["oncall", "hook"] && all.notifications[1].detectors == ["spill"])
     #expect(all.server.tls.key == "key.pem" && all.server.jwt.roles["admin"] == ["owner"])
   }

@@ -31,7 +31,7 @@ struct SQLiteChangesTests {
     return page.changes.map { change in
       switch change.content {
       case .anomaly(let anomaly): "\(anomaly.position.offset)"
-      case .retraction(.anomaly(let id)): "-\(id.position.offset)"
+      case .retraction(.anomaly(let retracted)): "-\(retracted.identity.position.offset)"
       case .reset: "!"
       default: "?"
       }

@@ -88,6 +88,8 @@ public struct ChangesContract: Contract {
       case .anomaly: "anomaly"
       case .deadLetter: "letter"
       case .window: "window"
+      // Who reads by entity has to find the one it was about.
+      case .retraction(.anomaly(let gone)): "retract \(gone.key ?? "?") \(gone.eventTime ?? -1)"
       case .retraction: "retract"
       case .reset: "reset"
       }
@@ -98,7 +100,9 @@ public struct ChangesContract: Contract {
     "anomaly \(anomaly(claim, offset, subject: subject).id)"
   }
 
-  private func retracted(_ claim: Claim, _ offset: Int64) -> String { "retract \(anomaly(claim, offset).id)" }
+  private func retracted(_ claim: Claim, _ offset: Int64) -> String {
+    "retract k \(offset) \(anomaly(claim, offset).id)"
+  }
 
   private func broken(_ claim: Claim, _ offset: Int64, _ kind: String = "letter") -> String {
     "\(kind) \(DeadLetterID(useCase: claim.useCase, partition: claim.partition, position: Self.position(offset)))"

@@ -145,7 +145,8 @@ struct MemoryPart: Sendable {
 
   private mutating func retract(_ anomaly: Anomaly) {
     anomalies[anomaly.id] = nil
-    retractions.append((next(), .anomaly(anomaly.identity)))
+    retractions.append(
+      (next(), .anomaly(RetractedAnomaly(anomaly.identity, key: anomaly.key, eventTime: anomaly.eventTime))))
   }
 
   /// Retracts results at some positions.

@@ -3,7 +3,7 @@
 
 public import Detection
 
-/// Source, store, history and the knobs of a run. Which sources and stores there are, and what can be said of them, is in the
+/// Source, store, history, where results go and the knobs of a run. Which of them there are, and what can be said of them, is in the
 /// catalogue.
 public struct RuntimeConfiguration: Sendable, Hashable {
   /// Where results go.
@@ -39,6 +39,8 @@ public struct RuntimeConfiguration: Sendable, Hashable {
   public var source: ConnectorSettings
   public var store: Store
   public var history: History
+  /// Where results are delivered beside the store.
+  public var publish: ConnectorSettings
   /// Time between checkpoints, microseconds.
   public var checkpointInterval: Int64 = 1_000_000
   /// Batches decoded at a time; nil takes one per processor.
@@ -58,6 +60,7 @@ public struct RuntimeConfiguration: Sendable, Hashable {
     source = ConnectorSettings(type: catalog.source.standard)
     store = Store(path: nil, connector: ConnectorSettings(type: catalog.store.standard))
     history = History(retain: nil, connector: ConnectorSettings(type: catalog.history.standard))
+    publish = ConnectorSettings(type: catalog.publish.standard)
   }
 
   /// Where the section of this name keeps what is said of its connector.
@@ -65,6 +68,7 @@ public struct RuntimeConfiguration: Sendable, Hashable {
     switch section {
     case "source": \.source
     case "store": \.store.connector
+    case "publish": \.publish
     default: \.history.connector
     }
   }

@@ -180,15 +180,20 @@ public struct ConnectorCatalog: Sendable {
   public let source: ConnectorSection
   public let store: ConnectorSection
   public let history: ConnectorSection
+  /// Where results are delivered beside the store.
+  public let publish: ConnectorSection
 
-  public init(source: ConnectorSection, store: ConnectorSection, history: ConnectorSection) {
+  public init(
+    source: ConnectorSection, store: ConnectorSection, history: ConnectorSection, publish: ConnectorSection
+  ) {
     self.source = source
     self.store = store
     self.history = history
+    self.publish = publish
   }
 
   /// All of them.
-  public var sections: [ConnectorSection] { [source, store, history] }
+  public var sections: [ConnectorSection] { [source, store, history, publish] }
 }
 
 /// "a, b or c".

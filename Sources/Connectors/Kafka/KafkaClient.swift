@@ -215,6 +215,16 @@ final class KafkaClient: @unchecked Sendable {
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : text(problem)
   }
 
+  /// What brokers say of a topic; no error where it is there.
+  func error(of topic: OpaquePointer, milliseconds: Int32) -> rd_kafka_resp_err_t {
+    // SAFETY: librdkafka keeps `topic_cnt` topics until the metadata is destroyed here.
+    var metadata: UnsafePointer<rd_kafka_metadata>?
+    let code = rd_kafka_metadata(handle, 0, topic, &metadata, milliseconds)
+    guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else { return code }
+    defer { rd_kafka_metadata_destroy(metadata) }
+    return metadata.pointee.topic_cnt > 0 ? metadata.pointee.topics[0].err : code
+  }
+
   /// The name of an error: `_TRANSPORT`.
   static func name(_ code: rd_kafka_resp_err_t) -> String {
     rd_kafka_err2name(code).map { String(cString: $0) } ?? "\(code.rawValue)"

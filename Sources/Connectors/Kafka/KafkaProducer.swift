@@ -90,17 +90,9 @@ public final class KafkaProducer: @unchecked Sendable {
   public func check() throws {
     let start = ContinuousClock.now
     while true {
-      // SAFETY: set by the call below, and looked at only where that has succeeded.
-      var metadata: UnsafePointer<rd_kafka_metadata>?
-      let code = rd_kafka_metadata(client.handle, 0, topic, &metadata, 2_000)
+      let found = client.error(of: topic, milliseconds: 2_000)
       rd_kafka_poll(client.handle, 0)
-      var found = code
-      if code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata {
-        // SAFETY: librdkafka keeps `topic_cnt` topics until the metadata is destroyed here.
-        if metadata.pointee.topic_cnt > 0 { found = metadata.pointee.topics[0].err }
-        rd_kafka_metadata_destroy(metadata)
-        if found == RD_KAFKA_RESP_ERR_NO_ERROR { return }
-      }
+      if found == RD_KAFKA_RESP_ERR_NO_ERROR { return }
       let isGone = found == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || found == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
       if isGone || ContinuousClock.now - start > KafkaProbe.startPatience {
         let reason = isGone ? nil : client.state.lastError

@@ -150,20 +150,35 @@ struct KafkaSettings: Sendable {
   /// Results are told apart by the name of what they were read from, and other sources have names of their own.
   static func problem(ofTopic topic: String) -> String? {
     if topic.hasPrefix("^") { return nil }
-    let allowed = topic.unicodeScalars.allSatisfy { scalar in
-      scalar.isASCII && (scalar.properties.isAlphabetic || "0"..."9" ~= scalar || "._-".unicodeScalars.contains(scalar))
-    }
-    if topic.isEmpty || topic == "." || topic == ".." || topic.utf8.count > 249 || !allowed {
-      return "\"\(topic)\" is no name of a topic: expected 1 to 249 characters of a-z, A-Z, 0-9, `.`, `_` and `-`"
-    }
+    if let problem = problem(ofName: topic) { return problem }
     if reservedNames.contains(topic.lowercased()) {
       return "a topic \(topic) cannot be read: pulse calls a source of its own so"
     }
     return nil
   }
 
+  /// What is wrong with the name of a topic, whoever uses it; nil where it is one.
+  static func problem(ofName topic: String) -> String? {
+    let allowed = topic.unicodeScalars.allSatisfy { scalar in
+      scalar.isASCII && (scalar.properties.isAlphabetic || "0"..."9" ~= scalar || "._-".unicodeScalars.contains(scalar))
+    }
+    if topic.isEmpty || topic == "." || topic == ".." || topic.utf8.count > 249 || !allowed {
+      return "\"\(topic)\" is no name of a topic: expected 1 to 249 characters of a-z, A-Z, 0-9, `.`, `_` and `-`"
+    }
+    return nil
+  }
+
+  /// Whether a topic is among those that are read, as far as that can be told by its name.
+  func reads(_ topic: String) -> Bool {
+    topics.contains { $0 == topic || $0.hasPrefix("^") && (try? Regex($0))?.firstMatches(topic) ?? false }
+  }
+
   /// Names that other sources have in the identities of results.
   private static let reservedNames: Set = ["files", "http", "simulator", "stdin"]
+}
+
+extension Regex<AnyRegexOutput> {
+  fileprivate func firstMatches(_ text: String) -> Bool { (try? firstMatch(in: text)) != nil }
 }
 
 /// `kafka://host:9092,other:9092/topic`.

@@ -119,7 +119,7 @@ final class KafkaSource: Source {
   private func begin() async throws {
     try await check()
     let topics = try await probe.topics(patience: KafkaProbe.startPatience)
-    let partitions = topics.filter { isRead($0.key) }.flatMap { topic, count in
+    let partitions = topics.filter { self.settings.reads($0.key) }.flatMap { topic, count in
       (0..<count).map { PartitionID(source: topic, number: Int32($0)) }
     }
     let committed = try await settings.start == .earliest ? [] : probe.committed(of: partitions)
@@ -136,11 +136,6 @@ final class KafkaSource: Source {
     }
     thread.name = "pulse-kafka"
     thread.start()
-  }
-
-  /// Whether a topic is among those that are read, as far as that can be told by its name.
-  private func isRead(_ topic: String) -> Bool {
-    settings.topics.contains { $0 == topic || $0.hasPrefix("^") && (try? Regex($0))?.firstMatches(topic) ?? false }
   }
 
   // MARK: Where to go on
@@ -315,8 +310,4 @@ final class KafkaSource: Source {
     probe.stop()
     desk.stop()
   }
-}
-
-extension Regex<AnyRegexOutput> {
-  fileprivate func firstMatches(_ text: String) -> Bool { (try? firstMatch(in: text)) != nil }
 }

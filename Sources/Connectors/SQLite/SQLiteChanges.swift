@@ -56,21 +56,21 @@ struct HeldClaim {
   /// - Parameter condition: with parameters from ?4 on; the partition is given.
   mutating func retractAnomalies(_ condition: String, _ values: [(any DatabaseValueConvertible)?]) throws {
     try retract(
-      "anomaly", of: "anomalies", "segment, offset, row, detector, subject, event_time, NULL, NULL",
+      "anomaly", of: "anomalies", "segment, offset, row, detector, subject, event_time, NULL, NULL, key",
       order: "segment, offset, detector, subject", condition, values)
   }
 
   /// Retracts the dead letters that meet a condition.
   mutating func retractDeadLetters(_ condition: String, _ values: [(any DatabaseValueConvertible)?]) throws {
     try retract(
-      "dead_letter", of: "dead_letters", "segment, offset, row, NULL, '', watermark, NULL, NULL",
+      "dead_letter", of: "dead_letters", "segment, offset, row, NULL, '', watermark, NULL, NULL, NULL",
       order: "segment, offset", condition, values)
   }
 
   /// Removes window parts that meet a condition; those that were closed are retracted.
   mutating func removeWindows(_ condition: String, _ values: [(any DatabaseValueConvertible)?]) throws {
     try retract(
-      "window", of: "window_parts", "NULL, NULL, NULL, window, '', start, by_key, definition",
+      "window", of: "window_parts", "NULL, NULL, NULL, window, '', start, by_key, definition, NULL",
       order: "start, window, by_key", condition, values, exceptOpen: true)
   }
 
@@ -86,7 +86,7 @@ struct HeldClaim {
     try database.execute(
       """
       INSERT INTO retractions (use_case, source, partition, change, kind, segment, offset, row, name, subject, time,
-        by_key, definition)
+        by_key, definition, key)
       SELECT use_case, source, partition, \(number) + row_number() OVER (ORDER BY \(order)), '\(kind)', \(columns)
       FROM \(table) WHERE \(condition)\(exceptOpen ? " AND closed = 1" : "")
       """, binding: identity + values + [last])

@@ -41,6 +41,10 @@ enum SQLiteSchema {
     migrator.registerMigration("9") { database in
       try database.execute(sql: "ALTER TABLE dead_letters ADD COLUMN envelope TEXT")
     }
+    // The entity of a finding that was taken back, under which others have filed it.
+    migrator.registerMigration("10") { database in
+      try database.execute(sql: "ALTER TABLE retractions ADD COLUMN key TEXT")
+    }
     return migrator
   }
 

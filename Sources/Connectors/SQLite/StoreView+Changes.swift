@@ -135,9 +135,11 @@ extension StoreView {
     case "anomaly":
       return .retraction(
         .anomaly(
-          AnomalyID(
-            useCase: place.useCase, partition: place.partition, position: Self.position(row), detector: row["name"],
-            subject: (row["subject"] as WholeText).text)))
+          RetractedAnomaly(
+            AnomalyID(
+              useCase: place.useCase, partition: place.partition, position: Self.position(row), detector: row["name"],
+              subject: (row["subject"] as WholeText).text),
+            key: (row["key"] as WholeText?)?.text, eventTime: row["time"])))
     case "dead_letter":
       return .retraction(
         .deadLetter(

@@ -27,13 +27,13 @@ public struct ResultChange: Sendable, Hashable {
 
   /// What names a result that was retracted.
   public enum Retracted: Sendable, Hashable {
-    case anomaly(AnomalyID)
+    case anomaly(RetractedAnomaly)
     case deadLetter(DeadLetterID)
     case window(WindowPartID)
 
     public var description: String {
       switch self {
-      case .anomaly(let id): id.description
+      case .anomaly(let anomaly): anomaly.identity.description
       case .deadLetter(let id): id.description
       case .window(let id): id.description
       }
@@ -65,7 +65,7 @@ public struct ResultChange: Sendable, Hashable {
   }
 
   /// The change as a JSON object: `change` says which kind it is (`anomaly`, `dead_letter`, `window`, `retraction` with
-  /// the kind of what was retracted as `of`, `reset`), `result` is the result as lists have it.
+  /// the kind of what was retracted as `of`, and the entity of an anomaly as `key`, `reset`), `result` is the result as lists have it.
   public var json: String {
     func object(_ kind: String, _ more: [(String, String)]) -> String {
       JSONText.object(
@@ -80,14 +80,26 @@ public struct ResultChange: Sendable, Hashable {
     case .deadLetter(let letter): return object("dead_letter", [("result", letter.json)])
     case .window(let part): return object("window", [("result", part.json)])
     case .retraction(let retracted):
-      let kind =
-        switch retracted {
-        case .anomaly: "anomaly"
-        case .deadLetter: "dead_letter"
-        case .window: "window"
-        }
-      return object("retraction", [("of", JSONText.string(kind))] + place)
+      var more: [(String, String)]
+      switch retracted {
+      case .anomaly(let anomaly):
+        more = [("of", JSONText.string("anomaly"))]
+        if let key = anomaly.key { more.append(("key", JSONText.string(key))) }
+      case .deadLetter: more = [("of", JSONText.string("dead_letter"))]
+      case .window: more = [("of", JSONText.string("window"))]
+      }
+      return object("retraction", more + place)
     case .reset: return object("reset", place)
+    }
+  }
+
+  /// Where its event lies. Nil for what a restart does not find again: windows, which close with a checkpoint, and what was
+  /// taken back.
+  var position: Position? {
+    switch content {
+    case .anomaly(let anomaly): anomaly.position
+    case .deadLetter(let letter): letter.position
+    case .window, .retraction, .reset: nil
     }
   }
 
@@ -99,6 +111,19 @@ public struct ResultChange: Sendable, Hashable {
     case .window(let part): part.aggregates.utf8.count + part.by.utf8.count + part.classes.utf8.count + 512
     case .retraction, .reset: 512
     }
+  }
+}
+
+/// A finding that was taken back.
+public struct RetractedAnomaly: Sendable, Hashable {
+  public var identity: AnomalyID
+  /// The entity it was about; nil where a version of the store that did not keep it has written the retraction.
+  public var key: String?
+  /// Microseconds; nil where the store does not say.
+  public var eventTime: Int64?
+
+  public init(_ identity: AnomalyID, key: String?, eventTime: Int64?) {
+    (self.identity, self.key, self.eventTime) = (identity, key, eventTime)
   }
 }
 

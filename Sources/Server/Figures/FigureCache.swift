@@ -275,8 +275,8 @@ final class FigureCache: Sendable {
         case .anomaly(let anomaly):
           state.anomalies.add(anomaly, matches: matches.removeFirst())
           hasChanged = true
-        case .retraction(.anomaly(let id)):
-          state.anomalies.remove(id)
+        case .retraction(.anomaly(let retracted)):
+          state.anomalies.remove(retracted.identity)
           hasChanged = true
         case .window(let part) where part.identity.window == window?.definition.name:
           if state.windows.isNew(part) { state.note(part) } else { starts.insert(part.identity.start) }

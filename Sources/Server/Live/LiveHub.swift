@@ -120,9 +120,9 @@ final class LiveHub: Service {
   private static func event(_ change: ResultChange, _ view: AnomalyView, _ cursor: ChangeCursor) -> LiveEvent? {
     switch change.content {
     case .anomaly(let anomaly): LiveEvent(kind: "anomaly", data: view.json(anomaly), id: cursor.text)
-    case .retraction(.anomaly(let id)):
+    case .retraction(.anomaly):
       LiveEvent(
-        kind: "retraction", data: JSONText.object([("id", JSONText.string(id.description))]), id: cursor.text)
+        kind: "retraction", data: JSONText.object([("id", JSONText.string(change.id))]), id: cursor.text)
     case .window, .deadLetter, .reset, .retraction: nil
     }
   }

@@ -94,7 +94,7 @@ struct NotificationState: Codable, Sendable, Hashable {
       }
       add(anomaly, at: now, &outcomes)
       return true
-    case .retraction(.anomaly(let id)): return remove(id.description)
+    case .retraction(.anomaly): return remove(change.id)
     case .deadLetter, .window, .retraction, .reset: return false
     }
   }

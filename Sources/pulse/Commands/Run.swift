@@ -146,6 +146,7 @@ struct Run: AsyncParsableCommand {
     let listens = try serve ? serving.options(configuration, logger: logger) : nil
     let useCase = try LoadedUseCase(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
+    try Publisher.check(configuration, of: plan.useCase.name)
     let directory = DataDirectory(path: data)
     let notes = InputNotes(logger)
     let connector = SourceCatalog.connector(configuration.source)
@@ -176,6 +177,8 @@ struct Run: AsyncParsableCommand {
     }
     let models = try models(of: useCase, directory, logger: logger)
     let changes = ChangeSignal()
+    let publisher = try await Publisher.make(
+      configuration, of: plan.useCase.name, in: directory, wokenBy: changes, logger: logger)
     let pipeline = Pipeline(
       plan: plan, version: useCase.version, source: source, store: store,
       encoder: SinkCatalog.history(configuration.history.connector).make(
@@ -198,7 +201,7 @@ struct Run: AsyncParsableCommand {
       try self.server($0, of: pipeline, over: source, useCase, connector, directory, metrics, changes, logger: logger)
     }
     try await server?.begin()
-    let wasStopped = try await supervise(pipeline, scheduler, server, logger: logger)
+    let wasStopped = try await supervise(pipeline, publisher, scheduler, server, logger: logger)
     if quiet { return }
     let progress = pipeline.progress.snapshot
     let summary = try await RunSummary(
@@ -257,10 +260,12 @@ struct Run: AsyncParsableCommand {
   /// Runs the pipeline as a service: a signal stops the source, and everything read is finished.
   /// - Returns: whether it was stopped.
   private func supervise(
-    _ pipeline: Pipeline, _ scheduler: TrainingScheduler?, _ server: APIServer?, logger: Logger
+    _ pipeline: Pipeline, _ publisher: Publisher?, _ scheduler: TrainingScheduler?, _ server: APIServer?,
+    logger: Logger
   ) async throws -> Bool {
     let service = PipelineService(
-      pipeline: pipeline, report: quiet ? nil : ProgressReport(pipeline.progress), scheduler: scheduler)
+      pipeline: pipeline, publisher: publisher, report: quiet ? nil : ProgressReport(pipeline.progress),
+      scheduler: scheduler)
     var quietLogger = logger
     quietLogger.logLevel = .error
     let group = ServiceGroup(
@@ -291,13 +296,17 @@ private struct ServedRun: RunView {
 /// The pipeline under supervision: stopping the service stops the source.
 private final class PipelineService: Service {
   private let pipeline: Pipeline
+  private let publisher: Publisher?
   private let report: ProgressReport?
   private let scheduler: TrainingScheduler?
   /// Whether the run was told to stop while it went on.
   private let stopped = Mutex(false)
 
-  init(pipeline: Pipeline, report: ProgressReport?, scheduler: TrainingScheduler?) {
+  init(
+    pipeline: Pipeline, publisher: Publisher?, report: ProgressReport?, scheduler: TrainingScheduler?
+  ) {
     self.pipeline = pipeline
+    self.publisher = publisher
     self.report = report
     self.scheduler = scheduler
   }
@@ -305,10 +314,19 @@ private final class PipelineService: Service {
   var wasStopped: Bool { stopped.withLock { $0 } }
 
   func run() async throws {
+    var failure: (any Error)?
+    do { try await drive() } catch { failure = error }
+    // What was committed is delivered, whatever ended the run.
+    await publisher?.finish()
+    if let failure { throw failure }
+  }
+
+  private func drive() async throws {
     try await withGracefulShutdownHandler {
       try await withThrowingTaskGroup(of: Void.self) { group in
         if let report = self.report { group.addTask { await report.run() } }
         if let scheduler = self.scheduler { group.addTask { await scheduler.run() } }
+        if let publisher = self.publisher { group.addTask { await publisher.run() } }
         defer { group.cancelAll() }
         try await self.pipeline.run()
       }

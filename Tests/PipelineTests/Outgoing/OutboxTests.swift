@@ -150,6 +150,169 @@ struct OutboxTests {
     while sink.contents.count < stored.count { try await Task.sleep(for: .milliseconds(5)) }
     #expect(sink.contents == stored && !stored.isEmpty)
     task.cancel()
-    await task.value
+    #expect(await task.value, "a sink that was not ended takes more")
+  }
+
+  /// A partition in which some findings are committed and its checkpoint is at a position.
+  private struct Part {
+    static let partition = PartitionID(source: "s", number: 0)
+    let store = MemoryStore(MemoryHistory())
+    let claim: Claim
+
+    init() async throws { claim = try await store.claim(useCase: "u", partition: Self.partition).claim }
+
+    static func position(_ offset: Int64) -> Position { Position(segment: 0, offset: offset, row: offset) }
+
+    func find(_ offsets: Int64...) async throws {
+      let anomalies = offsets.map { offset in
+        Anomaly(
+          useCase: "u", partition: Self.partition, position: Self.position(offset), detector: "d", eventTime: offset,
+          key: "k", score: 1, severity: .low, reason: "r", explanation: Explanation(), event: "{}")
+      }
+      #expect(try await store.commit([Results(claim: claim, anomalies: anomalies)]).isEmpty)
+    }
+
+    func checkpoint(_ offset: Int64) async throws {
+      let checkpoint = Checkpoint(
+        claim: claim, position: Self.position(offset), sourceState: [], watermark: offset, totals: Totals(),
+        windows: [], windowRetention: [], resultsKeepFrom: nil, states: [], history: HistoryChanges())
+      #expect(try await store.commit([checkpoint]).refused.isEmpty)
+    }
+  }
+
+  private static func offsets(_ sink: FaultySink) -> [Int64] {
+    sink.deliveries.joined().compactMap { change in
+      if case .anomaly(let anomaly) = change.content { anomaly.position.offset } else { nil }
+    }
+  }
+
+  @Test("early delivers what is committed, final what lies before the checkpoint, and what is behind it in order later")
+  func finality() async throws {
+    let part = try await Part()
+    let (actions, early, settled) = (MemoryActions(), FaultySink(), FaultySink())
+    var options = Outbox.Options()
+    options.waitsForCheckpoints = true
+    options.batch = 2
+    let first = Outbox("early", from: part.store, cursors: actions, to: early, logger: Self.quiet)
+    let second = Outbox("final", from: part.store, cursors: actions, to: settled, options: options, logger: Self.quiet)
+    try await part.find(1, 2)
+    #expect(try await first.drain() == 2)
+    #expect(try await second.drain() == 0 && settled.deliveries.isEmpty)
+    try await part.checkpoint(2)
+    #expect(try await second.drain() == 1)
+    #expect(Self.offsets(settled) == [1])
+    // One that is found late, as of an event that waited, stays behind the one that waits for the checkpoint.
+    try await part.find(0)
+    try await part.find(5, 7)
+    #expect(try await second.drain() == 0)
+    try await part.checkpoint(6)
+    #expect(try await second.drain() == 3)
+    #expect(Self.offsets(settled) == [1, 2, 0, 5])
+    #expect(try await first.drain() == 3)
+    #expect(Self.offsets(early) == [1, 2, 0, 5, 7])
+    try await part.checkpoint(8)
+    #expect(try await second.drain() == 1)
+    #expect(Self.offsets(settled) == Self.offsets(early))
+  }
+
+  @Test("a run that is killed takes back nothing of what was final", arguments: 0..<8)
+  func finalAcrossCrashes(_ seed: Int) async throws {
+    var random = SeededRandom(seed: UInt64(seed))
+    let records = [RuntimeUseCase.records(500, seed: UInt64(seed)), RuntimeUseCase.records(300, seed: 77)]
+    let history = MemoryHistory()
+    let store = MemoryStore(history)
+    let (actions, sink) = (MemoryActions(), FaultySink())
+    var options = Outbox.Options()
+    options.waitsForCheckpoints = true
+    options.batch = Int.random(in: 1...40, using: &random)
+    let outbox = Outbox("o", from: store, cursors: actions, to: sink, options: options, logger: Self.quiet)
+    for round in 0..<5 {
+      store.fail(at: round < 4 ? [Int.random(in: 2..<30, using: &random)] : [])
+      try? await Self.run(store, history, records, size: [7, 64, 33, 50, 20][round])
+      try await outbox.drain()
+      let checkpoints = store.contents.positions
+      for change in sink.deliveries.joined() {
+        guard let position = change.position else { continue }
+        #expect(position < checkpoints[change.partition] ?? .start)
+      }
+    }
+    #expect(try await sink.contents == Self.stored(store) && !sink.contents.isEmpty)
+  }
+
+  /// Takes nothing more, as one that was fenced off.
+  private struct EndedSink: Sink {
+    func deliver(_ changes: [ResultChange]) async throws { throw SinkEnded("another one delivers") }
+  }
+
+  @Test("a sink that takes no more ends its outbox, not its run")
+  func ended() async throws {
+    let part = try await Part()
+    try await part.find(1)
+    let actions = MemoryActions()
+    let outbox = Outbox("o", from: part.store, cursors: actions, to: EndedSink(), logger: Self.quiet)
+    #expect(await !outbox.run(wokenBy: ChangeSignal()))
+    await outbox.finish(within: .seconds(60))
+    #expect(try await actions.cursor(of: "o") == ChangeCursor())
+  }
+
+  @Test("behind the end of a run everything is delivered, or the time is over")
+  func finish() async throws {
+    let part = try await Part()
+    try await part.find(1, 2, 3)
+    let actions = MemoryActions()
+    let late = FaultySink { $0 < 3 ? .before : nil }
+    await Outbox("late", from: part.store, cursors: actions, to: late, logger: Self.quiet).finish(within: .seconds(60))
+    #expect(Self.offsets(late) == [1, 2, 3])
+    let away = FaultySink { _ in .before }
+    let start = ContinuousClock.now
+    await Outbox("away", from: part.store, cursors: actions, to: away, logger: Self.quiet)
+      .finish(within: .milliseconds(700))
+    #expect(ContinuousClock.now - start < .seconds(30) && away.deliveries.isEmpty)
+  }
+
+  /// Ends the task that delivers.
+  private struct CancellingSink: Sink {
+    func deliver(_ changes: [ResultChange]) async throws { withUnsafeCurrentTask { $0?.cancel() } }
+  }
+
+  /// Moves nothing for a task that was cancelled, as connections to databases do.
+  private struct StrictCursors: OutboxCursors {
+    let actions = MemoryActions()
+
+    func cursor(of outbox: String) async throws -> ChangeCursor { try await actions.cursor(of: outbox) }
+    func place(of outbox: String) async throws -> OutboxPlace? { try await actions.place(of: outbox) }
+
+    func advance(_ outbox: String, from old: ChangeCursor, to new: ChangeCursor) async throws -> Bool {
+      try Task.checkCancellation()
+      return try await actions.advance(outbox, from: old, to: new)
+    }
+
+    func advance(_ outbox: String, from old: ChangeCursor, to new: OutboxPlace) async throws -> Bool {
+      try Task.checkCancellation()
+      return try await actions.advance(outbox, from: old, to: new)
+    }
+  }
+
+  @Test("what was delivered is noted as such although the task was cancelled meanwhile")
+  func cancelled() async throws {
+    let part = try await Part()
+    try await part.find(1)
+    let cursors = StrictCursors()
+    let outbox = Outbox("o", from: part.store, cursors: cursors, to: CancellingSink(), logger: Self.quiet)
+    #expect(try await Task { try await outbox.drain() }.value == 1)
+    #expect(try await cursors.cursor(of: "o") != ChangeCursor())
+  }
+
+  @Test("an outbox has a word of its own for as long as its store is there")
+  func identity() async throws {
+    let actions = MemoryActions()
+    let word = try await actions.identity(of: "o")
+    let cursor = try ChangeCursor("")
+    var next = cursor
+    next[ChangeCursor.Place(useCase: "u", partition: Part.partition)] = 4
+    #expect(try await actions.advance("o", from: cursor, to: next))
+    #expect(try await actions.identity(of: "o") == word && !word.isEmpty)
+    #expect(try await actions.identity(of: "other") != word)
+    #expect(try await MemoryActions().identity(of: "o") != word)
   }
 }

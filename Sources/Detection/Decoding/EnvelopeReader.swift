@@ -78,25 +78,44 @@ struct EnvelopeReader {
     _ place: EnvelopePlace, _ records: [Int?], of raw: RawBatch, _ envelopes: RecordEnvelopes, refuse: (Int) -> Void
   ) -> Column {
     func text(_ bytes: (Int) -> ArraySlice<UInt8>?) -> Column {
-      let scalars = records.enumerated().map { row, record -> Scalar in
-        guard let record, let bytes = bytes(record) else { return .null }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-          refuse(row)
-          return .null
+      var (offsets, text) = ([UInt32(0)], [UInt8]())
+      offsets.reserveCapacity(records.count + 1)
+      var validity = Bitmap(repeating: false, count: records.count)
+      for (row, record) in records.enumerated() {
+        if let record, let piece = bytes(record) {
+          if (try? UTF8Span(validating: piece.span)) != nil {
+            text.append(contentsOf: piece)
+            validity[row] = true
+          } else {
+            refuse(row)
+          }
         }
-        return .string(text)
+        offsets.append(UInt32(text.count))
       }
-      return Column(.string, scalars)
+      return Column(.string(StringColumn(offsets: offsets, bytes: text)), validity: validity)
+    }
+    func numbers(_ values: (Int) -> Int64?) -> ([Int64], Bitmap) {
+      let found = records.map { $0.flatMap(values) }
+      return (found.map { $0 ?? 0 }, Bitmap(count: found.count) { found[$0] != nil })
     }
     switch place {
     case .key: return text { envelopes.key(of: $0) }
     case .header(let name): return text { envelopes.header(name, of: $0) }
-    case .topic: return Column(.string, records.map { $0 == nil ? .null : .string(raw.partition.source) })
+    case .topic:
+      // Two entries: none, and the name.
+      let name = Array(raw.partition.source.utf8)
+      let strings = StringColumn(
+        offsets: [0, 0, UInt32(name.count)], bytes: name, codes: records.map { $0 == nil ? 0 : 1 })
+      return Column(.string(strings), validity: Bitmap(count: records.count) { records[$0] != nil })
     case .timestamp:
-      let times = records.map { $0.flatMap { envelopes.timestamp(of: $0) } }
-      return Column(.timestamp, times.map { $0.map { .timestamp($0) } ?? .null })
-    case .partition: return Column(.int, records.map { $0 == nil ? .null : .int(Int64(raw.partition.number)) })
-    case .offset: return Column(.int, records.map { $0.map { .int(raw.positions.offsets[$0]) } ?? .null })
+      let (times, validity) = numbers { envelopes.timestamp(of: $0) }
+      return Column(.timestamp(times), validity: validity)
+    case .partition:
+      let (values, validity) = numbers { _ in Int64(raw.partition.number) }
+      return Column(.int(values), validity: validity)
+    case .offset:
+      let (values, validity) = numbers { raw.positions.offsets[$0] }
+      return Column(.int(values), validity: validity)
     }
   }
 }

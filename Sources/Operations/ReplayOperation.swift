@@ -6,8 +6,8 @@ import Foundation
 public import Pipeline
 import Synchronization
 
-/// Sends what files have to a topic.
-public final class ReplayOperation: Sendable {
+/// Sends what files have to a topic. On a thread of its own: the producer waits while the broker is slower than the files.
+public actor ReplayOperation {
   /// What is sent, and how.
   public struct Options: Sendable {
     /// Seconds of event time in a second; 0 is as fast as possible.
@@ -24,6 +24,9 @@ public final class ReplayOperation: Sendable {
     public init() {}
   }
 
+  private let thread = DedicatedThread(name: "pulse-replay")
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
   private let source: any Source
   private let producer: KafkaProducer
   private let options: Options
@@ -37,10 +40,10 @@ public final class ReplayOperation: Sendable {
   }
 
   /// Records that were handed to the client so far.
-  public var count: Int { sent.withLock { $0 } }
+  public nonisolated var count: Int { sent.withLock { $0 } }
 
   /// Ends it early, in order: what was handed over is delivered.
-  public func stop() { source.stop() }
+  public nonisolated func stop() { source.stop() }
 
   /// Sends until the files or the limit are at their end, or it is stopped.
   /// - Throws: `OperatingError` where files cannot be read or records are not taken.

@@ -16,6 +16,9 @@ public struct RecordKeys: Sendable {
 
   public init() {}
 
+  /// The key of a record; nil where it has none.
+  subscript(record: Int) -> [UInt8]? { ranges[record].map { Array(bytes[$0]) } }
+
   /// Those of some records.
   public func part(_ records: Range<Int>) -> RecordKeys {
     var part = self
@@ -23,8 +26,7 @@ public struct RecordKeys: Sendable {
     return part
   }
 
-  /// The key of the next record.
-  public mutating func append(_ value: Scalar) {
+  private mutating func append(_ value: Scalar) {
     switch value {
     case .null: ranges.append(nil)
     case .string(let text): append(text)
@@ -33,6 +35,16 @@ public struct RecordKeys: Sendable {
     case .bool(let isTrue): append(isTrue ? "true" : "false")
     case .timestamp(let time): append(Timestamp.formatWithinRange(time))
     }
+  }
+
+  /// The key of the next record is the value of a row.
+  /// - Parameter row: nil for a record without a key.
+  public mutating func append(_ column: Column, row: Int?) {
+    guard let row, !column.isNull(row) else { return ranges.append(nil) }
+    guard case .string(let strings) = column.values else { return append(column[row]) }
+    let start = bytes.count
+    bytes.append(contentsOf: strings.bytes[strings.range(of: row)])
+    ranges.append(start..<bytes.count)
   }
 
   private mutating func append(_ text: String) {
@@ -115,45 +127,32 @@ public final class KafkaProducer: @unchecked Sendable {
     // SAFETY: both buffers are lent for the calls, and librdkafka copies what it takes (MSG_F_COPY).
     try values.bytes.withUnsafeBytes { valueBytes in
       try (keys?.bytes ?? []).withUnsafeBytes { keyBytes in
-        var messages = (0..<values.count).map { index in
-          var message = rd_kafka_message_t()
+        for index in 0..<values.count {
           let start = Int(values.starts[index])
-          message.payload = valueBytes.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + start) }
-          message.len = Int(values.ends[index]) - start
-          if let range = keys?.ranges[index] {
-            message.key = keyBytes.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + range.lowerBound) }
-            message.key_len = range.count
-          }
-          return message
+          let value = UnsafeRawBufferPointer(rebasing: valueBytes[start..<Int(values.ends[index])])
+          try send(value, key: keys?.ranges[index].map { UnsafeRawBufferPointer(rebasing: keyBytes[$0]) })
         }
-        try send(&messages)
       }
-    }
-  }
-
-  private func send(_ messages: inout [rd_kafka_message_t]) throws {
-    while !messages.isEmpty {
-      // SAFETY: lent for the call, which sets the error of each.
-      let taken = messages.withUnsafeMutableBufferPointer { buffer in
-        Int(
-          rd_kafka_produce_batch(
-            topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, buffer.baseAddress, Int32(buffer.count)))
-      }
-      if taken == messages.count { break }
-      if let refused = messages.first(where: {
-        $0.err != RD_KAFKA_RESP_ERR_NO_ERROR && $0.err != RD_KAFKA_RESP_ERR__QUEUE_FULL
-      }) {
-        throw OperatingError(
-          .input,
-          "a record of \(refused.len) bytes was refused for \(name): \(KafkaClient.sentence(refused.err))")
-      }
-      messages.removeAll { $0.err != RD_KAFKA_RESP_ERR__QUEUE_FULL }
-      // The broker takes what is there first.
-      rd_kafka_poll(client.handle, 50)
-      try checkDeliveries()
     }
     rd_kafka_poll(client.handle, 0)
     try checkDeliveries()
+  }
+
+  /// One record at a time: of a batch that finds the queue full a later record may be taken where an earlier one was not.
+  private func send(_ value: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer?) throws {
+    while rd_kafka_produce(
+      topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, UnsafeMutableRawPointer(mutating: value.baseAddress),
+      value.count, key?.baseAddress, key?.count ?? 0, nil) != 0
+    {
+      let code = rd_kafka_last_error()
+      guard code == RD_KAFKA_RESP_ERR__QUEUE_FULL else {
+        throw OperatingError(
+          .input, "a record of \(value.count) bytes was refused for \(name): \(KafkaClient.sentence(code))")
+      }
+      // The broker takes what is there first.
+      rd_kafka_poll(client.handle, 10)
+      try checkDeliveries()
+    }
   }
 
   /// Waits until everything is acknowledged.

@@ -37,12 +37,15 @@ struct PlaceOptions: ParsableArguments {
       path: file ?? standard, environment: ProcessInfo.processInfo.environment, catalog: .standard)
   }
 
-  /// The store to read from.
-  func reader() throws -> SQLiteReader {
+  /// The data directory.
+  func directory() throws -> DataDirectory {
     // Who names the directory can look into it whatever is wrong with the configuration.
     let path = try config == nil && data != nil ? data : configuration().store.path
-    return try SQLiteReader(DataDirectory(path: try Self.required(path)))
+    return DataDirectory(path: try Self.required(path))
   }
+
+  /// The store to read from.
+  func reader() throws -> SQLiteReader { try SQLiteReader(try directory()) }
 
   func validate() throws {
     if data?.isEmpty == true { throw ValidationError("--data is empty: expected a directory") }

@@ -109,7 +109,7 @@ struct ServedFixture {
       for: SourceContext(
         useCase: plan.useCase.name, schema: plan.schema, outOfOrder: plan.useCase.event.outOfOrder,
         directory: location.directory, batchRows: 4096,
-        nextRun: { try await store.nextRun(named: $0) }, actions: { try SQLiteActions(in: directory) },
+        nextRun: { try await store.nextRun(named: $0) }, inbox: { try SQLiteActions(in: directory) },
         notice: { _ in },
         logger: Logger(label: "test")
       ))

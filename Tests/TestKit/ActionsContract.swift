@@ -221,6 +221,16 @@ public struct ActionsContract: Contract {
     try await other.acknowledge("in", before: 5, at: 10 + Limits.inboxKeyLifetime)
     let late = try await one.handIn([bytes("z")], to: "in", key: "1", at: 11 + Limits.inboxKeyLifetime)
     notes.expect(late == HandedIn(first: 5, count: 1, isRepeated: false), "for a while: \(late)")
+    let header = RecordHeader("h\0", [0, 255])
+    let returned = HandedRecord(
+      bytes("k"), envelope: RecordEnvelope(key: [1, 255], timestamp: 7, headers: [header, RecordHeader("n", nil)]),
+      origin: "topic")
+    _ = try await one.handIn([returned, HandedRecord([])], to: "kept", key: nil, at: 1)
+    let kept = try await other.records(of: "kept", from: 0, limit: 9, bytes: 1_000)
+    notes.expect(kept.map(\.record) == [returned, HandedRecord([])], "what a log kept beside a record: \(kept)")
+    notes.expect(try await one.state(of: "kept").bytes == Int64(returned.size), "and takes room")
+    try await one.acknowledge("kept", before: 2, at: 2)
+    notes.expect(try await one.state(of: "kept").bytes == 0, "which it gives back")
     return notes.wrong
   }
 

@@ -181,7 +181,7 @@ public final class MemoryActions: Actions, OutboxCursors {
   }
 
   public func handIn(
-    _ records: [[UInt8]], to inbox: String, key: String?, at time: Int64
+    _ records: [HandedRecord], to inbox: String, key: String?, at time: Int64
   ) async throws -> HandedIn {
     try state.withLock { state in
       var box = state.inboxes[inbox] ?? Inbox()
@@ -190,13 +190,13 @@ public final class MemoryActions: Actions, OutboxCursors {
         return HandedIn(
           first: known.handed.first, count: known.handed.count, isRepeated: true, isSame: known.digest == digest)
       }
-      let bytes = records.reduce(Int64(0)) { $0 + Int64($1.count) }
+      let bytes = records.reduce(Int64(0)) { $0 + Int64($1.size) }
       guard box.state.bytes == 0 || box.state.bytes + bytes <= Limits.maxInboxBytes else {
         throw OperatingError(.limit, "the inbox \(inbox) is full")
       }
       let first = box.state.next
       for record in records {
-        box.records.append(InboxRecord(number: box.state.next, bytes: record))
+        box.records.append(InboxRecord(number: box.state.next, record))
         box.state.next += 1
       }
       box.state.bytes += bytes
@@ -213,7 +213,7 @@ public final class MemoryActions: Actions, OutboxCursors {
       for record in state.inboxes[inbox]?.records ?? [] where record.number >= number {
         guard records.count < limit, size < bytes || records.isEmpty else { break }
         records.append(record)
-        size += record.bytes.count
+        size += record.record.size
       }
       return records
     }
@@ -224,7 +224,7 @@ public final class MemoryActions: Actions, OutboxCursors {
       guard var box = state.inboxes[inbox] else { return }
       box.state.first = min(max(number, box.state.first), box.state.next)
       box.records.removeAll { $0.number < box.state.first }
-      box.state.bytes = box.records.reduce(0) { $0 + Int64($1.bytes.count) }
+      box.state.bytes = box.records.reduce(0) { $0 + Int64($1.record.size) }
       box.keys = box.keys.filter { _, known in
         known.handed.first + Int64(known.handed.count) > box.state.first
           || known.time >= time - Limits.inboxKeyLifetime

@@ -20,8 +20,8 @@ public struct SourceContext: Sendable {
   public let batchRows: Int
   /// The next number of a counter that outlives runs, by the counter's name.
   public let nextRun: @Sendable (String) async throws -> Int
-  /// Where events are handed in.
-  public let actions: @Sendable () throws -> any Actions
+  /// Where events are handed in. Makes the data directory where there is none: it is called once reading begins.
+  public let inbox: @Sendable () throws -> any Inbox & OutboxCursors
   /// Is told what a person should know of the input while the run goes on.
   public let notice: @Sendable (String) -> Void
   /// Where a source says what its connections do.
@@ -29,7 +29,8 @@ public struct SourceContext: Sendable {
 
   public init(
     useCase: String, schema: Schema, outOfOrder: Int64, directory: String, batchRows: Int,
-    nextRun: @escaping @Sendable (String) async throws -> Int, actions: @escaping @Sendable () throws -> any Actions,
+    nextRun: @escaping @Sendable (String) async throws -> Int,
+    inbox: @escaping @Sendable () throws -> any Inbox & OutboxCursors,
     notice: @escaping @Sendable (String) -> Void, logger: Logger
   ) {
     self.useCase = useCase
@@ -38,7 +39,7 @@ public struct SourceContext: Sendable {
     self.directory = directory
     self.batchRows = batchRows
     self.nextRun = nextRun
-    self.actions = actions
+    self.inbox = inbox
     self.notice = notice
     self.logger = logger
   }
@@ -57,13 +58,13 @@ public protocol SourceConnector: Sendable {
   /// Whether events come as they happen: models are then trained meanwhile.
   func isLive(_ settings: ConnectorSettings) -> Bool
   /// Whether it reads what is handed in to the inbox of the use case.
-  var readsInbox: Bool { get }
+  func readsInbox(_ settings: ConnectorSettings) -> Bool
   /// - Throws: `OperatingError`.
   func make(_ settings: ConnectorSettings, for context: SourceContext) async throws -> any Source
 }
 
 extension SourceConnector {
-  public var readsInbox: Bool { false }
+  public func readsInbox(_ settings: ConnectorSettings) -> Bool { false }
 }
 
 /// A store that a run can begin with.

@@ -12,7 +12,7 @@ public struct HTTPConnector: SourceConnector {
     "events that are posted to the server, kept in an inbox in the store until they are processed",
     settings: [InputSettings.idleTimeout])
 
-  public var readsInbox: Bool { true }
+  public func readsInbox(_ settings: ConnectorSettings) -> Bool { true }
 
   public init() {}
 
@@ -22,7 +22,7 @@ public struct HTTPConnector: SourceConnector {
 
   public func make(_ settings: ConnectorSettings, for context: SourceContext) async throws -> any Source {
     InboxSource(
-      context.useCase, in: try context.actions(), idleTimeout: settings.duration(InputSettings.idleTimeout.name),
+      context.useCase, in: try context.inbox(), idleTimeout: settings.duration(InputSettings.idleTimeout.name),
       batchRows: context.batchRows)
   }
 }

@@ -10,7 +10,8 @@ import Synchronization
 public final class InboxSource: Source {
   public let name = HTTPConnector.name
   private let inbox: String
-  private let actions: any Actions
+  /// Opened when reading begins.
+  private let actions: InboxStore
   private let idleTimeout: Duration?
   private let batchRows: Int
   private let partition: PartitionID
@@ -34,11 +35,12 @@ public final class InboxSource: Source {
   ///   - inbox: its name: that of the use case.
   ///   - idleTimeout: how long nothing may come before the source ends; nil waits for ever.
   public init(
-    _ inbox: String, in actions: any Actions, idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows
+    _ inbox: String, in actions: @autoclosure @escaping @Sendable () throws -> any Inbox,
+    idleTimeout: Duration? = nil, batchRows: Int = Limits.defaultBatchRows
   ) {
     precondition((1...Limits.maxBatchRows).contains(batchRows), "a batch has 1 to \(Limits.maxBatchRows) rows")
     self.inbox = inbox
-    self.actions = actions
+    self.actions = InboxStore(actions)
     self.idleTimeout = idleTimeout
     self.batchRows = batchRows
     partition = PartitionID(source: name, number: 0)
@@ -51,15 +53,19 @@ public final class InboxSource: Source {
     while true {
       let (number, isStopped) = state.withLock { ($0.next, $0.isStopped) }
       if isStopped { return .end }
-      let records = try await actions.records(of: inbox, from: number, limit: batchRows, bytes: Self.batchBytes)
+      let records = try await actions.get().records(of: inbox, from: number, limit: batchRows, bytes: Self.batchBytes)
       if let last = records.last {
         let next = last.number + 1
         state.withLock { ($0.next, $0.isEmpty) = (next, false) }
         let numbers = records.map(\.number)
+        // What came from a log once has what that kept beside it.
+        let envelopes = records.map { $0.record.envelope ?? RecordEnvelope() }
         return .batch(
           RawBatch(
             partition: partition, positions: RecordPositions(segment: 0, offsets: numbers, rows: numbers),
-            payload: .json(RecordBytes(records.map(\.bytes))), next: Position(segment: 0, offset: next, row: next)))
+            payload: .json(RecordBytes(records.map(\.bytes))),
+            envelopes: records.contains { $0.record.envelope != nil } ? RecordEnvelopes(envelopes) : nil,
+            next: Position(segment: 0, offset: next, row: next)))
       }
       state.withLock { $0.isEmpty = true }
       if let idleTimeout, ContinuousClock.now - start >= idleTimeout { return .end }
@@ -68,7 +74,7 @@ public final class InboxSource: Source {
   }
 
   public func resume(_ partition: PartitionID, at point: ResumePoint?) async throws -> [InputGap] {
-    let kept = try await actions.state(of: inbox)
+    let kept = try await actions.get().state(of: inbox)
     // Without a point everything that is there is new.
     let next = point?.position.row ?? kept.first
     guard next >= kept.first, next <= kept.next else {
@@ -87,7 +93,7 @@ public final class InboxSource: Source {
   public func checkpointState(of partition: PartitionID, at position: Position) -> [UInt8] { [] }
 
   public func acknowledge(_ partition: PartitionID, upTo position: Position) async throws {
-    try await actions.acknowledge(
+    try await actions.get().acknowledge(
       inbox, before: position.row, at: Int64(Date.now.timeIntervalSince1970 * 1e6))
   }
 
@@ -97,5 +103,22 @@ public final class InboxSource: Source {
   public func stop() {
     state.withLock { $0.isStopped = true }
     partitions.stop()
+  }
+}
+
+/// The inbox, opened when it is first asked for: a source that never reads leaves no store behind.
+private final class InboxStore: Sendable {
+  private let open: @Sendable () throws -> any Inbox
+  private let opened = Mutex<(any Inbox)?>(nil)
+
+  init(_ open: @escaping @Sendable () throws -> any Inbox) { self.open = open }
+
+  func get() throws -> any Inbox {
+    try opened.withLock { opened in
+      if let opened { return opened }
+      let made = try open()
+      opened = made
+      return made
+    }
   }
 }

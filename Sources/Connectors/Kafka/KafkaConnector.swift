@@ -18,9 +18,17 @@ public struct KafkaConnector: SourceConnector {
 
   public func isLive(_ settings: ConnectorSettings) -> Bool { true }
 
+  public func readsInbox(_ settings: ConnectorSettings) -> Bool {
+    (try? KafkaSettings(settings, useCase: "")).map { KafkaInbox.hasPlace(in: $0) } ?? false
+  }
+
   public func make(_ settings: ConnectorSettings, for context: SourceContext) async throws -> any Source {
-    try KafkaSource(
-      try KafkaSettings(settings, useCase: context.useCase), batchRows: context.batchRows,
-      maxEventBytes: context.schema.maxEventBytes, notice: context.notice, logger: context.logger)
+    let settings = try KafkaSettings(settings, useCase: context.useCase)
+    let inbox =
+      KafkaInbox.hasPlace(in: settings)
+      ? KafkaInbox(context.useCase, in: context.inbox, to: settings, context.schema, logger: context.logger) : nil
+    return try KafkaSource(
+      settings, batchRows: context.batchRows, maxEventBytes: context.schema.maxEventBytes, inbox: inbox,
+      notice: context.notice, logger: context.logger)
   }
 }

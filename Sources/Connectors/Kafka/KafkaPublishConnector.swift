@@ -18,7 +18,7 @@ public struct KafkaPublishConnector: PublishConnector {
 
   public func make(_ settings: ConnectorSettings, for context: PublishContext) throws -> any Sink {
     let made = try KafkaPublishSettings(settings, of: context.useCase, source: context.source)
-    try KafkaResultProducer.check(made, logger: context.logger)
+    try KafkaTransactions.check(made.connection, logger: context.logger)
     return KafkaSink(made, identity: context.identity, logger: context.logger)
   }
 }

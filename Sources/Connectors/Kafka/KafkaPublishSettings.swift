@@ -22,12 +22,9 @@ struct KafkaPublishSettings: Sendable {
   static let all = [bootstrap, anomalies, deadLetters, PublishSettings.deliver, properties]
 
   var useCase: String
-  var bootstrap: String
+  var connection: KafkaAccess
   var anomalies: String
   var deadLetters: String
-  /// Of the source, where its brokers are meant.
-  var inherited: KafkaProperties
-  var properties: KafkaProperties
 
   /// - Throws: `OperatingError` where something is missing or does not go together.
   init(_ settings: ConnectorSettings, of useCase: String, source: ConnectorSettings) throws(OperatingError) {
@@ -41,11 +38,12 @@ struct KafkaPublishSettings: Sendable {
   private init(_ settings: ConnectorSettings, of useCase: String, _ source: KafkaSettings?) {
     self.useCase = useCase
     let own = settings.texts(Self.bootstrap.name).joined(separator: ",")
-    bootstrap = own.isEmpty ? source?.bootstrap ?? "" : own
+    connection = KafkaAccess(
+      bootstrap: own.isEmpty ? source?.bootstrap ?? "" : own,
+      inherited: own.isEmpty ? source?.properties.ofConnection ?? KafkaProperties([]) : KafkaProperties([]),
+      properties: KafkaProperties(settings.texts(Self.properties.name), of: .publish))
     anomalies = settings.text(Self.anomalies.name) ?? "\(useCase).anomalies"
     deadLetters = settings.text(Self.deadLetters.name) ?? "\(useCase).dlq"
-    inherited = own.isEmpty ? source?.properties.ofConnection ?? KafkaProperties([]) : KafkaProperties([])
-    properties = KafkaProperties(settings.texts(Self.properties.name), of: .publish)
   }
 
   /// The settings of a source that reads Kafka and can be made.
@@ -57,20 +55,28 @@ struct KafkaPublishSettings: Sendable {
   static func problem(_ settings: ConnectorSettings, of useCase: String, source: ConnectorSettings) -> String? {
     let source = known(source, of: useCase)
     let made = KafkaPublishSettings(settings, of: useCase, source)
-    if made.bootstrap.isEmpty {
+    if made.connection.bootstrap.isEmpty {
       return "publish.bootstrap is missing: a broker such as localhost:9092, for events do not come from Kafka"
     }
     for (key, topic) in [(Self.anomalies.name, made.anomalies), (Self.deadLetters.name, made.deadLetters)] {
       if let problem = KafkaSettings.problem(ofName: topic) { return "publish.\(key): \(problem)" }
-      if let source, source.bootstrap == made.bootstrap, source.reads(topic) {
+      if let source, source.bootstrap == made.connection.bootstrap, source.reads(topic) {
         return "publish.\(key) cannot be \(topic): the source reads it, and results would be events"
       }
     }
     if made.anomalies == made.deadLetters {
       return "publish.anomalies and publish.dead_letters are both \(made.anomalies): expected a topic for each"
     }
-    return made.properties.problem
+    return made.connection.properties.problem
   }
+}
+
+/// How brokers are reached.
+struct KafkaAccess: Sendable {
+  var bootstrap: String
+  /// Of the source, where its brokers are meant.
+  var inherited: KafkaProperties
+  var properties = KafkaProperties([])
 
   /// The settings of librdkafka, with the values that are kept elsewhere as they are there now.
   /// - Throws: `OperatingError` where one is not there.

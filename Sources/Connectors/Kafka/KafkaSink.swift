@@ -12,17 +12,13 @@ actor KafkaSink: Sink {
 
   private let settings: KafkaPublishSettings
   private let identity: String
-  private let logger: Logger
-  private var producers: [PartitionID: KafkaResultProducer] = [:]
-  private var hasTransactions = true
-  /// Why nothing is taken any more; nil while it is.
-  private var ended: SinkEnded?
+  private var output: KafkaOutput
 
   /// - Parameter identity: of the store whose changes they are.
   init(_ settings: KafkaPublishSettings, identity: String, logger: Logger) {
     self.settings = settings
     self.identity = identity
-    self.logger = logger
+    output = KafkaOutput(settings.connection, logger: logger)
   }
 
   /// - Throws: `SinkEnded` once another one delivers in its place.
@@ -37,28 +33,59 @@ actor KafkaSink: Sink {
   }
 
   private func deliver(_ changes: [ResultChange], of partition: PartitionID) throws {
-    if let ended { throw ended }
     let records = changes.compactMap { PublishedRecord($0, to: settings) }
-    guard !records.isEmpty, let first = changes.first, let last = changes.last else { return }
+    guard let first = changes.first, let last = changes.last else { return }
+    let writer = KafkaWriter(
+      name: "pulse.\(settings.useCase).\(KafkaPublishConnector.name).\(partition.source).\(partition.number)",
+      identity: identity, topics: [settings.anomalies, settings.deadLetters])
+    try output.deliver(
+      records, numbers: first.number...last.number, by: writer,
+      what: "the results of \(settings.useCase) from \(partition.source)/\(partition.number)")
+  }
+}
+
+/// The producers of one connection, by their names.
+struct KafkaOutput {
+  private let connection: KafkaAccess
+  private let logger: Logger
+  private var producers: [String: KafkaTransactions] = [:]
+  private var hasTransactions = true
+  /// Why nothing is taken any more; nil while it is.
+  private var ended: SinkEnded?
+
+  init(_ connection: KafkaAccess, logger: Logger) {
+    self.connection = connection
+    self.logger = logger
+  }
+
+  /// Delivers records: all of them, or none that a reader of what is committed sees.
+  /// - Parameters:
+  ///   - numbers: of the whole batch, of which some may have no record.
+  ///   - what: is written, for people.
+  /// - Throws: `SinkEnded` once another one delivers in its place, `OperatingError` where they are to come again.
+  mutating func deliver(
+    _ records: [PublishedRecord], numbers: ClosedRange<Int64>, by writer: KafkaWriter, what: String
+  ) throws {
+    if let ended { throw ended }
+    if records.isEmpty { return }
     do {
-      try producer(of: partition).deliver(records, numbers: first.number...last.number)
+      try producer(writer).deliver(records, numbers: numbers)
     } catch let failure as KafkaFailure {
       switch failure.kind {
       case .aborted: throw trouble(failure)
       case .unsupported where hasTransactions:
         logger.warning(
-          "\(settings.bootstrap) has no transactions: what comes again behind a crash is seen again (\(failure))")
+          "\(connection.bootstrap) has no transactions: what comes again behind a crash is seen again (\(failure))")
         hasTransactions = false
         producers = [:]
-        try deliver(changes, of: partition)
+        try deliver(records, numbers: numbers, by: writer, what: what)
       case .unfinished, .fatal, .unsupported:
-        producers[partition] = nil
+        producers[writer.name] = nil
         throw trouble(failure)
       case .fenced:
         let ended = SinkEnded(
-          "another process delivers the results of \(settings.useCase) from \(partition.source)/\(partition.number) to "
-            + "\(settings.bootstrap), and this one is fenced off (\(failure)). Where that is not meant, end the other one and "
-            + "restart this one")
+          "another process delivers \(what) to \(connection.bootstrap), and this one is fenced off (\(failure)). Where that is "
+            + "not meant, end the other one and restart this one")
         self.ended = ended
         producers = [:]
         throw ended
@@ -66,16 +93,14 @@ actor KafkaSink: Sink {
     }
   }
 
-  private func producer(of partition: PartitionID) throws -> KafkaResultProducer {
-    if let known = producers[partition] { return known }
-    let producer = try KafkaResultProducer(
-      "pulse.\(settings.useCase).\(KafkaPublishConnector.name).\(partition.source).\(partition.number)", settings,
-      identity: identity, isTransactional: hasTransactions, logger: logger)
-    producers[partition] = producer
+  private mutating func producer(_ writer: KafkaWriter) throws -> KafkaTransactions {
+    if let known = producers[writer.name] { return known }
+    let producer = try KafkaTransactions(writer, connection, isTransactional: hasTransactions, logger: logger)
+    producers[writer.name] = producer
     return producer
   }
 
   private func trouble(_ failure: KafkaFailure) -> OperatingError {
-    OperatingError(.input, "Kafka at \(settings.bootstrap): \(failure)")
+    OperatingError(.input, "Kafka at \(connection.bootstrap): \(failure)")
   }
 }

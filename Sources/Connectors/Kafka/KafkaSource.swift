@@ -27,6 +27,9 @@ final class KafkaSource: Source {
   private let probe: KafkaProbe
   /// What was known before the first partition was read; nil until then.
   private let before = Mutex<Before?>(nil)
+  private let inbox: KafkaInbox?
+  /// What brings the inbox to its topics.
+  private let forwarding = Mutex<Task<Void, Never>?>(nil)
 
   /// What the topics were when the run began.
   private struct Before: Sendable {
@@ -43,12 +46,14 @@ final class KafkaSource: Source {
     }
   }
 
+  /// - Parameter inbox: what is handed in, which is brought to the topics while they are read.
   /// - Throws: `OperatingError` where a setting is wrong.
   init(
-    _ settings: KafkaSettings, batchRows: Int, maxEventBytes: Int, notice: @escaping @Sendable (String) -> Void,
-    logger: Logger
+    _ settings: KafkaSettings, batchRows: Int, maxEventBytes: Int, inbox: KafkaInbox? = nil,
+    notice: @escaping @Sendable (String) -> Void, logger: Logger
   ) throws(OperatingError) {
     self.settings = settings
+    self.inbox = inbox
     self.notice = notice
     self.logger = logger
     options = KafkaBatchOptions(
@@ -112,8 +117,12 @@ final class KafkaSource: Source {
 
   func next() async throws -> SourceEvent {
     if before.withLock({ $0 == nil }) { try await begin() }
-    return try await desk.take()
+    let event = try await desk.take()
+    if case .end = event { stopForwarding() }
+    return event
   }
+
+  private func stopForwarding() { forwarding.withLock { $0.take() }?.cancel() }
 
   /// Looks at the topics, then starts to read.
   private func begin() async throws {
@@ -136,6 +145,7 @@ final class KafkaSource: Source {
     }
     thread.name = "pulse-kafka"
     thread.start()
+    if let inbox { forwarding.withLock { $0 = Task { await inbox.run() } } }
   }
 
   // MARK: Where to go on
@@ -307,6 +317,7 @@ final class KafkaSource: Source {
   }
 
   func stop() {
+    stopForwarding()
     probe.stop()
     desk.stop()
   }

@@ -6,13 +6,20 @@ import Pipeline
 
 /// A record of a topic.
 struct PublishedRecord: Sendable, Hashable {
-  /// The number of the change.
+  /// The number of the change, or of the record in its inbox.
   var number: Int64
   var topic: String
   /// Nil for none, which is not the same as an empty one.
   var key: [UInt8]?
   var value: [UInt8]
   var headers: [RecordHeader]
+  /// Microseconds since 1970; nil for the time of writing.
+  var timestamp: Int64?
+
+  init(number: Int64, topic: String, key: [UInt8]?, value: [UInt8], headers: [RecordHeader], timestamp: Int64?) {
+    (self.number, self.topic, self.key, self.value) = (number, topic, key, value)
+    (self.headers, self.timestamp) = (headers, timestamp)
+  }
 
   /// Bytes of a record at most: brokers take 1 MiB unless they are told otherwise, and one that is not taken would hold back
   /// all others.

@@ -318,13 +318,13 @@ public final class SQLiteActions: Actions {
   // MARK: Inbox
 
   public func handIn(
-    _ records: [[UInt8]], to inbox: String, key: String?, at time: Int64
+    _ records: [HandedRecord], to inbox: String, key: String?, at time: Int64
   ) async throws -> HandedIn {
     try await write { database in
       let digest = key.map { _ in HandedIn.digest(of: records) }
       if let key, let known = try Self.known(key, of: inbox, digest, records.count, in: database) { return known }
       let state = try Self.state(of: inbox, in: database)
-      let bytes = records.reduce(Int64(0)) { $0 + Int64($1.count) }
+      let bytes = records.reduce(Int64(0)) { $0 + Int64($1.size) }
       guard state.bytes == 0 || state.bytes + bytes <= Limits.maxInboxBytes else {
         throw OperatingError(
           .limit,
@@ -332,11 +332,13 @@ public final class SQLiteActions: Actions {
             + "the records in again when it has been read")
       }
       var insert = try RowStatement(
-        "INSERT INTO inbox_records (inbox, number, record) VALUES (?, ?, ?)", in: database)
+        "INSERT INTO inbox_records (inbox, number, record, envelope, origin) VALUES (?, ?, ?, ?, ?)", in: database)
       for (index, record) in records.enumerated() {
         insert.bind(inbox, at: 1)
         insert.bind(state.next + Int64(index), at: 2)
-        insert.bind(blob: record, at: 3)
+        insert.bind(blob: record.bytes, at: 3)
+        insert.bind(record.envelope?.json, at: 4)
+        insert.bind(record.origin, at: 5)
         try insert.execute()
       }
       try database.execute(
@@ -377,12 +379,15 @@ public final class SQLiteActions: Actions {
       let rows = try Row.fetchCursor(
         database,
         sql: """
-          SELECT number, record FROM inbox_records WHERE inbox = CAST(? AS TEXT) AND number >= ? ORDER BY number LIMIT ?
+          SELECT number, record, envelope, origin FROM inbox_records WHERE inbox = CAST(? AS TEXT) AND number >= ?
+          ORDER BY number LIMIT ?
           """, arguments: [WholeText(inbox), number, limit])
       while size < bytes || records.isEmpty, let row = try rows.next() {
-        let record = InboxRecord(number: row[0], bytes: [UInt8](row[1] as Data))
-        size += record.bytes.count
-        records.append(record)
+        let envelope = (row[2] as WholeText?).flatMap { RecordEnvelope(json: $0.text) }
+        let record = HandedRecord(
+          [UInt8](row[1] as Data), envelope: envelope, origin: (row[3] as WholeText?)?.text)
+        size += record.size
+        records.append(InboxRecord(number: row[0], record))
       }
       return records
     }
@@ -395,7 +400,8 @@ public final class SQLiteActions: Actions {
       try database.execute(
         """
         UPDATE inboxes SET first = ?2, bytes = bytes
-          - (SELECT coalesce(sum(length(record)), 0) FROM inbox_records WHERE inbox = ?1 AND number < ?2)
+          - (SELECT coalesce(sum(length(record) + coalesce(length(CAST(envelope AS BLOB)), 0)), 0)
+            FROM inbox_records WHERE inbox = ?1 AND number < ?2)
         WHERE name = ?1
         """, binding: [inbox, first])
       try database.execute("DELETE FROM inbox_records WHERE inbox = ? AND number < ?", binding: [inbox, first])

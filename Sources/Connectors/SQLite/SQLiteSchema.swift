@@ -45,6 +45,11 @@ enum SQLiteSchema {
     migrator.registerMigration("10") { database in
       try database.execute(sql: "ALTER TABLE retractions ADD COLUMN key TEXT")
     }
+    // What a log kept beside a record that is handed in again, and where it came from.
+    migrator.registerMigration("11") { database in
+      try database.execute(sql: "ALTER TABLE inbox_records ADD COLUMN envelope TEXT")
+      try database.execute(sql: "ALTER TABLE inbox_records ADD COLUMN origin TEXT")
+    }
     return migrator
   }
 

@@ -2,12 +2,11 @@
 // handed in. None of it needs a claim, and all of it may be written from another process than a run's. It changes what is
 // announced and asked for, never what is stored as a result.
 
-import Crypto
 import Detection
 
 /// What people and routes may write. Each call is one transaction and durable when it returns; all throw
 /// `OperatingError`s. Times are microseconds since 1970-01-01 00:00 UTC and given by the caller.
-public protocol Actions: Sendable {
+public protocol Actions: Inbox {
   // MARK: Feedback
 
   /// Records what somebody thinks of findings, with a line of the audit trail. A later word of the same person on a finding
@@ -84,25 +83,6 @@ public protocol Actions: Sendable {
   /// Asks for a job to be given up. One that waits is over at once; one that runs is `cancelling` until its worker says so.
   /// - Returns: its state now; nil where there is no such job.
   func cancelJob(_ number: Int64, at time: Int64) async throws -> Job.State?
-
-  // MARK: Inbox
-
-  /// Hands in records for a source, in their order, all of them or, where the key is known, none.
-  /// - Parameter key: made by whoever hands in: the same records that come again because an answer was lost count once. Nil
-  ///   where nobody will know whether they come again.
-  /// - Returns: the number of the first of them; that of the first time where they come again.
-  /// - Throws: `OperatingError` of kind `limit` where the inbox of the source is full.
-  func handIn(_ records: [[UInt8]], to inbox: String, key: String?, at time: Int64) async throws -> HandedIn
-
-  /// Records in order, from a number on.
-  /// - Parameter bytes: about as much as is read at most; one record at least.
-  func records(of inbox: String, from number: Int64, limit: Int, bytes: Int) async throws -> [InboxRecord]
-
-  /// The records before a number are processed and stored: they go, their keys are remembered for a while.
-  func acknowledge(_ inbox: String, before number: Int64, at time: Int64) async throws
-
-  /// Up to where records were taken, and how many wait.
-  func state(of inbox: String) async throws -> InboxState
 }
 
 /// What somebody thinks of a finding.
@@ -275,61 +255,5 @@ public struct Job: Sendable, Hashable {
     self.progress = progress
     self.ended = ended
     self.outcome = outcome
-  }
-}
-
-/// What became of records that were handed in.
-public struct HandedIn: Sendable, Hashable {
-  /// Number of the first of them.
-  public var first: Int64
-  public var count: Int
-  /// Whether they had been handed in before.
-  public var isRepeated: Bool
-  /// Whether it was these records: false where the key stands for others.
-  public var isSame: Bool
-
-  public init(first: Int64, count: Int, isRepeated: Bool, isSame: Bool = true) {
-    self.first = first
-    self.count = count
-    self.isRepeated = isRepeated
-    self.isSame = isSame
-  }
-
-  /// What tells the same records from others: the SHA-256 of each one's length and bytes.
-  public static func digest(of records: [[UInt8]]) -> [UInt8] {
-    var hasher = SHA256()
-    for record in records {
-      hasher.update(data: stride(from: 0, to: 64, by: 8).map { UInt8(truncatingIfNeeded: record.count >> $0) })
-      hasher.update(data: record)
-    }
-    return Array(hasher.finalize())
-  }
-}
-
-/// A record that was handed in.
-public struct InboxRecord: Sendable, Hashable {
-  /// Ascending within the inbox, from 0, without gaps.
-  public var number: Int64
-  public var bytes: [UInt8]
-
-  public init(number: Int64, bytes: [UInt8]) {
-    self.number = number
-    self.bytes = bytes
-  }
-}
-
-/// How far an inbox is.
-public struct InboxState: Sendable, Hashable {
-  /// Number of the first record that is there, or will be.
-  public var first: Int64
-  /// Number of the next record that is handed in.
-  public var next: Int64
-  /// Bytes of the records that are there.
-  public var bytes: Int64
-
-  public init(first: Int64 = 0, next: Int64 = 0, bytes: Int64 = 0) {
-    self.first = first
-    self.next = next
-    self.bytes = bytes
   }
 }

@@ -122,7 +122,7 @@ public struct StoredDeadLetter: Sendable, Hashable {
   public var json: String {
     let text = String(validating: raw, as: UTF8.self)
     return JSONText.object([
-      ("use_case", JSONText.string(useCase)), ("position", position.json(in: partition)),
+      ("id", JSONText.string(id)), ("use_case", JSONText.string(useCase)), ("position", position.json(in: partition)),
       ("stage", JSONText.string(stage)), ("reason", JSONText.string(reason)), ("field", JSONText.optional(field)),
       ("message", JSONText.string(message)), ("watermark", watermark.map(JSONText.time) ?? "null"),
       ("length", String(length)),

@@ -2,6 +2,7 @@
 
 import Detection
 import HTTPTypes
+import Operations
 import Pipeline
 
 struct EventRoutes {
@@ -117,7 +118,8 @@ struct EventRoutes {
       summary: "Hands in events: they are on disk when the answer comes, and are then processed like those of a file",
       details: """
         One event, an array, `{"events": [...]}`, or one a line (`application/x-ndjson`); gzip is taken. A run with \
-        `--source http` reads them, in the order in which they were taken. Where an event is wrong none is taken, unless \
+        `--source http` reads them, in the order in which they were taken; one over a Kafka topic brings them there first, each \
+        once. Where an event is wrong none is taken, unless \
         `partial` is set. With an `Idempotency-Key` the same request can be sent again for a day without being taken twice.
         """,
       access: .write,
@@ -135,7 +137,7 @@ struct EventRoutes {
   }
 
   private static func handIn(_ body: EventBody, _ call: Call, _ useCase: ServedUseCase) async throws -> Reply {
-    let wrong = await useCase.predictor.problems(of: body.records)
+    let wrong = await useCase.predictor.problems(of: body.records.map { HandedRecord($0) })
     guard wrong.isEmpty || call.bool("partial") && wrong.count < body.records.count else {
       throw refused(wrong, of: body.records.count)
     }

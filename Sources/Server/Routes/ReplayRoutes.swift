@@ -3,68 +3,43 @@
 import Configuration
 import Detection
 import HTTPTypes
+import Operations
 import Pipeline
 
 struct ReplayRoutes {
   let services: Services
 
   private static let base = "/api/v1/use-cases/{use_case}/dead-letters"
-  /// Dead letters that one request looks at: the last ones read.
-  private static let mostTried = 1_000
-  /// Bytes of them.
-  private static let mostBytes = 16 << 20
   private static let mostListed = 100
 
   var endpoints: [Endpoint] { [dryRun, replay] }
 
   /// Dead letters that are asked for, with what is wrong with them now.
   private struct Trial: Sendable {
-    /// Those whose bytes are kept whole.
-    var letters: [StoredDeadLetter]
-    /// By index in `letters`.
+    var replay: DeadLetterReplay
+    /// By index.
     var problems: [Int: InvalidEvent]
-    /// Those of which only a part is kept.
-    var partial: Int
 
-    var passing: [StoredDeadLetter] { letters.indices.filter { problems[$0] == nil }.map { letters[$0] } }
+    var passing: Int { replay.letters.count - problems.count }
   }
 
-  private static func letters(_ call: Call, _ useCase: ServedUseCase) async throws -> (
-    whole: [StoredDeadLetter], partial: Int
-  ) {
-    var filter = call.filter(of: useCase)
-    (filter.name, filter.limit) = (call.string("reason"), 0)
-    var whole: [StoredDeadLetter] = []
-    var (partial, bytes) = (0, 0)
-    struct Enough: Error {}
-    do {
-      try await useCase.store.reader.read { [filter] snapshot in
-        try await snapshot.forEachDeadLetter(filter) { letter in
-          try Task.checkCancellation()
-          guard ResultRoutes.isWanted(letter, call) else { return }
-          if letter.raw.count < letter.length { partial += 1 } else { whole.append(letter) }
-          bytes += letter.raw.count
-          if whole.count + partial >= mostTried || bytes >= mostBytes { throw Enough() }
-        }
-      }
-    } catch is Enough {}
-    return (whole, partial)
-  }
-
+  /// - Parameter again: whether those count that have come again before.
   private static func trial(
-    _ call: Call, _ useCase: ServedUseCase, by worker: PredictionWorker? = nil
+    _ call: Call, _ useCase: ServedUseCase, again: Bool, by worker: PredictionWorker? = nil
   ) async throws -> Trial {
-    let (whole, partial) = try await letters(call, useCase)
-    let records = whole.map(\.raw)
+    var filter = call.filter(of: useCase)
+    filter.name = call.string("reason")
+    let replay = try await DeadLetterReplay.read(filter, from: useCase.store.reader, again: again) {
+      ResultRoutes.isWanted($0, call)
+    }
     let found: [InvalidEvent]
     if let worker {
-      found = await worker.problems(of: records)
+      found = await worker.problems(of: replay.records)
     } else {
-      found = await useCase.predictor.problems(of: records)
+      found = await useCase.predictor.problems(of: replay.records)
     }
     return Trial(
-      letters: whole, problems: Dictionary(found.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first }),
-      partial: partial)
+      replay: replay, problems: Dictionary(found.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first }))
   }
 
   // MARK: Would they pass?
@@ -88,7 +63,7 @@ struct ReplayRoutes {
       method: .post, path: Self.base + "/dry-run", tag: "results",
       summary: "Whether dead letters would pass now. Nothing is stored",
       details:
-        "The last \(Self.mostTried) that match (and 16 MiB of them), read as JSON; the first \(Self.mostListed) of them "
+        "The last \(DeadLetterReplay.most) that match (and 16 MiB of them), read as JSON; the first \(Self.mostListed) of them "
         + "one by one.",
       access: .read, parameters: ResultRoutes.letterParameters,
       body: Endpoint.Body(content: [.json(body, example: "{}")], most: 2 << 20, isRequired: false),
@@ -108,12 +83,13 @@ struct ReplayRoutes {
       }
       return PredictionWorker(plan)
     }
-    let trial = try await trial(call, useCase, by: worker)
+    let trial = try await trial(call, useCase, again: true, by: worker)
     var remaining: [String: Int] = [:]
     for problem in trial.problems.values { remaining[problem.reason, default: 0] += 1 }
-    let items = trial.letters.indices.prefix(mostListed).map { index in
+    let letters = trial.replay.letters
+    let items = letters.indices.prefix(mostListed).map { index in
       JSONText.object([
-        ("id", JSONText.string(trial.letters[index].id)), ("passes", trial.problems[index] == nil ? "true" : "false"),
+        ("id", JSONText.string(letters[index].id)), ("passes", trial.problems[index] == nil ? "true" : "false"),
         ("reason", JSONText.optional(trial.problems[index]?.reason)),
         ("message", JSONText.optional(trial.problems[index]?.message)),
       ])
@@ -123,8 +99,8 @@ struct ReplayRoutes {
     }
     return JSONText.object([
       ("configuration", JSONText.string(useCase.digits(of: text ?? useCase.text))),
-      ("is_current", text == nil || text == useCase.text ? "true" : "false"), ("tried", String(trial.letters.count)),
-      ("passing", String(trial.passing.count)), ("partial", String(trial.partial)),
+      ("is_current", text == nil || text == useCase.text ? "true" : "false"), ("tried", String(letters.count)),
+      ("passing", String(trial.passing)), ("partial", String(trial.replay.partial)),
       ("can_replay", services.refusal(of: useCase) == nil ? "true" : "false"), ("remaining", JSONText.array(reasons)),
       ("items", JSONText.array(items)),
     ])
@@ -136,15 +112,20 @@ struct ReplayRoutes {
     let answer = JSONSchema.object([
       ("handed_in", .count), ("repeated", .count.saying("Those that were handed in within the last day.")),
       ("refused", .count.saying("Those that would not pass.")), ("partial", .count),
+      ("looped", .count.saying("Those that have come again before and failed again, unless `again` is set.")),
     ])
     return Endpoint(
       method: .post, path: Self.base + "/replay", tag: "results",
       summary: "Hands in the dead letters that would pass now",
       details: """
         They are read like new events, at their own event time: behind the watermark they are late. A dead letter stays \
-        where it is, and is handed in once a day at most. The last \(Self.mostTried) that match.
+        where it is, and is handed in once a day at most. One over a Kafka topic goes back to its topic, with its key, its time \
+        and its headers, and the header `\(DeadLetterReplay.header)`. The last \(DeadLetterReplay.most) that match.
         """,
-      access: .write, parameters: ResultRoutes.letterParameters,
+      access: .write,
+      parameters: ResultRoutes.letterParameters + [
+        Parameter("again", "Take also those that have come again before.", .boolean, standard: "false")
+      ],
       answers: [.init(.accepted, "They are taken.", .json(answer))],
       respond: { [services] call in
         let useCase = try services.catalog.useCase(of: call)
@@ -154,22 +135,18 @@ struct ReplayRoutes {
   }
 
   private static func replay(_ call: Call, _ useCase: ServedUseCase) async throws -> Reply {
-    let trial = try await trial(call, useCase)
+    let trial = try await trial(call, useCase, again: call.bool("again"))
     let actions = useCase.store.actions
-    var (taken, repeated) = (0, 0)
+    var became = DeadLetterReplay.Counts()
     var failure: (any Error)?
     do {
-      // The oldest first, as they came.
-      for letter in trial.passing.reversed() {
-        try Task.checkCancellation()
-        let result = try await actions.handIn(
-          [letter.raw], to: useCase.name, key: "replay\n\(letter.id)", at: call.time)
-        if result.isRepeated { repeated += 1 } else { taken += 1 }
-      }
+      try await trial.replay.handIn(
+        without: Set(trial.problems.keys), to: useCase.name, in: actions, at: call.time, counts: &became)
     } catch { failure = error }
     let counts = JSONText.object([
-      ("handed_in", String(taken)), ("repeated", String(repeated)),
-      ("refused", String(trial.problems.count)), ("partial", String(trial.partial)),
+      ("handed_in", String(became.taken)), ("repeated", String(became.repeated)),
+      ("refused", String(trial.problems.count)), ("partial", String(trial.replay.partial)),
+      ("looped", String(trial.replay.looped)),
     ])
     // What was taken before it was cut short is on record too, whatever becomes of the request.
     let line = call.audited("dead_letters.replay", useCase.name, before: nil, after: counts)

@@ -71,10 +71,6 @@ struct ResultRoutes {
     return String(decoding: letter.raw, as: UTF8.self).lowercased().contains(text)
   }
 
-  private static func json(_ letter: StoredDeadLetter) -> String {
-    "{\"id\":\(JSONText.string(letter.id))," + letter.json.dropFirst()
-  }
-
   private var deadLetters: Endpoint {
     Endpoint(
       method: .get, path: Self.base + "/dead-letters", tag: "results",
@@ -94,7 +90,7 @@ struct ResultRoutes {
             try Task.checkCancellation()
             filter.limit = wanted - items.count
             let page = try await snapshot.deadLetters(filter, after: cursor)
-            items += page.rows.filter { Self.isWanted($0, call) }.map(Self.json)
+            items += page.rows.filter { Self.isWanted($0, call) }.map(\.json)
             cursor = page.next
           } while cursor != nil && items.count < wanted && .now < end
           return items

@@ -27,7 +27,8 @@ struct Services: Sendable {
     guard let run, run.useCase == useCase.name, !run.readsInbox else { return nil }
     return Problem(
       .conflict, "Nobody would read them",
-      "The run of this server reads \(run.source). Start it with `--source http` to hand in events.")
+      "The run of this server reads \(run.source). Start it with `--source http`, or over a topic of Kafka with values in JSON, "
+        + "to hand in events.")
   }
 }
 

@@ -3,6 +3,7 @@
 
 import Detection
 import Learning
+import Operations
 import Pipeline
 import Synchronization
 
@@ -49,7 +50,7 @@ final class Predictor: Sendable {
   }
 
   /// What is wrong with records, by their index in ascending order.
-  func problems(of records: [[UInt8]]) async -> [InvalidEvent] {
+  func problems(of records: [HandedRecord]) async -> [InvalidEvent] {
     await worker.problems(of: records)
   }
 
@@ -115,15 +116,6 @@ final class Predictor: Sendable {
   }
 }
 
-/// An event that no run would take.
-struct InvalidEvent: Sendable, Hashable {
-  /// Its place in the request, from 0.
-  var index: Int
-  var reason: String
-  var field: String?
-  var message: String
-}
-
 /// What was said of the events of a request.
 struct Prediction: Sendable {
   /// What one detector says of one event.
@@ -161,21 +153,22 @@ actor PredictionWorker {
   }
 
   private let plan: Plan
-  private let decoder: Decoder
+  private let check: EventCheck
 
   init(_ plan: Plan) {
     self.plan = plan
-    decoder = Decoder(schema: plan.schema)
+    check = EventCheck(plan)
   }
 
-  func problems(of records: [[UInt8]]) -> [InvalidEvent] { invalid(stage(records), records) }
+  func problems(of records: [HandedRecord]) -> [InvalidEvent] { check.problems(of: records) }
 
   /// - Throws: `CancellationError` where nobody waits for it any more.
   func predict(_ records: [[UInt8]], _ models: ModelSet, _ explaining: Explaining) throws -> Prediction {
     var explained = 0
-    let staged = stage(records)
+    let records = records.map { HandedRecord($0) }
+    let staged = check.stage(records)
     var prediction = Prediction(items: records.map { _ in Prediction.Item() })
-    for event in invalid(staged, records) { prediction.items[event.index].invalid = event }
+    for event in check.problems(staged, of: records) { prediction.items[event.index].invalid = event }
     let events = staged.events
     let place = events.positions.rows.map { Int($0) }
     if let column = plan.classColumn, let classes = plan.useCase.classification?.classes,
@@ -210,26 +203,5 @@ actor PredictionWorker {
       }
     }
     return prediction
-  }
-
-  /// The records as a run would see them, each with its index as its row.
-  private func stage(_ records: [[UInt8]]) -> StagedBatch {
-    // One that is too large is not shown to the decoder: a source would not either.
-    let raw = RawBatch(records.map { $0.count > plan.schema.maxEventBytes ? [] : $0 }, from: "request")
-    return plan.derive(decoder.decode(raw), from: raw)
-  }
-
-  private func invalid(_ staged: StagedBatch, _ records: [[UInt8]]) -> [InvalidEvent] {
-    staged.deadLetters.map { letter in
-      let index = Int(letter.position.row)
-      let most = plan.schema.maxEventBytes
-      if records[index].count > most {
-        return InvalidEvent(
-          index: index, reason: DeadLetter.Reason.tooLarge.rawValue, field: nil,
-          message: "expected at most \(most) bytes, found \(records[index].count)")
-      }
-      return InvalidEvent(
-        index: index, reason: letter.reason.rawValue, field: letter.field, message: letter.message)
-    }
   }
 }

@@ -156,14 +156,12 @@ struct Run: AsyncParsableCommand {
       SourceContext(
         useCase: plan.useCase.name, schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
         directory: useCase.location.directory, batchRows: configuration.batchSize, nextRun: nextRun,
-        actions: { try SQLiteActions(in: directory) }, notice: notice, logger: logger)
+        inbox: { try SQLiteActions(in: directory) }, notice: notice, logger: logger)
     }
     if !directory.exists {
-      // What keeps a first run from beginning is said before there is a directory for its results. An inbox is made with it.
-      if !connector.readsInbox {
-        let first = try await connector.make(configuration.source, for: context(nextRun: { _ in 1 }, notice: { _ in }))
-        try await first.check()
-      }
+      // What keeps a first run from beginning is said before there is a directory for its results.
+      let first = try await connector.make(configuration.source, for: context(nextRun: { _ in 1 }, notice: { _ in }))
+      try await first.check()
       try ModelRegistry.checkModels(of: plan, from: useCase.location.directory) { _, _ in }
     }
     let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)
@@ -198,7 +196,9 @@ struct Run: AsyncParsableCommand {
         logger: logger)
     }
     let server = try listens.map {
-      try self.server($0, of: pipeline, over: source, useCase, connector, directory, metrics, changes, logger: logger)
+      try self.server(
+        $0, of: pipeline, over: source, configuration.source, useCase, connector, directory, metrics, changes,
+        logger: logger)
     }
     try await server?.begin()
     let wasStopped = try await supervise(pipeline, publisher, scheduler, server, logger: logger)
@@ -244,13 +244,14 @@ struct Run: AsyncParsableCommand {
 
   /// What serves the use case while it runs.
   private func server(
-    _ options: ServerOptions, of pipeline: Pipeline, over input: any Source, _ useCase: LoadedUseCase,
-    _ connector: any SourceConnector, _ directory: DataDirectory, _ metrics: MetricRegistry, _ changes: ChangeSignal,
+    _ options: ServerOptions, of pipeline: Pipeline, over input: any Source, _ settings: ConnectorSettings,
+    _ useCase: LoadedUseCase, _ connector: any SourceConnector, _ directory: DataDirectory, _ metrics: MetricRegistry,
+    _ changes: ChangeSignal,
     logger: Logger
   ) throws -> APIServer {
     let view = ServedRun(
       useCase: useCase.plan.useCase.name, folder: useCase.location.directory, progress: pipeline.progress,
-      input: input, source: connector.specification.noun, readsInbox: connector.readsInbox)
+      input: input, source: connector.specification.noun, readsInbox: connector.readsInbox(settings))
     return try APIServer(
       [directory], options: options, run: view, metrics: metrics, wokenBy: changes, logger: logger,
       trainer: ProcessTrainer(),

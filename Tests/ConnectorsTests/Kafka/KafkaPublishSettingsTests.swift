@@ -31,9 +31,9 @@ struct KafkaPublishSettingsTests {
         properties: {security.protocol: SSL, ssl.ca.location: /ca.pem, fetch.max.bytes: "1000000"}
       publish: {type: kafka, properties: {ssl.ca.location: /other.pem, linger.ms: "20"}}
       """)
-    #expect(settings.bootstrap == "a:9092,b:9092")
+    #expect(settings.connection.bootstrap == "a:9092,b:9092")
     #expect(settings.anomalies == "shop.anomalies" && settings.deadLetters == "shop.dlq")
-    let resolved = try settings.resolved()
+    let resolved = try settings.connection.resolved()
     #expect(
       resolved.map { "\($0.name)=\($0.value)" } == [
         "security.protocol=SSL", "ssl.ca.location=/ca.pem", "ssl.ca.location=/other.pem", "linger.ms=20",
@@ -49,8 +49,8 @@ struct KafkaPublishSettingsTests {
       publish: {type: kafka, bootstrap: c:9092, anomalies: found, dead_letters: lost, deliver: final}
       """)
     #expect(settings.anomalies == "found" && settings.deadLetters == "lost")
-    #expect(try settings.resolved().map(\.name) == ["bootstrap.servers"])
-    #expect(settings.bootstrap == "c:9092")
+    #expect(try settings.connection.resolved().map(\.name) == ["bootstrap.servers"])
+    #expect(settings.connection.bootstrap == "c:9092")
   }
 
   @Test("file and environment say when results are delivered; nothing is delivered unless it is said")

@@ -1,5 +1,5 @@
-// The producer of what comes of one partition of the input: a batch of changes is a transaction, with the mark of how far it
-// goes. Where the broker has no transactions a batch is what an idempotent producer writes, and comes again behind a failure.
+// The producer of numbered records, each of which is to be in its topic once: a batch is a transaction, with the mark of how far
+// it goes. Where the broker has no transactions a batch is what an idempotent producer writes, and comes again behind a failure.
 
 import CKafkaLibrary
 import Detection
@@ -7,15 +7,24 @@ import Foundation
 import Logging
 import Pipeline
 
-/// Writes batches of records. Calls wait: they are made on the thread of the sink, one at a time.
-final class KafkaResultProducer {
+/// Who writes, and where.
+struct KafkaWriter: Sendable {
+  /// The transactional identity: a later producer of the same name fences off those before it.
+  var name: String
+  /// The store that has the records, see `KafkaMark`.
+  var identity: String
+  /// Those that are written. The mark is kept at the first one.
+  var topics: [String]
+}
+
+/// Writes batches of records. Calls wait: they are made on a thread for it, one at a time.
+final class KafkaTransactions {
   private let client: KafkaClient
-  /// Whose changes they are, see `KafkaMark`.
-  private let identity: String
+  private let writer: KafkaWriter
   /// Nil where there are no transactions.
   private let place: KafkaMark.Place?
   private var mark: KafkaMark?
-  private var deadline = ContinuousClock.now + KafkaResultProducer.beginPatience
+  private var deadline = ContinuousClock.now + KafkaTransactions.beginPatience
 
   /// How long brokers that are away are waited for at first: whoever delivers tries again.
   private static let beginPatience = Duration.seconds(10)
@@ -38,27 +47,25 @@ final class KafkaResultProducer {
 
   /// Refuses settings that no producer can be made with.
   /// - Throws: `OperatingError` with the setting and what is wrong with it.
-  static func check(_ settings: KafkaPublishSettings, logger: Logger) throws {
+  static func check(_ connection: KafkaAccess, logger: Logger) throws {
     _ = try KafkaClient(
-      RD_KAFKA_PRODUCER, Self.settings + (try settings.resolved()) + own, state: KafkaState(logger: logger))
+      RD_KAFKA_PRODUCER, Self.settings + (try connection.resolved()) + own, state: KafkaState(logger: logger))
   }
 
   /// Makes one, and with it fences off those before it of the same name.
-  /// - Parameters:
-  ///   - name: the transactional identity.
-  ///   - isTransactional: false for a broker that has no transactions.
+  /// - Parameter isTransactional: false for a broker that has no transactions.
   /// - Throws: `OperatingError` where a setting is wrong, `KafkaFailure` where brokers do not answer or refuse it.
   init(
-    _ name: String, _ settings: KafkaPublishSettings, identity: String, isTransactional: Bool, logger: Logger
+    _ writer: KafkaWriter, _ connection: KafkaAccess, isTransactional: Bool, logger: Logger
   ) throws {
-    self.identity = identity
-    let given = try settings.resolved()
+    self.writer = writer
+    let given = try connection.resolved()
     var all = Self.settings + given + Self.own
-    if isTransactional { all += [("transactional.id", name)] }
+    if isTransactional { all += [("transactional.id", writer.name)] }
     client = try KafkaClient(RD_KAFKA_PRODUCER, all, state: KafkaState(logger: logger))
-    place = isTransactional ? KafkaMark.Place(group: name, topic: settings.anomalies) : nil
+    place = isTransactional ? KafkaMark.Place(group: writer.name, topic: writer.topics[0]) : nil
     if let place { try begin(place, given, logger) }
-    for topic in [settings.anomalies, settings.deadLetters] { try check(topic) }
+    for topic in writer.topics { try check(topic) }
   }
 
   private func begin(
@@ -104,16 +111,16 @@ final class KafkaResultProducer {
   // MARK: Batches
 
   /// Delivers records: all of them, or none that a reader of what is committed sees.
-  /// - Parameter numbers: of all changes of the batch, of which some may have no record.
+  /// - Parameter numbers: of the whole batch, of which some may have no record.
   /// - Throws: `KafkaFailure`.
   func deliver(_ records: [PublishedRecord], numbers: ClosedRange<Int64>) throws {
     deadline = .now + Self.patience
     guard let place else { return try deliver(records) }
     let new = records.filter { record in
-      !(mark?.covers(record.number, of: identity, inBatchFrom: numbers.lowerBound) ?? false)
+      !(mark?.covers(record.number, of: writer.identity, inBatchFrom: numbers.lowerBound) ?? false)
     }
     if new.isEmpty { return }
-    let next = KafkaMark(identity: identity, first: numbers.lowerBound, last: numbers.upperBound)
+    let next = KafkaMark(identity: writer.identity, first: numbers.lowerBound, last: numbers.upperBound)
     do {
       try calling("a transaction cannot be begun") { _ in rd_kafka_begin_transaction(client.handle) }
       for record in new { try produce(record) }
@@ -162,7 +169,7 @@ final class KafkaResultProducer {
         rd_kafka_poll(client.handle, 20)
         continue
       }
-      throw KafkaFailure(error, of: client, doing: "the change \(record.number) cannot be written to \(record.topic)")
+      throw KafkaFailure(error, of: client, doing: "the record \(record.number) cannot be written to \(record.topic)")
     }
   }
 
@@ -211,6 +218,7 @@ extension PublishedRecord {
           if let value {
             add(RD_KAFKA_VTYPE_VALUE) { ($0.u.mem.ptr, $0.u.mem.size) = (value.baseAddress, value.count) }
           }
+          if let timestamp { add(RD_KAFKA_VTYPE_TIMESTAMP) { $0.u.i64 = timestamp / 1_000 } }
           add(RD_KAFKA_VTYPE_HEADERS) { $0.u.headers = list }
           return rd_kafka_produceva(client.handle, parts, parts.count)
         }

@@ -156,58 +156,6 @@ struct KafkaSourceTests {
     #expect(run.store.contents == whole)
   }
 
-  @Test("where nothing is stored a partition begins at its beginning, at its end, or at a time, and keeps to that")
-  func start() async throws {
-    let (cluster, client) = try await Self.cluster(100, partitions: 1)
-    func begin(_ start: String, _ group: String) async throws -> (KafkaRun, KafkaSource) {
-      let source = try KafkaRun.source(
-        cluster.bootstrap, "events", group: group, settings: [(KafkaSettings.start, .text(start))])
-      return (KafkaRun(), source)
-    }
-    let (earliest, first) = try await begin("earliest", "a")
-    #expect(try await earliest.run(first).snapshot.run.records == 100)
-    // Nothing is there at first; what comes while nobody runs is read as well.
-    let (latest, second) = try await begin("latest", "b")
-    #expect(try await latest.run(second).snapshot.run.records == 0)
-    try await blocking { try client.produce(kafkaRecords(10, partitions: 1, seed: 9), to: "events") }
-    let (_, third) = try await begin("latest", "b")
-    #expect(try await latest.run(third).snapshot.run.records == 10)
-    withExtendedLifetime(cluster) {}
-  }
-
-  @Test("a topic that was made again is told from the one that was read, and nothing is passed over in silence")
-  func madeAgain() async throws {
-    let run = KafkaRun()
-    let (cluster, _) = try await Self.cluster(400, partitions: 1)
-    _ = try await run.run(try KafkaRun.source(cluster.bootstrap, "events"))
-    // More records than before, so that offsets alone say nothing; then fewer.
-    for (seed, count) in [(UInt64(7), 900), (8, 50)] {
-      let other = try await blocking {
-        let cluster = try kafkaCluster()
-        try cluster.createTopic("events")
-        try KafkaTestClient(cluster.bootstrap).produce(kafkaRecords(count, partitions: 1, seed: seed), to: "events")
-        return cluster
-      }
-      let error = await #expect(throws: OperatingError.self) {
-        try await run.run(try KafkaRun.source(other.bootstrap, "events"))
-      }
-      #expect(error?.kind == .input)
-      #expect("\(String(describing: error))".contains("--on-gap skip_and_record"))
-      let source = try KafkaRun.source(
-        other.bootstrap, "events", settings: [(KafkaSettings.onGap, .text("skip_and_record"))])
-      let progress = try await run.run(source).snapshot
-      #expect(progress.run.records == count, "it is read from its beginning")
-      #expect(progress.gaps.count == 1)
-      // What was decided holds: no gap is found again.
-      let again = try await run.run(try KafkaRun.source(other.bootstrap, "events")).snapshot
-      #expect(again.run.records == 0 && again.gaps.isEmpty)
-    }
-    let partition = PartitionID(source: "events", number: 0)
-    #expect(run.store.log(of: partition).filter { $0.kind == .gap }.count == 2)
-    #expect(run.store.contents.positions[partition]?.segment == 2)
-    withExtendedLifetime(cluster) {}
-  }
-
   @Test("the lag is what was not handed over, and goes to 0; a broker that is away is known, since when and why")
   func figures() async throws {
     let (cluster, client) = try await Self.cluster(100, partitions: 1)

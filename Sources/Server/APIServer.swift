@@ -122,10 +122,12 @@ public final class APIServer: Service {
     let configuration = HTTP1Channel.Configuration(
       idleTimeout: .seconds(Int64(limits.idleSeconds)),
       httpDecoderConfiguration: .init(
-        maxHeaderFieldSize: limits.headBytes, maxHeaderListSize: limits.headBytes, maxHeaderFieldCount: 100))
-    guard let certificate = options.certificate else { return .http1(configuration: configuration) }
+        maxHeaderFieldSize: limits.headBytes, maxHeaderListSize: limits.headBytes, maxHeaderFieldCount: limits.headers))
+    let certificate = options.certificate
     return HTTPServerBuilder { responder in
-      TLSChannel(base: HTTP1Channel(responder: responder, configuration: configuration), certificate: certificate)
+      let base = ProblemChannel(base: HTTP1Channel(responder: responder, configuration: configuration), limits: limits)
+      guard let certificate else { return base }
+      return TLSChannel(base: base, certificate: certificate)
     }
   }
 

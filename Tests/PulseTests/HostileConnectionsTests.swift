@@ -83,6 +83,43 @@ struct HostileConnectionsTests {
     try server.end()
   }
 
+  @Test("what is too large to be read as a request is answered with a problem, and its connection ends")
+  func tooLarge() throws {
+    let server = try Server()
+    let long = String(repeating: "a", count: 140_000)
+    let address = "/api/v1/use-cases/trail/anomalies?entities="
+    let many = (0..<200).map { "X-\($0): y\r\n" }.joined()
+    let before = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for (text, status, detail) in [
+      ("GET \(address)\(long) HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "At most 8192 bytes."),
+      // It answers before the line has an end, and reads on, so that the answer is not lost.
+      ("GET \(address)\(String(repeating: long, count: 20))", 414, "At most 8192 bytes."),
+      ("GET \(address)1 HTTP/1.1\r\nHost: localhost\r\nX: \(long)\r\n\r\n", 431, "At most 100 headers"),
+      ("GET \(address)1 HTTP/1.1\r\nHost: localhost\r\n\(many)\r\n", 431, "At most 100 headers"),
+      ("GET\r\n\r\n", 400, "It cannot be read"), ("GET / HTTP/9.9\r\n\r\n", 400, ""),
+      // The request before it is answered as ever.
+      ("\(before)GET \(address)\(long) HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "At most 8192 bytes."),
+    ] {
+      let socket = try LoopbackSocket(port: server.port)
+      socket.send(text)
+      var answer = socket.receive()
+      if text.hasPrefix(before) {
+        #expect(answer.hasPrefix("HTTP/1.1 200"), "\(answer.prefix(500))")
+        answer = try String(answer[#require(answer.range(of: "HTTP/1.1 4")).lowerBound...])
+      }
+      let parts = answer.split(separator: "\r\n\r\n", maxSplits: 1)
+      try #require(parts.count == 2, "\(text.prefix(60)): \(answer.prefix(500))")
+      let head = parts[0].lowercased()
+      #expect(head.hasPrefix("http/1.1 \(status) "), "\(text.prefix(60)): \(answer.prefix(500))")
+      #expect(head.contains("\r\ncontent-type: application/problem+json") && head.contains("\r\nconnection: close"))
+      let problem = try #require(try JSONSerialization.jsonObject(with: Data(parts[1].utf8)) as? [String: Any])
+      #expect(problem["status"] as? Int == status && problem["title"] as? String != nil, "\(problem)")
+      #expect((problem["detail"] as? String)?.hasPrefix(detail) == true, "\(problem)")
+      #expect(try server.isWell())
+    }
+    try server.end()
+  }
+
   @Test("those who hold connections open, and bodies back, keep nobody from being answered")
   func many() throws {
     let server = try Server()

@@ -118,11 +118,11 @@ struct HTTPFront: HTTPResponder {
   private func target(of request: Request) throws(Problem) -> (path: String, query: [(name: String, value: String)]) {
     let headerBytes = request.headers.reduce(0) { $0 + $1.name.rawName.utf8.count + $1.value.utf8.count }
     guard headerBytes <= limits.headerBytes else {
-      throw Problem(.requestHeaderFieldsTooLarge, "The headers are too large", "At most \(limits.headerBytes) bytes.")
+      throw .headersTooLarge(limits)
     }
     let target = request.head.path ?? "/"
     guard target.utf8.count <= limits.targetBytes else {
-      throw Problem(.uriTooLong, "The address is too long", "At most \(limits.targetBytes) bytes.")
+      throw .addressTooLong(limits)
     }
     let parts = target.prefix { $0 != "#" }.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
     guard let query = PercentEncoding.query(parts.count > 1 ? String(parts[1]) : "") else {

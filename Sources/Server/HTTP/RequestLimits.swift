@@ -1,12 +1,15 @@
 // What a request may take. Each limit is answered with a sentence that says it.
 
+import HTTPTypes
+
 /// Bounds of requests and connections.
 public struct RequestLimits: Sendable {
   /// Bytes of an address, with its query.
   public var targetBytes = 8 << 10
   /// Bytes of all headers.
   public var headerBytes = 32 << 10
-  /// Bytes of an address and its headers beyond which a connection is closed without an answer of ours.
+  public var headers = 100
+  /// Bytes of an address and its headers beyond which no more of them is read, and the connection is closed behind the answer.
   public var headBytes = 128 << 10
   /// Seconds in which a body has to arrive.
   public var bodySeconds = 30.0
@@ -27,4 +30,16 @@ public struct RequestLimits: Sendable {
   public var refusedBurst = 200.0
 
   public init() {}
+}
+
+extension Problem {
+  static func addressTooLong(_ limits: RequestLimits) -> Problem {
+    Problem(.uriTooLong, "The address is too long", "At most \(limits.targetBytes) bytes.")
+  }
+
+  static func headersTooLarge(_ limits: RequestLimits) -> Problem {
+    Problem(
+      .requestHeaderFieldsTooLarge, "The headers are too large",
+      "At most \(limits.headers) headers of \(limits.headerBytes) bytes together.")
+  }
 }

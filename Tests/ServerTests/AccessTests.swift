@@ -87,7 +87,28 @@ struct AccessTests {
     #expect(rate.take("a", at: 1_000) == nil)
     #expect(rate.take("a", at: 10) == nil)
     #expect(rate.take("a", at: 10) == 1)
+    #expect(rate.wait("a", at: 10) == 1 && rate.wait("a", at: 11) == nil && rate.wait("b", at: 10) == nil)
     #expect(rate.take("a", at: 12) == nil)
+  }
+
+  @Test("a right token among guesses does not show itself, and who had one goes on")
+  func guessesAroundRightOne() async throws {
+    var limits = RequestLimits()
+    (limits.refusedPerSecond, limits.refusedBurst) = (0.01, 5)
+    let served = try await ServedFixture(
+      events: 2_000, tokens: "\(Self.tokens)\nops read \(String(repeating: "o", count: 40))", limits: limits)
+    func status(_ token: String, _ client: String = "10.0.0.1") async throws -> Int {
+      try await served.ask(.get, Self.target, headers: Self.bearer(token), client: client).status
+    }
+    #expect(try await status(Self.reader) == 200)
+    for number in 0..<5 { #expect(try await status("guess \(number)") == 401) }
+    let found = String(repeating: "o", count: 40)
+    #expect(try await status("guess 5") == 429)
+    #expect(try await status(found) == 429)
+    #expect(try await status(Self.reader) == 200)
+    #expect(try await status(found, "10.0.0.2") == 200)
+    // What needs no token is not about guesses.
+    #expect(try await served.ask(.get, "/healthz", client: "10.0.0.1").status == 200)
   }
 
   @Test("who is not known learns from /readyz whether, and no names")

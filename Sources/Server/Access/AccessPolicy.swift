@@ -93,7 +93,8 @@ struct AccessPolicy: Sendable {
     }
   }
 
-  private static func token(in headers: HTTPFields) -> String? {
+  /// The token of a request; nil where it has none, empty where it names itself in another way.
+  static func token(in headers: HTTPFields) -> String? {
     guard let header = headers[.authorization] else { return nil }
     let parts = header.split(separator: " ", maxSplits: 1)
     guard parts.count == 2, parts[0].lowercased() == "bearer" else { return "" }

@@ -24,6 +24,15 @@ final class RequestRate: Sendable {
     self.burst = burst
   }
 
+  /// How long a caller has to wait, as `take` would say, without taking a request.
+  func wait(_ caller: String, at now: Double) -> Double? {
+    buckets.withLock { buckets in
+      guard let bucket = buckets[caller] else { return nil }
+      let tokens = min(burst, bucket.tokens + max(0, now - bucket.filled) * perSecond)
+      return tokens >= 1 ? nil : (1 - tokens) / perSecond
+    }
+  }
+
   /// Takes a request of a caller.
   /// - Parameter now: seconds since some instant. A clock that is put back brings no room and takes none.
   /// - Returns: the seconds after which there is room for another one where there is none now; nil where it may go on.

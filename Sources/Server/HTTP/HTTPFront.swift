@@ -36,7 +36,7 @@ struct HTTPFront: HTTPResponder {
   let clock: @Sendable () -> Int64
   private let metrics: HTTPMetrics
   private let rate: RequestRate
-  private let refusals: RequestRate
+  private let guesses: TokenGuesses
   private let underWay = Underway()
   private let bodies = Underway()
 
@@ -57,7 +57,7 @@ struct HTTPFront: HTTPResponder {
     self.clock = clock
     self.metrics = HTTPMetrics(metrics)
     rate = RequestRate(perSecond: limits.perSecond, burst: limits.burst)
-    refusals = RequestRate(perSecond: limits.refusedPerSecond, burst: limits.refusedBurst)
+    guesses = TokenGuesses(perSecond: limits.refusedPerSecond, burst: limits.refusedBurst)
   }
 
   func respond(to request: Request, context: ConnectionContext) async throws -> Response {
@@ -80,18 +80,24 @@ struct HTTPFront: HTTPResponder {
     if request.method == .options, request.headers[.origin] != nil { return preflight(request, path) }
     let (endpoint, values): (Endpoint, [String: String])
     let caller: Principal
+    let token = AccessPolicy.token(in: request.headers)
+    if let seconds = guesses.wait(for: token, from: context.client, at: now) {
+      throw tooMany(limits.refusedPerSecond, seconds)
+    }
     do throws(Problem) {
       (endpoint, values) = try self.endpoint(request.method, path)
       route = endpoint.path
       caller = try await policy.caller(
         request.headers, host: request.head.authority ?? request.headers[.init("Host")!], of: endpoint, at: clock())
     } catch {
-      // What is refused counts for the address that it comes from: tokens are not to be guessed at any speed.
-      try count(context.client, by: refusals, limits.refusedPerSecond)
+      if let seconds = guesses.take(refusedFrom: context.client, at: now) {
+        throw tooMany(limits.refusedPerSecond, seconds)
+      }
       throw error
     }
-    try count(
-      caller.name == "anonymous" || caller.name == "local" ? context.client : caller.name, by: rate, limits.perSecond)
+    if let token { guesses.note(right: token, from: context.client) }
+    let name = caller.name == "anonymous" || caller.name == "local" ? context.client : caller.name
+    if let seconds = rate.take(name, at: now) { throw tooMany(limits.perSecond, seconds) }
     // Before the body is read: it is what takes memory.
     let isLarge = endpoint.body.map { $0.most > Self.largeBody } ?? false
     guard !isLarge || bodies.begin(atMost: limits.largeBodies) else {
@@ -109,10 +115,11 @@ struct HTTPFront: HTTPResponder {
     return try await run(call)
   }
 
-  /// Counts a request of a caller.
-  private func count(_ caller: String, by rate: RequestRate, _ most: Double) throws(Problem) {
-    guard let seconds = rate.take(caller, at: Double(clock()) / 1e6) else { return }
-    throw Self.busy("Too many requests", "More than \(Int(most)) a second.", after: seconds)
+  /// Seconds since 1970-01-01 00:00 UTC.
+  private var now: Double { Double(clock()) / 1e6 }
+
+  private func tooMany(_ most: Double, _ seconds: Double) -> Problem {
+    Self.busy("Too many requests", "More than \(Int(most)) a second.", after: seconds)
   }
 
   private func target(of request: Request) throws(Problem) -> (path: String, query: [(name: String, value: String)]) {

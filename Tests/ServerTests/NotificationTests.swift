@@ -93,6 +93,32 @@ struct NotificationTests {
     }
   }
 
+  @Test("a detector that is muted takes none of another's findings along, however many were gathered")
+  func mutedAmongMany() async throws {
+    try await Receiver.listen { receiver in
+      let told = try await NotifierFixture()
+      let metrics = TestMetrics()
+      let notifier = try await told.notifier(try told.sink(at: receiver.address), metrics: metrics)
+      try await OutgoingHTTP.lend { client in
+        try await told.find(30, on: "a", detector: "x")
+        let other = try await told.find(2, on: "a", detector: "y")
+        // Nothing is left of this one.
+        try await told.find(30, on: "b", detector: "x")
+        try await notifier.step(by: client)
+        _ = try await told.actions.add(
+          Mute(detector: "x", until: told.time + 1_000_000_000, who: "ada", why: "known", time: told.time))
+        told.pass(20)
+        try await notifier.step(by: client)
+        #expect(receiver.requests.count == 1)
+        let request = try #require(receiver.requests.first)
+        #expect(try request.key == "a" && request.count == 2)
+        #expect(try !request.findings.isEmpty && Set(other).isSuperset(of: request.findings))
+        let muted = [("sink", "oncall"), ("outcome", "muted")]
+        #expect(try metrics.expectCounter("pulse_notifications_total", muted).totalValue == 60)
+      }
+    }
+  }
+
   @Test("what is taken back before it is told is not told")
   func retracted() async throws {
     try await Receiver.listen { receiver in

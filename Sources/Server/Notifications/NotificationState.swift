@@ -31,8 +31,10 @@ struct NotificationState: Codable, Sendable, Hashable {
     /// When the first of them came.
     var since: Int64
     var count: Int
-    /// The first of them.
+    /// The first of them, graver ones in place of some, and one of each detector where there is room for that.
     var findings: [NotifiedFinding]
+    /// How many of each detector are counted and not kept; nil in what an earlier version of the program has kept.
+    var others: [String: Int]?
   }
 
   /// What came of findings and deliveries, for metrics.
@@ -114,19 +116,7 @@ struct NotificationState: Codable, Sendable, Hashable {
       groups[name] = Group(useCase: anomaly.useCase, key: key, since: now, count: 1, findings: [finding])
       return
     }
-    if let known = group.findings.firstIndex(where: { $0.id == finding.id }) {
-      group.findings[known] = finding
-    } else {
-      group.count += 1
-      if group.findings.count < Self.mostFindings {
-        group.findings.append(finding)
-      } else if let least = group.findings.indices.min(by: { group.findings[$0].rank < group.findings[$1].rank }),
-        group.findings[least].rank < finding.rank
-      {
-        // What is graver is told in any case.
-        group.findings[least] = finding
-      }
-    }
+    group.take(finding)
     groups[name] = group
   }
 
@@ -254,18 +244,48 @@ extension NotificationState.Rules {
 }
 
 extension NotificationState.Group {
+  /// Takes another finding, or a known one as it is now.
+  fileprivate mutating func take(_ finding: NotifiedFinding) {
+    if let known = findings.firstIndex(where: { $0.id == finding.id }) {
+      findings[known] = finding
+      return
+    }
+    count += 1
+    guard findings.count >= NotificationState.mostFindings else { return findings.append(finding) }
+    var rest = finding
+    if let place = place(for: finding) { swap(&findings[place], &rest) }
+    others = (others ?? [:]).merging([rest.detector: 1], uniquingKeysWith: +)
+  }
+
+  /// Whose place a finding takes where all are taken; nil where it is only counted.
+  private func place(for finding: NotifiedFinding) -> Int? {
+    let kept = Dictionary(grouping: findings, by: \.detector).mapValues(\.count)
+    // A detector that is muted later takes its findings along: something has to be left to be told of the others.
+    let spare = findings.indices.filter { kept[findings[$0].detector, default: 0] > 1 }
+    func least(of places: [Int]) -> Int? { places.min { findings[$0].rank < findings[$1].rank } }
+    if kept[finding.detector] == nil, let place = least(of: spare) { return place }
+    // What is graver is told in any case.
+    let own = findings.indices.filter { findings[$0].detector == finding.detector }
+    return least(of: spare.isEmpty && own.isEmpty ? Array(findings.indices) : spare + own)
+      .flatMap { findings[$0].rank < finding.rank ? $0 : nil }
+  }
+
   /// Leaves out what has been muted since it came.
   /// - Returns: how many findings.
   fileprivate mutating func mute(by mutes: [Mute]) -> Int {
-    let (useCase, key) = (useCase, key)
-    let count = findings.count
-    findings.removeAll { finding in
-      mutes.contains { $0.covers(useCase: useCase, detector: finding.detector, key: key) }
+    let (useCase, key, before) = (useCase, key, count)
+    let isMuted = { (detector: String) in
+      mutes.contains { $0.covers(useCase: useCase, detector: detector, key: key) }
     }
-    // Of those that are only counted it is not known of which detector they are.
-    let muted = findings.isEmpty ? self.count : count - findings.count
-    self.count -= muted
-    return muted
+    count -= findings.count { isMuted($0.detector) }
+    findings.removeAll { isMuted($0.detector) }
+    for (detector, number) in others ?? [:] where isMuted(detector) {
+      count -= number
+      others?[detector] = nil
+    }
+    // Of those that an earlier version has only counted it is not known of which detector they are.
+    if findings.isEmpty, others?.isEmpty != false { count = 0 }
+    return before - count
   }
 }
 

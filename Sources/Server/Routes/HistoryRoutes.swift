@@ -141,14 +141,25 @@ struct HistoryRoutes {
 
   private static func distribution(_ subject: Subject) throws -> String {
     let (useCase, anomaly, target) = (subject.useCase, subject.anomaly, subject.target)
+    let fields = [target, useCase.dashboard.like, useCase.dashboard.same].compactMap { $0 }
+    let history = EntityHistory(useCase, fields: Set(fields))
+    let to = anomaly.eventTime.addingSaturated(1)
+    let from = to.subtractingSaturated(week)
+    return try useCase.distributions.answer(to: anomaly, in: history.shards(from: from, to: to)) {
+      try distribution(subject, in: history, from: from, to: to)
+    }
+  }
+
+  private static func distribution(
+    _ subject: Subject, in history: EntityHistory, from: Int64, to: Int64
+  ) throws -> String {
+    let (useCase, anomaly, target) = (subject.useCase, subject.anomaly, subject.target)
     let (like, same) = (useCase.dashboard.like, useCase.dashboard.same)
     let (likeValue, sameValue) = (like.flatMap { subject.event[$0] }, same.flatMap { subject.event[$0] })
-    let history = EntityHistory(useCase, fields: Set([target, like, same].compactMap { $0 }))
     var bins: [Int: Int] = [:]
     var (count, sameCount) = (0, 0)
     var sames: [(time: Int64, value: Double)] = []
-    let to = anomaly.eventTime.addingSaturated(1)
-    try history.forEachBatch(from: to.subtractingSaturated(week), to: to) { batch, schema in
+    try history.forEachBatch(from: from, to: to) { batch, schema in
       guard let key = schema.keyField, let column = schema.index(of: target) else { return false }
       let (likeColumn, sameColumn) = (like.flatMap { schema.index(of: $0) }, same.flatMap { schema.index(of: $0) })
       for row in 0..<batch.count where batch.eventTimes[row] < to && batch.columns[key][row].plainText == anomaly.key {

@@ -22,6 +22,20 @@ struct CommonTraits: Sendable {
   /// Events that it was compared with.
   var all = 0
 
+  /// What decides how often values are counted among all events.
+  struct Question: Hashable, Sendable {
+    var from: Int64
+    var to: Int64
+    var keys: Set<String>?
+    var candidates: [String: Set<Scalar>]
+  }
+
+  /// How often they are.
+  struct Counts: Sendable {
+    var known: [String: [Scalar: Int]] = [:]
+    var all = 0
+  }
+
   /// Rows of history that are looked at: the newest of the span.
   private static let mostRows = 400_000
   private static let mostTraits = 5
@@ -43,29 +57,19 @@ struct CommonTraits: Sendable {
       if !frequent.isEmpty { candidates[field.name] = frequent }
     }
     guard !candidates.isEmpty else { return }
-    var known: [String: [Scalar: Int]] = [:]
+    let question = Question(
+      from: from, to: to, keys: keys, candidates: candidates.mapValues { Set($0.keys) })
     let history = EntityHistory(useCase, fields: Set(candidates.keys))
-    try history.forEachBatch(from: from, to: to) { batch, schema in
-      let rows = (0..<batch.count).filter { row in
-        guard batch.eventTimes[row] >= from, batch.eventTimes[row] < to else { return false }
-        guard let keys, let key = schema.keyField else { return true }
-        return keys.contains(batch.columns[key][row].plainText)
-      }
-      all += rows.count
-      for (index, field) in schema.fields.enumerated() {
-        guard let wanted = candidates[field.name] else { continue }
-        for (value, count) in Self.counts(batch.columns[index], rows: rows) where wanted[value] != nil {
-          known[field.name, default: [:]][value, default: 0] += count
-        }
-      }
-      return all < Self.mostRows
+    let counts = try useCase.usual.answer(to: question, in: history.shards(from: from, to: to)) {
+      try Self.counts(question, in: history)
     }
+    all = counts.all
     guard all > 0 else { return }
     let found = candidates.compactMap { field, values -> (trait: Trait, weight: Double)? in
       values.map { value, count in
         let share = Double(count) / Double(events.count)
         // One that history does not have yet is taken as seen once.
-        let shareOfAll = Double(max(known[field]?[value] ?? 0, 1)) / Double(all)
+        let shareOfAll = Double(max(counts.known[field]?[value] ?? 0, 1)) / Double(all)
         let trait = Trait(field: field, value: value, share: share, shareOfAll: shareOfAll)
         return (trait, share * log(share / shareOfAll))
       }.filter { $0.0.share >= Self.leastRatio * $0.0.shareOfAll }
@@ -73,6 +77,27 @@ struct CommonTraits: Sendable {
     }
     traits = found.sorted { ($1.weight, $0.trait.field) < ($0.weight, $1.trait.field) }.prefix(Self.mostTraits)
       .map(\.trait)
+  }
+
+  private static func counts(_ question: Question, in history: EntityHistory) throws -> Counts {
+    let (from, to) = (question.from, question.to)
+    var counts = Counts()
+    try history.forEachBatch(from: from, to: to) { batch, schema in
+      let rows = (0..<batch.count).filter { row in
+        guard batch.eventTimes[row] >= from, batch.eventTimes[row] < to else { return false }
+        guard let keys = question.keys, let key = schema.keyField else { return true }
+        return keys.contains(batch.columns[key][row].plainText)
+      }
+      counts.all += rows.count
+      for (index, field) in schema.fields.enumerated() {
+        guard let wanted = question.candidates[field.name] else { continue }
+        for (value, count) in Self.counts(batch.columns[index], rows: rows) where wanted.contains(value) {
+          counts.known[field.name, default: [:]][value, default: 0] += count
+        }
+      }
+      return counts.all < mostRows
+    }
+    return counts
   }
 
   /// Whether values of a field are names rather than amounts.

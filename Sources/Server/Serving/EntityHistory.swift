@@ -21,6 +21,12 @@ struct EntityHistory: Sendable {
     schema = useCase.plan.schema.rendered.keeping(fields)
   }
 
+  /// The files that may have events of a span of time, the newest first.
+  func shards(from: Int64, to: Int64) throws -> [ArchivedShard] {
+    try archive.shards().filter { $0.lastTime >= from && $0.firstTime < to }
+      .sorted { ($1.lastTime, $1.number, $0.path) < ($0.lastTime, $0.number, $1.path) }
+  }
+
   /// An event with the fields that were asked for.
   struct Event: Sendable {
     var time: Int64
@@ -39,10 +45,8 @@ struct EntityHistory: Sendable {
     struct Enough: Error {}
     var rows = 0
     var isCut = false
-    let shards = try archive.shards().filter { $0.lastTime >= from && $0.firstTime < to }
-      .sorted { ($1.lastTime, $1.number) < ($0.lastTime, $0.number) }
     do {
-      for shard in shards where try isWanted(shard.lastTime) {
+      for shard in try shards(from: from, to: to) where try isWanted(shard.lastTime) {
         let blocks = try index.blocks(of: shard, in: archive, time: schema.fields[schema.timeField].name)
           .filter { $0.lastTime >= from && $0.firstTime < to }
           .sorted { ($1.lastTime, $1.rows.lowerBound) < ($0.lastTime, $0.rows.lowerBound) }

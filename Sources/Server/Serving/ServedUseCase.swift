@@ -23,6 +23,9 @@ final class ServedUseCase: Sendable {
   let figures: FigureCache
   let predictor: Predictor
   let versions: ModelCatalog
+  /// How often values are among all events, and how usual the value of an anomaly is: each takes reading days of history.
+  let usual = HistoryFindings<CommonTraits.Question, CommonTraits.Counts>()
+  let distributions = HistoryFindings<StoredAnomaly, String>()
 
   init(name: String, in store: ServedStore, plan: Plan, text: String, folder: String?) {
     self.name = name

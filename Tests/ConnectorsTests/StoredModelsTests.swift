@@ -138,5 +138,19 @@ import Testing
     #expect(drift.allSatisfy { day in (day.inputs + [day.score]).allSatisfy { $0.reduce(0, +) == day.rows } })
     #expect(try await reader.read { try await $0.drift(of: "payments", detector: "slow") } == [])
     #expect(try await reader.read { try await $0.drift(of: "other", detector: nil) } == [])
+
+    // The same counts as another writer of JSON would have them, and counts that are none.
+    func rewrite(_ counts: String) throws {
+      let queue = try DatabaseQueue(path: swapped + "/pulse.sqlite")
+      try queue.write { try $0.execute(sql: "UPDATE drift SET counts = \(counts)") }
+    }
+    try rewrite("replace(counts, ',', ' , ')")
+    #expect(try await reader.read { try await $0.drift(of: "payments", detector: "odd") } == drift)
+    for damaged in ["substr(counts, 1, 40)", "replace(counts, ']}', '],}')", "'{}'", "''"] {
+      try rewrite(damaged)
+      await #expect(throws: (any Error).self, "\(damaged)") {
+        try await reader.read { try await $0.drift(of: "payments", detector: "odd") }
+      }
+    }
   }
 }

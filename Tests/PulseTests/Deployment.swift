@@ -89,4 +89,20 @@ enum Deployment {
     let operators: Set<String> = ["and", "or", "unless", "bool", "offset"]
     return Set(words.filter { $0.call == nil }.map { String($0.output.0) }).subtracting(operators)
   }
+
+  /// The labels that an expression asks a metric for.
+  static func matched(_ expression: String) -> [(metric: String, labels: Set<String>)] {
+    expression.matches(of: /(?<metric>[A-Za-z_:][A-Za-z0-9_:]*)\{(?<matchers>(?:[^"}]|"[^"]*")*)\}/).map { match in
+      let matchers = match.output.matchers.replacing(/"[^"]*"/, with: "")
+      return (String(match.output.metric), Set(matchers.matches(of: /\w+(?=\s*[=!])/).map { String($0.output) }))
+    }
+  }
+
+  /// The labels by which an expression groups.
+  static func grouped(_ expression: String) -> Set<String> {
+    Set(
+      expression.matches(of: /\b(?:by|without|on|ignoring|group_left|group_right)\s*\((?<labels>[^)]*)\)/).flatMap {
+        $0.output.labels.matches(of: /\w+/).map { String($0.output) }
+      })
+  }
 }

@@ -25,6 +25,14 @@ struct WatchingTests {
     Set(text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { String($0.prefix { $0 != "{" && $0 != " " }) })
   }
 
+  /// Labels of the series of an answer, by name.
+  private static func labels(_ text: String) -> [String: Set<String>] {
+    let series = text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map(String.init)
+    return series.flatMap { Deployment.matched($0) }.reduce(into: [:]) {
+      $0[$1.metric, default: []].formUnion($1.labels)
+    }
+  }
+
   private static let metrics = """
     metrics:
       prefix: jobs
@@ -73,6 +81,18 @@ struct WatchingTests {
     for name in Set(expressions.flatMap { Deployment.metrics($0) }).subtracting(["up", "ALERTS"]).sorted() {
       #expect(name.contains(":") ? recorded.contains(name) : known.contains(name), "nobody tells \(name)")
     }
+    // What Prometheus adds to each series; recorded ones have labels of those that they are made of.
+    let added: Set<String> = ["instance", "job"]
+    let labels = Self.labels(text)
+    let all = labels.values.reduce(added) { $0.union($1) }
+    for expression in expressions {
+      for (metric, asked) in Deployment.matched(expression) where !["up", "ALERTS"].contains(metric) {
+        let there = metric.contains(":") ? all : added.union(labels[metric] ?? [])
+        #expect(asked.isSubset(of: there), "\(metric) has no label \(asked.subtracting(there)): \(expression)")
+      }
+      let unknown = Deployment.grouped(expression).subtracting(all)
+      #expect(unknown.isEmpty, "no metric has the label \(unknown): \(expression)")
+    }
     #expect(known.isSuperset(of: ["jobs_work_seconds_total", "jobs_job_seconds_bucket", "jobs_last_size"]))
     #expect(text.contains("jobs_job_seconds_count{use_case=\"jobs\"} "), "\(text)")
     #expect(text.split(separator: "\n").count { !$0.hasPrefix("#") } <= 2_000)
@@ -116,6 +136,26 @@ struct WatchingTests {
       let outcome = try Self.promtool("test", "rules", "\(Deployment.folder)/\(file)")
       #expect(outcome.exitCode == 0, "\(outcome)")
     }
+  }
+
+  @Test("what dashboards ask is PromQL", .enabled(if: Need.promtool != nil, "needs promtool"))
+  func expressions() throws {
+    var rules: [[String: String]] = []
+    for (_, dashboard) in try Deployment.dashboards().sorted(by: { $0.key < $1.key }) {
+      for expression in Deployment.expressions(dashboard["panels"] ?? []) {
+        // A variable of Grafana stands within a text.
+        rules.append(["record": "panel:\(rules.count)", "expr": expression.replacing(/\$\w+/, with: "x")])
+      }
+    }
+    #expect(rules.count > 50)
+    let folder = try TestFolder()
+    let group: [String: Any] = ["name": "panels", "rules": rules]
+    let file = try JSONSerialization.data(withJSONObject: ["groups": [group]])
+    try folder.write("panels.yml", String(decoding: file, as: UTF8.self))
+    try Self.promtool("check", "rules", folder / "panels.yml").expect(0)
+    // That it looks at them.
+    try folder.write("broken.yml", #"{"groups":[{"name":"panels","rules":[{"record":"a:b","expr":"sum by (x (y)"}]}]}"#)
+    #expect(try Self.promtool("check", "rules", folder / "broken.yml").exitCode != 0)
   }
 
   @Test("alerts of each severity reach a receiver that there is, and Prometheus hands them to somebody")
@@ -178,5 +218,8 @@ struct WatchingTests {
         #"histogram_quantile(0.99, sum by (a, le) (rate(x_bucket{b="y_total"}[5m]))) > 2 and on (z) (q:w:rate5m or v)"#)
         == ["x_bucket", "q:w:rate5m", "v"])
     #expect(Deployment.metrics("label_values(pulse_build_info, instance)") == ["pulse_build_info"])
+    let found = Deployment.matched(#"sum by (r, s) (rate(a_total{x="1,y=}",z!~"b|c"}[5m])) / on (t) q:w{v=~"."}"#)
+    #expect(found.map(\.metric) == ["a_total", "q:w"] && found.map(\.labels) == [["x", "z"], ["v"]])
+    #expect(Deployment.grouped("sum by (r, s) (a) / on (t) group_left () b") == ["r", "s", "t"])
   }
 }

@@ -125,13 +125,16 @@ export async function copied(text) {
   }
 }
 
+/** What a server says in a sentence of its own, within another one. */
+const clause = (sentence) => sentence.replace(/\.$/, "").replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
+
 /** Something that failed by itself, while the rest is live. */
 export function Failure({ of, error, onRetry }) {
   return html`
     <div class="failure" role="alert">
       <${Light} state="warning" />
       <p class="grow">
-        <strong>${of}</strong> could not be read: ${error.message}
+        <strong>${of}</strong> could not be read: ${clause(error.message)}
         ${error.status ? ` (${error.status})` : ""}
         . The rest is live.
       </p>

@@ -70,7 +70,8 @@ function Lights({ status }) {
   const components = Object.keys(names).map((name) => {
     const found = status?.components.find((one) => one.name === name);
     if (state === "lost") {
-      return { name, state: "unknown", text: "unknown", note: known ? `last seen ${clock(known)}` : "not seen yet", title: "" };
+      const seen = html`<span class="wide">last </span>seen ${clock(known)}`;
+      return { name, state: "unknown", text: "unknown", note: known ? seen : "not seen yet", title: "" };
     }
     if (!found) return { name, state: "unknown", text: "asking", note: "", title: "" };
     const title = [found.why, exact(found.since)].filter(Boolean).join("; ");

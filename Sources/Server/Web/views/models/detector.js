@@ -21,15 +21,17 @@ export function Detector({ model, useCase, onAction }) {
   const champion = model.versions.find((one) => one.version === model.champion);
   const candidate = model.versions.find((one) => one.version === model.candidate);
   const shown = candidate ?? champion;
-  const threshold = candidate?.manifest?.metrics.threshold;
+  const thresholds = [["threshold", champion], [champion ? "the candidate's" : "the candidate's threshold", candidate]]
+    .map(([text, one]) => [text, one?.manifest?.metrics.threshold])
+    .filter(([, value]) => value !== undefined)
+    .map(([text, value]) => `${text} ${plain(value, 4)}`);
   return html`
     <section class="panel model" id=${`detector-${model.detector}`} aria-label=${model.detector}>
       <header class="model-head">
         <div class="grow">
           <h3>${model.detector} <span class="quiet type">${model.type}</span></h3>
           <p class="quiet">
-            ${model.summary}
-            ${threshold !== undefined && `, the candidate's ${plain(threshold, 4)}`}
+            ${[model.summary, thresholds.join(", ")].filter(Boolean).join("; ")}
           </p>
         </div>
         <div class="buttons">
@@ -83,7 +85,11 @@ export function Detector({ model, useCase, onAction }) {
               ${model.scores_from.slice(-3).map((start) => html`
                 <tr key=${start.record}>
                   <td>${start.time ? html`<${Time} at=${start.time} show=${dayClock} />` : ""}</td>
-                  <td>${start.version} scores from record ${count(start.record)} on</td>
+                  <td>
+                    ${start.version} scores from record ${count(start.record)}${start.time && html`
+                      <span class="faint">, event time</span>
+                    `}
+                  </td>
                 </tr>
               `)}
             </tbody>

@@ -66,7 +66,9 @@ export function Anomalies({ useCase, params, range, entities, described, bySever
     change({ severity: severities.filter((one) => set.has(one)).join(",") || undefined });
   };
   const counts = bySeverity?.series ?? [];
-  const shownSeverities = severities.filter((name) => counts.some((series) => series.name === name) || chosen.includes(name));
+  // Those of which there is none would only be in the way.
+  const shownSeverities = severities.filter((name) =>
+    chosen.includes(name) || counts.some((series) => series.name === name && series.total > 0));
   const others = (bySeverity?.series ?? []).reduce((sum, series) => sum + series.total, 0);
   const detectors = (byDetector?.series ?? []).map((series) => [series.name, series.name, count(series.total)]);
   const isFiltered = params.severity || params.detector || params.q || params.state;

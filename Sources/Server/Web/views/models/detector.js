@@ -221,7 +221,7 @@ function Splits({ shown, champion }) {
 
 function Drift({ drift }) {
   const [all, setAll] = useState(false);
-  if (!drift.days.length) return html`
+  if (!drift?.days.length) return html`
     <div class="gate-head"><h2>Drift</h2></div>
     <p class="quiet">No day has had 2,000 events scored by the champion yet.</p>
   `;

@@ -57,7 +57,7 @@ export function Models({ useCase, subject, described, status }) {
   const done = () => { setAction(null); found.reload(); revision.set(revision.value + 1); };
   return html`
     <section class="verdict" aria-label="Verdict">
-      ${said.state === "ok" ? html`<${Light} state="ok" />` : html`<${Severity} of=${said.state} large />`}
+      ${["ok", "unknown"].includes(said.state) ? html`<${Light} state=${said.state} />` : html`<${Severity} of=${said.state} large />`}
       <div class="grow">
         <h1 tabindex="-1">${said.title}</h1>
         <p class="context">
@@ -83,7 +83,7 @@ export function Models({ useCase, subject, described, status }) {
       </div>
     </section>
     ${(isTraining || (last && told[last.id])) && html`<${Training} useCase=${useCase} job=${last} />`}
-    ${data.items.length === 0
+    ${isUntrained(data.items)
       ? html`
         <section class="panel">
           <div class="nothing-found">
@@ -139,6 +139,8 @@ function Training({ useCase, job }) {
 function largestDrift(items) {
   let found = null;
   for (const { detector, drift } of items) {
+    // Of a detector without a champion there is nothing to tell.
+    if (!drift) continue;
     for (const { name, index } of drift.items) {
       index.forEach((value, place) => {
         if (!found || value > found.value) found = { detector, name, value, day: drift.days[place], notable: drift.notable };
@@ -148,11 +150,13 @@ function largestDrift(items) {
   return found;
 }
 
+/** Whether no detector has learned anything. */
+const isUntrained = (items) => items.every((model) => model.versions.length === 0);
+
 const namesOf = (models) => listed(models.map((model) => model.detector));
 
 /** "Both models are healthy.", "slow_query has no model that scores." */
 function healthOf(all, broken, drift) {
-  if (all.length === 0) return "No model scores.";
   if (broken.length) return `${capital(namesOf(broken))} ${broken.length === 1 ? "has" : "have"} no model that scores.`;
   if (drift && drift.value >= drift.notable) {
     return `Events no longer look as they did in training: ${drift.name} of ${drift.detector} drifted.`;
@@ -171,6 +175,7 @@ function candidatesOf(candidates, passed) {
 }
 
 function verdict({ items }, candidates, passed) {
+  if (isUntrained(items)) return { state: "unknown", title: "No model scores yet.", context: "" };
   const broken = items.filter((model) => !model.champion || model.versions.some((one) => one.champion && one.error));
   const drift = largestDrift(items);
   const drifted = drift !== null && drift.value >= drift.notable;

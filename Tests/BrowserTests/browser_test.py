@@ -177,7 +177,7 @@ def walk_anomaly(walk):
     page.wait_for_url(re.compile(r"/overview"))
 
 
-def walk_models(walk):
+def walk_models(walk, command):
     page = walk.page
     page.keyboard.press("g")
     page.keyboard.press("m")
@@ -199,6 +199,10 @@ def walk_models(walk):
     page.get_by_role("button", name="Train now…").click()
     expect(page.locator("dialog")).to_contain_text("in a process of its own")
     page.locator("dialog .confirm").click()
+    if not command:
+        return
+    # It goes on until it is given up, however little there is to learn.
+    subprocess.run([*command, "hold"], check=True)
     expect(page.locator(".training progress")).to_be_visible()
     page.locator(".training").get_by_role("button", name="Give up").click()
     expect(page.locator(".training")).to_contain_text("was given up")
@@ -295,12 +299,48 @@ def take_states(browser, arguments, folder):
     failure = '{"type":"about:blank","title":"What is asked for cannot be read now","status":503,"detail":"The store is busy."}'
     refused = lambda route: route.fulfill(status=503, content_type="application/problem+json", body=failure)
     nothing = lambda route: route.fulfill(status=200, content_type="application/json", body='{"items":[],"total":0,"next":null}')
+    empty_series = '{"from":null,"to":null,"step":10800,"series":[],"days":[]}'
+    no_series = lambda route: route.fulfill(status=200, content_type="application/json", body=empty_series)
+    # Not answered as long as somebody looks: what is asked for stays on its way.
+    waiting = []
+    held = waiting.append
+
+    def changed(change):
+        def answer(route):
+            response = route.fetch()
+            content = response.json()
+            change(content)
+            route.fulfill(response=response, json=content)
+        return answer
+
+    def answered_with(change):
+        return {r"/status$": changed(change), r"/stream$": held}
+
+    def untrained(models):
+        for one in models["items"]:
+            one.update(champion=None, candidate=None, previous=None, versions=[], scores_from=[], drift=None, record=[])
+
+    def before_first_event(status):
+        status.update(data_until=None, records=0, dead_letters=0)
+
+    def stalled(status):
+        since = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=130)
+        stream = next(one for one in status["components"] if one["name"] == "stream")
+        stream.update(state="warning", stalled=True, text="nothing read", why="No record came for two minutes.",
+                      since=f"{since:%Y-%m-%dT%H:%M:%SZ}", usual_per_second=1.7)
+
     states = {
+        "loading": ("/USE_CASE/overview", {r"/(summary|series|entities|anomalies|problems|recommendations|activations)(/|\?)": held}),
+        "loading-models": ("/USE_CASE/models", {r"/models$": held}),
+        "empty": ("/USE_CASE/overview", answered_with(before_first_event)),
+        "stalled": ("/USE_CASE/overview", answered_with(stalled)),
+        "no-dead-letters": ("/USE_CASE/dead-letters", {r"/dead-letters(\?|$)": nothing, r"/dead-letters/series$": no_series}),
         "failed": ("/USE_CASE/overview", {r"/classification/series": refused, r"/anomalies\?": refused}),
         "failed-models": ("/USE_CASE/models", {r"/models$": refused}),
         "no-match": ("/USE_CASE/overview?q=nothingatall", {}),
-        "no-model": ("/USE_CASE/models", {r"/models$": nothing}),
-        "no-use-case": ("/", {r"/use-cases$": nothing}),
+        "no-model": ("/USE_CASE/models", {r"/models$": changed(untrained)}),
+        "no-detector": ("/USE_CASE/models", {r"/models$": nothing}),
+        "no-use-case": ("/", {r"use-cases$": nothing}),
     }
     problems = []
     for theme in THEMES:
@@ -308,13 +348,16 @@ def take_states(browser, arguments, folder):
             for name, (path, answers) in states.items():
                 walk = Walk(browser, arguments.base, arguments.use_case, viewport={"width": width, "height": height}, color_scheme=theme)
                 walk.expects_errors = True
+                # What the page asks for, and never the page itself, whose address may end in the same.
                 for pattern, answer in answers.items():
-                    walk.page.route(re.compile(pattern), answer)
+                    walk.page.route(re.compile(f"/api/v1/.*{pattern}"), answer)
                 walk.page.goto(arguments.base + path.replace("USE_CASE", arguments.use_case))
                 walk.page.wait_for_timeout(1200)
                 walk.page.screenshot(path=folder / f"state-{name}-{theme}-{width}.png")
                 walk.check_width(f"{name} at {width} px")
                 problems += walk.problems
+                while waiting:
+                    waiting.pop().abort()
                 walk.close()
     return problems
 
@@ -446,7 +489,7 @@ def main():
     parser.add_argument("--use-case", default="redset")
     parser.add_argument("--screenshots", type=pathlib.Path, default=pathlib.Path("screenshots"))
     parser.add_argument("--browser", default="/usr/bin/chromium")
-    parser.add_argument("--restart", nargs="+", default=None, metavar="COMMAND", help="run with `stop` and with `start`")
+    parser.add_argument("--server", nargs="+", default=None, metavar="COMMAND", help="run with `hold`, `stop` and `start`")
     parser.add_argument("--store", type=pathlib.Path, default=None, help="pulse.sqlite: figures are compared with SQL over it")
     arguments = parser.parse_args()
     arguments.base = arguments.base.rstrip("/")
@@ -459,16 +502,15 @@ def main():
         walk.page.set_default_timeout(15_000)
         walk.open("/USE_CASE/overview?detector=slow_query")
         anomaly = first_anomaly(walk)
-        steps = [walk_overview, walk_anomaly, walk_models, walk_dead_letters]
-        for step in steps:
+        for step in [walk_overview, walk_anomaly, walk_models, walk_dead_letters]:
             begun = time.monotonic()
-            step(walk)
+            step(*([walk, arguments.server] if step is walk_models else [walk]))
             print(f"ok  {step.__name__[5:].replace('_', ' ')}, {time.monotonic() - begun:.1f} s", flush=True)
-        if arguments.restart:
-            walk_restart(walk, arguments.restart, arguments.screenshots)
+        if arguments.server:
+            walk_restart(walk, arguments.server, arguments.screenshots)
             print("ok  restart of the server", flush=True)
         else:
-            print("--  restart of the server: left out, no --restart", flush=True)
+            print("--  giving up a training, restart of the server: left out, no --server", flush=True)
         problems += walk.problems
         walk.close()
         if arguments.store:

@@ -9,12 +9,15 @@ struct LearnedRuns {
   private let fastest: PulseRun
   /// With the floor of the expected value at 0, so that its trees are asked about every event.
   private let withoutFloor: PulseRun
+  /// The folder of the models.
+  let models: String
 
   /// Trains on the history of a run, and runs over the same events again with the models in place.
   /// - Parameter without: the same run without models: what rules and classes find must not differ.
   init(_ places: Places, input: InputFile, without: PulseRun, runs: Int) throws {
     let useCase = places.root + "/UseCases/redset"
     let (data, kept) = (places.work + "/data", places.work + "/models")
+    models = kept
     _ = try PulseRun(places, source: input.path)
     training = try Command([places.pulse, "train", useCase, "--data", data, "--json"], scratch: places.work)
     guard let report = try JSONSerialization.jsonObject(with: Data(training.output.utf8)) as? [String: Any],

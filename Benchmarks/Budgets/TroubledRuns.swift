@@ -17,7 +17,7 @@ struct TroubledRuns {
   init(_ places: Places, input: InputFile, rounds: Int) throws {
     let corruptPath = places.work + "/corrupt.ndjson"
     let randomPath = places.work + "/random-times.ndjson"
-    let troubled = try Self.rewrite(input.path, to: corruptPath) { line, _ in line.prefix(line.count / 2) }
+    let troubled = try Self.corrupt(input.path, to: corruptPath)
     guard troubled == input.records / Self.share else { throw WrongOutput("\(troubled) lines were cut short") }
     var random = SplitMix(state: 42)
     _ = try Self.rewrite(input.path, to: randomPath) { line, index in Self.withRandomTime(line, &random) }
@@ -60,6 +60,12 @@ struct TroubledRuns {
         what: "redset with 1 % random times from 1970 to 2100, events a second by those without", target: 0.8,
         defect: 0.6, direction: .atLeast, format: ratio),
       measured: Self.median(randomTimes), note: "median of \(rounds) paired runs, \(moreFiles) more files of history")
+  }
+
+  /// Copies a file of lines, of which one in `share` is cut to its half.
+  /// - Returns: how many were cut.
+  static func corrupt(_ source: String, to path: String) throws -> Int {
+    try rewrite(source, to: path) { line, _ in line.prefix(line.count / 2) }
   }
 
   /// Copies a file of lines, changing one in `share`.

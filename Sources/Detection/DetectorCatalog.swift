@@ -6,7 +6,7 @@ public struct DetectorCatalog: Sendable {
   /// Everything that is built in.
   public static let standard = DetectorCatalog(
     learned: [ExpectedValueDefinition.self, IsolationForestDefinition.self, ONNXDefinition.self],
-    rules: [.rule, .slidingRule])
+    rules: [.rule, .slidingRule, .streak, .newValue, .unusualHour, .sequence, .travel])
 
   /// What `detectors:` can hold.
   public let learned: [any DetectorParameters.Type]

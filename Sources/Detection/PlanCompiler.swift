@@ -167,7 +167,8 @@ struct PlanCompiler {
       }
       rules.append(rule)
     } catch {
-      let conditions = [definition.when, definition.having].compactMap(\.self)
+      let conditions =
+        [definition.when, definition.having].compactMap(\.self) + (definition.profile?.expressions ?? [])
       let others = definition.per + [definition.reason].compactMap(\.self)
       diagnostics += error.all.filter { !isConsequence($0, in: conditions, others) }.map(explained)
     }

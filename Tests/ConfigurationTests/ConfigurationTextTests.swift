@@ -25,6 +25,14 @@ import Testing
     rules:
       - {name: r, when: f > 2, severity: critical, reason: "{f} is \\\\ big"}
       - {name: s, per: [k, y], within: 1m, having: count(*) > 3, cool_down: 0s}
+      - {name: t, when: x > 1, until: x < 0, per: k, streak: 3, within: 1h}
+      - {name: u, new: k, per: y, remember: 4, expire: 30d, learn: 3, learn_for: 1d}
+      - {name: v, new: k, per: y}
+      - {name: h, unusual_hour: t, per: k, share: 0.05, half_life: 10d, until_learned: hour(t) = 3, learn: 20, learn_for: 2d}
+      - {name: i, unusual_hour: t, per: k}
+      - {name: q, first: x > 1, then: x < 0, without: x = 0, per: k, within: 10m}
+      - {name: j, travel: [x, y * 1.5], per: k, within: 1d, max_speed: 500, min_distance: 12.5}
+      - {name: l, travel: [x, x], per: k, within: 1d}
     windows:
       - {name: w, type: sliding, size: 2m, every: 1m, by: [k], allowed_lateness: 1s, retain: 1d, aggregates: {n: count(*)}}
     history: {retain: 2d}
@@ -36,7 +44,8 @@ import Testing
     let again = try UseCaseReader.read(text).get()
     #expect(again.canonicalText == text)
     #expect(again.event.schema == (try UseCaseReader.read(source).get().event.schema))
-    #expect(again.rules.map(\.coolDown) == [nil, 0])
+    #expect(again.rules.map(\.coolDown) == [nil, 0] + [Int64?](repeating: nil, count: 8))
+    #expect(again.rules.map { $0.profile == nil } == [true, true] + [Bool](repeating: false, count: 8))
   }
 
   private func version(of text: String) throws -> String {
@@ -53,7 +62,9 @@ import Testing
     #expect(original.count == 64)
     for (old, new) in [
       ("x > 10", "x > 11"), ("90s", "91s"), ("critical", "high"), ("default: 0.1", "default: 0.2"),
-      ("retain: 1d", "retain: 2d"),
+      ("retain: 1d", "retain: 2d"), ("streak: 3", "streak: 4"), ("remember: 4", "remember: 5"),
+      ("share: 0.05", "share: 0.06"), ("learn: 20", "learn: 21"), ("without: x = 0", "without: x = 1"),
+      ("max_speed: 500", "max_speed: 501"),
       ("name: a", "name: b"), ("is \\\\ big", "was big"), ("into: c", "into: d"),
     ] {
       let changed = source.replacing(old, with: new)
@@ -86,7 +97,7 @@ import Testing
     let reference = try String(contentsOf: file, encoding: .utf8)
     let keys =
       UseCaseReader.sections + UseCaseReader.eventKeys + UseCaseReader.fieldKeys + UseCaseReader.ruleKeys
-      + UseCaseReader.windowKeys + UseCaseReader.dashboardKeys + UseCaseReader.metricsKeys + UseCaseReader.metricKeys
+      + UseCaseReader.profileKeys + UseCaseReader.windowKeys + UseCaseReader.dashboardKeys + UseCaseReader.metricsKeys + UseCaseReader.metricKeys
     for key in keys where key != "gap" { #expect(reference.contains("`\(key)`"), "\(key)") }
   }
 }

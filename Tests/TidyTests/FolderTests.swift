@@ -17,8 +17,8 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
       target: "Detection",
       folders: [
         "Base", "Event", "Expressions", "Decoding", "Definition", "Features", "Keys", "Metrics", "State", "EventTime",
-        "Windows/Aggregates", "Windows", "Detectors", "Detectors/Trees", "Detectors/Learned", "Detectors/Rules",
-        "Detectors/IsolationForest", "Detectors/ExpectedValue", "Detectors/ONNX", "",
+        "Windows/Aggregates", "Windows", "Detectors", "Detectors/Trees", "Detectors/Learned", "Detectors/Profiles",
+        "Detectors/Rules", "Detectors/IsolationForest", "Detectors/ExpectedValue", "Detectors/ONNX", "",
       ]),
     FolderOrder(target: "Configuration", folders: ["YAML", "UseCases", "Inference", "Runtime"]),
     FolderOrder(

@@ -6,6 +6,8 @@ extension UseCaseReader {
   static let ruleKeys = [
     "name", "severity", "when", "per", "within", "having", "cool_down", "reason", "over",
   ]
+  /// Keys of all rules.
+  static let sharedRuleKeys = ["name", "severity", "cool_down", "reason", "over"]
   /// What a rule over the recent events of an entity takes.
   private static let slidingKeys = ["per", "within", "having"]
   static let windowKeys = [
@@ -37,7 +39,7 @@ extension UseCaseReader {
   // MARK: Rules
 
   private mutating func rule(_ node: YAMLNode) -> RuleDefinition? {
-    guard let keys = reader.keys(of: node, in: "the rule", known: Self.ruleKeys) else { return nil }
+    guard let keys = reader.keys(of: node, in: "the rule", known: Self.ruleKeys + Self.profileKeys) else { return nil }
     var taken = detectorNames
     let name = uniqueName(keys, what: "the rule", among: &taken)
     detectorNames = taken
@@ -51,7 +53,9 @@ extension UseCaseReader {
     let having = keys["having"].flatMap { reader.expression($0, what: "`having`") }
     let coolDown = keys["cool_down"].flatMap { reader.duration($0, what: "`cool_down`") }
     let reason = keys["reason"].flatMap { reader.expression($0, what: "`reason`") }
-    checkKind(keys)
+    let kinds = ProfileKind.all(in: keys)
+    let profile = kinds.isEmpty ? nil : profile(kinds, keys)
+    if kinds.isEmpty { checkKind(keys) } else if profile == nil { return nil }
     guard let name else { return nil }
     // What was refused or is missing has been said. So that it is not said again in other words, something right stands in
     // for it, and what makes an entity goes where nothing looks at entities.
@@ -59,15 +63,27 @@ extension UseCaseReader {
     let isSliding = Self.isSliding(keys)
     return RuleDefinition(
       name: name, severity: severity.flatMap(Severity.init) ?? .medium, when: when ?? standIn("when", "TRUE"),
-      per: isSliding || keys["cool_down"] != nil ? per : [], within: within ?? (isSliding ? 60_000_000 : nil),
-      having: having ?? standIn("having", "count(*) > 0"), coolDown: coolDown, reason: reason, location: keys.location)
+      per: isSliding || keys["cool_down"] != nil ? per : [],
+      within: within ?? (isSliding && profile == nil ? 60_000_000 : nil),
+      having: having ?? standIn("having", "count(*) > 0"), coolDown: coolDown, reason: reason, profile: profile,
+      location: keys.location)
   }
 
   /// Whether a rule looks at the recent events of an entity, be it without all that this takes.
-  private static func isSliding(_ keys: Keys) -> Bool { keys["within"] != nil || keys["having"] != nil }
+  private static func isSliding(_ keys: Keys) -> Bool {
+    keys["within"] != nil || keys["having"] != nil || !ProfileKind.all(in: keys).isEmpty
+  }
 
   /// A rule looks at single events, by `when`, or at the recent events of an entity, by `per`, `within` and `having`.
   private mutating func checkKind(_ keys: Keys) {
+    for key in Self.profileKeys where keys[key] != nil {
+      let owners = ProfileKind.all.filter { $0.optional.contains(key) || $0.required.contains(key) }.map {
+        "`\($0.name)`"
+      }
+      reader.report(
+        keys.location(of: key), "`\(key)` does not apply to this rule",
+        expected: "a rule with \(owners.joined(separator: " or "))")
+    }
     guard Self.isSliding(keys) else {
       if keys["when"] == nil, keys["over"] == nil {
         reader.report(

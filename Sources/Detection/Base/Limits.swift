@@ -166,6 +166,12 @@ public enum Limits {
   /// Different arguments of the aggregates of one rule: one bit each in a 32-bit mask of nulls.
   public static let maxRuleArguments = 32
 
+  /// Events in a row that a rule may ask for: the time of each is kept for every entity.
+  public static let maxStreak = 64
+
+  /// Values of an entity that a rule may remember: an event is compared with all of them, and each takes 16 bytes.
+  public static let maxRememberedValues = 256
+
   /// Bytes of a string value that a finding's reason or explanation repeats; the event itself is stored in full.
   public static let maxExplainedBytes = 256
 

@@ -116,7 +116,7 @@ public struct RuleDefinition: Sendable, Hashable {
   public var when: LocatedText?
   /// Fields or features that make the entity; empty for a stateless rule.
   public var per: [LocatedText]
-  /// Length of the sliding window, microseconds.
+  /// Length of the sliding window, microseconds; of a streak, a sequence or a journey how long it takes at most.
   public var within: Int64?
   /// Condition over aggregates of the window.
   public var having: LocatedText?
@@ -125,11 +125,13 @@ public struct RuleDefinition: Sendable, Hashable {
   public var coolDown: Int64?
   /// Template of the reason: `{name}` stands for a field, feature or aggregate (`{count(*)}`); nil for the default one.
   public var reason: LocatedText?
+  /// What it remembers of an entity in place of a window; nil for a rule over single events or over a window.
+  public var profile: ProfileDefinition?
   public var location: SourceLocation
 
   public init(
     name: String, severity: Severity, when: LocatedText? = nil, per: [LocatedText] = [], within: Int64? = nil,
-    having: LocatedText? = nil, coolDown: Int64? = nil, reason: LocatedText? = nil,
+    having: LocatedText? = nil, coolDown: Int64? = nil, reason: LocatedText? = nil, profile: ProfileDefinition? = nil,
     location: SourceLocation = SourceLocation(line: 1, column: 1)
   ) {
     self.name = name
@@ -140,6 +142,7 @@ public struct RuleDefinition: Sendable, Hashable {
     self.having = having
     self.coolDown = coolDown
     self.reason = reason
+    self.profile = profile
     self.location = location
   }
 }

@@ -95,6 +95,43 @@ extension RuleDefinition {
     if let having { members.append(("having", jsonString(having.text))) }
     if let coolDown { members.append(("cool_down", durationText(coolDown))) }
     if let reason { members.append(("reason", jsonString(reason.text))) }
+    return members + (profile?.members ?? [])
+  }
+}
+
+extension ProfileDefinition {
+  fileprivate var members: [(String, String)] {
+    switch self {
+    case .streak(let length, let until): return [("streak", String(length)), ("until", jsonString(until.text))]
+    case .newValue(let of, let remember, let expire, let learning):
+      var members = [("new", jsonString(of.text))]
+      if remember != Self.defaultRemember { members.append(("remember", String(remember))) }
+      if expire != Self.defaultExpire { members.append(("expire", durationText(expire))) }
+      return members + learning.members(beside: Self.newValueLearning)
+    case .unusualHour(let of, let share, let halfLife, let untilLearned, let learning):
+      var members = [("unusual_hour", jsonString(of.text))]
+      if share != Self.defaultShare { members.append(("share", share.description)) }
+      if halfLife != Self.defaultHalfLife { members.append(("half_life", durationText(halfLife))) }
+      if let untilLearned { members.append(("until_learned", jsonString(untilLearned.text))) }
+      return members + learning.members(beside: Self.hourLearning)
+    case .sequence(let first, let then, let without):
+      var members = [("first", jsonString(first.text)), ("then", jsonString(then.text))]
+      if let without { members.append(("without", jsonString(without.text))) }
+      return members
+    case .travel(let latitude, let longitude, let speed, let distance):
+      var members = [("travel", "[\(jsonString(latitude.text)), \(jsonString(longitude.text))]")]
+      if speed != Self.defaultSpeed { members.append(("max_speed", speed.description)) }
+      if distance != Self.defaultDistance { members.append(("min_distance", distance.description)) }
+      return members
+    }
+  }
+}
+
+extension LearningDefinition {
+  fileprivate func members(beside standard: LearningDefinition) -> [(String, String)] {
+    var members: [(String, String)] = []
+    if count != standard.count { members.append(("learn", String(count))) }
+    if time != standard.time { members.append(("learn_for", durationText(time))) }
     return members
   }
 }

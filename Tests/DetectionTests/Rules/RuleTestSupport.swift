@@ -54,6 +54,15 @@ struct RuleStream {
     }
   }
 
+  /// Some of the events, each as the whole stream has marked it.
+  func only(_ rows: [Int]) -> RuleStream { RuleStream(self, rows) }
+
+  private init(_ stream: RuleStream, _ rows: [Int]) {
+    events = rows.map { stream.events[$0] }
+    watermarks = rows.map { stream.watermarks[$0] }
+    believed = rows.map { stream.believed[$0] }
+  }
+
   func batch(_ rows: Range<Int>, dictionary: Bool = false) -> (EventBatch, EventTimeMarks) {
     let part = events[rows]
     let accounts = part.map { $0.user.map { "account-\($0)" } ?? "" }

@@ -17,7 +17,7 @@ public struct Diagnostics: Error, Sendable, Hashable {
 public enum CompiledRule: Sendable {
   /// `when` alone.
   case stateless(StatelessRule)
-  /// A sliding window per entity, or a cool-down.
+  /// A sliding window or a profile per entity, or a cool-down.
   case stateful(SlidingRulePlan)
 
   /// Compiles a rule.
@@ -45,7 +45,7 @@ public enum CompiledRule: Sendable {
 }
 
 /// The state of one compilation.
-private struct RuleCompiler {
+struct RuleCompiler {
   let definition: RuleDefinition
   let event: EventDefinition
   let scope: Scope
@@ -53,7 +53,7 @@ private struct RuleCompiler {
   var diagnostics: [Diagnostic] = []
   var aggregates = AggregateTable()
 
-  private var columns: [Scope.Column] { scope.columns }
+  var columns: [Scope.Column] { scope.columns }
 
   init(_ definition: RuleDefinition, scope: Scope, event: EventDefinition) {
     self.definition = definition
@@ -63,6 +63,7 @@ private struct RuleCompiler {
   }
 
   mutating func compile() -> CompiledRule? {
+    if let profile = definition.profile { return compile(profile) }
     checkForm()
     let when = definition.when.flatMap { expression($0) }
     let having = definition.having.flatMap { condition($0) }
@@ -70,7 +71,7 @@ private struct RuleCompiler {
     let isSliding = definition.within != nil || definition.having != nil
     let coolsDown = (definition.coolDown ?? 0) > 0
     let per = isSliding || coolsDown ? entity() : []
-    let template = template(per: per, isSliding: isSliding)
+    let template = template(isSliding: isSliding) { $0.defaultTemplate(per: per) }
     aggregates.layOut()
     guard diagnostics.isEmpty else { return nil }
 
@@ -118,7 +119,7 @@ private struct RuleCompiler {
   }
 
   /// The columns that make an entity.
-  private mutating func entity() -> [Int] {
+  mutating func entity() -> [Int] {
     let key = event.schema.keyField.map { event.schema.fields[$0].name }
     var names = definition.per
     if names.isEmpty, definition.within == nil, let key { names = [LocatedText(key, at: definition.location)] }
@@ -147,9 +148,9 @@ private struct RuleCompiler {
 
   // MARK: Expressions
 
-  private mutating func expression(_ text: LocatedText) -> Expression? {
+  mutating func expression(_ text: LocatedText, expected: ValueType? = .bool) -> Expression? {
     do throws(ExpressionError) {
-      return try Expression(text.text, scope: scope, expected: .bool)
+      return try Expression(text.text, scope: scope, expected: expected)
     } catch {
       diagnostics.append(Diagnostic(error, in: text))
       return nil
@@ -185,8 +186,11 @@ private struct RuleCompiler {
 
   // MARK: Reason
 
-  private mutating func template(per: [Int], isSliding: Bool) -> ReasonTemplate {
-    guard let reason = definition.reason else { return defaultTemplate(per: per) }
+  /// The template that a rule has, or the usual one.
+  mutating func template(
+    isSliding: Bool, usual: (RuleCompiler) -> ReasonTemplate
+  ) -> ReasonTemplate {
+    guard let reason = definition.reason else { return usual(self) }
     let parts: [ReasonTemplate.Part]
     do throws(ReasonTemplate.FormError) {
       parts = try ReasonTemplate.parts(of: reason.text)
@@ -208,6 +212,7 @@ private struct RuleCompiler {
 
   private mutating func piece(_ name: String, at location: SourceLocation, isSliding: Bool) -> ReasonTemplate.Piece? {
     if let index = scope.index(of: name) { return .column(index) }
+    if let index = definition.profile?.valueNames.firstIndex(of: name) { return .aggregate(index) }
     if name == "within", let within = definition.within { return .text(DurationText.format(within)) }
     if name == "cool_down", let coolDown = definition.coolDown ?? definition.within {
       return .text(DurationText.format(coolDown))
@@ -216,7 +221,7 @@ private struct RuleCompiler {
       report(
         "unknown name `\(name)` in `reason`", at: location,
         expected: isSliding ? "a field, a feature or an aggregate" : "a field or a feature", found: name,
-        suggestion: nearest(to: name, among: columns.map(\.name)))
+        suggestion: nearest(to: name, among: columns.map(\.name) + (definition.profile?.valueNames ?? [])))
       return nil
     }
     guard isSliding else {
@@ -259,8 +264,8 @@ private struct RuleCompiler {
   }
 
   /// The columns an expression reads, ascending; none where it is wrong, which is reported elsewhere.
-  private func read(by text: LocatedText) -> [Int] {
-    let expression = try? Expression(text.text, scope: scope, expected: .bool)
+  func read(by text: LocatedText, expected: ValueType? = .bool) -> [Int] {
+    let expression = try? Expression(text.text, scope: scope, expected: expected)
     return expression?.columns.sorted() ?? []
   }
 
@@ -289,7 +294,7 @@ private struct RuleCompiler {
       """
   }
 
-  private mutating func report(
+  mutating func report(
     _ message: String, at location: SourceLocation, expected: String? = nil, found: String? = nil,
     suggestion: String? = nil
   ) {

@@ -30,12 +30,16 @@ struct SlidingEntities: Sendable {
   let holdsEntries: Bool
   let plans: [ArgumentPlan]
   let width: Int
+  /// What the words of a profile are; empty for a rule that keeps none.
+  let layout: [ProfileWord]
 
   private(set) var entities: [Entity] = []
   private(set) var entries: [Entry] = []
   /// `width` words a node.
   private(set) var words: [UInt64] = []
   private(set) var arguments: [ArgumentWindows]
+  /// The profiles of entities, as many words a slot as the layout has.
+  var profiles: [UInt64] = []
   private var slots = EntityTable()
   private var freeSlots: [UInt32] = []
   private var freeNode = PairingHeap.none
@@ -67,12 +71,16 @@ struct SlidingEntities: Sendable {
   private(set) var entryCount = 0
   var entityCount: Int { slots.count + parked.count }
 
-  init(within: Int64, horizon: Int64, maxAhead: Int64, plans: [ArgumentPlan], holdsEntries: Bool) {
+  init(
+    within: Int64, horizon: Int64, maxAhead: Int64, plans: [ArgumentPlan], holdsEntries: Bool,
+    layout: [ProfileWord] = []
+  ) {
     self.within = within
     self.horizon = horizon
     self.maxAhead = maxAhead
     self.holdsEntries = holdsEntries
     self.plans = plans
+    self.layout = layout
     width = plans.reduce(0) { $0 + $1.words }
     arguments = plans.map(ArgumentWindows.init)
   }
@@ -81,7 +89,7 @@ struct SlidingEntities: Sendable {
   var heldBytes: Int {
     let held = entities.heldBytes + entries.heldBytes + words.heldBytes + arguments.reduce(0) { $0 + $1.heldBytes }
     let found = slots.heldBytes + waiting.heldBytes + disorder.heldBytes + far.heldBytes + restarts.heldBytes
-    let stored = ended.heldBytes + ledger.heldBytes + parked.heldBytes
+    let stored = ended.heldBytes + ledger.heldBytes + parked.heldBytes + profiles.heldBytes
     return held + found + freeSlots.heldBytes + retired.heldBytes + stored
   }
 
@@ -188,12 +196,18 @@ struct SlidingEntities: Sendable {
   // MARK: Restoring
 
   /// Adds an entity as it was stored in a segment, or replaces what an earlier record said of it.
-  mutating func restore(_ entity: Entity) {
+  mutating func restore(_ entity: Entity, profile: [UInt64]) {
     guard let slot = slots.find(entity.key, keyOf: { entities[Int($0)].key }) else {
-      _ = create(entity)
+      setProfile(of: create(entity), to: profile)
       return
     }
-    if entity.isNoEarlier(than: entities[Int(slot)]) { entities[Int(slot)] = entity }
+    guard entity.isNoEarlier(than: entities[Int(slot)]) else { return }
+    entities[Int(slot)] = entity
+    setProfile(of: slot, to: profile)
+  }
+
+  private mutating func setProfile(of slot: UInt32, to profile: [UInt64]) {
+    for (index, word) in profile.enumerated() { profiles[Int(slot) * layout.count + index] = word }
   }
 
   /// Drops an entity as it was stored in a segment, for one that is parked and no earlier; false where it is earlier.
@@ -220,11 +234,12 @@ struct SlidingEntities: Sendable {
   }
 
   /// Adds an entity that was parked, under a new identity and in no window yet.
-  mutating func unpark(_ entity: Entity) -> UInt32 {
+  mutating func unpark(_ entity: Entity, profile: [UInt64]) -> UInt32 {
     var entity = entity
     (entity.id, entity.segment) = (nextID, Entry.noSegment)
     nextID += 1
     let slot = create(entity)
+    setProfile(of: slot, to: profile)
     waiting.insert(stamp: entity.stamp, slot: slot, id: entity.id)
     touch(slot)
     return slot
@@ -264,9 +279,11 @@ struct SlidingEntities: Sendable {
     if let free = freeSlots.popLast() {
       slot = free
       entities[Int(slot)] = entity
+      for index in layout.indices { profiles[Int(slot) * layout.count + index] = 0 }
     } else {
       slot = UInt32(entities.count)
       entities.append(entity)
+      for _ in layout { profiles.append(0) }
       for index in arguments.indices { arguments[index].growSlots(to: entities.count) }
     }
     slots.insert(entity.key, slot: slot) { entities[Int($0)].key }

@@ -29,18 +29,23 @@ public struct SlidingRulePlan: Sendable {
   /// The aggregate the bound is about is the first.
   let bound: HavingBound?
   let fingerprint: String
+  /// What it keeps of an entity in place of a window.
+  var profile: ProfilePlan?
 
   /// Name of the rule.
   public var name: String { rule.name }
 
   /// The columns the rule reads, by index in the batch.
   public var columns: Set<Int> {
-    arguments.reduce(into: rule.template.columns.union(when?.columns ?? []).union(per)) { $0.formUnion($1.columns) }
+    (arguments + (profile?.conditions ?? [])).reduce(into: rule.columns.union(when?.columns ?? []).union(per)) {
+      $0.formUnion($1.columns)
+    }
   }
 
   /// Bytes that it holds for an entity with one event in its window, nearly.
   public var bytesPerEntity: Int {
-    SlidingEntities.bytesPerEntity(argumentPlans) + (aggregates.isEmpty ? 0 : bytesPerEvent)
+    if let profile { return SlidingEntities.bytesPerEntity([]) + 8 * profile.kind.layout.count }
+    return SlidingEntities.bytesPerEntity(argumentPlans) + (aggregates.isEmpty ? 0 : bytesPerEvent)
   }
 
   /// Bytes that it holds for each further event, nearly.
@@ -63,7 +68,8 @@ public final class SlidingRule: StatefulDetector, Parkable {
     self.plan = plan
     entities = SlidingEntities(
       within: plan.within, horizon: max(plan.within, plan.coolDown), maxAhead: plan.maxAhead,
-      plans: plan.argumentPlans, holdsEntries: !plan.aggregates.isEmpty)
+      plans: plan.profile == nil ? plan.argumentPlans : [], holdsEntries: !plan.aggregates.isEmpty,
+      layout: plan.profile?.kind.layout ?? [])
   }
 
   public var name: String { plan.rule.name }
@@ -98,11 +104,7 @@ public final class SlidingRule: StatefulDetector, Parkable {
     guard !entities.parked.isEmpty else { return }
     var failures = 0
     var rows: [Int] = []
-    if let when = plan.when {
-      when.matches(batch.columns, count: batch.count, failures: &failures).forEachSet { rows.append($0) }
-    } else {
-      rows = Array(0..<batch.count)
-    }
+    plan.matches(batch, failures: &failures).rows.forEachSet { rows.append($0) }
     for key in EntityKeys(plan.per.map { batch.columns[$0] }, rows: rows).keys { entities.parked.want(key) }
   }
 
@@ -124,6 +126,11 @@ public final class SlidingRule: StatefulDetector, Parkable {
     precondition(marks.doubtful.count == batch.count, "the marks are not those of the batch")
     let input = RuleInput(plan, batch, marks, counts: &counts)
     guard !input.rows.isEmpty else { return }
+    if let profile = plan.profile {
+      findings += entities.take(input, profile, plan, in: batch, counts: &counts)
+      entities.recycle()
+      return
+    }
     var outcome = RuleOutcome(plan.aggregates, capacity: input.rows.count)
     entities.take(input, into: &outcome, counts: &counts)
     report(outcome, in: batch, into: &findings, counts: &counts)
@@ -168,15 +175,15 @@ struct RuleInput: Sendable {
   let rows: [Int]
   let keys: EntityKeys
   let arguments: StagedArguments
+  /// The conditions of a profile, over all rows.
+  let conditions: [Bitmap]
   let times: [Int64]
   let watermarks: [Int64]
   let believed: [Int64]
 
   init(_ plan: SlidingRulePlan, _ batch: EventBatch, _ marks: EventTimeMarks, counts: inout DetectorCounts) {
     var failures = 0
-    let matches =
-      plan.when?.matches(batch.columns, count: batch.count, failures: &failures)
-      ?? Bitmap(repeating: true, count: batch.count)
+    let (matches, conditions) = plan.matches(batch, failures: &failures)
     // Those of events that have waited were counted when they came.
     if !marks.areReleased { counts.failures += failures }
     let certain = matches.subtracting(marks.doubtful)
@@ -196,6 +203,7 @@ struct RuleInput: Sendable {
       }
     }
     arguments = StagedArguments(columns, plans: plan.argumentPlans, rows: rows)
+    self.conditions = conditions
     times = batch.eventTimes
     watermarks = marks.watermarks
     believed = plan.hasOwnClock ? marks.ownBelieved ?? marks.believed : marks.believed

@@ -36,6 +36,11 @@ struct RuleHead: Sendable {
   /// What the condition looks at.
   let evidence: [Evidence]
 
+  /// The columns that a finding tells.
+  var columns: Set<Int> {
+    evidence.reduce(into: template.columns) { if case .column(let index, _) = $1 { $0.insert(index) } }
+  }
+
   /// A finding. Its explanation is the clause. Of the values the clause looks at, each contributes an equal share of
   /// the score: a condition is true as a whole, and as with every detector the contributions add up to the score.
   func finding(

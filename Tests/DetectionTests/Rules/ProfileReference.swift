@@ -56,6 +56,7 @@ struct ProfileReference {
         counts.late += 1
         continue
       }
+      if life.clock != .min && event.time >= life.clock + within { life.events = [] }
       life.clock = max(life.clock, event.time)
       life.stamp = max(life.stamp, life.clock, watermark)
       life.events.append(Taken(event: event, arrival: row))

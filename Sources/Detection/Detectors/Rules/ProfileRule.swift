@@ -1,5 +1,5 @@
 // Rules that keep a profile of each entity in place of a window. Entities come, go, are stored and parked as those of windows
-// are (`SlidingEntities`); an event as old as what would be forgotten is late. Where the clock of an entity was wrong and it
+// are (`SlidingEntities`); an event `within` or more behind is late, and one as far ahead of all before begins anew. Where the clock of an entity was wrong and it
 // starts afresh, so does its profile, while a cool-down goes on.
 
 /// What a rule keeps of each entity.
@@ -80,7 +80,6 @@ extension SlidingEntities {
   ) -> [Found] {
     var kind = kind
     var found: [Found] = []
-    let size = layout.count
     let width = input.arguments.width
     for (ordinal, row) in input.rows.enumerated() {
       forget(watermark: input.watermarks[row])
@@ -102,16 +101,16 @@ extension SlidingEntities {
       }
       var conditions: UInt8 = 0
       for (bit, condition) in input.conditions.enumerated() where condition[row] { conditions |= 1 << UInt8(bit) }
-      let base = Int(slot) * size
+      let base = profiles.base(of: slot)
       let clock = entities[Int(slot)].clock
       let last = lastFinding(slot)
       let event = ProfileEvent(
         time: input.times[row], clock: clock, conditions: conditions, values: values, lastFinding: last)
-      guard kind.take(event, in: &profiles, at: base) else { continue }
-      if let last, clock.subtractingSaturated(coolDown) < last, !kind.isOver(profiles, at: base) { continue }
+      guard kind.take(event, in: &profiles.words, at: base) else { continue }
+      if let last, clock.subtractingSaturated(coolDown) < last, !kind.isOver(profiles.words, at: base) { continue }
       noteFinding(slot, at: clock)
-      kind.noteFinding(in: &profiles, at: base)
-      found.append(Found(row: row, score: kind.score, values: kind.values(profiles, at: base)))
+      kind.noteFinding(in: &profiles.words, at: base)
+      found.append(Found(row: row, score: kind.score, values: kind.values(profiles.words, at: base)))
     }
     return found
   }

@@ -5,8 +5,7 @@
 //   base          signed; times below are differences from it, wrapping
 //   records       count, then for each entity: id, key low and high (unsigned), clock - base (signed), stamp - clock
 //                 (unsigned), whether it had a finding (bool) and if so clock - last finding (unsigned); of a rule
-//                 with profiles then how many words up to the last that is not zero, and of each: unsigned for counts,
-//                 signed for integers and for times - clock, 8 bytes little-endian for bits
+//                 with profiles then the profile (`ProfileTable`)
 //   entries       count, then for each: id of its entity, time - base (signed), null mask (unsigned), and of each
 //                 argument that is kept and not null its value: signed for integers, 8 bytes for doubles, two
 //                 unsigned for the identity of a string
@@ -103,7 +102,7 @@ extension SlidingEntities {
       writer.write(unsigned: UInt64(bitPattern: entity.stamp &- entity.clock))
       writer.write(bool: entity.lastFinding != nil)
       if let last = entity.lastFinding { writer.write(unsigned: UInt64(bitPattern: entity.clock &- last)) }
-      if !layout.isEmpty { encodeProfile(of: slot, into: &writer) }
+      profiles.encode(slot, clock: entity.clock, into: &writer)
     }
     writer.write(unsigned: UInt64(nodes.count))
     for node in nodes {
@@ -126,27 +125,14 @@ extension SlidingEntities {
     return writer.bytes
   }
 
-  private func encodeProfile(of slot: UInt32, into writer: inout ByteWriter) {
-    let words = profiles[Int(slot) * layout.count..<(Int(slot) + 1) * layout.count]
-    let used = (words.lastIndex { $0 != 0 } ?? words.startIndex - 1) - words.startIndex + 1
-    writer.write(unsigned: UInt64(used))
-    for (kind, word) in zip(layout, words).prefix(used) {
-      switch kind {
-      case .count: writer.write(unsigned: word)
-      case .integer: writer.write(signed: Int64(bitPattern: word))
-      case .time: writer.write(signed: Int64(bitPattern: word) &- entities[Int(slot)].clock)
-      case .bits: writer.write(double: Double(bitPattern: word))
-      }
-    }
-  }
-
   // MARK: Reading
 
   /// Replaces everything by what the segments describe. Records first, each into its place, then entries; so what is held
   /// meanwhile is what a rule holds that has run, the segments, and where each id went.
   mutating func restore(from stored: [StateEntry]) throws(CodingError) {
     self = SlidingEntities(
-      within: within, horizon: horizon, maxAhead: maxAhead, plans: plans, holdsEntries: holdsEntries, layout: layout)
+      within: within, horizon: horizon, maxAhead: maxAhead, plans: plans, holdsEntries: holdsEntries,
+      layout: profiles.layout)
     let taken = try ParkedEntities.taken(from: stored)
     var segments: [StoredSegment] = []
     for entry in stored where entry.key.count != 9 {
@@ -250,31 +236,11 @@ extension SlidingEntities {
     if try stored.reader.readBool() {
       entity.lastFinding = clock &- Int64(bitPattern: try stored.reader.readUnsigned())
     }
-    if !layout.isEmpty { try readProfile(of: entity, from: &stored) }
+    stored.profile = try profiles.decode(clock: clock, from: &stored.reader)
     guard id < stored.nextID else {
       throw CodingError("a rule's segment has the id \(id) at or above \(stored.nextID)")
     }
     return entity
-  }
-
-  private func readProfile(of entity: Entity, from stored: inout StoredSegment) throws(CodingError) {
-    let used = try stored.reader.readCount(upTo: layout.count)
-    stored.profile = [UInt64](repeating: 0, count: layout.count)
-    for (index, kind) in layout.prefix(used).enumerated() {
-      stored.profile[index] =
-        switch kind {
-        case .count(let most): UInt64(try stored.reader.readCount(upTo: most))
-        case .integer(let most): UInt64(bitPattern: try readInteger(from: &stored.reader, upTo: most))
-        case .time: UInt64(bitPattern: entity.clock &+ (try stored.reader.readSigned()))
-        case .bits: try stored.reader.readDouble().bitPattern
-        }
-    }
-  }
-
-  private func readInteger(from reader: inout ByteReader, upTo most: Int64) throws(CodingError) -> Int64 {
-    let value = try reader.readSigned()
-    guard (-most...most).contains(value) else { throw CodingError("a rule's profile has \(value), at most \(most)") }
-    return value
   }
 
   private mutating func readRecords(of segment: StoredSegment) throws(CodingError) -> StoredSegment {

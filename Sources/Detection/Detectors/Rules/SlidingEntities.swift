@@ -9,9 +9,9 @@
 //
 // Why forgetting is sound. It depends on times and on the order of events alone, not on how they were cut into batches or
 // on when memory was freed: it is decided before each event by comparing times, and stamps and watermarks only ascend. An
-// event that is not behind the watermark finds the same either way: its time is at least T + horizon, so every
-// earlier entry has left the window and every cool-down is over. An entity whose clock lags behind the partition's keeps
-// its window, because its stamp follows the watermark for as long as its events come.
+// event that is not behind the watermark finds the same either way: its time is at least T + horizon, so every earlier
+// entry has left the window, a profile begins anew, and every cool-down is over. An entity whose clock lags behind the
+// partition's keeps its window, because its stamp follows the watermark for as long as its events come.
 //
 // Structure. Entries are nodes of one pool. Those that came in order form a list per entity, the others a heap by time
 // (rare), so that the oldest is found and a new one placed in O(1), or O(log n) out of order. Entities wait for being
@@ -30,16 +30,14 @@ struct SlidingEntities: Sendable {
   let holdsEntries: Bool
   let plans: [ArgumentPlan]
   let width: Int
-  /// What the words of a profile are; empty for a rule that keeps none.
-  let layout: [ProfileWord]
 
   private(set) var entities: [Entity] = []
   private(set) var entries: [Entry] = []
   /// `width` words a node.
   private(set) var words: [UInt64] = []
   private(set) var arguments: [ArgumentWindows]
-  /// The profiles of entities, as many words a slot as the layout has.
-  var profiles: [UInt64] = []
+  /// What the rule keeps of entities in place of a window.
+  var profiles: ProfileTable
   private var slots = EntityTable()
   private var freeSlots: [UInt32] = []
   private var freeNode = PairingHeap.none
@@ -80,7 +78,7 @@ struct SlidingEntities: Sendable {
     self.maxAhead = maxAhead
     self.holdsEntries = holdsEntries
     self.plans = plans
-    self.layout = layout
+    profiles = ProfileTable(layout: layout)
     width = plans.reduce(0) { $0 + $1.words }
     arguments = plans.map(ArgumentWindows.init)
   }
@@ -89,19 +87,8 @@ struct SlidingEntities: Sendable {
   var heldBytes: Int {
     let held = entities.heldBytes + entries.heldBytes + words.heldBytes + arguments.reduce(0) { $0 + $1.heldBytes }
     let found = slots.heldBytes + waiting.heldBytes + disorder.heldBytes + far.heldBytes + restarts.heldBytes
-    let stored = ended.heldBytes + ledger.heldBytes + parked.heldBytes + profiles.heldBytes
-    return held + found + freeSlots.heldBytes + retired.heldBytes + stored
-  }
-
-  /// Bytes of an entity and of an event, nearly: tables and lists are half to wholly full.
-  static func bytesPerEntity(_ plans: [ArgumentPlan]) -> Int {
-    let places = 3 * MemoryLayout<UInt32>.stride + MemoryLayout<StampHeap.Item>.stride + MemoryLayout<UInt32>.stride
-    return MemoryLayout<Entity>.stride + places + plans.reduce(0) { $0 + $1.bytesPerEntity }
-  }
-
-  static func bytesPerEvent(_ plans: [ArgumentPlan]) -> Int {
-    let place = MemoryLayout<UInt32>.stride
-    return MemoryLayout<Entry>.stride + place + plans.reduce(0) { $0 + 8 * $1.words + $1.bytesPerEntry }
+    let free = freeSlots.heldBytes + retired.heldBytes
+    return held + found + free + ended.heldBytes + ledger.heldBytes + parked.heldBytes + profiles.heldBytes
   }
 
   // MARK: Events
@@ -146,6 +133,7 @@ struct SlidingEntities: Sendable {
       if time > clock {
         entities[Int(slot)].clock = time
         noteClock(slot, watermark)
+        if !profiles.isEmpty, clock <= time.subtractingSaturated(within) { profiles.clear(slot) }
       }
       if holdsEntries { hold(slot, time, inOrder: time >= clock, staged, ordinal) }
       if time > clock { expire(slot) }
@@ -198,16 +186,12 @@ struct SlidingEntities: Sendable {
   /// Adds an entity as it was stored in a segment, or replaces what an earlier record said of it.
   mutating func restore(_ entity: Entity, profile: [UInt64]) {
     guard let slot = slots.find(entity.key, keyOf: { entities[Int($0)].key }) else {
-      setProfile(of: create(entity), to: profile)
+      profiles.set(create(entity), to: profile)
       return
     }
     guard entity.isNoEarlier(than: entities[Int(slot)]) else { return }
     entities[Int(slot)] = entity
-    setProfile(of: slot, to: profile)
-  }
-
-  private mutating func setProfile(of slot: UInt32, to profile: [UInt64]) {
-    for (index, word) in profile.enumerated() { profiles[Int(slot) * layout.count + index] = word }
+    profiles.set(slot, to: profile)
   }
 
   /// Drops an entity as it was stored in a segment, for one that is parked and no earlier; false where it is earlier.
@@ -239,7 +223,7 @@ struct SlidingEntities: Sendable {
     (entity.id, entity.segment) = (nextID, Entry.noSegment)
     nextID += 1
     let slot = create(entity)
-    setProfile(of: slot, to: profile)
+    profiles.set(slot, to: profile)
     waiting.insert(stamp: entity.stamp, slot: slot, id: entity.id)
     touch(slot)
     return slot
@@ -279,11 +263,11 @@ struct SlidingEntities: Sendable {
     if let free = freeSlots.popLast() {
       slot = free
       entities[Int(slot)] = entity
-      for index in layout.indices { profiles[Int(slot) * layout.count + index] = 0 }
+      profiles.clear(slot)
     } else {
       slot = UInt32(entities.count)
       entities.append(entity)
-      for _ in layout { profiles.append(0) }
+      profiles.append()
       for index in arguments.indices { arguments[index].growSlots(to: entities.count) }
     }
     slots.insert(entity.key, slot: slot) { entities[Int($0)].key }

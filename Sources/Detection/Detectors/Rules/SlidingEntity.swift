@@ -43,3 +43,16 @@ extension Entity {
     (id, clock, stamp, lastFinding ?? .min) >= (other.id, other.clock, other.stamp, other.lastFinding ?? .min)
   }
 }
+
+extension SlidingEntities {
+  /// Bytes of an entity and of an event, nearly: tables and lists are half to wholly full.
+  static func bytesPerEntity(_ plans: [ArgumentPlan]) -> Int {
+    let places = 3 * MemoryLayout<UInt32>.stride + MemoryLayout<StampHeap.Item>.stride + MemoryLayout<UInt32>.stride
+    return MemoryLayout<Entity>.stride + places + plans.reduce(0) { $0 + $1.bytesPerEntity }
+  }
+
+  static func bytesPerEvent(_ plans: [ArgumentPlan]) -> Int {
+    let place = MemoryLayout<UInt32>.stride
+    return MemoryLayout<Entry>.stride + place + plans.reduce(0) { $0 + 8 * $1.words + $1.bytesPerEntry }
+  }
+}

@@ -82,6 +82,9 @@ struct SimulationDefinitionTests {
       ("x: {time: row, format: hours}", 7, "found 'hours'"), ("x: {list: {count: 1}}", 7, "lacks 'from'"),
       ("x: {int: row}\nx: {int: row}", 8, "the key `x` is there more than once"),
       ("x: {int: least(row, 2)}", 7, "quote expressions that contain a comma"),
+      ("p.x: {int: row}\ny: {int: row}\np.z: {int: row}", 7, "do not stand together"),
+      ("p: {int: row}\np.z: {int: row}", 7, "is a field and has fields"),
+      ("p.x.y: {int: row}", 7, "deeper than in one object"), ("p.: {int: row}", 7, "deeper than in one object"),
     ])
   func field(_ text: String, _ line: Int, _ message: String) throws {
     let found = problems(definition(values: "a: 1", event: text))
@@ -115,7 +118,7 @@ struct SimulationDefinitionTests {
   @Test("What is not a mapping, empty or not YAML is an error", arguments: ["", "- 1", "a: [", "just text"])
   func form(_ yaml: String) { #expect(!problems(yaml).isEmpty) }
 
-  @Test("The definitions of the use cases are right", arguments: ["redset", "nyc-taxi"])
+  @Test("The definitions of the use cases are right", arguments: ["redset", "nyc-taxi", "user-signals"])
   func useCases(_ name: String) throws {
     let definition = try SimulationSamples.useCase(name)
     #expect(definition.name == name)
@@ -200,6 +203,30 @@ struct SimulationDefinitionTests {
     #expect(days["6"] == nil)
     #expect(abs(Double(days["7"] ?? 0) - 20_000) < 800)
     #expect(abs(Double(days["3"] ?? 0) - 10_000) < 600)
+  }
+
+  @Test("Fields of an object are written in it, those that are NULL not at all")
+  func objects() throws {
+    let event =
+      "n: {int: row}\np.a: {int: row}\np.b: {bool: row = 1}\nq.c: {text: case when row > 1 then 'x' end}\nz: {int: null}"
+    let yaml = definition(values: "a: 1", event: event)
+    var simulator = Simulator(try SimulationDefinition(yaml: yaml), seed: 1)
+    let text = String(decoding: simulator.next(3).bytes, as: UTF8.self)
+    #expect(
+      text == """
+        {"n":0,"p":{"a":0,"b":false},"q":{},"z":null}
+        {"n":1,"p":{"a":1,"b":true},"q":{},"z":null}
+        {"n":2,"p":{"a":2,"b":false},"q":{"c":"x"},"z":null}
+
+        """)
+    let broken = yaml + "\nbroken: {share: 1, kinds: [{name: set, set: p.a, to: '\"odd\"'}]}\n"
+    simulator = Simulator(try SimulationDefinition(yaml: broken), seed: 1)
+    let damaged = String(decoding: simulator.next(1).bytes, as: UTF8.self)
+    #expect(damaged == #"{"n":0,"p":{"a":"odd","b":false},"q":{},"z":null}"# + "\n")
+    simulator = Simulator(
+      try SimulationDefinition(yaml: broken.replacing("set: p.a, to: '\"odd\"'", with: "drop: q.c")), seed: 1)
+    let dropped = String(decoding: simulator.next(1).bytes, as: UTF8.self)
+    #expect(dropped == #"{"n":0,"p":{"a":0,"b":false},"q":{},"z":null}"# + "\n")
   }
 
   @Test("Damage is what its label says")

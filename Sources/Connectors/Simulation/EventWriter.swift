@@ -35,6 +35,10 @@ struct EventWriter: Sendable {
   /// What stands before the value of each field, `,"name":`, one after another, and where each begins.
   private let names: [UInt8]
   private let nameStarts: [Int]
+  /// The number of the object that each field lies in; nil where it stands in the event itself.
+  private let objects: [Int?]
+  /// What stands before each object, `,"name":`.
+  private let objectNames: [[UInt8]]
   /// The definition's texts as JSON strings, one after another, and where each begins.
   private let texts: [UInt8]
   private let textStarts: [Int]
@@ -47,8 +51,15 @@ struct EventWriter: Sendable {
 
   init(_ definition: SimulationDefinition, seed: UInt64) {
     fields = definition.fields
-    let prefixes = fields.map { [0x2C] + Self.quoted($0.name) + [0x3A] }
-    names = Array(prefixes.joined())
+    let prefixes = fields.map { [0x2C] + Self.quoted($0.member) + [0x3A] }
+    var names: [String] = []
+    objects = fields.map { field in
+      guard let object = field.object else { return nil }
+      if names.last != object { names.append(object) }
+      return names.count - 1
+    }
+    objectNames = names.map { [0x2C] + Self.quoted($0) + [0x3A] }
+    self.names = Array(prefixes.joined())
     nameStarts = prefixes.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
     let texts = definition.texts.map(Self.quoted)
     self.texts = Array(texts.joined())
@@ -88,8 +99,9 @@ struct EventWriter: Sendable {
       default: break
       }
     }
-    // A damaged line may hold a field twice; two braces and a line end.
-    longestLine = 2 * (names.count + longestValues) + longestDamage + 3
+    // A damaged line may hold a field twice; two braces for the event and for each object, and a line end.
+    let longestObjects = objectNames.reduce(0) { $0 + $1.count + 2 }
+    longestLine = 2 * (self.names.count + longestValues) + longestObjects + longestDamage + 3
   }
 
   /// A text as a JSON string.
@@ -144,6 +156,7 @@ struct EventWriter: Sendable {
   /// Writes an event and its line end.
   func write(_ row: Int, of values: FieldValues, into line: inout LineCursor) {
     line.require(longestLine)
+    guard objectNames.isEmpty else { return write(row, of: values, damage: .none, random: 0, into: &line) }
     let start = line.count
     // SAFETY: `nameStarts` has one place more than there are fields, ascends and ends at `names.count`; the cursor
     // copies.
@@ -157,7 +170,7 @@ struct EventWriter: Sendable {
     line.write(0x0A)
   }
 
-  /// Writes an event with damage done to it. `random` decides where it is cut.
+  /// Writes an event field by field, with damage done to it. `random` decides where it is cut.
   func write(
     _ row: Int, of values: FieldValues, damage: BrokenDefinition.Damage, random: UInt64, into line: inout LineCursor
   ) {
@@ -170,7 +183,15 @@ struct EventWriter: Sendable {
     if case .replace(let text) = damage {
       line.write(text)
     } else {
+      // The object that is being written, and where it begins.
+      var (object, objectStart): (Int?, Int) = (nil, 0)
       for field in fields.indices {
+        if objects[field] != object {
+          if object != nil { close(from: objectStart, &line) }
+          object = objects[field]
+          if let object { line.write(objectNames[object]) }
+          objectStart = line.count
+        }
         switch damage {
         case .drop(field): continue
         case .set(field, let json):
@@ -179,9 +200,11 @@ struct EventWriter: Sendable {
         case .twice(field):
           write(field)
           write(field)
-        default: write(field)
+        // Which members an object has depends on the event: those that are NULL are left out.
+        default: if object == nil || values.numbers[field * values.rows + row].isFinite { write(field) }
         }
       }
+      if object != nil { close(from: objectStart, &line) }
       close(from: start, &line)
     }
     if case .truncate = damage {

@@ -145,6 +145,11 @@ struct FieldDefinition: Sendable {
   var name: String
   var style: Style
 
+  /// The object that the field lies in: `payload` of `payload.amount`.
+  var object: String? { name.firstIndex(of: ".").map { String(name[..<$0]) } }
+  /// Its name there.
+  var member: String { name.firstIndex(of: ".").map { String(name[name.index(after: $0)...]) } ?? name }
+
   /// Longest list that is written.
   static let maxListItems = 64
 }
@@ -174,6 +179,7 @@ struct LabelDefinition: Sendable {
 /// Some events arrive damaged.
 struct BrokenDefinition: Sendable {
   enum Damage: Sendable {
+    case none
     /// Cut off somewhere in the middle.
     case truncate
     /// Another line of text in its place.

@@ -82,6 +82,7 @@ struct SimulationReader {
         if let style = readStyle(entry.value) { fields.append(FieldDefinition(name: entry.key.text, style: style)) }
       }
       if fields.isEmpty { yaml.report("the event has no fields", at: node) }
+      checkObjects(fields, at: node)
     }
     let labelFields = parts["label_fields"].map { node in
       yaml.items(of: node, as: "label_fields").compactMap { fieldIndex($0, among: fields) }
@@ -99,6 +100,22 @@ struct SimulationReader {
       return nil
     }
     return definition
+  }
+
+  /// The fields of an object stand together, and no field has its name.
+  private mutating func checkObjects(_ fields: [FieldDefinition], at node: YAMLNode) {
+    for object in Set(fields.compactMap(\.object)).sorted() {
+      let places = fields.indices.filter { fields[$0].object == object }
+      if let first = places.first, let last = places.last, last - first >= places.count {
+        yaml.report("the fields of '\(object)' do not stand together", at: node)
+      }
+      if fields.contains(where: { $0.name == object }) {
+        yaml.report("'\(object)' is a field and has fields", at: node)
+      }
+    }
+    for field in fields where field.member.isEmpty || field.member.contains(".") || field.object?.isEmpty == true {
+      yaml.report("the field '\(field.name)' lies deeper than in one object", at: node)
+    }
   }
 
   // MARK: Time and entities

@@ -15,6 +15,7 @@ let benchmarks: @Sendable () -> Void = {
     var stages = try input.stages()
     for workers in [1, 2] { stages.append(try .handOver(workers: workers)) }
     stages += [.forestFit, .forestScores]
+    stages += try SignalInput(root: root).stages
     for stage in stages {
       Benchmark("\(stage.name) (\(stage.count) \(stage.items))") { benchmark in
         do {

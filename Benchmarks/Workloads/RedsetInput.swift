@@ -77,7 +77,7 @@ public struct RedsetInput: Sendable {
     return (Dictionary(uniqueKeysWithValues: classes), reference.findings, reference.deadLetters)
   }
 
-  private static func batch(of events: SimulatedEvents, offset: Int64, row: Int64) -> RawBatch {
+  static func batch(of events: SimulatedEvents, offset: Int64, row: Int64) -> RawBatch {
     var positions = RecordPositions(segment: 0)
     for (index, start) in events.starts.enumerated() {
       positions.offsets.append(offset + Int64(start))

@@ -97,7 +97,8 @@ import Testing
     let reference = try String(contentsOf: file, encoding: .utf8)
     let keys =
       UseCaseReader.sections + UseCaseReader.eventKeys + UseCaseReader.fieldKeys + UseCaseReader.ruleKeys
-      + UseCaseReader.profileKeys + UseCaseReader.windowKeys + UseCaseReader.dashboardKeys + UseCaseReader.metricsKeys + UseCaseReader.metricKeys
+      + UseCaseReader.profileKeys + UseCaseReader.windowKeys + UseCaseReader.dashboardKeys + UseCaseReader.metricsKeys
+      + UseCaseReader.metricKeys
     for key in keys where key != "gap" { #expect(reference.contains("`\(key)`"), "\(key)") }
   }
 }

@@ -28,7 +28,8 @@ struct SimulationDeterminismTests {
     #expect(fingerprint(labels.flatMap(\.line)) == 17_548_353_554_553_653_230)
   }
 
-  @Test("However many events are asked for at a time, they are the same", arguments: ["redset", "nyc-taxi", "user-signals"])
+  @Test(
+    "However many events are asked for at a time, they are the same", arguments: ["redset", "nyc-taxi", "user-signals"])
   func pieces(_ useCase: String) throws {
     let definition = try SimulationSamples.useCase(useCase)
     let whole = generate(definition, seed: 7, [10_000])

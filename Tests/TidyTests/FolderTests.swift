@@ -27,7 +27,7 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
     FolderOrder(
       target: "Connectors",
       folders: [
-        "DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "HTTP", "Kafka", "SQLite", "Embedded", "",
+        "DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "HTTP", "Kafka", "Stored", "SQLite",         "Embedded", "",
       ]),
     FolderOrder(
       target: "Server",

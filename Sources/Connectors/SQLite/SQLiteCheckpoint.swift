@@ -45,7 +45,7 @@ struct SQLiteCheckpoint {
   }
 
   private func writePosition() throws {
-    let totals = String(decoding: try Self.encoder.encode(checkpoint.totals), as: UTF8.self)
+    let totals = try checkpoint.totals.storedText
     try execute(
       """
       INSERT INTO partitions (use_case, source, partition, segment, offset, row, watermark, source_state, totals)
@@ -75,7 +75,7 @@ struct SQLiteCheckpoint {
     for key in checkpoint.removedWindows {
       try held.removeWindows(
         "window = ?4 AND start = ?5 AND by_key = ?6 AND definition = ?7",
-        [key.window, key.start, Data(Self.bytes(of: key.by)), try definition(key.definition)])
+        [key.window, key.start, Data(WindowRowKeys.bytes(of: key.by)), try definition(key.definition)])
     }
     var insert = try RowStatement(
       """
@@ -105,7 +105,7 @@ struct SQLiteCheckpoint {
       insert.bind(Int64(checkpoint.partition.number), at: 3)
       insert.bind(part.window, at: 4)
       insert.bind(part.start, at: 5)
-      insert.bind(blob: Self.bytes(of: part.by), at: 6)
+      insert.bind(blob: WindowRowKeys.bytes(of: part.by), at: 6)
       insert.bind(part.end, at: 7)
       insert.bind(part.closed ? 1 : 0, at: 8)
       insert.bind(part.events, at: 9)
@@ -118,13 +118,6 @@ struct SQLiteCheckpoint {
       insert.bind(part.closed ? held.next() : 0, at: 15)
       try insert.execute()
     }
-  }
-
-  /// The values of `by` as the key has them.
-  private static func bytes(of by: [Scalar]) -> [UInt8] {
-    var key = ByteWriter()
-    for value in by { key.write(scalar: value) }
-    return key.bytes
   }
 
   /// Closes the open parts of a definition that no longer applies: they become results as they are.
@@ -280,30 +273,5 @@ struct SQLiteCheckpoint {
         try database.execute("DELETE FROM \(table) WHERE \(isOfSpace)", binding: other)
       }
     }
-  }
-
-  private static var encoder: JSONEncoder {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    return encoder
-  }
-}
-
-/// What the rows of one window definition have in common.
-private struct WindowRowKeys {
-  let definition: String
-  /// Number of the definition in the store.
-  let number: Int64
-  /// Names as the members of JSON objects begin: quoted, with a colon.
-  let by: [[UInt8]]
-  let aggregates: [[UInt8]]
-  let classes: [[UInt8]]
-
-  init(_ row: Checkpoint.WindowRow, number: Int64) {
-    definition = row.definition
-    self.number = number
-    by = row.byNames.map(JSONText.key)
-    aggregates = row.result.names.aggregates.map(JSONText.key)
-    classes = row.result.names.classes.map(JSONText.key)
   }
 }

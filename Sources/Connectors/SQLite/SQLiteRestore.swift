@@ -17,13 +17,13 @@ extension SQLiteCheckpoint {
     var snapshot = PartitionSnapshot(
       position: Position(segment: row["segment"], offset: row["offset"], row: row["row"]),
       sourceState: [UInt8](row["source_state"] as Data),
-      totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)),
+      totals: try Totals(storedText: row["totals"]),
       openWindows: try restoreWindows(identity, from: database),
       closedWindows: try restoreClosed(identity, from: database),
       states: try restoreStates(identity, from: database), tails: try restoreTails(identity, from: database),
       nextShard: try restoreNextShards(identity, from: database),
       drift: try restoreDrift(identity, from: database))
-    snapshot.configurations = try WindowDefinitions.texts(of: useCase, in: database)
+    snapshot.configurations = try StoreView(database).configurations(of: useCase)
     return snapshot
   }
 
@@ -86,11 +86,9 @@ extension SQLiteCheckpoint {
 
   /// The part a row of `window_parts` holds.
   static func windowPart(_ row: Row) throws -> WindowPart {
-    var by: [Scalar] = []
-    var reader = ByteReader([UInt8](row["by_key"] as Data))
-    while !reader.isAtEnd { by.append(try reader.readScalar()) }
-    return WindowPart(
-      window: row["window"], start: row["start"], end: row["end"], by: by, closed: row["closed"],
+    WindowPart(
+      window: row["window"], start: row["start"], end: row["end"],
+      by: try WindowRowKeys.values(in: [UInt8](row["by_key"] as Data)), closed: row["closed"],
       state: [UInt8](row["state"] as Data), events: row["events"])
   }
 
@@ -160,27 +158,5 @@ extension SQLiteCheckpoint {
       paths.append(($0[0], $0[1]))
     }
     return paths
-  }
-}
-
-/// The column `history_tails.days`: an array of day and number of rows, in the order of the rows.
-enum TailDays {
-  /// An element of the array.
-  private struct Element: Decodable {
-    var day: HistoryTail.DayRows
-
-    init(from decoder: any Swift.Decoder) throws {
-      var values = try decoder.unkeyedContainer()
-      day = HistoryTail.DayRows(day: try values.decode(String.self), rows: try values.decode(Int.self))
-    }
-  }
-
-  static func json(_ days: [HistoryTail.DayRows]) -> String {
-    JSONText.array(days.map { JSONText.array([JSONText.string($0.day), String($0.rows)]) })
-  }
-
-  /// - Throws: `DecodingError` where the text is not what `json` makes.
-  static func parse(_ text: String) throws -> [HistoryTail.DayRows] {
-    try JSONDecoder().decode([Element].self, from: Data(text.utf8)).map(\.day)
   }
 }

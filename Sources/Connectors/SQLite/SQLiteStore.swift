@@ -313,7 +313,7 @@ extension SQLiteStore {
       guard error is CodingError || error is DecodingError else { return error }
       return OperatingError(
         .store,
-        "the store \(directory.databasePath): a stored row is damaged (\(reason(error))). Restore it from a backup, or "
+        "the store \(directory.databasePath): a stored row is damaged (\(StoredValue.reason(error))). Restore it from a backup, or "
           + "start over with --reset")
     }
     if let details = damage(error) { return damaged(details, in: directory) }
@@ -343,17 +343,6 @@ extension SQLiteStore {
       "the store \(directory.databasePath): it is damaged or not a SQLite file (\(details.oneLine)). "
         + "`pulse check --data \(directory.path)` says what else is. Restore it from a backup, or start over with another "
         + "--data")
-  }
-
-  /// What could not be decoded, without the data itself.
-  private static func reason(_ error: any Error) -> String {
-    guard let error = error as? DecodingError else { return "\(error)" }
-    switch error {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context),
-      .dataCorrupted(let context):
-      return context.debugDescription
-    @unknown default: return "not the JSON that was written"
-    }
   }
 }
 

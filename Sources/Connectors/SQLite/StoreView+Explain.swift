@@ -33,7 +33,7 @@ extension StoreView {
 
   /// The configuration of a use case that was applied last.
   func configuration(of useCase: String) throws -> String? {
-    try WindowDefinitions.texts(of: useCase, in: database).first
+    try configurations(of: useCase).first
   }
 
   /// The configuration in force at the position of an anomaly.
@@ -50,5 +50,22 @@ extension StoreView {
         anomaly.useCase, anomaly.partition.source, anomaly.partition.number, anomaly.position.segment,
         anomaly.position.offset,
       ])?.text
+  }
+}
+
+extension StoreView: DefinitionTexts {
+  func configurations(of useCase: String) throws -> [String] {
+    try WholeText.fetchAll(
+      database,
+      sql: """
+        SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
+        WHERE a.use_case = ? AND a.kind = 'configuration' GROUP BY version ORDER BY max(a.sequence) DESC
+        """, arguments: [useCase]
+    ).map(\.text)
+  }
+
+  func fingerprint(_ definition: Int64) throws -> String? {
+    try WholeText.fetchOne(
+      database, sql: "SELECT text FROM window_definitions WHERE id = ?", arguments: [definition])?.text
   }
 }

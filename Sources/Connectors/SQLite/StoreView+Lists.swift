@@ -44,23 +44,11 @@ extension StoreView {
     return try String.fetchAll(database, sql: sql + " ORDER BY 1")
   }
 
-  static func keys(_ cursor: PageCursor, count: Int) throws -> [Scalar] {
-    guard cursor.keys.count == count else {
-      throw OperatingError(.input, "the cursor of the list belongs to another list: begin at its first page")
-    }
-    return cursor.keys
-  }
-
-  /// How many rows a page has at most.
-  static func pageRows(_ filter: ResultFilter) -> Int {
-    filter.limit == 0 ? PageCursor.maxRows : min(filter.limit, PageCursor.maxRows)
-  }
-
   /// Fetches the rows of a page by their numbers: only these were sorted, rows may be large.
   private func page<Result>(
     _ listed: [ListedRow], of table: String, _ filter: ResultFilter, _ make: (Row) throws -> (row: Result, bytes: Int)
   ) throws -> ResultPage<Result> {
-    let limit = Self.pageRows(filter)
+    let limit = filter.pageRows
     let select = try database.cachedStatement(sql: "SELECT * FROM \(table) WHERE rowid = ?")
     var rows: [Result] = []
     var bytes = 0
@@ -83,7 +71,7 @@ extension StoreView {
   /// Ordered by: event time and position descending, the rest ascending.
   func anomalies(_ filter: ResultFilter, after page: PageCursor?) throws -> ResultPage<StoredAnomaly> {
     let subject = try has("subject", in: "anomalies") ? "subject" : "''"
-    let cursor = try page.map { try Self.keys($0, count: 8) }
+    let cursor = try page.map { try $0.keys(count: 8) }
     var listed: [ListedRow] = []
     for useCase in try filter.useCase.map({ [$0] }) ?? useCasesWithResults() {
       var conditions = QueryConditions()
@@ -123,7 +111,7 @@ extension StoreView {
           SELECT rowid, event_time, source, partition, segment, offset, detector, \(subject) FROM anomalies
           WHERE \(conditions.text)
           ORDER BY event_time DESC, source, partition, segment DESC, offset DESC, detector, \(subject)
-          LIMIT \(Self.pageRows(filter) + 1)
+          LIMIT \(filter.pageRows + 1)
           """, arguments: StatementArguments(conditions.values))
       while let row = try rows.next() {
         listed.append(
@@ -179,7 +167,7 @@ extension StoreView {
 
   /// Ordered by: watermark and position descending (those without a watermark last), the rest ascending.
   func deadLetters(_ filter: ResultFilter, after page: PageCursor?) throws -> ResultPage<StoredDeadLetter> {
-    let cursor = try page.map { try Self.keys($0, count: 6) }
+    let cursor = try page.map { try $0.keys(count: 6) }
     var listed: [ListedRow] = []
     for useCase in try filter.useCase.map({ [$0] }) ?? useCasesWithResults() {
       var conditions = QueryConditions()
@@ -211,7 +199,7 @@ extension StoreView {
         database,
         sql: """
           SELECT rowid, watermark, source, partition, segment, offset FROM dead_letters WHERE \(conditions.text)
-          ORDER BY watermark DESC, source, partition, segment DESC, offset DESC LIMIT \(Self.pageRows(filter) + 1)
+          ORDER BY watermark DESC, source, partition, segment DESC, offset DESC LIMIT \(filter.pageRows + 1)
           """, arguments: StatementArguments(conditions.values))
       while let row = try rows.next() {
         listed.append(
@@ -239,11 +227,4 @@ extension StoreView {
       sha256: (row["sha256"] as Data?).map { [UInt8]($0) },
       envelope: (row["envelope"] as WholeText?)?.text)
   }
-}
-
-extension Scalar {
-  /// A key of a cursor; 0 where it is none.
-  var integer: Int64 { if case .int(let value) = self { value } else { 0 } }
-  /// A key of a cursor; empty where it is none.
-  var text: String { if case .string(let value) = self { value } else { "" } }
 }

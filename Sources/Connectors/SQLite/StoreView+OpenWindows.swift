@@ -8,22 +8,9 @@ import Foundation
 import GRDB
 import Pipeline
 
-/// Where a window stands in the list of those of its definition: by start descending, then by its values.
-struct OpenWindowPlace: Comparable {
-  var start: Int64
-  /// The values, as keys have them; empty before all.
-  var by: [UInt8] = []
-
-  static func < (a: Self, b: Self) -> Bool {
-    a.start == b.start ? a.by.lexicographicallyPrecedes(b.by) : a.start > b.start
-  }
-}
-
 /// The table of a snapshot.
 enum OpenWindowTable {
   static let name = "temp.open_windows"
-  /// Windows that are gathered at a time: fewer at first.
-  fileprivate static let counts = 1 << 13...1 << 16
 
   /// Of several rows of a window the one with the highest number is right.
   fileprivate static let statements = [
@@ -64,7 +51,7 @@ extension StoreView {
       sql: """
         SELECT since, start, by_key, count FROM temp.gathered_windows WHERE use_case = ? AND window = ?
         """, arguments: [useCase, window])
-    var most = max(count, OpenWindowTable.counts.lowerBound)
+    var most = max(count, PlaceSelection.counts.lowerBound)
     if let gathered {
       let first = OpenWindowPlace(start: gathered[1], by: [UInt8](gathered[2] as Data))
       if (gathered[0] as Int64) == since, place >= first {
@@ -77,7 +64,7 @@ extension StoreView {
                 AND (start < ? OR by_key >= ?) GROUP BY start, by_key LIMIT ?)
             """, arguments: [useCase, window, place.start, place.start, Data(place.by), count])
         if let there, there >= count { return }
-        most = max(count, min(2 * before, OpenWindowTable.counts.upperBound))
+        most = max(count, min(2 * before, PlaceSelection.counts.upperBound))
       }
     }
     try gatherOpenWindows(of: useCase, window, from: place, since: since, most: most)
@@ -222,39 +209,5 @@ extension StoreView {
       database, sql: "SELECT value FROM state WHERE \(Self.ofSpace) AND key = ?",
       arguments: Self.space(useCase, window, of: partition) + [Data(WindowSpace.headKey)])
     return try value.map { try WindowSpaceHead(from: [UInt8]($0)) }
-  }
-}
-
-/// The first of very many places.
-private struct PlaceSelection {
-  let most: Int
-  private var places: [OpenWindowPlace] = []
-  /// What lies behind it is not among the first.
-  private var bound: OpenWindowPlace?
-
-  init(most: Int) { self.most = most }
-
-  /// Whether a window with a start may be among the first.
-  func needs(_ start: Int64) -> Bool { bound.map { start >= $0.start } ?? true }
-
-  mutating func offer(_ place: OpenWindowPlace) {
-    if let bound, place > bound { return }
-    places.append(place)
-    if places.count >= 2 * most { keepFirst() }
-  }
-
-  private mutating func keepFirst() {
-    places.sort()
-    var first: [OpenWindowPlace] = []
-    for place in places where first.count < most && first.last != place { first.append(place) }
-    if first.count == most { bound = first.last }
-    places = first
-  }
-
-  /// The last of the first ones; nil where all there are are among them.
-  var last: OpenWindowPlace? {
-    var rest = self
-    rest.keepFirst()
-    return rest.bound
   }
 }

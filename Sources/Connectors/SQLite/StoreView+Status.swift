@@ -18,7 +18,7 @@ extension StoreView {
       let identity: StatementArguments = [name, partition.source, partition.number]
       var status = PartitionStatus(
         useCase: name, partition: partition, position: Self.position(row), watermark: row["watermark"],
-        totals: try JSONDecoder().decode(Totals.self, from: Data((row["totals"] as String).utf8)))
+        totals: try Totals(storedText: row["totals"]))
       if isCounting { try count(name, partition, in: &status) }
       status.version = try String.fetchOne(
         database,

@@ -13,10 +13,10 @@ extension StoreView {
   func windows(_ filter: ResultFilter, after page: PageCursor?) throws -> ResultPage<StoredWindow> {
     let cursor = try page.map { try WindowListKey($0) }
     var keys: [WindowListKey] = []
-    let limit = Self.pageRows(filter)
+    let limit = filter.pageRows
     for useCase in try filter.useCase.map({ [$0] }) ?? useCasesWithResults() {
       for window in try filter.name.map({ [$0] }) ?? windowNames(of: useCase) {
-        let place = place(of: cursor, in: useCase, window, filter)
+        let place = OpenWindowPlace(behind: cursor, in: useCase, window, filter)
         try gatherOpenWindows(
           of: useCase, window, from: place, since: filter.from ?? .min, count: limit + 1)
         for table in ["window_parts", OpenWindowTable.name] {
@@ -24,16 +24,7 @@ extension StoreView {
         }
       }
     }
-    keys.sort { a, b in
-      if (a.start, a.useCase, a.window) == (b.start, b.useCase, b.window) {
-        return a.by.lexicographicallyPrecedes(b.by)
-      }
-      return (b.start, a.useCase, a.window) < (a.start, b.useCase, b.window)
-    }
-    // One may be open in a partition and closed in another.
-    var distinct: [WindowListKey] = []
-    for key in keys where distinct.last.map({ !$0.isSame(as: key) }) ?? true { distinct.append(key) }
-    return try windows(distinct, behind: cursor, limit: limit)
+    return try windows(WindowListKey.ordered(keys), behind: cursor, limit: limit)
   }
 
   /// The last start up to one, and the keys of a start: each along the index, which no order of both together is.
@@ -65,21 +56,6 @@ extension StoreView {
       next = OpenWindowPlace(start: start - 1)
     }
     return keys
-  }
-
-  /// Where the list of a window goes on.
-  private func place(
-    of cursor: WindowListKey?, in useCase: String, _ window: String, _ filter: ResultFilter
-  ) -> OpenWindowPlace {
-    var place = OpenWindowPlace(start: filter.to.map { $0.subtractingSaturated(1) } ?? .max)
-    guard let cursor else { return place }
-    let (a, b) = ((useCase, window), (cursor.useCase, cursor.window))
-    if a == b {
-      place = max(place, OpenWindowPlace(start: cursor.start, by: cursor.by))
-    } else {
-      place.start = min(place.start, a < b ? cursor.start.subtractingSaturated(1) : cursor.start)
-    }
-    return place
   }
 
   private func windows(
@@ -137,7 +113,7 @@ extension StoreView {
   /// The window that parts of one definition make; where that definition is no longer known, a window for each part, of open
   /// ones without values.
   private func windows(of parts: [Row], _ definitions: inout WindowDefinitions) throws -> [StoredWindow] {
-    let compiled = try definitions.find(parts[0]["definition"], of: parts[0]["use_case"], in: database)
+    let compiled = try definitions.find(parts[0]["definition"], of: parts[0]["use_case"], in: self)
     func window(_ parts: [Row]) -> StoredWindow {
       let first = parts[0]
       return StoredWindow(
@@ -161,7 +137,7 @@ extension StoreView {
     of useCase: String, window name: String, by aggregate: String, limit: Int
   ) throws -> [TopEntity] {
     // Where nothing has been read yet, no configuration is on record either.
-    guard let text = try WindowDefinitions.texts(of: useCase, in: database).first else { return [] }
+    guard let text = try configuration(of: useCase) else { return [] }
     let plan = try UseCaseChecker.plan(fromStored: text)
     guard let compiled = plan.windows.first(where: { $0.definition.name == name }),
       let merger = AggregateMerger(compiled, aggregate: aggregate),
@@ -197,90 +173,5 @@ extension StoreView {
     }
     entity.finish()
     return entity.top
-  }
-}
-
-/// Where a list of windows stands.
-private struct WindowListKey {
-  var start: Int64
-  var useCase: String
-  var window: String
-  /// The values, as the key has them.
-  var by: [UInt8]
-  /// How many windows of this key were listed: one for each definition.
-  var listed = 0
-
-  init(start: Int64, useCase: String, window: String, by: [UInt8]) {
-    self.start = start
-    self.useCase = useCase
-    self.window = window
-    self.by = by
-  }
-
-  init(_ cursor: PageCursor) throws {
-    let keys = try StoreView.keys(cursor, count: 5)
-    self.init(start: keys[0].integer, useCase: keys[1].text, window: keys[2].text, by: Self.bytes(keys[3].text))
-    listed = Int(keys[4].integer)
-  }
-
-  var cursor: PageCursor {
-    // Bytes are no text: each is a character.
-    PageCursor([
-      .int(start), .string(useCase), .string(window),
-      .string(String(String.UnicodeScalarView(by.map { Unicode.Scalar($0) }))), .int(Int64(listed)),
-    ])
-  }
-
-  private static func bytes(_ text: String) -> [UInt8] {
-    text.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) }
-  }
-
-  func isSame(as other: WindowListKey) -> Bool {
-    (start, useCase, window) == (other.start, other.useCase, other.window) && by == other.by
-  }
-}
-
-/// Of the entities whose windows are merged one after another, those with the highest value.
-private struct EntityTotal {
-  private let merger: AggregateMerger
-  private let limit: Int
-  /// The values of the entity that is being merged; nil while there is no part of it.
-  var by: String?
-  /// Highest first.
-  private(set) var top: [TopEntity] = []
-
-  init(_ merger: AggregateMerger, limit: Int) {
-    self.merger = merger
-    self.limit = limit
-  }
-
-  /// Ends the entity; nothing where it had no part.
-  mutating func finish() {
-    guard let by else { return }
-    let total = merger.take()
-    self.by = nil
-    let value: Double
-    switch total.value {
-    case .scalar(.double(let number)): value = number
-    case .scalar(.int(let number)): value = Double(number)
-    default: return
-    }
-    top.append(TopEntity(by: by, events: total.events, value: value))
-    top.sort { ($1.value, $0.by) < ($0.value, $1.by) }
-    if top.count > limit { top.removeLast() }
-  }
-}
-
-extension Array {
-  /// Runs of neighbours with the same key.
-  fileprivate func chunked<Key: Equatable>(by key: (Element) -> Key) -> [[Element]] {
-    var chunks: [[Element]] = []
-    var last: Key?
-    for element in self {
-      let key = key(element)
-      if key == last { chunks[chunks.count - 1].append(element) } else { chunks.append([element]) }
-      last = key
-    }
-    return chunks
   }
 }

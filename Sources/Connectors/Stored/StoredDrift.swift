@@ -1,9 +1,8 @@
-// What events looked like to the models, in the store: a row for each partition, detector, version and day, with the
+// What events looked like to the models, as stores keep it: a row for each partition, detector, version and day, with the
 // counts by bin as `{"inputs":[[…],…],"score":[…]}`, in the order of the model's bins.
 
 import Detection
 import Foundation
-import GRDB
 import Pipeline
 
 /// The counts of a row.
@@ -89,27 +88,10 @@ extension DriftCounts {
     return JSONText.object([("inputs", JSONText.array(inputs.map(array))), ("score", array(score))])
   }
 
+  /// - Parameter counts: by bin, as they are stored.
   /// - Throws: `DecodingError` where the counts are not the JSON that was written, `NewerVersion`.
-  init(_ row: Row) throws {
-    let text = row["counts"] as String
-    let counts = try CountText.counts(in: text) ?? JSONDecoder().decode(BinCounts.self, from: Data(text.utf8))
-    self.init(
-      detector: row["detector"], version: row["version"], day: row["day"], rows: row["rows"], inputs: counts.inputs,
-      score: counts.score)
-  }
-}
-
-extension StoreView {
-  func drift(of useCase: String, detector: String? = nil) throws -> [DriftCounts] {
-    // A store of before version 4 that nothing has written to since.
-    guard try database.tableExists("drift") else { return [] }
-    let rows = try Row.fetchAll(
-      database,
-      sql: """
-        SELECT * FROM drift WHERE use_case = ? AND detector = coalesce(?, detector)
-        ORDER BY detector, version, day, source, partition
-        """, arguments: [useCase, detector]
-    ).map { try DriftCounts($0) }
-    return rows.addedUp()
+  init(detector: String, version: String, day: Int64, rows: Int, counts: String) throws {
+    let bins = try CountText.counts(in: counts) ?? JSONDecoder().decode(BinCounts.self, from: Data(counts.utf8))
+    self.init(detector: detector, version: version, day: day, rows: rows, inputs: bins.inputs, score: bins.score)
   }
 }

@@ -2,8 +2,15 @@
 
 import Configuration
 import Detection
-import GRDB
 import Pipeline
+
+/// What is on record of definitions and configurations.
+protocol DefinitionTexts {
+  /// The texts of a use case's configurations, that applied last first.
+  func configurations(of useCase: String) throws -> [String]
+  /// The fingerprint of the definition with this number.
+  func fingerprint(_ definition: Int64) throws -> String?
+}
 
 /// The definitions that stored parts were made by, found again in the configurations on record.
 struct WindowDefinitions {
@@ -12,25 +19,15 @@ struct WindowDefinitions {
   private var windows: [String: [String: CompiledWindow]] = [:]
   private var unread: [String: IndexingIterator<[String]>] = [:]
 
-  /// The texts of a use case's configurations, that applied last first.
-  static func texts(of useCase: String, in database: Database) throws -> [String] {
-    try WholeText.fetchAll(
-      database,
-      sql: """
-        SELECT c.text FROM activations a JOIN configurations c USING (use_case, version)
-        WHERE a.use_case = ? AND a.kind = 'configuration' GROUP BY version ORDER BY max(a.sequence) DESC
-        """, arguments: [useCase]
-    ).map(\.text)
-  }
-
   /// The definition with this number; nil where no configuration on record has it.
   /// - Throws: `OperatingError` when the newest configuration cannot be read.
-  mutating func find(_ definition: Int64, of useCase: String, in database: Database) throws -> CompiledWindow? {
+  mutating func find(
+    _ definition: Int64, of useCase: String, in texts: some DefinitionTexts
+  ) throws -> CompiledWindow? {
     if let known = found[definition] { return known }
-    let text = try WholeText.fetchOne(
-      database, sql: "SELECT text FROM window_definitions WHERE id = ?", arguments: [definition])?.text
+    let text = try texts.fingerprint(definition)
     let isFirst = unread[useCase] == nil
-    var rest = try unread[useCase] ?? Self.texts(of: useCase, in: database).makeIterator()
+    var rest = try unread[useCase] ?? texts.configurations(of: useCase).makeIterator()
     if isFirst, let newest = rest.next() { add(try UseCaseChecker.plan(fromStored: newest)) }
     while windows[useCase]?[text ?? ""] == nil, let older = rest.next() {
       // An older one that this version no longer reads is passed over.

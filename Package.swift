@@ -57,6 +57,8 @@ let package = Package(
     .systemLibrary(
       name: "CKafkaLibrary", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
     .systemLibrary(
+      name: "CPostgreSQLLibrary", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+    .systemLibrary(
       name: "CParquetLibrary", pkgConfig: "parquet", providers: [.brew(["apache-arrow"])]),
     .target(
       name: "CSimdjson", dependencies: ["CSimdjsonLibrary"],
@@ -86,6 +88,7 @@ let package = Package(
       name: "Connectors",
       dependencies: [
         "Configuration", "Detection", "Pipeline", "CArrow", "CCompression", "CKafkaLibrary",
+        "CPostgreSQLLibrary",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),

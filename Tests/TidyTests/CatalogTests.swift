@@ -31,7 +31,9 @@ struct CatalogTests {
 
   @Test("the command and the configuration know no source, store or file of history")
   func nobodyElseKnowsThem() {
-    let known = ["FileSource", "StandardInputSource", "SimulatorSource", "ArrowHistory", "SQLiteStore"]
+    let known = [
+      "FileSource", "StandardInputSource", "SimulatorSource", "ArrowHistory", "SQLiteStore", "PostgreSQLStore",
+    ]
     for file in SourceFile.product where file.target == "Configuration" || file.path.hasSuffix("Commands/Run.swift") {
       for (index, line) in file.code.enumerated() {
         for word in SourceFile.words(of: line) where known.contains(word.text) {
@@ -40,7 +42,8 @@ struct CatalogTests {
       }
       // Names of connectors and of their settings stand in strings; those of examples in comments and help are none.
       for name in [
-        "\"files\"", "\"stdin\"", "\"simulator\"", "\"sqlite\"", "\"arrow\"", "\"csv_delimiter\"", "\"follow\"",
+        "\"files\"", "\"stdin\"", "\"simulator\"", "\"sqlite\"", "\"postgresql\"", "\"arrow\"", "\"csv_delimiter\"",
+        "\"follow\"",
       ] {
         #expect(!file.lines.contains { $0.contains(name) }, "\(file.path) names the connector or setting \(name)")
       }

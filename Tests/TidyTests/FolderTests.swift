@@ -27,7 +27,8 @@ struct FolderOrder: Sendable, CustomTestStringConvertible {
     FolderOrder(
       target: "Connectors",
       folders: [
-        "DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "HTTP", "Kafka", "Stored", "SQLite",         "Embedded", "",
+        "DataDirectory", "Contracts", "Simulation", "Arrow", "Files", "HTTP", "Kafka", "Stored", "SQLite", "PostgreSQL",
+        "Embedded", "",
       ]),
     FolderOrder(
       target: "Server",

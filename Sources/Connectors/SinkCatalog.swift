@@ -4,19 +4,14 @@ public import Configuration
 
 public enum SinkCatalog {
   /// Every store, sorted by name.
-  private static let stores: [any StoreConnector] = [SQLiteConnector()]
+  private static let stores: [any StoreConnector] = [PostgreSQLConnector(), SQLiteConnector()]
   /// Every kind of files of history, sorted by name.
   private static let histories: [any HistoryConnector] = [ArrowConnector()]
   /// Everything that results are delivered to beside the store, sorted by name.
   private static let publishers: [any PublishConnector] = [KafkaPublishConnector()]
 
-  /// Places that are reserved.
-  private static let later: [ConnectorSpecification] = [
-    .later("postgresql", "anomalies, windows and dead letters in PostgreSQL")
-  ]
-
   public static let storeSection = ConnectorSection(
-    "store", standard: SQLiteConnector.name, stores.map(\.specification) + later)
+    "store", standard: SQLiteConnector.name, stores.map(\.specification))
   public static let historySection = ConnectorSection(
     "history", standard: ArrowConnector.name, histories.map(\.specification))
 

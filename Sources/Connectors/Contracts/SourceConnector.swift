@@ -79,9 +79,11 @@ public protocol RunStore: Store {
 public protocol StoreConnector: Sendable {
   var specification: ConnectorSpecification { get }
   /// Opens the store for writing.
-  /// - Parameter directory: where the run keeps what is no part of a store elsewhere.
+  /// - Parameters:
+  ///   - directory: where the run keeps what is no part of a store elsewhere.
+  ///   - logger: where a store says what its connections do.
   /// - Throws: `OperatingError`.
-  func open(_ settings: ConnectorSettings, in directory: DataDirectory) throws -> any RunStore
+  func open(_ settings: ConnectorSettings, in directory: DataDirectory, logger: Logger) throws -> any RunStore
 }
 
 /// A kind of files that history is written in.

@@ -113,6 +113,9 @@ public struct DataDirectory: Sendable, Hashable {
     }
   }
 
+  /// Whether there is a file of a path relative to the directory.
+  func has(_ path: String) -> Bool { access(self.path + "/" + path, F_OK) == 0 }
+
   /// Gives shards of a committed checkpoint their final names. Repeating it is harmless.
   /// - Parameter shards: their paths relative to the directory.
   func publish(_ shards: [(temporary: String, final: String)]) throws {

@@ -1,6 +1,7 @@
 // The embedded store in the catalogue.
 
 public import Configuration
+public import Logging
 
 extension SQLiteStore: RunStore {}
 
@@ -13,7 +14,9 @@ public struct SQLiteConnector: StoreConnector {
 
   public init() {}
 
-  public func open(_ settings: ConnectorSettings, in directory: DataDirectory) throws -> any RunStore {
+  public func open(
+    _ settings: ConnectorSettings, in directory: DataDirectory, logger: Logger
+  ) throws -> any RunStore {
     try SQLiteStore(in: directory)
   }
 }

@@ -164,7 +164,8 @@ struct Run: AsyncParsableCommand {
       try await first.check()
       try ModelRegistry.checkModels(of: plan, from: useCase.location.directory) { _, _ in }
     }
-    let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)
+    let store = try SinkCatalog.store(configuration.store.connector).open(
+      configuration.store.connector, in: directory, logger: logger)
     let source = try await connector.make(
       configuration.source,
       for: context(nextRun: { try await store.nextRun(named: $0) }, notice: { notes.add($0) }))

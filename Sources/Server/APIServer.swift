@@ -12,19 +12,20 @@ import NIOCore
 public import Pipeline
 public import ServiceLifecycle
 
-/// Serves what is stored in some data directories.
+/// Serves what is stored in some places.
 public final class APIServer: Service {
   private let options: ServerOptions
   private let live: LiveHub
   private let keys: ProviderKeys?
   private let notifications: [NotificationService]
+  private let listeners: [ListenerService]
   private let front: HTTPFront
   private let worker: TrainingWorker?
   private let logger: Logger
   private let listening: @Sendable (_ port: Int) async -> Void
 
   /// - Parameters:
-  ///   - directories: in which there are stores; where two have a use case of one name, that of the first is served.
+  ///   - places: where there are stores; where two have a use case of one name, that of the first is served.
   ///   - run: the run of this process.
   ///   - trainer: carries out trainings that are asked for; nil where nobody does.
   ///   - metrics: what the run records; the server adds requests.
@@ -33,14 +34,16 @@ public final class APIServer: Service {
   ///   - listening: is told the port once the server can be reached.
   /// - Throws: `OperatingError` where a directory has no store or the options do not go together.
   public init(
-    _ directories: [DataDirectory], options: ServerOptions, run: (any RunView)? = nil,
+    _ places: [StorePlace], options: ServerOptions, run: (any RunView)? = nil,
     metrics: MetricRegistry = MetricRegistry(), wokenBy signal: ChangeSignal = ChangeSignal(), logger: Logger,
     trainer: (any Trainer)? = nil, clock: (@Sendable () -> Int64)? = nil,
     listening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
   ) throws {
     let clock = clock ?? { Int64(Date.now.timeIntervalSince1970 * 1e6) }
     let catalog = ServedCatalog(
-      try directories.map { try ServedStore($0) }, folders: run.map { [$0.useCase: $0.folder] } ?? [:], logger: logger)
+      try places.map { try ServedStore($0, waking: signal) }, folders: run.map { [$0.useCase: $0.folder] } ?? [:],
+      logger: logger)
+    listeners = catalog.stores.compactMap(\.listener).map(ListenerService.init)
     notifications =
       options.notifications.isEmpty
       ? []
@@ -81,6 +84,7 @@ public final class APIServer: Service {
   public func run() async throws {
     try await keys?.begin()
     var services: [any Service] = notifications
+    services += listeners
     services.append(live)
     if let worker { services.append(worker) }
     if let keys { services.append(keys) }
@@ -137,6 +141,13 @@ public final class APIServer: Service {
     quiet.logLevel = .critical
     return quiet
   }
+}
+
+/// Hears of the commits of other processes for as long as the server runs.
+private struct ListenerService: Service {
+  let listener: any CommitListener
+
+  func run() async { await cancelWhenGracefulShutdown { await self.listener.run() } }
 }
 
 extension APIDescription {

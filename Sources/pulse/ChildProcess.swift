@@ -22,11 +22,17 @@ final class ChildProcess: Sendable {
 
   private let onErrorLine: @Sendable (String) -> Void
 
-  /// - Parameter onErrorLine: is told each line that it prints to its standard error, as it comes.
-  init(arguments: [String], onErrorLine: @escaping @Sendable (String) -> Void = { _ in }) {
+  /// - Parameters:
+  ///   - environment: what it is told beside what this process was.
+  ///   - onErrorLine: is told each line that it prints to its standard error, as it comes.
+  init(
+    arguments: [String], environment: [String: String] = [:],
+    onErrorLine: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
     self.onErrorLine = onErrorLine
     process.executableURL = URL(fileURLWithPath: Bundle.main.executablePath ?? CommandLine.arguments[0])
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = output
     process.standardError = errors

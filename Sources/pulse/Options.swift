@@ -23,11 +23,29 @@ struct PlaceOptions: ParsableArguments {
       valueName: "directory"))
   var data: String?
 
-  /// The file with what the environment and `--data` change.
+  @Option(
+    help: ArgumentHelp(
+      "The database that results are kept in instead of the data directory: postgresql://HOST/DATABASE.",
+      discussion: "A password is better kept in PGPASSFILE or PGPASSWORD.", valueName: "postgresql://…"))
+  var store: String?
+
+  /// The file with what the environment, `--data` and `--store` change.
   func configuration() throws -> RuntimeConfiguration {
     var configuration = try Self.configuration(config)
     if let data { configuration.store.path = data }
+    if let store { configuration.store.connector = try Self.connector(of: store) }
     return configuration
+  }
+
+  /// The store of an address.
+  static func connector(of address: String) throws -> ConnectorSettings {
+    try ConnectorOptions.saying { () throws(FlagError) in
+      let section = ConnectorCatalog.standard.store
+      guard section.available.contains(where: { $0.hasAddress(address) }) else {
+        throw FlagError("--store \(address) is not known: expected an address such as postgresql://localhost/pulse")
+      }
+      return try section.settings(of: [address])
+    }
   }
 
   /// The file of this name, or `pulse.yaml` where there is one, with what the environment changes.
@@ -37,18 +55,29 @@ struct PlaceOptions: ParsableArguments {
       path: file ?? standard, environment: ProcessInfo.processInfo.environment, catalog: .standard)
   }
 
-  /// The data directory.
-  func directory() throws -> DataDirectory {
+  /// The store to read from, and its directory.
+  func place() throws -> StorePlace {
     // Who names the directory can look into it whatever is wrong with the configuration.
-    let path = try config == nil && data != nil ? data : configuration().store.path
-    return DataDirectory(path: try Self.required(path))
+    if config == nil, store == nil, let data, (try? configuration()) == nil {
+      return StorePlace(DataDirectory(path: data))
+    }
+    return try Self.place(configuration())
   }
 
-  /// The store to read from.
-  func reader() throws -> SQLiteReader { try SQLiteReader(try directory()) }
+  /// Where a configuration has its store.
+  static func place(_ configuration: RuntimeConfiguration) throws -> StorePlace {
+    let place = StorePlace(configuration.store.connector, in: DataDirectory(path: configuration.store.path ?? "."))
+    // Models and history lie in the directory; results do not, where the store is a database.
+    if place.isEmbedded { _ = try required(configuration.store.path) }
+    return place
+  }
+
+  /// What reads the store.
+  func reader() throws -> any StoreReader { try place().reader() }
 
   func validate() throws {
     if data?.isEmpty == true { throw ValidationError("--data is empty: expected a directory") }
+    if let store { _ = try Self.connector(of: store) }
     if config?.isEmpty == true { throw ValidationError("--config is empty: expected a file") }
   }
 

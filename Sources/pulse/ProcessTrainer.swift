@@ -9,6 +9,11 @@ struct ProcessTrainer: Trainer {
   /// What begins a line that says how far a training is.
   static let mark = "progress "
 
+  private let places: [StorePlace]
+
+  /// - Parameter places: the stores that trainings may read.
+  init(_ places: [StorePlace]) { self.places = places }
+
   func train(
     _ request: TrainingRequest, progress: @escaping @Sendable (Double) -> Void
   ) async -> TrainingResult {
@@ -19,7 +24,9 @@ struct ProcessTrainer: Trainer {
     ]
     for detector in request.detectors { arguments += ["--detector", detector] }
     if !request.promotes { arguments.append("--no-promote") }
-    let child = ChildProcess(arguments: arguments) { line in
+    let child = ChildProcess(
+      arguments: arguments, environment: places.first { $0.directory == request.directory }?.environment ?? [:]
+    ) { line in
       if line.hasPrefix(Self.mark), let share = Double(line.dropFirst(Self.mark.count)) { progress(share) }
     }
     let end = await withTaskCancellationHandler {

@@ -35,19 +35,19 @@ final class Publisher: Sendable {
   /// - Returns: nil where results stay in the store.
   /// - Throws: `OperatingError`.
   static func make(
-    _ configuration: RuntimeConfiguration, of useCase: String, in directory: DataDirectory,
+    _ configuration: RuntimeConfiguration, of useCase: String, in place: StorePlace,
     wokenBy signal: ChangeSignal, logger: Logger
   ) async throws -> Publisher? {
     let settings = configuration.publish
     guard let connector = SinkCatalog.publisher(settings) else { return nil }
     let name = "publish/\(useCase)/\(settings.type)"
-    let cursors = try SQLiteActions(in: directory)
+    let cursors = try place.actions()
     let context = PublishContext(
       useCase: useCase, source: configuration.source, identity: try await cursors.identity(of: name), logger: logger)
     var options = Outbox.Options()
     options.waitsForCheckpoints = PublishSettings.waitsForCheckpoints(settings)
     let outbox = Outbox(
-      name, of: useCase, from: try SQLiteReader(directory), cursors: cursors,
+      name, of: useCase, from: try place.reader(), cursors: cursors,
       to: try connector.make(settings, for: context), options: options, logger: logger)
     return Publisher(outbox, wokenBy: signal)
   }

@@ -10,7 +10,9 @@ struct RunSummary {
   private let progress: RunProgress.Snapshot
   private let seconds: Double
   private let plan: Plan
-  private let data: String
+  private let place: StorePlace
+  /// What messages call the store.
+  private let store: String
   /// Whether a signal ended the run before its input did.
   private let wasStopped: Bool
   /// What there is to say of the input, a sentence each.
@@ -21,12 +23,15 @@ struct RunSummary {
   private let top: (window: String, aggregate: String, entities: [TopEntity])?
 
   init(
-    progress: RunProgress.Snapshot, duration: Duration, plan: Plan, data: String, wasStopped: Bool, notes: [String] = []
+    progress: RunProgress.Snapshot, duration: Duration, plan: Plan, place: StorePlace, wasStopped: Bool,
+    notes: [String] = []
   ) async throws {
     self.progress = progress
     seconds = max(duration.seconds, 1e-9)
     self.plan = plan
-    self.data = data
+    self.place = place
+    let reader = try place.reader()
+    store = reader.place
     self.wasStopped = wasStopped
     let absent = progress.run.events > 0 ? progress.absentFields.sorted().map { plan.schema.fields[$0].name } : []
     absentFields = absent
@@ -41,7 +46,7 @@ struct RunSummary {
       top = nil
       return
     }
-    let entities = try await SQLiteReader(DataDirectory(path: data)).read {
+    let entities = try await reader.read {
       try await $0.topEntities(of: plan.useCase.name, window: window, by: aggregate, limit: 5)
     }
     top = (window, aggregate, entities)
@@ -69,10 +74,17 @@ struct RunSummary {
     if let leftOut = leftOut(width) { sections.append(leftOut) }
     sections.append(
       """
-      Results are in \(data): pulse.sqlite, and history/\(plan.useCase.name)/ as Arrow files by day.
-      Next: pulse anomalies --data \(data) --limit 10
+      \(whereabouts)
       """)
     return sections.joined(separator: "\n\n")
+  }
+
+  private var whereabouts: String {
+    let (data, history) = (place.directory.path, "history/\(plan.useCase.name)/ as Arrow files by day")
+    if place.isEmbedded {
+      return "Results are in \(data): pulse.sqlite, and \(history).\nNext: pulse anomalies --data \(data) --limit 10"
+    }
+    return "Results are in \(store), and \(history) in \(data).\nNext: pulse anomalies --store \(store) --limit 10"
   }
 
   private var throughput: String {
@@ -173,7 +185,7 @@ struct RunSummary {
       "absent_fields": absentFields,
       "records": progress.run.records,
       "events": progress.run.events, "records_per_second": Double(progress.run.records) / seconds,
-      "resumed_records": progress.resumedRecords, "data": data,
+      "resumed_records": progress.resumedRecords, "data": place.directory.path,
       "event_time": progress.eventTime == .min ? NSNull() : Timestamp.format(progress.eventTime) as Any,
       "memory": ["state_bytes": progress.stateBytes],
       "checkpoints": [

@@ -15,18 +15,18 @@ actor TrainingScheduler {
 
   private let useCase: UseCase
   private let location: String
-  private let data: DataDirectory
+  private let place: StorePlace
   private let progress: RunProgress
   private let logger: Logger
 
   /// - Parameters:
   ///   - location: the folder of the use case.
-  ///   - data: the data directory.
+  ///   - place: the store, and the data directory.
   ///   - progress: how far event time has come.
-  init(useCase: UseCase, location: String, data: DataDirectory, progress: RunProgress, logger: Logger) {
+  init(useCase: UseCase, location: String, place: StorePlace, progress: RunProgress, logger: Logger) {
     self.useCase = useCase
     self.location = location
-    self.data = data
+    self.place = place
     self.progress = progress
     self.logger = logger
   }
@@ -65,7 +65,7 @@ actor TrainingScheduler {
   /// How far history reached when a model was trained last, of the detector for which that is longest ago; nil where one
   /// has never been trained. A version whose record is damaged does not count.
   private func lastTraining() -> Int64? {
-    let registry = ModelRegistry(folder: data.modelsPath, useCase: useCase.name)
+    let registry = ModelRegistry(folder: place.directory.modelsPath, useCase: useCase.name)
     let trained = useCase.detectors.filter(\.isTrained)
     let last = trained.map { detector in
       (try? registry.entries(of: detector.name))?.compactMap { (try? $0.manifest.get())?.times?.until }.max()
@@ -77,7 +77,7 @@ actor TrainingScheduler {
   private func hasEnoughHistory(until now: Int64, interval: Int64) async -> Bool {
     let history = useCase.training.history
     // Of the window that would be read: an event that says 1970 is no history of half a century.
-    let times = (try? await SQLiteReader(data).listing(of: useCase.name).shards) ?? []
+    let times = (try? await place.reader().listing(of: useCase.name).shards) ?? []
     guard let first = times.filter({ $0.lastTime >= now - history }).map({ max($0.firstTime, now - history) }).min()
     else { return false }
     return now >= first.addingSaturated(min(max(interval, history / Limits.trainingCoverage * 2), history))
@@ -85,9 +85,9 @@ actor TrainingScheduler {
 
   private func train() async {
     logger.info("a training has begun", metadata: ["use_case": "\(useCase.name)"])
-    let child = ChildProcess(arguments: [
-      "train", location, "--data", data.path, "--background", "\(getpid())", "--json",
-    ])
+    let child = ChildProcess(
+      arguments: ["train", location, "--data", place.directory.path, "--background", "\(getpid())", "--json"],
+      environment: place.environment)
     let end = await withTaskCancellationHandler {
       await child.run()
     } onCancel: {

@@ -118,7 +118,7 @@ struct NotificationRestartTests {
       let sink = try NotificationSink(configuration, environment: [:])
       func service() throws -> NotificationService {
         NotificationService(
-          [sink], over: try ServedStore(directory), wokenBy: ChangeSignal(),
+          [sink], over: try ServedStore(StorePlace(directory)), wokenBy: ChangeSignal(),
           clock: { Int64(Date().timeIntervalSince1970 * 1e6) }, logger: KeptLog.logger(lines))
       }
       func told() throws -> [String] { try receiver.requests.flatMap { try $0.findings } }

@@ -72,7 +72,7 @@ struct ServedFixture {
     }
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let clock: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1e6) }
-    let store = try ServedStore(DataDirectory(path: folder / "data"))
+    let store = try ServedStore(StorePlace(DataDirectory(path: folder / "data")))
     let catalog = ServedCatalog([store], logger: logger)
     let telling =
       notifications.isEmpty

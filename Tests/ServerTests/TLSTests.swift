@@ -52,7 +52,7 @@ struct TLSTests {
       certificate: folder / "chain.pem", key: folder / "key.pem", interval: interval, logger: logger)
     let (ports, continuation) = AsyncStream<Int>.makeStream()
     let server = try APIServer(
-      [DataDirectory(path: folder / "data")], options: options, logger: quiet(),
+      [StorePlace(DataDirectory(path: folder / "data"))], options: options, logger: quiet(),
       listening: { continuation.yield($0) })
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await server.run() }
@@ -136,7 +136,7 @@ struct TLSTests {
       }
       let lines = KeptLog.Lines()
       _ = try APIServer(
-        [DataDirectory(path: folder / "data")], options: options, logger: KeptLog.logger(lines))
+        [StorePlace(DataDirectory(path: folder / "data"))], options: options, logger: KeptLog.logger(lines))
       return lines.all.filter { $0.contains("without TLS") }
     }
     #expect(try said("127.0.0.1", isSecure: false).isEmpty)

@@ -7,6 +7,8 @@ internal import Detection
 public struct FlagError: Error, Sendable, Hashable, CustomStringConvertible {
   /// What is wrong, and what would be right.
   public let description: String
+
+  public init(_ description: String) { self.description = description }
 }
 
 /// What the command line says of a setting.
@@ -35,7 +37,7 @@ public struct SettingFlags: Sendable {
         case .isSet(let isSet): values[setting.name] = .flag(isSet)
         case .text(let text):
           let value = try setting.value(of: text)
-          if let problem = section.problem(setting, value) { throw FlagError(description: "--\(flag): \(problem)") }
+          if let problem = section.problem(setting, value) { throw FlagError("--\(flag): \(problem)") }
           values[setting.name] = value
         }
       }
@@ -74,8 +76,15 @@ public struct SettingFlags: Sendable {
         case .values, nil: break
         }
       }
-      throw FlagError(description: "--\(setting.flag ?? setting.name) needs \(nouns) as the \(section.name)\(hint)")
+      throw FlagError("--\(setting.flag ?? setting.name) needs \(nouns) as the \(section.name)\(hint)")
     }
+  }
+}
+
+extension ConnectorSpecification {
+  /// Whether a text is an address of the connector.
+  public func hasAddress(_ text: String) -> Bool {
+    if case .address(let scheme, of: _) = argument { text.hasPrefix(scheme + "://") } else { false }
   }
 }
 
@@ -88,7 +97,7 @@ extension ConnectorSection {
     }
     if let chosen = words.first(where: { arguments.contains($0.word) }) {
       guard arguments.count == 1 else {
-        throw FlagError(description: "--\(name) \(chosen.word) cannot be combined with other sources")
+        throw FlagError("--\(name) \(chosen.word) cannot be combined with other sources")
       }
       return ConnectorSettings(type: chosen.connector)
     }
@@ -97,7 +106,7 @@ extension ConnectorSection {
         let address = arguments.first(where: { $0.hasPrefix(scheme + "://") })
       else { continue }
       guard arguments.count == 1 else {
-        throw FlagError(description: "--\(name) \(address) cannot be combined with other sources")
+        throw FlagError("--\(name) \(address) cannot be combined with other sources")
       }
       var settings = ConnectorSettings(type: connector.name)
       if let known = connector.settings.first(where: { $0.name == setting }) { settings.set(known, to: .text(address)) }
@@ -112,7 +121,7 @@ extension ConnectorSection {
       return settings
     }
     throw FlagError(
-      description: "--\(name) \(arguments[0]) is not known: expected \(alternatives(words.map(\.word)))")
+      "--\(name) \(arguments[0]) is not known: expected \(alternatives(words.map(\.word)))")
   }
 }
 
@@ -138,7 +147,7 @@ extension Setting {
 
   /// The value that an argument says.
   fileprivate func value(of argument: String) throws(FlagError) -> SettingValue {
-    func fail(_ message: String) -> FlagError { FlagError(description: "--\(flag ?? name) \(message)") }
+    func fail(_ message: String) -> FlagError { FlagError("--\(flag ?? name) \(message)") }
     switch kind {
     case .text, .name: return .text(argument)
     case .texts, .properties: return .texts([argument])

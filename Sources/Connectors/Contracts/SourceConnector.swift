@@ -75,6 +75,19 @@ public protocol RunStore: Store {
   func nextRun(named name: String) async throws -> Int
 }
 
+/// What reads a store, with the list of the history that lies in a data directory beside it.
+public protocol StoreReader: ResultReader, HistoryCatalog {
+  var directory: DataDirectory { get }
+  /// What `listing(of:)` gives; blocks the thread it is called on.
+  func blockingListing(of useCase: String) throws -> HistoryListing
+}
+
+/// What hears of the commits of other processes.
+public protocol CommitListener: Sendable {
+  /// Listens for as long as the task is not cancelled.
+  func run() async
+}
+
 /// A kind of store.
 public protocol StoreConnector: Sendable {
   var specification: ConnectorSpecification { get }
@@ -84,6 +97,14 @@ public protocol StoreConnector: Sendable {
   ///   - logger: where a store says what its connections do.
   /// - Throws: `OperatingError`.
   func open(_ settings: ConnectorSettings, in directory: DataDirectory, logger: Logger) throws -> any RunStore
+  /// Opens the store for reading.
+  /// - Throws: `OperatingError` where there is none.
+  func reader(_ settings: ConnectorSettings, in directory: DataDirectory) throws -> any StoreReader
+  /// Opens the store for what people and routes write.
+  /// - Throws: `OperatingError`.
+  func actions(_ settings: ConnectorSettings, in directory: DataDirectory) throws -> any Actions & OutboxCursors
+  /// What wakes followers of changes when another process commits; nil where they have to look now and then.
+  func listener(_ settings: ConnectorSettings, waking signal: ChangeSignal) throws -> (any CommitListener)?
 }
 
 /// A kind of files that history is written in.

@@ -16,8 +16,8 @@ enum PostgreSQLChannel {
 }
 
 /// Hears of commits of any process and passes them on to those of this one who follow changes.
-public final class PostgreSQLListener: Sendable {
-  private let session: PostgreSQLSession
+final class PostgreSQLListener: CommitListener {
+  private let address: PostgreSQLAddress
   private let signal: ChangeSignal
   private let isListening = Mutex(false)
 
@@ -25,7 +25,7 @@ public final class PostgreSQLListener: Sendable {
   private static let interval: Int32 = 250
 
   init(_ address: PostgreSQLAddress, waking signal: ChangeSignal) {
-    session = PostgreSQLSession(address, role: .listening)
+    self.address = address
     self.signal = signal
   }
 
@@ -33,18 +33,20 @@ public final class PostgreSQLListener: Sendable {
   var hears: Bool { isListening.withLock { $0 } }
 
   /// Listens for as long as the task is not cancelled. While the server is away nothing is heard, and it is tried again.
-  public func run() async {
+  func run() async {
+    // A session opens another connection by itself where one was lost, so each begins with that.
+    let session = PostgreSQLSession(address, role: .listening) { [self] connection in
+      try PostgreSQLChannel.listen(on: connection)
+      isListening.withLock { $0 = true }
+      // What was committed before it was heard of.
+      signal.announce()
+    }
     var backoff = Backoff()
     while !Task.isCancelled {
       do {
-        try await session.run { try PostgreSQLChannel.listen(on: $0) }
-        isListening.withLock { $0 = true }
-        // What was committed before it was heard of.
-        signal.announce()
+        let isTold = try await session.run { try $0.waitForNotice(milliseconds: Self.interval) }
+        if isTold { signal.announce() }
         backoff = Backoff()
-        while !Task.isCancelled {
-          if try await session.run({ try $0.waitForNotice(milliseconds: Self.interval) }) { signal.announce() }
-        }
       } catch {
         isListening.withLock { $0 = false }
         await session.close()

@@ -3,6 +3,7 @@
 public import Configuration
 import Detection
 public import Logging
+public import Pipeline
 
 extension PostgreSQLStore: RunStore {}
 
@@ -31,6 +32,18 @@ public struct PostgreSQLConnector: StoreConnector {
   ) throws -> any RunStore {
     try PostgreSQLStore(at: Self.address(settings), in: directory, logger: logger)
   }
+
+  public func reader(_ settings: ConnectorSettings, in directory: DataDirectory) throws -> any StoreReader {
+    try PostgreSQLReader(Self.address(settings), in: directory)
+  }
+
+  public func actions(
+    _ settings: ConnectorSettings, in directory: DataDirectory
+  ) throws -> any Actions & OutboxCursors { try PostgreSQLActions(at: Self.address(settings)) }
+
+  public func listener(
+    _ settings: ConnectorSettings, waking signal: ChangeSignal
+  ) throws -> (any CommitListener)? { PostgreSQLListener(try Self.address(settings), waking: signal) }
 
   /// - Throws: `OperatingError` where the settings name no database.
   static func address(_ settings: ConnectorSettings) throws -> PostgreSQLAddress {

@@ -6,7 +6,9 @@ public import Pipeline
 import Synchronization
 
 /// A read-only view of a store in a database.
-public final class PostgreSQLReader: ResultReader, HistoryCatalog {
+public final class PostgreSQLReader: StoreReader {
+  /// Where the history lies that the store lists.
+  public let directory: DataDirectory
   private let address: PostgreSQLAddress
   private let pool: PostgreSQLPool
 
@@ -14,8 +16,9 @@ public final class PostgreSQLReader: ResultReader, HistoryCatalog {
   private static let sessions = 8
 
   /// - Throws: `OperatingError` where the database cannot be reached, or has no store.
-  init(_ address: PostgreSQLAddress) throws {
+  init(_ address: PostgreSQLAddress, in directory: DataDirectory) throws {
     self.address = address
+    self.directory = directory
     pool = PostgreSQLPool(address, role: .reading, most: Self.sessions) { connection in
       try PostgreSQLSchema.checkForReading(connection, at: address)
       try OpenWindowStaging.make(on: connection)
@@ -46,6 +49,13 @@ public final class PostgreSQLReader: ResultReader, HistoryCatalog {
 
   public func listing(of useCase: String) async throws -> HistoryListing {
     try await look { try $0.listing(of: useCase) }
+  }
+
+  public func blockingListing(of useCase: String) throws -> HistoryListing {
+    do {
+      // Asked for by trainings and the like, now and then: not worth a connection that waits for it.
+      return try PostgreSQLView(PostgreSQLConnection(address, role: .reading)).listing(of: useCase)
+    } catch { throw PostgreSQLStore.operatingError(error, at: address) }
   }
 
   public func tails(of useCase: String) async throws -> [PartitionID: [HistoryTail]] {

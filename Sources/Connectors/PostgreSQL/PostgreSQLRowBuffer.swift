@@ -72,7 +72,8 @@ struct PostgreSQLRowBuffer {
   }
 
   private mutating func append(integer value: some FixedWidthInteger) {
-    withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }  // SAFETY: the bytes of a local integer.
+    // SAFETY: the bytes of a local integer.
+    withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
   }
 
   mutating func appendNull() { append(integer: Int32(-1)) }

@@ -20,6 +20,15 @@ private struct Conditions {
     sql.append(text)
   }
 
+  /// Adds that a column has one of these values. Of one alone the server reads rows in the order of an index.
+  mutating func add(_ column: String, anyOf values: [String]) {
+    if values.count == 1 {
+      add("\(column) = ?", .text(values[0]))
+    } else {
+      add("\(column) = ANY(?)", .texts(values))
+    }
+  }
+
   var text: String { sql.joined(separator: " AND ") }
 }
 
@@ -120,12 +129,10 @@ extension PostgreSQLView {
     var conditions = Conditions()
     conditions.add("use_case = ?", .text(useCase))
     if let name = filter.name { conditions.add("detector = ?", .text(name)) }
-    if let keys = filter.keys { conditions.add("key = ANY(?)", .texts(keys.sorted())) }
+    if let keys = filter.keys { conditions.add("key", anyOf: keys.sorted()) }
     if let from = filter.from { conditions.add("event_time >= ?", .int(from)) }
     if let to = filter.to { conditions.add("event_time < ?", .int(to)) }
-    if let severities = filter.severities {
-      conditions.add("severity = ANY(?)", .texts(severities.map(\.rawValue).sorted()))
-    }
+    if let severities = filter.severities { conditions.add("severity", anyOf: severities.map(\.rawValue).sorted()) }
     if let least = filter.leastScore { conditions.add("score >= ?", .double(least)) }
     for word in filter.words {
       // A word is looked for as it is: without wildcards, and with a NUL that it may have.

@@ -2,6 +2,7 @@
 
 public import Configuration
 public import Logging
+public import Pipeline
 
 extension SQLiteStore: RunStore {}
 
@@ -19,4 +20,14 @@ public struct SQLiteConnector: StoreConnector {
   ) throws -> any RunStore {
     try SQLiteStore(in: directory)
   }
+
+  public func reader(_ settings: ConnectorSettings, in directory: DataDirectory) throws -> any StoreReader {
+    try SQLiteReader(directory)
+  }
+
+  public func actions(
+    _ settings: ConnectorSettings, in directory: DataDirectory
+  ) throws -> any Actions & OutboxCursors { try SQLiteActions(in: directory) }
+
+  public func listener(_ settings: ConnectorSettings, waking signal: ChangeSignal) -> (any CommitListener)? { nil }
 }

@@ -8,7 +8,7 @@ public import Pipeline
 import Synchronization
 
 /// A read-only view of a data directory.
-public final class SQLiteReader: ResultReader, HistoryCatalog {
+public final class SQLiteReader: StoreReader {
   public let directory: DataDirectory
   private let connections: ReadConnections
   /// Which directory and file were opened.
@@ -71,7 +71,7 @@ public final class SQLiteReader: ResultReader, HistoryCatalog {
   }
 
   /// What `listing(of:)` gives, on the thread of the caller.
-  func blockingListing(of useCase: String) throws -> HistoryListing {
+  public func blockingListing(of useCase: String) throws -> HistoryListing {
     try blocking { try StoreView($0).listing(of: useCase) }
   }
 

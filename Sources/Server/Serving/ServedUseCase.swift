@@ -57,17 +57,21 @@ final class ServedUseCase: Sendable {
   var entityField: String? { plan.schema.keyField.map { plan.schema.fields[$0].name } }
 }
 
-/// A data directory that is served.
+/// A store that is served, with its data directory.
 final class ServedStore: Sendable {
   let directory: DataDirectory
-  let reader: SQLiteReader
+  let reader: any StoreReader
   let actions: any Actions & OutboxCursors
   let index = ShardIndex()
 
-  init(_ directory: DataDirectory) throws {
-    self.directory = directory
-    actions = try SQLiteActions(in: directory)
-    reader = try SQLiteReader(directory)
+  /// What hears of the commits of other processes; nil where there is nothing to hear.
+  let listener: (any CommitListener)?
+
+  init(_ place: StorePlace, waking signal: ChangeSignal = ChangeSignal()) throws {
+    directory = place.directory
+    actions = try place.actions()
+    reader = try place.reader()
+    listener = try place.listener(waking: signal)
   }
 }
 

@@ -101,16 +101,16 @@ struct ReplayDeadLetters: AsyncParsableCommand {
 
   func run() async throws {
     let plan = try LoadedUseCase(useCase).plan
-    let directory = try place.directory()
+    let store = try place.place()
     var filter = ResultFilter()
     (filter.useCase, filter.from, filter.to, filter.name) = (plan.useCase.name, since, until, which.reason)
     let replay = try await DeadLetterReplay.read(
-      filter, from: try SQLiteReader(directory), repaired: try repaired.map(Self.read), again: again)
+      filter, from: try store.reader(), repaired: try repaired.map(Self.read), again: again)
     let problems = EventCheck(plan).problems(of: replay.records)
     var counts = DeadLetterReplay.Counts()
     if !dryRun {
       try await replay.handIn(
-        without: Set(problems.map(\.index)), to: plan.useCase.name, in: try SQLiteActions(in: directory),
+        without: Set(problems.map(\.index)), to: plan.useCase.name, in: try store.actions(),
         at: Int64(Date.now.timeIntervalSince1970 * 1e6), counts: &counts)
     }
     report(replay, problems, counts)

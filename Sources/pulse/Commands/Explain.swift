@@ -30,7 +30,7 @@ struct Explain: AsyncParsableCommand {
     let reader = try place.reader()
     guard let (anomaly, configuration) = try await reader.read({ try await $0.anomaly(id: id) }) else {
       throw ValidationError(
-        "\(reader.directory.path) has no anomaly `\(TextTable.cut(id, to: 120))` (`pulse anomalies --json` shows ids)")
+        "\(reader.place) has no anomaly `\(TextTable.cut(id, to: 120))` (`pulse anomalies --json` shows ids)")
     }
     guard let version = anomaly.model else {
       if json { return Terminal.print(json: anomaly.json) }

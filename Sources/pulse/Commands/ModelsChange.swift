@@ -113,9 +113,9 @@ struct ModelsPrune: AsyncParsableCommand {
 
   func run() async throws {
     let models = try options.open()
+    let place = try options.place.place()
     let uses =
-      models.directory.exists
-      ? try await SQLiteReader(models.directory).read { try await $0.modelUses(of: models.registry.useCase) } : []
+      place.hasRun ? try await place.reader().read { try await $0.modelUses(of: models.registry.useCase) } : []
     let verdicts = try models.prune(
       detector: detector, keep: keep,
       named: Set(uses.map { NamedModel(detector: $0.detector, version: $0.version) }), isTried: dryRun)

@@ -139,7 +139,8 @@ struct Run: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try configuration()
-    let data = try PlaceOptions.required(configuration.store.path)
+    _ = try PlaceOptions.required(configuration.store.path)
+    let place = try PlaceOptions.place(configuration)
     let logger = Logs.bootstrap(configuration.logLevel)
     let metrics = MetricRegistry()
     if serve { MetricsSystem.bootstrap(metrics) }
@@ -147,7 +148,7 @@ struct Run: AsyncParsableCommand {
     let useCase = try LoadedUseCase(useCase)
     let plan = configuration.history.retain.map { useCase.plan.keepingHistory(for: $0) } ?? useCase.plan
     try Publisher.check(configuration, of: plan.useCase.name)
-    let directory = DataDirectory(path: data)
+    let directory = place.directory
     let notes = InputNotes(logger)
     let connector = SourceCatalog.connector(configuration.source)
     func context(
@@ -156,16 +157,15 @@ struct Run: AsyncParsableCommand {
       SourceContext(
         useCase: plan.useCase.name, schema: useCase.plan.schema, outOfOrder: useCase.plan.useCase.event.outOfOrder,
         directory: useCase.location.directory, batchRows: configuration.batchSize, nextRun: nextRun,
-        inbox: { try SQLiteActions(in: directory) }, notice: notice, logger: logger)
+        inbox: { try place.actions() }, notice: notice, logger: logger)
     }
-    if !directory.exists {
+    if !place.hasRun {
       // What keeps a first run from beginning is said before there is a directory for its results.
       let first = try await connector.make(configuration.source, for: context(nextRun: { _ in 1 }, notice: { _ in }))
       try await first.check()
       try ModelRegistry.checkModels(of: plan, from: useCase.location.directory) { _, _ in }
     }
-    let store = try SinkCatalog.store(configuration.store.connector).open(
-      configuration.store.connector, in: directory, logger: logger)
+    let store = try place.open(logger: logger)
     let source = try await connector.make(
       configuration.source,
       for: context(nextRun: { try await store.nextRun(named: $0) }, notice: { notes.add($0) }))
@@ -177,7 +177,7 @@ struct Run: AsyncParsableCommand {
     let models = try models(of: useCase, directory, logger: logger)
     let changes = ChangeSignal()
     let publisher = try await Publisher.make(
-      configuration, of: plan.useCase.name, in: directory, wokenBy: changes, logger: logger)
+      configuration, of: plan.useCase.name, in: place, wokenBy: changes, logger: logger)
     let pipeline = Pipeline(
       plan: plan, version: useCase.version, source: source, store: store,
       encoder: SinkCatalog.history(configuration.history.connector).make(
@@ -193,12 +193,12 @@ struct Run: AsyncParsableCommand {
     // What is only replayed is over before a training would be, and its results would depend on when that ended.
     if train ?? connector.isLive(configuration.source), plan.useCase.detectors.contains(where: \.isTrained) {
       scheduler = TrainingScheduler(
-        useCase: plan.useCase, location: useCase.location.directory, data: directory, progress: pipeline.progress,
+        useCase: plan.useCase, location: useCase.location.directory, place: place, progress: pipeline.progress,
         logger: logger)
     }
     let server = try listens.map {
       try self.server(
-        $0, of: pipeline, over: source, configuration.source, useCase, connector, directory, metrics, changes,
+        $0, of: pipeline, over: source, configuration.source, useCase, connector, place, metrics, changes,
         logger: logger)
     }
     try await server?.begin()
@@ -206,7 +206,7 @@ struct Run: AsyncParsableCommand {
     if quiet { return }
     let progress = pipeline.progress.snapshot
     let summary = try await RunSummary(
-      progress: progress, duration: ContinuousClock.now - start, plan: plan, data: data,
+      progress: progress, duration: ContinuousClock.now - start, plan: plan, place: place,
       wasStopped: wasStopped, notes: notes.all + progress.gaps.map(\.description))
     if json { return Terminal.print(json: summary.json) }
     Terminal.print(summary.text(width: Terminal.width(of: STDOUT_FILENO)))
@@ -246,7 +246,7 @@ struct Run: AsyncParsableCommand {
   /// What serves the use case while it runs.
   private func server(
     _ options: ServerOptions, of pipeline: Pipeline, over input: any Source, _ settings: ConnectorSettings,
-    _ useCase: LoadedUseCase, _ connector: any SourceConnector, _ directory: DataDirectory, _ metrics: MetricRegistry,
+    _ useCase: LoadedUseCase, _ connector: any SourceConnector, _ place: StorePlace, _ metrics: MetricRegistry,
     _ changes: ChangeSignal,
     logger: Logger
   ) throws -> APIServer {
@@ -254,8 +254,8 @@ struct Run: AsyncParsableCommand {
       useCase: useCase.plan.useCase.name, folder: useCase.location.directory, progress: pipeline.progress,
       input: input, source: connector.specification.noun, readsInbox: connector.readsInbox(settings))
     return try APIServer(
-      [directory], options: options, run: view, metrics: metrics, wokenBy: changes, logger: logger,
-      trainer: ProcessTrainer(),
+      [place], options: options, run: view, metrics: metrics, wokenBy: changes, logger: logger,
+      trainer: ProcessTrainer([place]),
       listening: { port in Terminal.printError("The dashboard is at \(options.address(port: port))") })
   }
 

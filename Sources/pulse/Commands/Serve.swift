@@ -37,6 +37,11 @@ struct Serve: AsyncParsableCommand {
       "Where the configuration is (default: pulse.yaml, where there is one).", valueName: "file"))
   var config: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The database that results are kept in (default: what the configuration says).", valueName: "postgresql://…"))
+  var store: String?
+
   @OptionGroup var serving: ServeOptions
 
   func validate() throws {
@@ -45,7 +50,8 @@ struct Serve: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let configuration = try PlaceOptions.configuration(config)
+    var configuration = try PlaceOptions.configuration(config)
+    if let store { configuration.store.connector = try PlaceOptions.connector(of: store) }
     let data = data.isEmpty ? [try PlaceOptions.required(configuration.store.path)] : data
     let logger = Logs.bootstrap(configuration.logLevel)
     for path in data where !FileManager.default.fileExists(atPath: path) {
@@ -54,9 +60,10 @@ struct Serve: AsyncParsableCommand {
     let metrics = MetricRegistry()
     MetricsSystem.bootstrap(metrics)
     let options = try serving.options(configuration, logger: logger)
+    let places = data.map { [configuration] in StorePlace(configuration.store.connector, in: DataDirectory(path: $0)) }
     let server = try APIServer(
-      data.map { DataDirectory(path: $0) }, options: options, metrics: metrics, logger: logger,
-      trainer: ProcessTrainer(),
+      places, options: options, metrics: metrics, logger: logger,
+      trainer: ProcessTrainer(places),
       listening: { port in Terminal.print("The dashboard is at \(options.address(port: port))") })
     var quiet = logger
     quiet.logLevel = .error

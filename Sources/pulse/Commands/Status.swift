@@ -29,7 +29,7 @@ struct Status: AsyncParsableCommand {
       for partition in partitions { writer.add(partition.json) }
       return writer.finish()
     }
-    if partitions.isEmpty { return Terminal.print("Nothing has run on \(reader.directory.path) yet.") }
+    if partitions.isEmpty { return Terminal.print("Nothing has run on \(reader.place) yet.") }
     for (index, partition) in partitions.enumerated() {
       Terminal.print(Self.text(partition, models: reader.directory.modelsPath))
       // Drift is of the use case: said once, behind its last partition.

@@ -36,7 +36,7 @@ struct PostgreSQLFixture {
   }
 
   func reader() async throws -> PostgreSQLReader {
-    try await PostgreSQLServer.off { [address] in try PostgreSQLReader(address) }
+    try await PostgreSQLServer.off { [address, directory] in try PostgreSQLReader(address, in: directory) }
   }
 
   func actions() async throws -> PostgreSQLActions {

@@ -162,7 +162,7 @@ struct PostgreSQLRowBuffer {
       for _ in 0..<columns {
         let length = Int32(bitPattern: integer(offset))
         offset += 4
-        // What has no bytes needs an address as well: without one it would be NULL.
+        // SAFETY: within the buffer. What has no bytes needs an address as well: without one it would be NULL.
         let value = buffer.baseAddress.map { ($0 + min(offset, buffer.count - 1)).assumingMemoryBound(to: CChar.self) }
         values.append(length < 0 ? nil : value)
         lengths.append(max(0, length))

@@ -159,6 +159,65 @@ struct PostgreSQLFaultTests {
     withExtendedLifetime((fixture, other)) {}
   }
 
+  @Test("who is suspended in the midst of a transaction loses it, and its successor goes on")
+  func suspended() async throws {
+    let fixture = try await PostgreSQLFixture()
+    let store = try await fixture.store()
+    let claim = try await store.claim(useCase: "u", partition: Self.partition).claim
+    let address = fixture.address
+    // As a process that was stopped after it had locked its claim.
+    let stopped = PostgreSQLSession(address, role: .writing)
+    try await stopped.run { connection in
+      try connection.script("BEGIN")
+      _ = try PostgreSQLClaim.hold([claim], on: connection)
+    }
+    let start = ContinuousClock.now
+    let next = try await store.claim(useCase: "u", partition: Self.partition).claim
+    #expect(ContinuousClock.now - start < .seconds(40))
+    #expect(try await store.commit([Self.results(claim, 0..<1), Self.results(next, 1..<2)]) == [claim])
+    // When it wakes it writes nothing.
+    await #expect(throws: PostgreSQLFailure.self) { try await stopped.run { try $0.script("COMMIT") } }
+    #expect(try await Self.offsets(fixture.reader()) == [1])
+    withExtendedLifetime(fixture) {}
+  }
+
+  @Test("the rights that the documentation names are enough")
+  func rights() async throws {
+    let fixture = try await PostgreSQLFixture()
+    _ = try await fixture.store()
+    let (name, database) = (fixture.database.name, fixture.database)
+    try await database.execute(
+      """
+      REVOKE ALL ON DATABASE \(name) FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC;
+      CREATE ROLE run_\(name) LOGIN; GRANT CONNECT, TEMPORARY ON DATABASE \(name) TO run_\(name);
+      GRANT USAGE ON SCHEMA pulse TO run_\(name);
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pulse TO run_\(name);
+      CREATE ROLE read_\(name) LOGIN; GRANT CONNECT, TEMPORARY ON DATABASE \(name) TO read_\(name);
+      GRANT USAGE ON SCHEMA pulse TO read_\(name); GRANT SELECT ON ALL TABLES IN SCHEMA pulse TO read_\(name)
+      """)
+    func address(_ role: String) throws -> PostgreSQLAddress {
+      try #require(PostgreSQLAddress(database.address.replacing("pulse@", with: "\(role)_\(name)@")))
+    }
+    let (running, reading) = (try address("run"), try address("read"))
+    let folder = try TestFolder()
+    let directory = DataDirectory(path: folder.path)
+    let store = try await PostgreSQLServer.off {
+      try PostgreSQLStore(at: running, in: directory, logger: PostgreSQLFixture.quiet)
+    }
+    let claim = try await store.claim(useCase: "u", partition: Self.partition).claim
+    #expect(try await store.commit([Self.results(claim, 0..<100)]).isEmpty)
+    let reader = try await PostgreSQLServer.off { try PostgreSQLReader(reading, in: directory) }
+    #expect(try await Self.offsets(reader).count == 100)
+    #expect(try await reader.read { try await $0.windows(ResultFilter(), after: nil).rows }.isEmpty)
+    let readOnly = try await PostgreSQLServer.off { try PostgreSQLActions(at: reading) }
+    await #expect { _ = try await readOnly.append(AuditLine(time: 1, who: "w", action: "a", subject: "s")) } throws: {
+      "\($0)".contains("may not")
+    }
+    let actions = try await PostgreSQLServer.off { try PostgreSQLActions(at: running) }
+    #expect(try await actions.append(AuditLine(time: 1, who: "w", action: "a", subject: "s")) == 1)
+    withExtendedLifetime((fixture, folder)) {}
+  }
+
   @Test("processes that begin together make the tables once")
   func migrations() async throws {
     let fixture = try await PostgreSQLFixture()

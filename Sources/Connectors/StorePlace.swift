@@ -1,7 +1,6 @@
 // Where a store is: what opens it for whoever runs, reads or acts, whatever it is made of.
 
 public import Configuration
-import Foundation
 public import Logging
 public import Pipeline
 
@@ -24,10 +23,8 @@ public struct StorePlace: Sendable, Hashable {
   /// Whether the store is a file of the directory.
   public var isEmbedded: Bool { settings.type == SinkCatalog.storeSection.standard }
 
-  /// Whether a run has begun here before, as far as the directory says.
-  public var hasRun: Bool {
-    isEmbedded ? directory.exists : FileManager.default.fileExists(atPath: directory.lockPath)
-  }
+  /// Whether there may be a store: of a file that is seen, a server would have to be asked.
+  public var mayExist: Bool { isEmbedded ? directory.exists : true }
 
   /// Opens the store for writing.
   /// - Throws: `OperatingError`.

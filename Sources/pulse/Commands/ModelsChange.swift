@@ -115,7 +115,7 @@ struct ModelsPrune: AsyncParsableCommand {
     let models = try options.open()
     let place = try options.place.place()
     let uses =
-      place.hasRun ? try await place.reader().read { try await $0.modelUses(of: models.registry.useCase) } : []
+      place.mayExist ? try await place.reader().read { try await $0.modelUses(of: models.registry.useCase) } : []
     let verdicts = try models.prune(
       detector: detector, keep: keep,
       named: Set(uses.map { NamedModel(detector: $0.detector, version: $0.version) }), isTried: dryRun)

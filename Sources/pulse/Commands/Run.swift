@@ -159,7 +159,7 @@ struct Run: AsyncParsableCommand {
         directory: useCase.location.directory, batchRows: configuration.batchSize, nextRun: nextRun,
         inbox: { try place.actions() }, notice: notice, logger: logger)
     }
-    if !place.hasRun {
+    if !place.mayExist {
       // What keeps a first run from beginning is said before there is a directory for its results.
       let first = try await connector.make(configuration.source, for: context(nextRun: { _ in 1 }, notice: { _ in }))
       try await first.check()

@@ -5,18 +5,21 @@ import Pipeline
 
 extension PostgreSQLTable {
   fileprivate static let inboxRecords = PostgreSQLTable(
-    "inbox_records", [Column("inbox", .text), Column("number", .int), Column("record", .bytes)],
-    key: ["inbox", "number"], update: take("record"))
+    "inbox_records",
+    [
+      Column("inbox", .text), Column("number", .int), Column("record", .bytes), Column("envelope", .text),
+      Column("origin", .text),
+    ], key: ["inbox", "number"], update: take("record, envelope, origin"))
 }
 
 extension PostgreSQLActions {
-  func handIn(_ records: [[UInt8]], to inbox: String, key: String?, at time: Int64) async throws -> HandedIn {
+  func handIn(_ records: [HandedRecord], to inbox: String, key: String?, at time: Int64) async throws -> HandedIn {
     try await write { connection in
       try Self.lock("inbox \(inbox)", on: connection)
       let digest = key.map { _ in HandedIn.digest(of: records) }
       if let key, let known = try Self.known(key, of: inbox, digest, records.count, on: connection) { return known }
       let state = try Self.state(of: inbox, on: connection)
-      let bytes = records.reduce(Int64(0)) { $0 + Int64($1.count) }
+      let bytes = records.reduce(Int64(0)) { $0 + Int64($1.size) }
       guard state.bytes == 0 || state.bytes + bytes <= Limits.maxInboxBytes else {
         throw OperatingError(
           .limit,
@@ -39,7 +42,7 @@ extension PostgreSQLActions {
   }
 
   private static func append(
-    _ records: [[UInt8]], to inbox: String, from first: Int64, on connection: PostgreSQLConnection
+    _ records: [HandedRecord], to inbox: String, from first: Int64, on connection: PostgreSQLConnection
   ) throws {
     let table = PostgreSQLTable.inboxRecords
     var rows = PostgreSQLRowBuffer()
@@ -47,11 +50,16 @@ extension PostgreSQLActions {
       rows.beginRow(table.columns.count)
       rows.append(inbox)
       rows.append(first + Int64(index))
-      rows.append(bytes: record)
+      rows.append(bytes: record.bytes)
+      rows.append(record.envelope?.json)
+      rows.append(record.origin)
       if PostgreSQLTable.isFull(rows) { try table.write(&rows, on: connection) }
     }
     try table.write(&rows, on: connection)
   }
+
+  /// Bytes that a record takes, as `HandedRecord.size` counts them.
+  private static let size = "(length(record) + coalesce(octet_length(envelope), 0))"
 
   /// What was handed in under a key; nil where it is new.
   /// - Parameters:
@@ -75,12 +83,17 @@ extension PostgreSQLActions {
       // As many as fit, and one in any case: the server counts, so that no more come over than are taken.
       try connection.rows(
         """
-        SELECT number, record FROM (
-          SELECT number, record, sum(length(record)) OVER (ORDER BY number) - length(record) AS before FROM (
-            SELECT number, record FROM inbox_records WHERE inbox = $1 AND number >= $2 ORDER BY number LIMIT $3) r) s
+        SELECT number, record, envelope, origin FROM (
+          SELECT *, sum(size) OVER (ORDER BY number) - size AS before FROM (
+            SELECT *, \(Self.size) AS size FROM inbox_records WHERE inbox = $1 AND number >= $2
+            ORDER BY number LIMIT $3) r) s
         WHERE before < $4 OR before = 0 ORDER BY number
         """, .text(inbox), .int(number), .int(limit), .int(bytes)
-      ).map { InboxRecord(number: $0.int(0), bytes: $0.bytes(1)) }
+      ).map { row in
+        let envelope = row.optionalText(2).flatMap { RecordEnvelope(json: $0) }
+        return InboxRecord(
+          number: row.int(0), HandedRecord(row.bytes(1), envelope: envelope, origin: row.optionalText(3)))
+      }
     }
   }
 
@@ -92,7 +105,7 @@ extension PostgreSQLActions {
       try connection.execute(
         """
         UPDATE inboxes SET first = $2, bytes = bytes
-          - (SELECT coalesce(sum(length(record)), 0) FROM inbox_records WHERE inbox = $1 AND number < $2)
+          - (SELECT coalesce(sum(\(Self.size)), 0) FROM inbox_records WHERE inbox = $1 AND number < $2)
         WHERE name = $1
         """, .text(inbox), .int(first))
       try connection.execute(

@@ -222,7 +222,10 @@ enum PostgreSQLSchema {
       """, key: "number"),
     "CREATE INDEX jobs_to_do ON jobs (number) WHERE state IN ('waiting', 'running', 'cancelling')",
     table("inboxes", "name TEXT NOT NULL, first INT NOT NULL, next INT NOT NULL, bytes INT NOT NULL", key: "name"),
-    table("inbox_records", "inbox TEXT NOT NULL, number INT NOT NULL, record bytea NOT NULL", key: "inbox, number"),
+    table(
+      "inbox_records",
+      "inbox TEXT NOT NULL, number INT NOT NULL, record bytea NOT NULL, envelope TEXT, origin TEXT",
+      key: "inbox, number"),
     table(
       "inbox_keys",
       """

@@ -103,7 +103,7 @@ struct ServedFixture {
     for (name, value) in [("events", SettingValue.integer(events)), ("seed", .text("42"))] {
       configuration.source.set(try #require(settings.first { $0.name == name }), to: value)
     }
-    let store = try SinkCatalog.store(configuration.store.connector).open(configuration.store.connector, in: directory)
+    let store = try StorePlace(directory).open(logger: Logger(label: "test"))
     let source = try await SourceCatalog.connector(configuration.source).make(
       configuration.source,
       for: SourceContext(
@@ -120,10 +120,9 @@ struct ServedFixture {
   static func run(_ text: String, over records: [String], in directory: DataDirectory) async throws {
     let check = UseCaseChecker.check(text: text)
     let plan = try #require(check.plan, "\(check.rendered)")
-    let settings = RuntimeConfiguration(.standard).store.connector
     try await run(
       plan, text: text, over: MemorySource(records.map { Array($0.utf8) }, batchSizes: [1_000]),
-      into: SinkCatalog.store(settings).open(settings, in: directory), in: directory, closing: true)
+      into: StorePlace(directory).open(logger: Logger(label: "test")), in: directory, closing: true)
   }
 
   private static func run(

@@ -61,6 +61,8 @@ final class KafkaReader {
   private static let closePatience = Duration.seconds(5)
   /// How long a group may take to give out its partitions before nothing coming counts as quiet.
   private static let joinPatience = Duration.seconds(30)
+  /// How long nothing may come of a partition whose end was not seen before that counts as its end.
+  private static let endPatience = Duration.seconds(10)
 
   init(
     _ client: KafkaClient, topics: [String], options: KafkaBatchOptions, idleTimeout: Duration?, desk: KafkaDesk,
@@ -152,8 +154,9 @@ final class KafkaReader {
     let isRestoring = readings.values.contains { $0.builder == nil }
     if desk.isBusy || isRestoring { lastRecord = .now }
     let quiet = ContinuousClock.now - lastRecord
-    // Who has no partition may be about to get one.
-    return quiet >= (readings.isEmpty ? max(idleTimeout, Self.joinPatience) : idleTimeout)
+    // Who has no partition may be about to get one. A partition whose end was not seen has more, and a slow broker.
+    if readings.isEmpty { return quiet >= max(idleTimeout, Self.joinPatience) }
+    return quiet >= (readings.values.allSatisfy { $0.isAtEnd } ? idleTimeout : max(idleTimeout, Self.endPatience))
   }
 
   /// Serves callbacks, among them those of rebalances, which are put down for `answerRebalances`.

@@ -26,7 +26,7 @@ struct KafkaSinkTests {
   /// A cluster with the topics of results.
   private static func cluster() async throws -> (MockCluster, KafkaTestClient) {
     try await blocking {
-      let cluster = try MockCluster()
+      let cluster = try kafkaCluster()
       for topic in [PublishedStore.anomalies, PublishedStore.deadLetters] {
         try cluster.createTopic(topic, partitions: Int(PublishedStore.partitions))
       }

@@ -16,7 +16,7 @@ struct KafkaRuns {
   private let rounds: Int
 
   /// How long a run waits for more before it ends. The same in all runs, so that it is in none of the differences.
-  private static let idle = "1s"
+  private static let idle = "1"
   private static let partitions = 8
 
   /// - Parameters:

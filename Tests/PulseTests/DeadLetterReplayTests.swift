@@ -36,7 +36,7 @@ struct DeadLetterReplayTests {
 
   private static func readInbox(_ folder: TestFolder) throws -> Outcome {
     try PulseCommand.run(
-      "run", "--use-case", folder / "trail", "--data", folder / "data", "--source", "http", "--idle-timeout", "1s",
+      "run", "--use-case", folder / "trail", "--data", folder / "data", "--source", "http", "--idle-timeout", "1",
       "--json")
   }
 
@@ -90,7 +90,7 @@ struct DeadLetterReplayTests {
       let folder = try Trail.folder()
       func run() throws -> Outcome {
         try PulseCommand.run(
-          Trail.arguments(folder, []) + ["--source", "kafka://\(cluster.bootstrap)/trail", "--idle-timeout", "3s"],
+          Trail.arguments(folder, []) + ["--source", "kafka://\(cluster.bootstrap)/trail", "--idle-timeout", "3"],
           timeout: 120)
       }
       try run().expect(0)

@@ -150,7 +150,7 @@ struct WatchingTests {
     #expect(rules.count > 50)
     let folder = try TestFolder()
     let group: [String: Any] = ["name": "panels", "rules": rules]
-    let file = try JSONSerialization.data(withJSONObject: ["groups": [group]])
+    let file = try JSONSerialization.data(withJSONObject: ["groups": [group]], options: .withoutEscapingSlashes)
     try folder.write("panels.yml", String(decoding: file, as: UTF8.self))
     try Self.promtool("check", "rules", folder / "panels.yml").expect(0)
     // That it looks at them.

@@ -16,6 +16,7 @@ actor KafkaInbox {
   private let settings: KafkaSettings
   private let events: KeyedEvents
   private let logger: Logger
+  private let access: KafkaAccess
   private var output: KafkaOutput
 
   /// How long an empty inbox is left alone before it is looked at again.
@@ -38,8 +39,8 @@ actor KafkaInbox {
     self.settings = settings
     self.logger = logger
     events = KeyedEvents(time: nil, key: schema.keyField.map { schema.fields[$0] })
-    let connection = KafkaAccess(bootstrap: settings.bootstrap, inherited: settings.properties.ofConnection)
-    output = KafkaOutput(connection, logger: logger)
+    access = KafkaAccess(bootstrap: settings.bootstrap, inherited: settings.properties.ofConnection)
+    output = KafkaOutput(access, logger: logger)
   }
 
   /// Whether what is handed in has a topic to go to: as JSON, for that is what is handed in.
@@ -57,7 +58,11 @@ actor KafkaInbox {
       } catch is CancellationError {
         return
       } catch let ended as SinkEnded {
-        return logger.error("what is handed in is brought to no topic any more: \(ended)")
+        // Of several processes over one store any may do it: the mark says what the others have done. Who was fenced off looks
+        // again later, for the other one may be gone by then.
+        logger.notice("what is handed in is brought to its topic by another process: \(ended)")
+        output = KafkaOutput(access, logger: logger)
+        try? await Task.sleep(for: Self.longestRetry)
       } catch {
         logger.error("what is handed in waits, and is tried again in \(retry): \(error)")
         try? await Task.sleep(for: retry)

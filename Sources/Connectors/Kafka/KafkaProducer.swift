@@ -140,6 +140,7 @@ public final class KafkaProducer: @unchecked Sendable {
 
   /// One record at a time: of a batch that finds the queue full a later record may be taken where an earlier one was not.
   private func send(_ value: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer?) throws {
+    // SAFETY: lent by the caller for the call, and librdkafka copies what it takes (MSG_F_COPY).
     while rd_kafka_produce(
       topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, UnsafeMutableRawPointer(mutating: value.baseAddress),
       value.count, key?.baseAddress, key?.count ?? 0, nil) != 0

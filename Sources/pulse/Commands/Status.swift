@@ -38,12 +38,21 @@ struct Status: AsyncParsableCommand {
     }
   }
 
+  /// Within files bytes and records are counted. Topics, the inbox and the simulator have numbers alone, and a topic that was
+  /// made again has those of another log.
+  private static func place(_ position: Position) -> String {
+    guard position.offset == position.row else {
+      return "file \(position.segment), offset \(position.offset), record \(position.row)"
+    }
+    return "offset \(position.offset)" + (position.segment > 0 ? " of segment \(position.segment)" : "")
+  }
+
   /// - Parameter models: the folder of all models.
   private static func text(_ status: PartitionStatus, models folder: String) -> String {
     let totals = status.totals
     var lines = [
       "\(status.useCase)  \(status.partition.source)/\(status.partition.number)",
-      "  position      file \(status.position.segment), offset \(status.position.offset), record \(status.position.row)",
+      "  position      \(place(status.position))",
       "  watermark     \(status.watermark.map { Timestamp.formatWithinRange($0) } ?? "not known yet")",
       "  events        \(totals.events.grouped) of \(totals.records.grouped) records",
       "  dead letters  \(list(totals.deadLetters))" + found(totals.deadLetters, stored: status.storedDeadLetters),

@@ -175,7 +175,9 @@ struct KafkaLogTests {
     let run = KafkaRun()
     let progress = try await run.run(try KafkaRun.source(cluster.bootstrap, "events")).snapshot
     // The mock cluster keeps no transactions apart: what a reader of the committed sees there is what counts.
-    #expect(progress.run.records == found.count)
+    #expect(
+      progress.run.records == found.count,
+      "\(run.store.contents.positions) \(found.map(\.position.offset)) \(progress)")
     withExtendedLifetime(cluster) {}
   }
 }

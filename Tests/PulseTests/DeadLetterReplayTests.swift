@@ -55,9 +55,9 @@ struct DeadLetterReplayTests {
     outcome.expect(0)
     let totals = try #require(try outcome.object()["totals"] as? [String: Any])
     #expect(totals["records"] as? Int == 4 && (totals["dead_letters"] as? [String: Int] ?? [:]).isEmpty, "\(totals)")
-    try Self.replay(folder, "--repaired", folder / "none.json").expect(4, saying: "none.json cannot be read")
+    try Self.replay(folder, "--repaired", folder / "none.json").expect(3, saying: "none.json cannot be read")
     try folder.write("wrong.json", "[1]")
-    try Self.replay(folder, "--repaired", folder / "wrong.json").expect(4, saying: "`id` and `raw`")
+    try Self.replay(folder, "--repaired", folder / "wrong.json").expect(3, saying: "`id` and `raw`")
   }
 
   @Test("what has come again and failed again does not go round in a circle")
@@ -77,20 +77,22 @@ struct DeadLetterReplayTests {
     Self.expect(try Self.replay(folder, "--again"), says: "4 dead letters were handed in; 4 had been")
   }
 
-  @Test("over a topic they go back to it, with their keys and where they come from")
+  @Test(
+    "over a topic they go back to it, with their keys and where they come from",
+    .enabled(
+      if: BrokerProcess.Kind.noida.isInstalled, "scripts/test-brokers has not been run, or has none for this system"))
   func topics() async throws {
-    let cluster = try MockCluster()
-    try cluster.setRebalanceDelay(.milliseconds(200))
-    try cluster.createTopic("trail")
-    let client = KafkaTestClient(cluster.bootstrap)
+    let broker = try await blocking { try BrokerProcess(.noida) }
+    let client = KafkaTestClient(broker.bootstrap)
     let lines = Trail.events(0..<500).split(separator: "\n").map(String.init)
     let found = try await blocking { () throws -> [KafkaTestRecord] in
+      try client.createTopics("trail")
       try client.produce(
         lines.map { KafkaTestMessage($0, key: "k", headers: [KafkaTestHeader("origin", "x")]) }, to: "trail")
       let folder = try Trail.folder()
       func run() throws -> Outcome {
         try PulseCommand.run(
-          Trail.arguments(folder, []) + ["--source", "kafka://\(cluster.bootstrap)/trail", "--idle-timeout", "3"],
+          Trail.arguments(folder, []) + ["--source", "kafka://\(broker.bootstrap)/trail", "--idle-timeout", "3"],
           timeout: 120)
       }
       try run().expect(0)
@@ -107,6 +109,6 @@ struct DeadLetterReplayTests {
       #expect(record.key == Array("k".utf8) && record.headers.first == KafkaTestHeader("origin", "x"))
       #expect(record.headers.last?.name == "pulse_replay" && record.headers.count == 2)
     }
-    withExtendedLifetime(cluster) {}
+    #expect(broker.isRunning)
   }
 }

@@ -154,32 +154,6 @@ struct KafkaLogTests {
     await source.release(partition)
     withExtendedLifetime(cluster) {}
   }
-
-  @Test("what follows an aborted transaction is read, and nothing of that transaction")
-  func aborted() async throws {
-    let (cluster, client) = try await Self.cluster(10)
-    try await blocking {
-      let transactions = try client.transactions("writer")
-      for (index, isKept) in [true, false, true].enumerated() {
-        try transactions.begin()
-        try transactions.produce(
-          kafkaRecords(20, partitions: 1, seed: UInt64(20 + index)).map { message in
-            var message = message
-            message.headers = [KafkaTestHeader("kept", "\(isKept)")]
-            return message
-          }, to: "events")
-        if isKept { try transactions.commit() } else { try transactions.abort() }
-      }
-    }
-    let found = try await blocking { try client.read("events", isolation: .readCommitted) }
-    let run = KafkaRun()
-    let progress = try await run.run(try KafkaRun.source(cluster.bootstrap, "events")).snapshot
-    // The mock cluster keeps no transactions apart: what a reader of the committed sees there is what counts.
-    #expect(
-      progress.run.records == found.count,
-      "\(run.store.contents.positions) \(found.map(\.position.offset)) \(progress)")
-    withExtendedLifetime(cluster) {}
-  }
 }
 
 @Suite(

@@ -94,7 +94,7 @@ struct ProfilePropertyTests {
     func plan() throws -> SlidingRulePlan { try slidingPlan(rule.definition, ruleEvents(maxAhead: maxAhead)) }
   }
 
-  static let cases = Kind.allCases.flatMap { kind in (0..<24).map { Case(kind: kind, seed: $0) } }
+  static let cases = Kind.allCases.flatMap { kind in (0..<60).map { Case(kind: kind, seed: $0) } }
 
   @Test("findings are those of the definition, however the events are cut", arguments: cases)
   func definition(_ test: Case) throws {

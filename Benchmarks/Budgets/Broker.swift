@@ -1,6 +1,7 @@
 // A broker for the rows of Kafka: a process of its own on the loopback address, beside what is measured.
 
 import Foundation
+import Workloads
 
 /// A broker that `scripts/test-brokers` has installed. Ends with the last reference.
 final class Broker {

@@ -83,6 +83,7 @@ private final class CountingStore: Store {
   func claim(useCase: String, partition: PartitionID) async throws -> ClaimedPartition {
     ClaimedPartition(Claim(useCase: useCase, partition: partition, epoch: 1), nil)
   }
+  func state(of claim: Claim, in space: String, under keys: [[UInt8]]) async throws -> [StateEntry] { [] }
   func activations(useCase: String, partition: PartitionID) async throws -> [Activation] { [] }
   func activate(_ activation: Activation, under claim: Claim, text: String?) async throws {}
   func retract(_ waiting: WaitingResults, under claim: Claim) async throws {}

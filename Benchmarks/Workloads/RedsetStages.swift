@@ -79,15 +79,18 @@ extension RedsetInput {
     }
   }
 
-  /// The windows of every instance, until their changes are taken for a checkpoint.
+  /// The windows of every instance, closed at the end.
   public var windows: Stage {
-    Stage("windows, changes taken once", count: reference.events) { [self] in
+    Stage("windows, closed once", count: reference.events) { [self] in
       let operators = plan.windows.map { WindowOperator($0) }
       var failures = 0
       for (batch, marks) in zip(staged, marks) {
         for window in operators { _ = window.add(batch.events, marks: marks, failures: &failures) }
       }
-      let parts = operators.map { $0.takeChanges() }
+      let parts = operators.map { window in
+        window.closeAll(startingUpTo: .max, failures: &failures)
+        return window.takeClosed()
+      }
       return {
         var found: [RedsetReference.WindowKey: Int64] = [:]
         for part in parts.joined().lazy.map(\.part) {

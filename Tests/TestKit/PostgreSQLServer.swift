@@ -158,17 +158,17 @@ public final class PostgreSQLServer: Sendable {
     process.executableURL = URL(fileURLWithPath: command[0])
     process.arguments = Array(command.dropFirst())
     process.standardInput = FileHandle.nullDevice
-    let (output, errors) = (Pipe(), Pipe())
-    process.standardOutput = output
-    process.standardError = errors
+    // Into files: Foundation ends the process where a signal interrupts the reading of a pipe.
+    let folder = try TestFolder()
+    for name in ["output", "errors"] { try folder.write(name, "") }
+    process.standardOutput = FileHandle(forWritingAtPath: folder / "output")
+    process.standardError = FileHandle(forWritingAtPath: folder / "errors")
     try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    let wrong = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
     guard process.terminationStatus == 0 else {
-      throw PostgreSQLServerError("\(command.joined(separator: " ")): \(wrong.suffix(1000))")
+      throw PostgreSQLServerError("\(command.joined(separator: " ")): \(folder.read("errors").suffix(1000))")
     }
-    return text
+    return folder.read("output")
   }
 
   /// A port that nobody listens at, none of those that the system gives to clients.
